@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a packet is: the layout of sk_buff, and the operations that move its four pointers. [S37] [S38] [S53]
+//
+//   head            data              tail            end
+//    |   headroom    |  linear data    |   tailroom    |        one frame of the pool
+//    +---------------+-----------------+---------------+
+//                    |<---- len - data_len ---->|  then frags[] and frag_list in skb_shared_info, data_len bytes
+//
+// The metadata lies apart from the frame (skb_pool.hpp): [sk_buff][cb][extensions], at a stride the composition fixes.
+// Linux: include/linux/skbuff.h
+#pragma once
+#include <cstring>
+#include <type_traits>
+
+#include "netstack/base/bug.hpp"
+#include "netstack/base/byteorder.hpp"
+
+namespace netstack {
+
+struct net_device;
+struct sock;
+struct dst_entry;
+struct sk_buff;
+class skb_pool;
+
+/// Who the frame was for, by its destination address (Linux's PACKET_HOST … PACKET_LOOPBACK). [S57]
+enum class pkt_type : u8 { host, broadcast, multicast, otherhost, outgoing, loopback };
+
+/// What is known of the L4 checksum (Linux's CHECKSUM_*). [S45]
+enum class ip_summed : u8 {
+  none,         ///< rx: not checked; tx: complete in the packet
+  unnecessary,  ///< rx: the device or the sender vouches for it
+  complete,     ///< rx: `csum` is the sum over all bytes from `data`
+  partial,      ///< to be finished from csum_start, stored at csum_start + csum_offset
+};
+
+/// A part of a packet's data outside the linear frame: `size` bytes at `offset` of pool frame `frame`.
+struct skb_frag {
+  u32 frame;
+  u32 offset;
+  u32 size;
+};
+
+inline constexpr u32 max_skb_frags = 17;
+
+/// What all clones of one packet share: how many look at the frame, and the parts beyond it. One per pool frame.
+struct skb_shared_info {
+  u32 dataref;         ///< sk_buffs and frags that use this frame's bytes
+  u8 nr_frags;
+  u8 gso_type;         ///< 0: not a super-segment
+  u16 gso_size;        ///< payload bytes of each segment
+  u16 gso_segs;
+  sk_buff* frag_list;  ///< further packets whose data follows the frags
+  skb_frag frags[max_skb_frags];
+};
+
+struct alignas(cache_line) sk_buff {
+  // --- first cache line: what the path of every packet touches -------------------------------------------------
+  sk_buff* next;  // must be first: lists and queues link here
+  sk_buff* prev;
+  u8* data;
+  u32 len;
+  u32 data_len;
+  net_device* dev;
+  sock* sk;
+  dst_entry* dst;
+  be16 protocol;
+  u16 network_header;
+  u16 transport_header;
+  netstack::pkt_type pkt_type;
+  netstack::ip_summed ip_summed : 2;
+  u8 cloned : 1;
+  u8 dst_noref : 1;     ///< dst is borrowed for this poll; skb_dst_force() takes a reference
+  u8 rx_l4_valid : 1;   ///< the L4 checksum was verified by software already
+  u8 ignore_df : 1;     ///< may be fragmented although DF is set (Linux's local_df)
+  u8 peeked : 1;        ///< seen by MSG_PEEK: counted as received once
+  u8 nohdr : 1;         ///< payload only: headers must not be written
+  // --- second cache line: allocation, accounting, checksum ------------------------------------------------------
+  u8* head;
+  u8* tail;
+  u8* end;
+  skb_pool* pool;
+  void (*destructor)(sk_buff&);
+  u32 truesize;
+  u32 frame;            ///< pool index of the frame that head lies in
+  u32 csum;
+  u16 csum_start;       ///< offset from head
+  u16 csum_offset;      ///< from csum_start
+  u16 mac_header;
+  u16 mac_len;
+  u16 users;            ///< holders of this sk_buff (skb_get)
+  u8 fclone;            ///< 0: no companion in use; 1: original of a pair; 2: the companion
+  u8 slot_kind;         ///< 0: first of a pair, 1: companion, 2: frameless clone slot
+  // --- third cache line: set when somebody needs it --------------------------------------------------------------
+  u64 tstamp;           ///< ns since 1970, 0: none
+  u32 hash;             ///< flow hash, 0: not computed (Linux's rxhash)
+  u32 mark;
+  u32 priority;
+  u32 skb_iif;          ///< ifindex the packet first arrived on
+  u32 dropcount;        ///< SO_RXQ_OVFL
+  u32 napi_id;
+  u16 queue_mapping;
+  be16 vlan_proto;      ///< 0: untagged
+  u16 vlan_tci;
+  u16 inner_transport_header;
+  u16 inner_network_header;
+  u16 inner_mac_header;
+  u8 encapsulation : 1;
+  u8 l4_hash : 1;
+  u8 ooo_okay : 1;
+  u8 offload_fwd : 1;
+  void const* alloc_site;  ///< debug_leaks: return address of the allocation
+
+  [[nodiscard]] u32 headlen() const { return len - data_len; }
+  [[nodiscard]] bool is_nonlinear() const { return data_len != 0; }
+  [[nodiscard]] u32 headroom() const { return static_cast<u32>(data - head); }
+  [[nodiscard]] u32 tailroom() const { return is_nonlinear() ? 0 : static_cast<u32>(end - tail); }
+
+  /// Moves the empty data area up: room for headers to come. Only before anything was put.
+  void reserve(u32 n) {
+    BUG_ON(len != 0 || n > static_cast<u32>(end - tail), "skb_reserve beyond the frame or after data");
+    data += n;
+    tail += n;
+  }
+  /// Appends n bytes of linear data and returns where to write them.
+  u8* put(u32 n) {
+    BUG_ON(is_nonlinear() || n > static_cast<u32>(end - tail), "skb_put beyond the tailroom");
+    u8* at = tail;
+    tail += n;
+    len += n;
+    return at;
+  }
+  /// Prepends n bytes and returns the new data.
+  u8* push(u32 n) {
+    BUG_ON(n > headroom(), "skb_push beyond the headroom");
+    data -= n;
+    len += n;
+    return data;
+  }
+  /// Drops n bytes from the front of the linear data; null (and no change) if there are fewer.
+  u8* pull(u32 n) {
+    if (n > headlen()) [[unlikely]]
+      return nullptr;
+    len -= n;
+    return data += n;
+  }
+  /// The header at `data`, without moving: null if fewer than sizeof(Header) linear bytes are left. The one length check.
+  template <class Header>
+  [[nodiscard]] Header* peek(u32 offset = 0) {
+    static_assert(std::is_trivially_copyable_v<Header> && alignof(Header) == 1);
+    if (headlen() < offset + sizeof(Header)) [[unlikely]]
+      return nullptr;
+    return reinterpret_cast<Header*>(data + offset);
+  }
+  /// The header at `data`, and moves past it; null (and no change) if the linear data is too short.
+  template <class Header>
+  [[nodiscard]] Header* pull() {
+    Header* h = peek<Header>();
+    if (h) data += sizeof(Header), len -= static_cast<u32>(sizeof(Header));
+    return h;
+  }
+  template <class Header>
+  Header* push() {
+    static_assert(std::is_trivially_copyable_v<Header> && alignof(Header) == 1);
+    return reinterpret_cast<Header*>(push(static_cast<u32>(sizeof(Header))));
+  }
+  /// Cuts linear data to n bytes; a no-op if it is not longer. For packets with frags: pskb_trim (skb_ops.hpp).
+  void trim(u32 n) {
+    BUG_ON(is_nonlinear(), "skb_trim of a packet with frags");
+    if (n < len) len = n, tail = data + n;
+  }
+
+  void reset_mac_header() { mac_header = static_cast<u16>(data - head); }
+  void reset_network_header() { network_header = static_cast<u16>(data - head); }
+  void reset_transport_header() { transport_header = static_cast<u16>(data - head); }
+  void set_network_header(int offset) { network_header = static_cast<u16>(data - head + offset); }
+  void set_transport_header(int offset) { transport_header = static_cast<u16>(data - head + offset); }
+  void reset_mac_len() { mac_len = static_cast<u16>(network_header - mac_header); }
+  template <class Header>
+  [[nodiscard]] Header* mac_hdr() const { return reinterpret_cast<Header*>(head + mac_header); }
+  template <class Header>
+  [[nodiscard]] Header* network_hdr() const { return reinterpret_cast<Header*>(head + network_header); }
+  template <class Header>
+  [[nodiscard]] Header* transport_hdr() const { return reinterpret_cast<Header*>(head + transport_header); }
+  /// Offset of the header from `data` (negative when data has moved past it).
+  [[nodiscard]] int network_offset() const { return static_cast<int>(head + network_header - data); }
+  [[nodiscard]] int transport_offset() const { return static_cast<int>(head + transport_header - data); }
+
+  /// The control block: scratch of the layer that holds the packet now (S40). config.cb bytes, 8-aligned, right behind
+  /// the sk_buff; a module declares what it keeps there with `using cb`, and the composition checks that it fits.
+  template <class Cb>
+  [[nodiscard]] Cb& cb() {
+    static_assert(std::is_trivially_copyable_v<Cb> && alignof(Cb) <= 8);
+    return *reinterpret_cast<Cb*>(this + 1);
+  }
+};
+
+static_assert(offsetof(sk_buff, next) == 0 && offsetof(sk_buff, prev) == sizeof(void*));
+static_assert(offsetof(sk_buff, head) == cache_line, "the hot members fill exactly the first cache line");
+static_assert(sizeof(sk_buff) == 3 * cache_line && std::is_trivially_copyable_v<sk_buff>);
+
+// Linux's spellings, for code that reads as its Linux counterpart reads.
+inline void skb_reserve(sk_buff& skb, u32 n) { skb.reserve(n); }
+inline u8* skb_put(sk_buff& skb, u32 n) { return skb.put(n); }
+inline u8* skb_push(sk_buff& skb, u32 n) { return skb.push(n); }
+inline u8* skb_pull(sk_buff& skb, u32 n) { return skb.pull(n); }
+inline void skb_trim(sk_buff& skb, u32 n) { skb.trim(n); }
+inline u32 skb_headroom(sk_buff const& skb) { return skb.headroom(); }
+inline u32 skb_tailroom(sk_buff const& skb) { return skb.tailroom(); }
+
+}  // namespace netstack
