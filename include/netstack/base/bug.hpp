@@ -32,8 +32,8 @@ NETSTACK_COLD inline void warn(char const* what, code_site at) {
 }  // namespace detail
 
 /// Ends the process when `broken`: for programmer error only; a bad packet is a drop_reason, a bad argument a result.
-NETSTACK_INLINE void BUG_ON(bool broken, char const* what = "invariant broken",
-                            detail::code_site at = detail::code_site::current()) {
+NETSTACK_INLINE constexpr void BUG_ON(bool broken, char const* what = "invariant broken",
+                                      detail::code_site at = detail::code_site::current()) {
   if (broken) [[unlikely]]
     detail::bug(what, at);
 }
