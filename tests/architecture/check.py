@@ -1,0 +1,148 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSL-1.0
+"""Holds the source tree to its architecture.
+
+Over include/netstack: the direction of includes (floors.txt), header length, guards, macros, Boost.Hana behind one
+header, no mutable static state in the text. Over all C++ files: the licence line. --self-test plants one violation
+after the other in a scratch tree and requires that each is reported.
+"""
+import argparse
+import pathlib
+import re
+import sys
+import tempfile
+
+LONGEST_HEADER = 600
+SPDX = "// SPDX-License-Identifier: BSL-1.0"
+SOURCE_FOLDERS = ("include", "tests", "examples", "benchmarks", "fuzz")
+
+
+def read_floors(path):
+    floors = {}
+    for line in path.read_text().splitlines():
+        words = line.split("#")[0].split()
+        for folder in words[1:]:
+            floors[folder] = int(words[0])
+    return floors
+
+
+def without_comments(text):
+    """The text with comments blanked, line by line as before. String literals stay."""
+    pattern = r'("(?:\\.|[^"\\\n])*")|(//[^\n]*)|(/\*.*?\*/)'
+    return re.sub(pattern, lambda m: m[1] or re.sub(r"[^\n]", " ", m[0]), text, flags=re.S)
+
+
+def check_includes(where, folder, lines, floors):
+    for number, line in lines:
+        if re.match(r'\s*#\s*include\s*<netstack/|\s*#\s*include\s*"(?!netstack/)', line):
+            yield f'{where}:{number}: write "netstack/folder/file.hpp"'
+        found = re.match(r'\s*#\s*include\s*"netstack/(?:([^/"]+)/)?(detail/)?[^"]+"', line)
+        if not found:
+            continue
+        other = found[1] or "."
+        if other not in floors:
+            yield f"{where}:{number}: folder {other}/ has no floor in floors.txt"
+        elif other != folder and floors[other] > floors[folder]:
+            yield f"{where}:{number}: upward include, floor {floors[folder]} ({folder}) reaches {floors[other]} ({other})"
+        elif other != folder and floors[other] == floors[folder]:
+            yield f"{where}:{number}: sibling include, {folder} must not see {other}"
+        if found[2] and other != folder:
+            yield f"{where}:{number}: {other}/detail/ belongs to {other}/ alone"
+
+
+def check_text(where, relative, folder, lines):
+    for number, line in lines:
+        macro = re.match(r"\s*#\s*define\s+(\w+)", line)
+        if macro and not (folder == "base" and macro[1].startswith("NETSTACK_")):
+            yield f"{where}:{number}: macro {macro[1]}: macros are NETSTACK_* and live in base/"
+        if re.search(r"#\s*include\s*[<\"]boost/hana", line) and relative != "meta/hana.hpp":
+            yield f"{where}:{number}: only meta/hana.hpp includes Boost.Hana"
+        if re.search(r"\bthread_local\b", line):
+            yield f"{where}:{number}: thread_local"
+        if re.match(r"\s*(inline\s+)?static\s+(inline\s+)?(?!constexpr\b|consteval\b|const\b|constinit\s+const\b|inline\b)"
+                    r"[^()]*(;|=|\{)", line):
+            yield f"{where}:{number}: mutable static"
+
+
+def check(root):
+    floors = read_floors(root / "tests/architecture/floors.txt")
+    library = root / "include/netstack"
+    for path in sorted(library.rglob("*.hpp")):
+        where = path.relative_to(root)
+        relative = path.relative_to(library).as_posix()
+        folder = relative.split("/")[0] if "/" in relative else "."
+        text = path.read_text()
+        count = text.count("\n")
+        if count > LONGEST_HEADER:
+            yield f"{where}: {count} lines, more than {LONGEST_HEADER}"
+        if "#pragma once" not in text:
+            yield f"{where}: no #pragma once"
+        if folder not in floors:
+            yield f"{where}: folder {folder}/ has no floor in floors.txt"
+            continue
+        lines = list(enumerate(without_comments(text).splitlines(), 1))
+        yield from check_includes(where, folder, lines, floors)
+        yield from check_text(where, relative, folder, lines)
+    for folder in SOURCE_FOLDERS:
+        for path in sorted((root / folder).rglob("*.[ch]pp")):
+            if path.open().readline().rstrip("\n") != SPDX:
+                yield f"{path.relative_to(root)}:1: the first line is not {SPDX}"
+
+
+# (file, its text after the licence line, what must be reported)
+VIOLATIONS = [
+    ("base/a.hpp", '#pragma once\n#include "netstack/wire/b.hpp"\n', "upward include"),
+    ("udp/a.hpp", '#pragma once\n#include "netstack/tcp/b.hpp"\n', "sibling include"),
+    ("ipv4/a.hpp", '#pragma once\n#include "netstack/netstack.hpp"\n', "upward include"),
+    ("core/a.hpp", '#pragma once\n#include "netstack/skb/detail/b.hpp"\n', "belongs to skb/"),
+    ("core/a.hpp", "#pragma once\n#include <netstack/skb/b.hpp>\n", "write"),
+    ("core/a.hpp", '#pragma once\n#include "../skb/b.hpp"\n', "write"),
+    ("core/a.hpp", '#pragma once\n#include "netstack/nowhere/b.hpp"\n', "has no floor"),
+    ("nowhere/a.hpp", "#pragma once\n", "has no floor"),
+    ("core/a.hpp", "", "no #pragma once"),
+    ("core/a.hpp", "#pragma once\n" + "\n" * 600, "more than 600"),
+    ("core/a.hpp", "#pragma once\n#define NETSTACK_X 1\n", "macro NETSTACK_X"),
+    ("base/a.hpp", "#pragma once\n#define X 1\n", "macro X"),
+    ("core/a.hpp", "#pragma once\n#include <boost/hana.hpp>\n", "Boost.Hana"),
+    ("core/a.hpp", "#pragma once\ninline thread_local int x;\n", "thread_local"),
+    ("core/a.hpp", "#pragma once\nstruct s {\n  static inline int x = 0;\n};\n", "mutable static"),
+    ("core/a.hpp", "#pragma once\ninline void f() {\n  static int calls;\n}\n", "mutable static"),
+]
+CLEAN = ('#pragma once\n#include <vector>\n\n#include "netstack/base/b.hpp"\n// static int x; thread_local "\n'
+         "struct s {\n  static constexpr int x = 0;\n  static void f();\n  static int g() { return 1; }\n};\n")
+
+
+def self_test(floors):
+    failures = 0
+    cases = [(file, f"{SPDX}\n{text}", expected) for file, text, expected in VIOLATIONS]
+    cases += [("core/a.hpp", "#pragma once\n", "the first line"), ("core/a.hpp", f"{SPDX}\n{CLEAN}", None)]
+    for file, text, expected in cases:
+        with tempfile.TemporaryDirectory() as scratch:
+            root = pathlib.Path(scratch)
+            (root / "tests/architecture").mkdir(parents=True)
+            (root / "tests/architecture/floors.txt").write_text(floors.read_text())
+            header = root / "include/netstack" / file
+            header.parent.mkdir(parents=True)
+            header.write_text(text)
+            found = list(check(root))
+        if not (any(expected in line for line in found) if expected else not found):
+            failures += 1
+            print(f"not noticed in {file}: {expected}; reported instead: {found}")
+    print(f"{len(cases)} planted cases, {failures} judged wrongly")
+    return failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--self-test", action="store_true")
+    args = parser.parse_args()
+    root = pathlib.Path(__file__).resolve().parents[2]
+    if args.self_test:
+        return 1 if self_test(root / "tests/architecture/floors.txt") else 0
+    complaints = list(check(root))
+    print("\n".join(complaints) or "the tree keeps its architecture")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
