@@ -25,7 +25,9 @@ struct type_list {
 namespace detail {
 struct to_list {
   template <class... Ts>
-  constexpr auto operator()(Ts...) const -> type_list<typename Ts::type...>;
+  constexpr auto operator()(Ts...) const -> type_list<typename Ts::type...> {
+    return {};
+  }
 };
 }  // namespace detail
 

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a rejection does: it counts under its one name, moves the MIB counters its module tied to that name,
+// and is remembered for the trace. `return drop(net, skb, reason);` is the whole of it at the place of rejection.
+// Linux: net/core/skbuff.c (kfree_skb_reason), net/core/drop_monitor.c
+#pragma once
+#include "netstack/registry/drop_reasons.hpp"
+#include "netstack/skb/skb_pool.hpp"
+
+namespace netstack {
+
+/// Counts the rejection and says who frees: the owner of the packet, on seeing the verdict.
+template <class Net>
+verdict drop(Net& net, sk_buff& skb, drop_reason reason) {
+  net.count_drop(skb, reason);
+  return verdict::free(reason);
+}
+
+/// Counts the rejection and frees: for code that owns the packet (queues, timers, drivers).
+template <class Net>
+void kfree_skb(Net& net, sk_buff& skb, drop_reason reason) {
+  net.count_drop(skb, reason);
+  consume_skb(skb);
+}
+
+/// What the owner of a packet does with a handler's answer.
+NETSTACK_INLINE void finish(sk_buff& skb, verdict v) {
+  if (!v.is_kept()) consume_skb(skb);
+}
+
+}  // namespace netstack

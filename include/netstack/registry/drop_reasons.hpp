@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: the name of every rejection. The library's reasons are this enum; a user's module adds its own without
+// editing it: the composition numbers them behind (Net::drop_reason_of<M>(i)). A module's `drop_reasons` rows give each
+// of its reasons a text and the MIB counters it moves; drop() (core/drop.hpp) counts both.
+// Linux: include/net/dropreason-core.h
+#pragma once
+#include "netstack/base/config.hpp"
+#include "netstack/skb/verdict.hpp"
+
+namespace netstack {
+
+enum class drop_reason : u16 {
+  not_specified,
+  // devices and links
+  dev_down,           ///< the device is not up
+  dev_ready,          ///< no carrier, or the driver refused the frame for good
+  cpu_backlog,        ///< netif_rx: the backlog is full
+  dev_tx_queue_full,  ///< the device's transmit queue is full
+  dev_hdr,            ///< shorter than a link header
+  unhandled_proto,    ///< no packet_type for the ethertype
+  otherhost,          ///< for another station's MAC address
+  pkt_too_big,        ///< larger than the MTU, or than a frame
+  full_ring,
+  nomem,  ///< no free skb
+  tc_ingress,
+  // IPv4
+  ip_hdr,  ///< truncated or malformed header
+  ip_csum,
+  ip_inhdr,  ///< bad options
+  ip_nosource,
+  ip_rpfilter,
+  ip_martian,  ///< a source or destination that may not be on the wire
+  ip_noproto,  ///< nobody takes the protocol
+  ip_ttl,
+  ip_noroute_in,
+  ip_noroute_out,
+  ip_addrerrors,
+  ip_forward_off,
+  ip_blackhole,
+  ip_frag,  ///< a fragment, and no reassembly is composed
+  icmp_csum,
+  icmp_hdr,
+  icmp_type,
+  icmp_broadcast,
+  netfilter_drop,
+  // ARP and neighbours
+  arp_hdr,
+  arp_ignored,  ///< well-formed, but not for us
+  neigh_createfail,
+  neigh_failed,
+  neigh_queuefull,
+  neigh_dead,
+  // sockets and UDP
+  no_socket,
+  socket_rcvbuff,
+  socket_filter,
+  socket_backlog,
+  socket_close,
+  udp_hdr,
+  udp_csum,
+  proto_mem,
+  xfrm_policy,
+  namespace_exit,  ///< queued when its namespace went away
+  count,
+};
+
+/// One row of a module's `drop_reasons`.
+template <class Net>
+struct drop_reason_def {
+  drop_reason reason = drop_reason::not_specified;  ///< ignored in a user's module: the composition numbers its rows
+  char const* name = "";
+  void (*count)(Net&) = nullptr;  ///< moves the MIB counters of this rejection
+};
+
+}  // namespace netstack

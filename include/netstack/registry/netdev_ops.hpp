@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a driver is. A driver is a module with
+//   static constexpr char const* name;             "tap": in describe(), unique in the composition
+//   struct params { … };                           what probe needs: interface name, peer, queue …
+//   struct priv { … };                             its private area in each net_device (netdev_priv<Driver>(dev))
+//   template <class Net> static result<void> probe(Net&, net_device&, params const&);   claims resources, fills the
+//   device template <class Net> static void remove(Net&, net_device&);                          gives them back
+//   template <class Net> static constexpr net_device_ops<Net> netdev_ops{ … };
+// Each worker has its own net_device and priv (its own queue of the interface), so no driver needs a lock. [S70] [S75]
+// Linux: include/linux/netdevice.h (struct net_device_ops)
+#pragma once
+#include "netstack/base/result.hpp"
+#include "netstack/registry/module.hpp"
+#include "netstack/skb/skb_list.hpp"
+#include "netstack/wire/ethernet.hpp"
+
+namespace netstack {
+
+struct net_device;
+
+/// ndo_start_xmit's answer. `ok`: the driver owns the skb now, and consumes it when the wire has it. `busy`: nothing
+/// was taken, the core keeps the skb at the queue's head and tries again. [S76]
+enum class netdev_tx : u8 { ok, busy };
+
+template <class Net>
+struct net_device_ops {
+  result<void> (*ndo_open)(Net&, net_device&) = nullptr;                          ///< required
+  void (*ndo_stop)(Net&, net_device&) = nullptr;                                  ///< required: nothing in flight after
+  netdev_tx (*ndo_start_xmit)(Net&, net_device&, sk_buff&, bool more) = nullptr;  ///< required; more: a flush may wait
+  u32 (*ndo_poll)(Net&, net_device&, u32 budget, skb_list& rx) = nullptr;         ///< required: up to budget frames
+  void (*ndo_xmit_flush)(Net&, net_device&) = nullptr;                            ///< kicks what `more` held back
+  u32 (*ndo_tx_complete)(Net&, net_device&) = nullptr;                            ///< frees sent frames; how many
+  int (*ndo_poll_fd)(Net&, net_device&) = nullptr;  ///< an fd that is readable when rx waits
+  result<void> (*ndo_set_mac_address)(Net&, net_device&, mac_addr const&) = nullptr;
+  void (*ndo_set_rx_mode)(Net&, net_device&) = nullptr;  ///< flags or multicast list changed
+  result<void> (*ndo_change_mtu)(Net&, net_device&, u32 mtu) = nullptr;
+  result<int> (*ndo_do_ioctl)(Net&, net_device&, u32 cmd, int arg) = nullptr;
+  void (*ndo_poll_controller)(Net&, net_device&) = nullptr;
+};
+
+}  // namespace netstack

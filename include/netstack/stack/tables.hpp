@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how the descriptors of all modules become the stack's static tables: for each kind of descriptor, the arrays
+// of the modules that have one, concatenated in list order, then sorted or indexed as its users need. [S2] [S81] [S115]
+#pragma once
+#include "netstack/meta/concat.hpp"
+#include "netstack/meta/type_name.hpp"
+#include "netstack/registry/drop_reasons.hpp"
+#include "netstack/registry/initcall.hpp"
+#include "netstack/registry/net_protocol.hpp"
+#include "netstack/registry/netdev_ops.hpp"
+#include "netstack/registry/nf_hook.hpp"
+#include "netstack/registry/notifier.hpp"
+#include "netstack/registry/packet_type.hpp"
+#include "netstack/registry/pernet.hpp"
+#include "netstack/registry/snmp.hpp"
+#include "netstack/stack/modules.hpp"
+#include "netstack/wire/eth_p.hpp"
+
+namespace netstack::tables {
+
+// A kind names a descriptor type and where a module keeps its array of them. `present` asks, `of` fetches.
+struct packet_types {
+  template <class Net>
+  using entry = packet_type<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template packet_types<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template packet_types<Net>;
+  }
+};
+struct net_protocols {
+  template <class Net>
+  using entry = net_protocol<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template net_protocols<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template net_protocols<Net>;
+  }
+};
+struct initcalls {
+  template <class Net>
+  using entry = initcall<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template initcalls<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template initcalls<Net>;
+  }
+};
+struct pernet_ops {
+  template <class Net>
+  using entry = pernet_operations<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template pernet_ops<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template pernet_ops<Net>;
+  }
+};
+struct notifiers {
+  template <class Net>
+  using entry = notifier_block<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template notifiers<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template notifiers<Net>;
+  }
+};
+struct nf_hooks {
+  template <class Net>
+  using entry = nf_hook_ops<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template nf_hooks<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template nf_hooks<Net>;
+  }
+};
+struct drop_reasons {
+  template <class Net>
+  using entry = drop_reason_def<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template drop_reasons<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template drop_reasons<Net>;
+  }
+};
+
+/// The array of M's entries of one kind; empty if M has none.
+template <class Kind, class Net, class M>
+constexpr auto entries() {
+  if constexpr (Kind::template present<M, Net>) {
+    return Kind::template of<M, Net>();
+  } else {
+    return std::array<typename Kind::template entry<Net>, 0>{};
+  }
+}
+
+/// All entries of one kind, in list order.
+template <class Kind, class Net, class... Ms>
+constexpr auto collect(type_list<Ms...>) {
+  return concat<typename Kind::template entry<Net>>(entries<Kind, Net, Ms>()...);
+}
+
+/// Which module each element of collect() came from, by position in the list.
+template <class Kind, class Net, class... Ms>
+constexpr auto owners(type_list<Ms...>) {
+  constexpr std::size_t n = (std::size_t{0} + ... + entries<Kind, Net, Ms>().size());
+  std::array<std::size_t, n> out{};
+  [[maybe_unused]] std::size_t at = 0, module = 0;
+  (
+      [&] {
+        for (std::size_t i = 0; i < entries<Kind, Net, Ms>().size(); ++i) out[at++] = module;
+        ++module;
+      }(),
+      ...);
+  return out;
+}
+
+template <class Net, class Modules, bool Taps>
+constexpr auto resolve_packet_types() {
+  constexpr auto all = collect<packet_types, Net>(Modules{});
+  constexpr auto is_tap = [](auto const& pt) { return pt.type == eth_p::all; };
+  constexpr std::size_t n = [&] {
+    std::size_t count = 0;
+    for (auto const& pt : all) count += is_tap(pt) == Taps;
+    return count;
+  }();
+  std::array<packet_type<Net>, n> out{};
+  [[maybe_unused]] std::size_t at = 0;
+  for (auto const& pt : all)
+    if (is_tap(pt) == Taps) out[at++] = pt;
+  return sorted(out, [](auto const& a, auto const& b) { return a.type < b.type; });
+}
+
+/// inet_protos: O(1) by protocol number, without 256 full rows. [S115]
+template <class Net, std::size_t N>
+struct inet_protos_table {
+  std::array<u8, 256> index{};  ///< 0: none; else row + 1
+  std::array<net_protocol<Net>, N> rows{};
+  [[nodiscard]] constexpr net_protocol<Net> const* operator[](u8 protocol) const {
+    return index[protocol] ? &rows[index[protocol] - 1u] : nullptr;
+  }
+};
+
+template <class Net, class Modules>
+constexpr auto resolve_inet_protos() {
+  constexpr auto all = collect<net_protocols, Net>(Modules{});
+  inet_protos_table<Net, all.size()> table{.index = {}, .rows = all};
+  for (std::size_t i = 0; i < all.size(); ++i) table.index[all[i].protocol] = static_cast<u8>(i + 1);
+  return table;
+}
+
+template <class Net, class Modules>
+constexpr auto resolve_initcalls() {
+  return sorted(collect<initcalls, Net>(Modules{}), [](auto const& a, auto const& b) { return a.level < b.level; });
+}
+
+/// Subsystems in list order, then devices in list order. [S14]
+template <class Net, class Modules>
+constexpr auto resolve_pernet() {
+  return sorted(collect<pernet_ops, Net>(Modules{}), [](auto const& a, auto const& b) { return a.device < b.device; });
+}
+
+template <class Net, class Modules>
+constexpr auto resolve_notifiers() {
+  return sorted(collect<notifiers, Net>(Modules{}),
+                [](auto const& a, auto const& b) { return a.priority > b.priority; });
+}
+
+/// The hooks of one point, by ascending priority.
+template <class Net, class Modules, nf_inet Point>
+constexpr auto resolve_nf_hooks() {
+  constexpr auto all = collect<nf_hooks, Net>(Modules{});
+  constexpr std::size_t n = [&] {
+    std::size_t count = 0;
+    for (auto const& h : all) count += h.hooknum == Point;
+    return count;
+  }();
+  std::array<nf_hook_ops<Net>, n> out{};
+  [[maybe_unused]] std::size_t at = 0;
+  for (auto const& h : all)
+    if (h.hooknum == Point) out[at++] = h;
+  return sorted(out, [](auto const& a, auto const& b) { return a.priority < b.priority; });
+}
+
+template <class T>
+inline constexpr bool is_driver = std::is_base_of_v<driver, T>;
+struct keep_drivers {
+  template <class T>
+  constexpr auto operator()(T) const {
+    return hana::bool_c<is_driver<typename T::type>>;
+  }
+};
+template <class Modules>
+using drivers_of = list_of<decltype(hana::filter(detail::as_types(Modules{}), keep_drivers{}))>;
+
+template <class Net, class... Ds>
+constexpr auto resolve_netdev_ops(type_list<Ds...>) {
+  return std::array<net_device_ops<Net>, sizeof...(Ds)>{Ds::template netdev_ops<Net>...};
+}
+
+/// Names and MIB counters by number: the library's own reasons, then those of users' modules in list order.
+template <class M>
+inline constexpr bool has_own_reasons = requires {
+  typename M::own_drop_reasons;
+};
+
+template <class Net, class Modules>
+struct drop_table;
+template <class Net, class... Ms>
+struct drop_table<Net, type_list<Ms...>> {
+  template <class M>
+  static constexpr std::size_t own = [] {
+    if constexpr (has_own_reasons<M>)
+      return entries<drop_reasons, Net, M>().size();
+    else
+      return std::size_t{0};
+  }();
+  static constexpr std::size_t library = static_cast<std::size_t>(drop_reason::count);
+  static constexpr std::size_t size = (library + ... + own<Ms>);
+
+  static constexpr std::array<drop_reason_def<Net>, size> rows = [] {
+    std::array<drop_reason_def<Net>, size> out{};
+    [[maybe_unused]] std::size_t at = library;
+    (
+        [&] {
+          for (auto const& def : entries<drop_reasons, Net, Ms>()) {
+            std::size_t const i = has_own_reasons<Ms> ? at++ : static_cast<std::size_t>(def.reason);
+            out[i] = def;
+            out[i].reason = static_cast<drop_reason>(i);
+          }
+        }(),
+        ...);
+    return out;
+  }();
+
+  /// Number of the i-th reason of a module that brings its own.
+  template <class M>
+  static constexpr drop_reason first_of() {
+    std::size_t at = library;
+    bool found = false;
+    (void)((std::is_same_v<M, Ms> ? (found = true) : (at += own<Ms>, false)) || ...);
+    return static_cast<drop_reason>(found ? at : 0);
+  }
+};
+
+}  // namespace netstack::tables
