@@ -48,12 +48,9 @@ def main():
     build = pathlib.Path(sys.argv[1])
     ctest_status, build_failed = int(sys.argv[2]), int(sys.argv[3])
     total = collections.Counter(failed=build_failed)
-    try:
-        entries = list(xml.parse(build / "results.xml").getroot())
-    except (OSError, xml.ParseError) as error:
-        entries = []
-        print(f"-- failed: no results of CTest: {error}")
-    for entry in (e for e in entries if e.tag == "testcase"):
+    results = build / "results.xml"
+    entries = xml.parse(results).iter("testcase") if results.exists() else []
+    for entry in entries:
         result = verdict(entry)
         count = cases(build, entry) or collections.Counter([result])
         if result == "failed" and not count["failed"]:
