@@ -2,8 +2,6 @@
 // Decides: every bound of a composition. All storage of a stack is sized by one `config`; nothing grows after boot, so
 // `host::memory_bound` is the sizeof of what these numbers make. A composition states them as `sizes<config{...}>`.
 #pragma once
-#include <bit>
-
 #include "netstack/base/config.hpp"
 
 namespace netstack {
@@ -33,21 +31,10 @@ struct config {
   bool debug_leaks = false;      ///< remember who allocated each skb and report what is not returned
 };
 
-/// Element of a composition's list that states its bounds.
+/// Element of a composition's list that states its bounds; checked by the composition (stack/check.hpp).
 template <config C>
 struct sizes {
   static constexpr config value = C;
-  static_assert(C.workers >= 1 && C.workers <= 64, "netstack: config.workers must be 1 to 64");
-  static_assert(C.max_net >= 1, "netstack: config.max_net must be at least 1 (init_net)");
-  static_assert(std::has_single_bit(C.frame_size) && C.frame_size >= 1024 && C.frame_size <= 65536,
-                "netstack: config.frame_size must be a power of two from 1024 to 65536");
-  static_assert(C.headroom >= 64 && C.headroom % 64 == 0 && C.headroom + 512 <= C.frame_size,
-                "netstack: config.headroom must be a multiple of 64, at least 64, and leave 512 bytes of the frame");
-  static_assert(C.cb % 8 == 0, "netstack: config.cb must be a multiple of 8");
-  static_assert(std::has_single_bit(C.sock_hash) && std::has_single_bit(C.rps_ring) && std::has_single_bit(C.control_ring),
-                "netstack: config.sock_hash, rps_ring and control_ring must be powers of two");
-  static_assert(C.drop_trace == 0 || std::has_single_bit(C.drop_trace),
-                "netstack: config.drop_trace must be 0 or a power of two");
 };
 
 }  // namespace netstack

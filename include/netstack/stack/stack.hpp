@@ -17,6 +17,7 @@
 
 #include "netstack/drivers/loopback.hpp"
 #include "netstack/stack/arena.hpp"
+#include "netstack/stack/check.hpp"
 #include "netstack/stack/net_core.hpp"
 #include "netstack/stack/worker.hpp"
 
@@ -59,9 +60,11 @@ struct machine {
 template <class Host, class... Elements>
 class stack {
  public:
+  static_assert(check::structure<Host, Elements...>());
   using modules = modules_of<drivers::loopback, net_core, Elements...>;
   static constexpr config sizes = detail::find_config<elements_of<Elements...>>::value;
   static constexpr std::size_t skb_ext_bytes = 0;
+  static_assert(check::contents<net<Host>, sizes>(modules{}));
 
   stack() = default;
   stack(stack const&) = delete;

@@ -117,7 +117,7 @@ constexpr auto entries() {
 /// All entries of one kind, in list order.
 template <class Kind, class Net, class... Ms>
 constexpr auto collect(type_list<Ms...>) {
-  return concat<typename Kind::template entry<Net>>(entries<Kind, Net, Ms>()...);
+  return netstack::concat<typename Kind::template entry<Net>>(entries<Kind, Net, Ms>()...);
 }
 
 /// Which module each element of collect() came from, by position in the list.
@@ -148,7 +148,7 @@ constexpr auto resolve_packet_types() {
   [[maybe_unused]] std::size_t at = 0;
   for (auto const& pt : all)
     if (is_tap(pt) == Taps) out[at++] = pt;
-  return sorted(out, [](auto const& a, auto const& b) { return a.type < b.type; });
+  return netstack::sorted(out, [](auto const& a, auto const& b) { return a.type < b.type; });
 }
 
 /// inet_protos: O(1) by protocol number, without 256 full rows. [S115]
@@ -171,19 +171,21 @@ constexpr auto resolve_inet_protos() {
 
 template <class Net, class Modules>
 constexpr auto resolve_initcalls() {
-  return sorted(collect<initcalls, Net>(Modules{}), [](auto const& a, auto const& b) { return a.level < b.level; });
+  return netstack::sorted(collect<initcalls, Net>(Modules{}),
+                          [](auto const& a, auto const& b) { return a.level < b.level; });
 }
 
 /// Subsystems in list order, then devices in list order. [S14]
 template <class Net, class Modules>
 constexpr auto resolve_pernet() {
-  return sorted(collect<pernet_ops, Net>(Modules{}), [](auto const& a, auto const& b) { return a.device < b.device; });
+  return netstack::sorted(collect<pernet_ops, Net>(Modules{}),
+                          [](auto const& a, auto const& b) { return a.device < b.device; });
 }
 
 template <class Net, class Modules>
 constexpr auto resolve_notifiers() {
-  return sorted(collect<notifiers, Net>(Modules{}),
-                [](auto const& a, auto const& b) { return a.priority > b.priority; });
+  return netstack::sorted(collect<notifiers, Net>(Modules{}),
+                          [](auto const& a, auto const& b) { return a.priority > b.priority; });
 }
 
 /// The hooks of one point, by ascending priority.
@@ -199,7 +201,7 @@ constexpr auto resolve_nf_hooks() {
   [[maybe_unused]] std::size_t at = 0;
   for (auto const& h : all)
     if (h.hooknum == Point) out[at++] = h;
-  return sorted(out, [](auto const& a, auto const& b) { return a.priority < b.priority; });
+  return netstack::sorted(out, [](auto const& a, auto const& b) { return a.priority < b.priority; });
 }
 
 template <class T>

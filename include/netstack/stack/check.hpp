@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: which compositions are wrong, and says so in one line. Each rule is a template named after what should hold;
+// instantiating it with the modules concerned is the error, so the compiler prints their names beside the message. The
+// search for culprits is done on values, outside any assertion; each rule has a file in tests/compile_fail/.
+#pragma once
+#include <bit>
+#include <string_view>
+
+#include "netstack/stack/tables.hpp"
+
+namespace netstack::check {
+
+template <class...>
+inline constexpr bool never = false;
+
+// --- the rules: what should hold, and what to do about it ---------------------------------------------------------
+
+template <class Host>
+struct composition_lists_a_module {
+  static_assert(never<Host>, "netstack: the composition lists no module: add at least one, e.g. netstack::ipv4");
+};
+template <class Culprit>
+struct element_is_a_module {
+  static_assert(
+      never<Culprit>,
+      "netstack: an element of the list is no module: derive it from netstack::module or netstack::driver, or "
+      "remove it");
+};
+template <class Culprit>
+struct module_is_listed_once {
+  static_assert(never<Culprit>, "netstack: a module stands twice in the list (or in a preset of it): remove one");
+};
+template <class Module, class Needs>
+struct needed_module_is_composed {
+  static_assert(never<Module>, "netstack: a module needs another that is not in the list: add the one named here");
+};
+template <class First, class Second>
+struct ip_protocol_has_one_module {
+  static_assert(never<First>, "netstack: two modules register the same IP protocol number: keep one of them");
+};
+template <class First, class Second>
+struct permanent_protosw_has_one_module {
+  static_assert(
+      never<First>,
+      "netstack: two permanent inet_protosw rows have the same socket type and protocol: a permanent row cannot "
+      "be overridden, keep one of the modules");
+};
+template <class First, class Second>
+struct family_has_one_module {
+  static_assert(never<First>, "netstack: two modules register the same address family: keep one of them");
+};
+template <class First, class Second>
+struct proto_name_is_unique {
+  static_assert(never<First>, "netstack: two protos have the same name: rename one (it names a slab and a /proc row)");
+};
+template <class First, class Second>
+struct sysctl_path_is_unique {
+  static_assert(never<First>, "netstack: two modules register the same sysctl path: rename one");
+};
+template <class First, class Second>
+struct driver_name_is_unique {
+  static_assert(never<First>, "netstack: two drivers have the same name: rename one");
+};
+template <class Module, std::size_t Needed, std::size_t Available>
+struct cb_fits_the_control_block {
+  static_assert(Needed <= Available,
+                "netstack: a module's control block is larger than sk_buff's cb: shrink it or raise config.cb");
+};
+template <class Module>
+struct initcall_runs_after_what_it_needs {
+  static_assert(never<Module>,
+                "netstack: an initcall comes before the one it needs: give it a later level, or list its module later");
+};
+template <class Driver>
+struct driver_has_name_params_priv_probe_and_remove {
+  static_assert(never<Driver>,
+                "netstack: a driver lacks one of `name`, `params`, `priv`, `probe`, `remove` or `netdev_ops`: see "
+                "registry/netdev_ops.hpp");
+};
+template <class Driver>
+struct driver_has_ndo_open {
+  static_assert(never<Driver>, "netstack: a driver lacks the required op ndo_open: set it in its netdev_ops");
+};
+template <class Driver>
+struct driver_has_ndo_stop {
+  static_assert(never<Driver>, "netstack: a driver lacks the required op ndo_stop: set it in its netdev_ops");
+};
+template <class Driver>
+struct driver_has_ndo_start_xmit {
+  static_assert(never<Driver>, "netstack: a driver lacks the required op ndo_start_xmit: set it in its netdev_ops");
+};
+template <class Driver>
+struct driver_has_ndo_poll {
+  static_assert(never<Driver>, "netstack: a driver lacks the required op ndo_poll: set it in its netdev_ops");
+};
+
+/// The bounds of config, one by one.
+template <config C>
+struct bounds_are_sensible {
+  static_assert(C.workers >= 1 && C.workers <= 64, "netstack: config.workers must be 1 to 64");
+  static_assert(C.max_net >= 1 && C.max_net <= 255, "netstack: config.max_net must be 1 (init_net alone) to 255");
+  static_assert(C.max_dev >= C.max_net, "netstack: config.max_dev must cover a loopback for each of config.max_net");
+  static_assert(std::has_single_bit(C.frame_size) && C.frame_size >= 1024 && C.frame_size <= 65536,
+                "netstack: config.frame_size must be a power of two from 1024 to 65536");
+  static_assert(C.headroom >= 64 && C.headroom % 64 == 0 && C.headroom + 512 <= C.frame_size,
+                "netstack: config.headroom must be a multiple of 64, at least 64, and leave 512 bytes of the frame");
+  static_assert(C.cb % 8 == 0, "netstack: config.cb must be a multiple of 8");
+  static_assert(std::has_single_bit(C.sock_hash) && std::has_single_bit(C.rps_ring) &&
+                    std::has_single_bit(C.control_ring),
+                "netstack: config.sock_hash, rps_ring and control_ring must be powers of two");
+  static_assert(C.drop_trace == 0 || std::has_single_bit(C.drop_trace),
+                "netstack: config.drop_trace must be 0 or a power of two");
+  static_assert(C.tick_shift >= 6 && C.tick_shift <= 13, "netstack: config.tick_shift must be 6 to 13 (64 ns to 8 us)");
+};
+
+// --- the search for culprits ---------------------------------------------------------------------------------------
+
+inline constexpr std::size_t none = ~std::size_t{0};
+
+struct culprits {
+  std::size_t first = none, second = none;
+  [[nodiscard]] constexpr bool found() const { return first != none; }
+};
+
+template <std::size_t I, class List>
+struct at;
+template <std::size_t I, class T, class... Ts>
+struct at<I, type_list<T, Ts...>> : at<I - 1, type_list<Ts...>> {};
+template <class T, class... Ts>
+struct at<0, type_list<T, Ts...>> {
+  using type = T;
+};
+template <std::size_t I, class List>
+using at_t = typename at<I, List>::type;
+
+/// The first two entries of a kind that `same` calls equal, as positions of their modules.
+template <class Kind, class Net, class Modules, class Same>
+constexpr culprits duplicates(Same same) {
+  constexpr auto all = tables::collect<Kind, Net>(Modules{});
+  constexpr auto of = tables::owners<Kind, Net>(Modules{});
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t j = i + 1; j < all.size(); ++j)
+      if (same(all[i], all[j])) return {of[i], of[j]};
+  return {};
+}
+
+/// The module of the first initcall whose `needs` has not run before it.
+template <class Net, class Modules>
+constexpr culprits early_initcall() {
+  constexpr auto all = tables::collect<tables::initcalls, Net>(Modules{});
+  constexpr auto of = tables::owners<tables::initcalls, Net>(Modules{});
+  constexpr auto order = tables::resolve_initcalls<Net, Modules>();
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    if (!order[i].needs) continue;
+    bool ran = false;
+    for (std::size_t j = 0; j < i; ++j) ran = ran || std::string_view(order[j].name) == order[i].needs;
+    if (ran) continue;
+    for (std::size_t k = 0; k < all.size(); ++k)
+      if (std::string_view(all[k].name) == order[i].name) return {of[k], of[k]};
+  }
+  return {};
+}
+
+template <template <class, class> class Rule, culprits C, class Modules>
+constexpr bool holds() {
+  if constexpr (C.found())
+    return sizeof(Rule<at_t<C.first, Modules>, at_t<C.second, Modules>>) == 0;
+  else
+    return true;
+}
+
+template <class Modules, class... Ns>
+constexpr bool satisfied(requires_all_t<Ns...>) {
+  return (contains<Ns, Modules> && ...);
+}
+template <class Modules, class... Ns>
+constexpr bool satisfied(requires_any_t<Ns...>) {
+  return (contains<Ns, Modules> || ...);
+}
+
+template <class M, class Modules>
+constexpr bool needs_hold() {
+  if constexpr (requires { M::needs; }) {
+    if constexpr (!satisfied<Modules>(M::needs))
+      return sizeof(needed_module_is_composed<M, std::remove_cvref_t<decltype(M::needs)>>) == 0;
+  }
+  return true;
+}
+
+template <class M, std::size_t Available>
+constexpr bool cb_holds() {
+  if constexpr (requires { typename M::cb; })
+    return sizeof(cb_fits_the_control_block<M, sizeof(typename M::cb), Available>) != 0;
+  return true;
+}
+
+/// What registry/netdev_ops.hpp asks of a driver. Functions are named, not called: a call would complete Net, and the
+/// composition is checked before it is complete.
+template <class D, class Net>
+concept net_device_driver = requires {
+  { D::name } -> std::convertible_to<char const*>;
+  typename D::params;
+  typename D::priv;
+  { D::template netdev_ops<Net> } -> std::convertible_to<net_device_ops<Net> const&>;
+  static_cast<result<void> (*)(Net&, net_device&, typename D::params const&)>(D::template probe<Net>);
+  static_cast<void (*)(Net&, net_device&)>(D::template remove<Net>);
+};
+
+template <class D, class Net>
+constexpr bool driver_holds() {
+  if constexpr (!tables::is_driver<D>) {
+    return true;
+  } else if constexpr (!net_device_driver<D, Net>) {
+    return sizeof(driver_has_name_params_priv_probe_and_remove<D>) == 0;
+  } else {
+    constexpr auto const& ops = D::template netdev_ops<Net>;
+    if constexpr (ops.ndo_open == nullptr)
+      return sizeof(driver_has_ndo_open<D>) == 0;
+    else if constexpr (ops.ndo_stop == nullptr)
+      return sizeof(driver_has_ndo_stop<D>) == 0;
+    else if constexpr (ops.ndo_start_xmit == nullptr)
+      return sizeof(driver_has_ndo_start_xmit<D>) == 0;
+    else if constexpr (ops.ndo_poll == nullptr)
+      return sizeof(driver_has_ndo_poll<D>) == 0;
+    else
+      return true;
+  }
+}
+
+template <class... Ds>
+constexpr culprits same_driver_name(type_list<Ds...>) {
+  std::array<std::string_view, sizeof...(Ds)> const names{std::string_view(Ds::name)...};
+  for (std::size_t i = 0; i < names.size(); ++i)
+    for (std::size_t j = i + 1; j < names.size(); ++j)
+      if (names[i] == names[j]) return {i, j};
+  return {};
+}
+
+template <class... Ms>
+constexpr culprits listed_twice(type_list<Ms...>) {
+  [[maybe_unused]] std::size_t i = 0;
+  culprits c{};
+  (
+      [&] {
+        if (!c.found() && index_of<Ms, type_list<Ms...>> != i) c = {i, i};
+        ++i;
+      }(),
+      ...);
+  return c;
+}
+
+template <class T>
+constexpr bool element_holds() {
+  if constexpr (!detail::is_sizes<T> && !protocol_module<T>)
+    return sizeof(element_is_a_module<T>) == 0;
+  else
+    return true;
+}
+
+template <class A, class>
+using listed_once = module_is_listed_once<A>;
+template <class A, class>
+using after_what_it_needs = initcall_runs_after_what_it_needs<A>;
+
+// --- all of it ------------------------------------------------------------------------------------------------------
+
+/// The list itself: modules, each once, at least one. What follows is only looked at when this holds.
+template <class Host, class... Elements>
+constexpr bool structure() {
+  if constexpr (((!detail::is_sizes<Elements>)+... + 0) == 0)
+    return sizeof(composition_lists_a_module<Host>) == 0;
+  else if constexpr (!((detail::is_sizes<Elements> || protocol_module<Elements>)&&...))
+    return (element_holds<Elements>() && ...);
+  else
+    return sizeof(bounds_are_sensible<detail::find_config<type_list<Elements...>>::value>) != 0;
+}
+
+template <class Net, config C, class... Ms>
+constexpr bool contents(type_list<Ms...>) {
+  using all = type_list<Ms...>;
+  using namespace tables;
+  return holds<listed_once, listed_twice(all{}), all>() && (needs_hold<Ms, all>() && ...) &&
+         (cb_holds<Ms, C.cb>() && ...) && (driver_holds<Ms, Net>() && ...) &&
+         holds<driver_name_is_unique, same_driver_name(drivers_of<all>{}), drivers_of<all>>() &&
+         holds<ip_protocol_has_one_module,
+               duplicates<net_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>() &&
+         holds<after_what_it_needs, early_initcall<Net, all>(), all>();
+}
+
+}  // namespace netstack::check

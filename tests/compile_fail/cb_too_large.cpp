@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: BSL-1.0
+// EXPECT: netstack: a module's control block is larger than sk_buff's cb
+// EXPECT: cb_fits_the_control_block<greedy, 56(ul)?, 48(ul)?>
+#include "netstack/stack/stack.hpp"
+
+struct greedy : netstack::module {
+  struct cb {
+    char bytes[56];
+  };
+};
+struct host : netstack::stack<host, greedy> {};

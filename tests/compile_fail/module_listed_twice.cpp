@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: BSL-1.0
+// EXPECT: netstack: a module stands twice in the list
+// EXPECT: module_is_listed_once<one>
+#include "netstack/stack/stack.hpp"
+
+struct one : netstack::module {};
+struct two : netstack::module {};
+struct host : netstack::stack<host, one, two, one> {};
