@@ -7,38 +7,30 @@
 //   if (auto r = h.boot(); !r) …
 //
 // boot() maps memory_bound bytes once, then runs the initcalls in order; a failure undoes those before it in reverse
-// and is returned. The object itself is small; everything else lies in the mapping. [S1] [S3] [S6] [S7] [S11] [S16]
-// [S17] Linux: init/main.c (do_initcalls), net/core/net_namespace.c (setup_net, cleanup_net)
+// and is returned. The object itself is small; everything else lies in the mapping. Namespaces come and go in
+// namespaces.hpp. [S1] [S3] [S6] [S7] Linux: init/main.c (do_initcalls)
 #pragma once
 #include <time.h>
 
 #include <new>
-#include <span>
 
 #include "netstack/drivers/loopback.hpp"
 #include "netstack/stack/arena.hpp"
 #include "netstack/stack/check.hpp"
+#include "netstack/stack/namespaces.hpp"
 #include "netstack/stack/net_core.hpp"
-#include "netstack/stack/worker.hpp"
 
 namespace netstack {
 
 /// What boot() is told about its surroundings.
 struct boot_args {
-  clock_source clock{};  ///< default: clock_gettime
-  u64 seed = 0;          ///< of every random choice; 0: from the kernel. The same seed gives the same trace
-  int fail_at = -1;      ///< fault injection: the initcall of this number fails
-};
-
-/// One step of the boot, as it happened.
-struct boot_event {
-  char const* name;
-  char const* what;  ///< "init", "exit", "failed", "pernet init" …
-  s32 error;         ///< errno of a failure, else 0
+  clock_source clock{};    ///< default: clock_gettime
+  u64 seed = 0;            ///< of every random choice; 0: from the kernel. The same seed gives the same trace
+  int fail_initcall = -1;  ///< fault injection: the initcall of this number fails
+  int fail_pernet = -1;    ///< fault injection: the n-th pernet init since boot fails
 };
 
 namespace detail {
-
 inline u64 read_clock(clockid_t id) {
   timespec ts{};
   ::clock_gettime(id, &ts);
@@ -46,19 +38,12 @@ inline u64 read_clock(clockid_t id) {
 }
 inline constexpr clock_source system_clock{[](void*) { return read_clock(CLOCK_MONOTONIC); },
                                            [](void*) { return read_clock(CLOCK_REALTIME); }, nullptr};
-
-/// Everything of a running stack; sizeof is the memory bound.
-template <class Host>
-struct machine {
-  worker<Host> workers[Host::sizes.workers];
-  boot_event trace[256];
-  u32 trace_len = 0;
-};
-
 }  // namespace detail
 
 template <class Host, class... Elements>
-class stack {
+class stack : public namespaces<Host> {
+  friend class namespaces<Host>;
+
  public:
   static_assert(check::structure<Host, Elements...>());
   using modules = modules_of<drivers::loopback, net_core, Elements...>;
@@ -74,51 +59,68 @@ class stack {
   /// Bytes that boot() maps; nothing is allocated after.
   static constexpr std::size_t memory_bound() { return sizeof(detail::machine<Host>); }
 
-  /// Errors: device_or_resource_busy when already booted, not_enough_memory, or the failing initcall's.
+  /// Errors: device_or_resource_busy when already booted, not_enough_memory, or the failing initcall's. After an error
+  /// everything is as before; boot_trace() still tells what happened.
   result<void> boot(boot_args const& args = {}) {
     static_assert(sizeof(Host) <= 4096, "netstack: a stack object stays small; state belongs to modules");
-    if (machine_) return failure{std::errc::device_or_resource_busy};
+    static_assert(net_t::initcalls.size() <= max_initcalls, "netstack: at most 256 initcalls in one list");
+    if (booted_) return failure{std::errc::device_or_resource_busy};
+    shutdown();  // what a failed boot left for its trace
     auto memory = arena_.map(memory_bound(), sizes.huge_pages);
     if (!memory) return failure{memory.error()};
-    machine_ = ::new (*memory) detail::machine<Host>;
+    machine_ = ::new (*memory) machine_t;
     u64 const seed = args.seed ? args.seed : get_random_seed();
-    for (u32 w = 0; w < sizes.workers; ++w) setup_worker(w, args, seed);
-    return do_initcalls(args.fail_at);
+    fail_pernet_ = args.fail_pernet;
+    for (u32 w = 0; w < sizes.workers; ++w)
+      if (auto r = setup_worker(w, args, seed); !r) return r;
+    if (auto r = do_initcalls(args.fail_initcall); !r) return r;
+    booted_ = true;
+    return {};
   }
 
-  /// Runs every exit in reverse order of what was initialised and gives the memory back. Idempotent.
+  /// Takes down the namespaces, runs every exit in reverse order of what was initialised, gives the memory back.
   void shutdown() {
     if (!machine_) return;
+    if (booted_) this->cleanup_all_nets();
+    booted_ = false;
     undo_initcalls();
-    machine_->~machine();
+    machine_->~machine_t();
     machine_ = nullptr;
     arena_.unmap();
   }
 
-  [[nodiscard]] bool booted() const { return machine_ != nullptr; }
+  [[nodiscard]] bool booted() const { return booted_; }
   [[nodiscard]] netstack::worker<Host>& worker(u32 i = 0) const { return machine_->workers[i]; }
+  /// The namespace that is there when none is named: a worker's slice of it.
   [[nodiscard]] net<Host>& init_net(u32 of_worker = 0) const { return machine_->workers[of_worker].nets[0]; }
-  /// One round of work of a worker; 0: it found nothing to do.
-  u32 poll(u32 of_worker = 0) { return worker(of_worker).poll(); }
 
-  [[nodiscard]] std::span<boot_event const> boot_trace() const { return {machine_->trace, machine_->trace_len}; }
-  void trace(char const* name, char const* what, std::errc error = {}) {
-    if (machine_->trace_len < std::size(machine_->trace))
-      machine_->trace[machine_->trace_len++] = {name, what, static_cast<s32>(error)};
+  /// One round of work of a worker, on that worker's thread; 0: it found nothing to do.
+  u32 poll(u32 of_worker = 0) {
+    u32 work = worker(of_worker).poll();
+    if (of_worker == 0 && machine_->cleanup_pending.load(std::memory_order_relaxed)) work += this->cleanup_dead_nets();
+    return work;
+  }
+  /// Sleeps until there is work for poll(): a frame, a timer, at most timeout_ns.
+  void wait(u64 timeout_ns, u32 of_worker = 0) { worker(of_worker).wait(timeout_ns); }
+
+  /// What happened since boot() was called, in order; also after a failed boot.
+  [[nodiscard]] std::span<boot_event const> boot_trace() const {
+    return machine_ ? machine_->log.events() : std::span<boot_event const>{};
   }
 
-  /// Runs the pernet inits of namespace `index` on every worker's slice; a failure undoes and is returned. [S16]
-  result<void> setup_net(u32 index) {
-    for (u32 w = 0; w < sizes.workers; ++w) {
-      if (auto r = setup_slice(worker(w).nets[index]); !r) {
-        while (w-- > 0) cleanup_slice(worker(w).nets[index]);
-        return r;
-      }
-    }
-    return {};
+  // --- control messages (core/rtnl.hpp) -----------------------------------------------------------------------------
+  /// Every other worker's ring has room for one more message from this one.
+  [[nodiscard]] bool can_post(netstack::worker<Host>& from) const {
+    for (u32 w = 0; w < sizes.workers; ++w)
+      if (w != from.id && !worker(w).inbox.room(from.id)) return false;
+    return true;
   }
-  void cleanup_net(u32 index) {
-    for (u32 w = sizes.workers; w-- > 0;) cleanup_slice(worker(w).nets[index]);
+  /// Has every other worker run op on its slice of this namespace. can_post() was true.
+  template <class Op>
+  void post_others(net<Host>& slice, Op const& op) {
+    auto const m = control_message_of<netstack::worker<Host>>(slice.index, op);
+    for (u32 w = 0; w < sizes.workers; ++w)
+      if (w != slice.worker().id) BUG_ON(!worker(w).inbox.post(slice.worker().id, m), "control ring full");
   }
 
  private:
@@ -126,9 +128,11 @@ class stack {
   using machine_t = detail::machine<Host>;
   machine_t* machine_ = nullptr;
   u32 initcalls_done_ = 0;
+  int fail_pernet_ = -1;
+  bool booted_ = false;
   arena arena_;
 
-  void setup_worker(u32 w, boot_args const& args, u64 seed) {
+  result<void> setup_worker(u32 w, boot_args const& args, u64 seed) {
     auto& k = worker(w);
     k.id = w;
     k.stack_ = static_cast<Host*>(this);
@@ -137,59 +141,35 @@ class stack {
     k.refresh_clock();
     k.pool.init(k.pool_storage);
     k.timers.init(k.now);
-    (void)k.sleeper.open();
     for (u32 i = 0; i < sizes.max_net; ++i) k.nets[i].index = static_cast<u16>(i), k.nets[i].home = &k;
+    return k.sleeper.open();
   }
 
   result<void> do_initcalls(int fail_at) {
     for (auto const& call : net_t::initcalls) {
-      int const number = static_cast<int>(initcalls_done_);
-      result<void> r = number == fail_at ? result<void>{failure{std::errc::io_error}} : call.init(init_net());
-      trace(call.name, r ? "init" : "failed", r ? std::errc{} : r.error());
+      bool const injected = static_cast<int>(initcalls_done_) == fail_at;
+      result<void> r = injected ? result<void>{failure{std::errc::io_error}} : call.init(init_net());
+      machine_->log.add(call.name, r ? "init" : "failed", r ? std::errc{} : r.error());
       if (!r && call.critical) {
-        auto const why = r.error();
         undo_initcalls();
-        machine_->~machine_t();
-        machine_ = nullptr;
-        arena_.unmap();
-        return failure{why};
+        return r;
       }
-      ++initcalls_done_;
+      done_[initcalls_done_++] = r.has_value();
     }
     return {};
   }
 
+  /// In reverse, and only what succeeded.
   void undo_initcalls() {
     while (initcalls_done_ > 0) {
       auto const& call = net_t::initcalls[--initcalls_done_];
+      if (!done_[initcalls_done_]) continue;
       if (call.exit) call.exit(init_net());
-      trace(call.name, "exit");
+      machine_->log.add(call.name, "exit");
     }
   }
-
-  result<void> setup_slice(net_t& slice) {
-    slice.alive = true;
-    for (std::size_t i = 0; i < net_t::pernet_list.size(); ++i) {
-      auto const& ops = net_t::pernet_list[i];
-      if (!ops.init) continue;
-      if (auto r = ops.init(slice); !r) {
-        exit_slice(slice, i);
-        return r;
-      }
-    }
-    return {};
-  }
-  void cleanup_slice(net_t& slice) {
-    if (slice.alive) exit_slice(slice, net_t::pernet_list.size());
-  }
-  /// First every exit in reverse, then every free in reverse. [S16]
-  void exit_slice(net_t& slice, std::size_t from) {
-    for (std::size_t i = from; i-- > 0;)
-      if (net_t::pernet_list[i].exit) net_t::pernet_list[i].exit(slice);
-    for (std::size_t i = from; i-- > 0;)
-      if (net_t::pernet_list[i].free) net_t::pernet_list[i].free(slice);
-    slice.alive = false;
-  }
+  static constexpr std::size_t max_initcalls = 256;
+  bool done_[max_initcalls]{};
 };
 
 }  // namespace netstack

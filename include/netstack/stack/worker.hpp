@@ -11,6 +11,7 @@
 #include "netstack/core/slab.hpp"
 #include "netstack/core/softnet.hpp"
 #include "netstack/core/timer.hpp"
+#include "netstack/stack/control.hpp"
 #include "netstack/stack/net.hpp"
 #include "netstack/stack/waiter.hpp"
 
@@ -57,6 +58,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   timer_wheel<Host::sizes.tick_shift> timers;
   slab<device_slot, Host::sizes.max_dev> devices;
   waiter sleeper;
+  control_inbox<worker, Host::sizes.workers, Host::sizes.control_ring> inbox;
   net_type nets[Host::sizes.max_net];
   skb_pool_storage<Host::sizes, Host::skb_ext_bytes> pool_storage;
 
@@ -112,11 +114,12 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     BUG_ON(polling, "poll() from inside a handler");
     polling = true;
     refresh_clock();
+    u32 const control = inbox.drain(*this);
     for (auto& net : nets)
       if (net.alive)
         for (auto& dev : net.dev_base)
           if (dev.running()) napi_schedule(softnet, dev.napi);
-    u32 work = net_rx_action();
+    u32 work = control + net_rx_action();
     if (softnet.pending & softnet_data::net_tx) work += net_tx_action();
     work += timers.run(now, this);
     polling = false;
