@@ -30,6 +30,9 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto ptype_all = tables::resolve_packet_types<net, modules, true>();
   static constexpr auto ptype_base = tables::resolve_packet_types<net, modules, false>();
   static constexpr auto inet_protos = tables::resolve_inet_protos<net, modules>();
+  static constexpr auto icmp_pointers = tables::resolve_icmp_pointers<net, modules>();
+  static constexpr auto raw_deliver = tables::collect<tables::raw_deliver, net>(modules{});
+  static constexpr auto xfrm_policies = tables::collect<tables::xfrm_policies, net>(modules{});
   static constexpr auto initcalls = tables::resolve_initcalls<net, modules>();
   static constexpr auto pernet_list = tables::resolve_pernet<net, modules>();
   static constexpr auto netdev_chain = tables::resolve_notifiers<net, modules>();

@@ -5,6 +5,7 @@
 #include "netstack/meta/concat.hpp"
 #include "netstack/meta/type_name.hpp"
 #include "netstack/registry/drop_reasons.hpp"
+#include "netstack/registry/icmp_control.hpp"
 #include "netstack/registry/initcall.hpp"
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/registry/netdev_ops.hpp"
@@ -12,9 +13,12 @@
 #include "netstack/registry/notifier.hpp"
 #include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/pernet.hpp"
+#include "netstack/registry/raw_deliver.hpp"
 #include "netstack/registry/snmp.hpp"
+#include "netstack/registry/xfrm_policy.hpp"
 #include "netstack/stack/modules.hpp"
 #include "netstack/wire/eth_p.hpp"
+#include "netstack/wire/icmp.hpp"
 
 namespace netstack::tables {
 
@@ -103,6 +107,42 @@ struct drop_reasons {
     return M::template drop_reasons<Net>;
   }
 };
+struct raw_deliver {
+  template <class Net>
+  using entry = raw_deliver_ops<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template raw_deliver<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template raw_deliver<Net>;
+  }
+};
+struct icmp_handlers {
+  template <class Net>
+  using entry = icmp_control<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template icmp_handlers<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template icmp_handlers<Net>;
+  }
+};
+struct xfrm_policies {
+  template <class Net>
+  using entry = xfrm_policy_ops<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template xfrm_policies<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template xfrm_policies<Net>;
+  }
+};
 
 /// The array of M's entries of one kind; empty if M has none.
 template <class Kind, class Net, class M>
@@ -167,6 +207,14 @@ constexpr auto resolve_inet_protos() {
   inet_protos_table<Net, all.size()> table{.index = {}, .rows = all};
   for (std::size_t i = 0; i < all.size(); ++i) table.index[all[i].protocol] = static_cast<u8>(i + 1);
   return table;
+}
+
+/// icmp_pointers: by message type. A type that nobody claims has no handler and counts as unknown.
+template <class Net, class Modules>
+constexpr auto resolve_icmp_pointers() {
+  std::array<icmp_control<Net>, nr_icmp_types + 1> out{};
+  for (auto const& control : collect<icmp_handlers, Net>(Modules{})) out[control.type] = control;
+  return out;
 }
 
 template <class Net, class Modules>
