@@ -102,7 +102,7 @@ struct seq_cursor {
 };
 
 /// The longest record, in bytes.
-inline constexpr std::size_t seq_record_max = 512;
+inline constexpr std::size_t seq_record_max = 1024;
 
 /// One file. `show` writes the record at the cursor (≤ seq_record_max bytes, its newline included), moves the cursor to
 /// the next, and answers true; false, with nothing written, when there is no further record. A text of one record:

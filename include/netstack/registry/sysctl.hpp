@@ -43,8 +43,8 @@ struct ctl_table {
   u64 max = 0;
   u64 unit = 1;  ///< what is stored for a text of "1": 1'000'000 for a time in ms that is kept in ns
   result<void> (*changed)(void* net, u32 which) = nullptr;
-  bool (*show)(void* net, u32 which, seq_file&, seq_cursor&) = nullptr;  ///< custom only
-  result<void> (*store)(void* net, u32 which, std::string_view text) = nullptr;
+  bool (*show)(void* net, seq_file&, seq_cursor&) = nullptr;  ///< custom only
+  result<void> (*store)(void* net, std::string_view text) = nullptr;
 };
 
 /// What a row says beyond its path and its member. Bounds default to those of the member's type.
@@ -105,6 +105,27 @@ template <class Net, auto Function, auto... Chain>
 void* ctl_dev_data(void* net, void*, u32 which) {
   auto* conf = Function(*static_cast<Net*>(net), which);
   return conf ? static_cast<void*>(&ctl_walk<Chain...>(*conf)) : nullptr;
+}
+
+// Signatures are read off the function's type: naming a call would complete Net, and the composition is checked before
+// it is complete.
+template <class Function>
+struct ctl_source;
+template <class Net, class T>
+struct ctl_source<T& (*)(Net&)> {
+  using type = T;
+};
+template <class Net, class T>
+struct ctl_source<T* (*)(Net&, u32)> {
+  using type = T;
+};
+template <class Net, auto Show>
+bool ctl_show(void* net, seq_file& m, seq_cursor& at) {
+  return Show(*static_cast<Net*>(net), m, at);
+}
+template <class Net, auto Store>
+result<void> ctl_store(void* net, std::string_view text) {
+  return Store(*static_cast<Net*>(net), text);
 }
 
 template <class T>
@@ -180,16 +201,16 @@ constexpr ctl_table ctl(char const* procname, ctl_options const& options = {}) {
 /// A setting that lies elsewhere: Function(Net&) → T&, then Chain inwards.
 template <class Net, auto Function, auto... Chain>
 constexpr ctl_table ctl_of(char const* procname, ctl_options const& options = {}) {
-  using root = decltype(Function(std::declval<Net&>()));
-  using field = std::remove_reference_t<decltype(detail::ctl_walk<Chain...>(std::declval<root>()))>;
+  using root = typename detail::ctl_source<decltype(Function)>::type;
+  using field = std::remove_reference_t<decltype(detail::ctl_walk<Chain...>(std::declval<root&>()))>;
   return detail::ctl_row<field>(procname, options, detail::ctl_net_data<Net, Function, Chain...>);
 }
 
 /// A setting of each device: Function(Net&, u32 which) → T*, null where there is none; then Chain inwards.
 template <class Net, auto Function, auto... Chain>
 constexpr ctl_table ctl_dev(char const* procname, ctl_options const& options = {}) {
-  using root = decltype(*Function(std::declval<Net&>(), u32{}));
-  using field = std::remove_reference_t<decltype(detail::ctl_walk<Chain...>(std::declval<root>()))>;
+  using root = typename detail::ctl_source<decltype(Function)>::type;
+  using field = std::remove_reference_t<decltype(detail::ctl_walk<Chain...>(std::declval<root&>()))>;
   return detail::ctl_row<field>(procname, options, detail::ctl_dev_data<Net, Function, Chain...>);
 }
 
@@ -205,12 +226,8 @@ template <class Net, auto Show, auto Store = nullptr>
 constexpr ctl_table ctl_proc(char const* procname, ctl_options const& options = {}) {
   ctl_table row{
       .procname = procname, .type = ctl_type::custom, .init_net_only = options.init_net_only, .mode = options.mode};
-  if constexpr (!std::is_null_pointer_v<decltype(Show)>)
-    row.show = [](void* net, u32, seq_file& m, seq_cursor& at) { return Show(*static_cast<Net*>(net), m, at); };
-  if constexpr (!std::is_null_pointer_v<decltype(Store)>)
-    row.store = [](void* net, u32, std::string_view text) -> result<void> {
-      return Store(*static_cast<Net*>(net), text);
-    };
+  if constexpr (!std::is_null_pointer_v<decltype(Show)>) row.show = detail::ctl_show<Net, Show>;
+  if constexpr (!std::is_null_pointer_v<decltype(Store)>) row.store = detail::ctl_store<Net, Store>;
   return row;
 }
 

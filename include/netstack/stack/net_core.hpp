@@ -5,6 +5,7 @@
 // Linux: net/core/net_namespace.c, net/core/dev.c (net_dev_init), net/socket.c (sock_init)
 #pragma once
 #include "netstack/core/netdev.hpp"
+#include "netstack/core/netns_core.hpp"
 #include "netstack/registry/initcall.hpp"
 #include "netstack/registry/pernet.hpp"
 
@@ -41,6 +42,9 @@ void default_device_exit(Net& net) {
 }
 
 struct net_core : module {
+  using pernet = netns_core;
+  template <class Net>
+  static constexpr auto const& ctl_tables = net_core_table<Net>;
   template <class Net>
   static constexpr std::array initcalls{
       initcall<Net>{
