@@ -37,10 +37,35 @@ struct initcall {
   char const* needs = nullptr;                    ///< name of an initcall that must have run before this one
 };
 
+namespace detail {
+template <class Net, initcall_level Level>
+struct initcall_maker {
+  constexpr initcall<Net> operator()(char const* name, result<void> (*init)(Net&), void (*exit)(Net&) = nullptr,
+                                     char const* needs = nullptr) const {
+    return {.level = Level, .name = name, .init = init, .exit = exit, .critical = true, .needs = needs};
+  }
+};
+}  // namespace detail
+
+// Linux's spellings: `fs_initcall<Net>("udp_init", udp_init<Net>)`. Objects, not functions: a function's name would be
+// looked up in the classes of its arguments, and Net is not complete where descriptors stand.
 template <class Net>
-constexpr initcall<Net> initcall_at(initcall_level level, char const* name, result<void> (*init)(Net&),
-                                    void (*exit)(Net&) = nullptr, char const* needs = nullptr) {
-  return {.level = level, .name = name, .init = init, .exit = exit, .critical = true, .needs = needs};
-}
+inline constexpr detail::initcall_maker<Net, initcall_level::pure> pure_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::core> core_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::postcore> postcore_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::arch> arch_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::subsys> subsys_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::fs> fs_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::rootfs> rootfs_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::device> device_initcall{};
+template <class Net>
+inline constexpr detail::initcall_maker<Net, initcall_level::late> late_initcall{};
 
 }  // namespace netstack

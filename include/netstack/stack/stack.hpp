@@ -17,6 +17,7 @@
 #include "netstack/drivers/loopback.hpp"
 #include "netstack/stack/arena.hpp"
 #include "netstack/stack/check.hpp"
+#include "netstack/stack/describe.hpp"
 #include "netstack/stack/namespaces.hpp"
 #include "netstack/stack/net_core.hpp"
 
@@ -58,6 +59,13 @@ class stack : public namespaces<Host> {
 
   /// Bytes that boot() maps; nothing is allocated after.
   static constexpr std::size_t memory_bound() { return sizeof(detail::machine<Host>); }
+
+  /// Prints what the list resolved to, and the memory bound, through sink(std::string_view); works before boot, too.
+  template <class Sink>
+  static void describe(Sink&& sink) {
+    detail::description<Host>::tables(sink);
+    detail::description<Host>::memory(sink);
+  }
 
   /// Errors: device_or_resource_busy when already booted, not_enough_memory, or the failing initcall's. After an error
   /// everything is as before; boot_trace() still tells what happened.
