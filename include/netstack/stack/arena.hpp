@@ -4,6 +4,7 @@
 #pragma once
 #include <sys/mman.h>
 
+#include "netstack/base/asan.hpp"
 #include "netstack/base/result.hpp"
 
 namespace netstack {
@@ -44,7 +45,10 @@ class arena {
     return base_;
   }
   void unmap() {
-    if (base_) ::munmap(base_, bytes_);
+    if (base_) {
+      asan_unpoison(base_, bytes_);  // the slabs in it leave marks that would outlive the mapping
+      ::munmap(base_, bytes_);
+    }
     base_ = nullptr;
   }
   [[nodiscard]] bool huge() const { return huge_; }
