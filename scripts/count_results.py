@@ -59,6 +59,7 @@ def main():
             show(entry, result if result == "failed" else "skipped")
         total += count
     if ctest_status and not total["failed"]:
+        print(f"-- failed: ctest ended with {ctest_status} and names no test; see {build}/test.log")
         total["failed"] = 1
     print("total", total["passed"], total["failed"], total["skipped"])
 
