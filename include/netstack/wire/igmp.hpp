@@ -65,7 +65,8 @@ struct igmpv3_grec {
 
 /// RFC 3376 §4.1.1, §4.1.7: codes from 128 on are a small floating-point number.
 constexpr u16 igmpv3_exp(u8 code) {
-  return code < 128 ? code : static_cast<u16>((0x10U | (code & 0x0fU)) << ((code >> 4 & 7U) + 3));
+  if (code < 128) return code;
+  return static_cast<u16>((0x10U | (code & 0x0fU)) << ((code >> 4 & 7U) + 3));
 }
 
 static_assert(sizeof(igmphdr) == 8 && alignof(igmphdr) == 1);

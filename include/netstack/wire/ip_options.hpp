@@ -104,10 +104,10 @@ constexpr u8 check_ip_timestamp(ip_option const& o) {
   if (pointer < 5) return static_cast<u8>(o.at + 2);
   if (pointer > o.length)  // full: each host only counts, and a count that is full is an error
     return o.data[1] >> 4 == 15 ? static_cast<u8>(o.at + 3) : u8{0};
-  if (flag != ipopt::ts_tsonly && flag != ipopt::ts_tsandaddr && flag != ipopt::ts_prespec)
-    return static_cast<u8>(o.at + 3);
-  int const slot = flag == ipopt::ts_tsonly ? 4 : 8;
-  return pointer + slot - 1 > o.length ? static_cast<u8>(o.at + 2) : u8{0};
+  if (pointer + 3 > o.length) return static_cast<u8>(o.at + 2);
+  if (flag == ipopt::ts_tsonly) return 0;
+  if (flag != ipopt::ts_tsandaddr && flag != ipopt::ts_prespec) return static_cast<u8>(o.at + 3);
+  return pointer + 7 > o.length ? static_cast<u8>(o.at + 2) : u8{0};
 }
 
 /// Notes that an option is there; a second one of its sort is an error.
@@ -142,7 +142,7 @@ namespace netstack::inline wire {
 /// Checks a whole block and notes what it holds. Returns 0, or the RFC 792 pointer of the first error; then `opt` holds
 /// what stands before it and must not be acted on.
 constexpr u8 parse_ip_options(ip_options& opt, unsigned char const* block, std::size_t len) {
-  opt = {.optlen = static_cast<u8>(len)};
+  opt = {.optlen = static_cast<u8>(len < ipopt::max_len ? len : ipopt::max_len)};
   ip_option_parser parser{block, len};
   while (auto const* option = parser.next())
     if (u8 const error = detail::note_ip_option(opt, *option)) return error;
