@@ -143,7 +143,7 @@ class namespaces {
     auto* const home = slice.home;
     u16 const index = slice.index;
     slice.~net_t();
-    ::new (static_cast<void*>(&slice)) net_t;
+    ::new (static_cast<void*>(&slice)) net_t();  // zeroed first: plain memory inside starts empty
     slice.home = home;
     slice.index = index;
     slice.alive = true;
