@@ -24,24 +24,32 @@ enum class drop_reason : u16 {
   nomem,  ///< no free skb
   tc_ingress,
   // IPv4
-  ip_hdr,  ///< truncated or malformed header
-  ip_csum,
-  ip_inhdr,  ///< bad options
-  ip_nosource,
-  ip_rpfilter,
-  ip_martian,  ///< a source or destination that may not be on the wire
-  ip_noproto,  ///< nobody takes the protocol
-  ip_ttl,
+  ip_hdr,              ///< truncated or malformed header
+  ip_csum,             ///< wrong header checksum
+  ip_truncated,        ///< shorter than its total length says
+  ip_inhdr,            ///< malformed options
+  ip_srr,              ///< source-routed, and that is not accepted here, or cannot be followed
+  ip_invalid_source,   ///< a source address that may not be on the wire
+  ip_local_source,     ///< claims to come from one of our own addresses
+  ip_invalid_dest,     ///< a destination address that may not be on the wire
+  ip_localnet,         ///< a loopback address, and not from lo
+  ip_rpfilter,         ///< the way back is by another device
+  ip_unicast_l2mcast,  ///< a unicast destination in a link-layer broadcast
+  ip_noproto,          ///< nobody takes the protocol
+  ip_ttl,              ///< its time to live ended here
   ip_noroute_in,
   ip_noroute_out,
-  ip_addrerrors,
-  ip_forward_off,
+  ip_addrerrors,  ///< not for us, and we do not forward
   ip_blackhole,
-  ip_frag,  ///< a fragment, and no reassembly is composed
+  ip_prohibit,
+  ip_frag,     ///< a fragment, and no reassembly is composed
+  ip_too_big,  ///< larger than the path's MTU, and no fragmentation is composed
+  icmp_hdr,    ///< truncated message, or a malformed quotation
   icmp_csum,
-  icmp_hdr,
-  icmp_type,
-  icmp_broadcast,
+  icmp_type,       ///< an unknown type or code
+  icmp_broadcast,  ///< a query to a broadcast or multicast address
+  icmp_ignored,    ///< an echo request with icmp_echo_ignore_all
+  icmp_ratelimit,  ///< a reply over its destination's rate
   netfilter_drop,
   // ARP and neighbours
   arp_hdr,
