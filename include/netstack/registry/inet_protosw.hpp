@@ -6,6 +6,7 @@
 #pragma once
 #include "netstack/registry/proto.hpp"
 #include "netstack/registry/proto_ops.hpp"
+#include "netstack/registry/static_ref.hpp"
 
 namespace netstack {
 
@@ -20,8 +21,8 @@ template <class Net>
 struct inet_protosw {
   u32 type = 0;      ///< sock_type::…
   u16 protocol = 0;  ///< ipproto::…; ip (0): any protocol of this type
-  proto<Net> const* prot = nullptr;
-  proto_ops<Net> const* ops = nullptr;
+  static_ref<proto<Net>> prot{};
+  static_ref<proto_ops<Net>> ops{};
   u8 flags = 0;
 };
 

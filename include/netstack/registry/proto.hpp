@@ -4,7 +4,7 @@
 // namespace. An op that is null is absent: its caller answers the errno that Linux would. [S88] [S89] [S90] [S91]
 //
 //   template <class Net> inline constexpr proto<Net> udp_prot{.name = "UDP", .close = udp_lib_close, …};
-//   struct udp : module { template <class Net> static constexpr std::array protos{&udp_prot<Net>}; … };
+//   struct udp : module { template <class Net> static constexpr std::array protos{udp_prot<Net>}; … };
 //
 // Linux: include/net/sock.h (struct proto), net/core/sock.c (proto_register)
 #pragma once

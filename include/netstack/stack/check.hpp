@@ -6,6 +6,7 @@
 #include <bit>
 #include <string_view>
 
+#include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/tables.hpp"
 
 namespace netstack::check {
@@ -52,6 +53,10 @@ struct family_has_one_module {
 template <class First, class Second>
 struct proto_name_is_unique {
   static_assert(never<First>, "netstack: two protos have the same name: rename one (it names a slab and a /proc row)");
+};
+template <class First, class Second>
+struct file_system_has_one_module {
+  static_assert(never<First>, "netstack: two modules register the same file system: remove one of them");
 };
 template <class First, class Second>
 struct sysctl_path_is_unique {
@@ -284,6 +289,21 @@ constexpr bool contents(type_list<Ms...>) {
          holds<driver_name_is_unique, same_driver_name(drivers_of<all>{}), drivers_of<all>>() &&
          holds<ip_protocol_has_one_module,
                duplicates<net_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>() &&
+         holds<permanent_protosw_has_one_module, duplicates<inetsw, Net, all>([](auto& a, auto& b) {
+                 return (a.flags & b.flags & protosw_flag::permanent) != 0 && a.type == b.type &&
+                        a.protocol == b.protocol;
+               }),
+               all>() &&
+         holds<family_has_one_module,
+               duplicates<families, Net, all>([](auto& a, auto& b) { return a.family == b.family; }), all>() &&
+         holds<proto_name_is_unique, duplicates<protos, Net, all>([](auto& a, auto& b) {
+                 return std::string_view(a.name) == std::string_view(b.name);
+               }),
+               all>() &&
+         holds<file_system_has_one_module, duplicates<file_systems, Net, all>([](auto& a, auto& b) {
+                 return std::string_view(a.name) == std::string_view(b.name);
+               }),
+               all>() &&
          holds<after_what_it_needs, early_initcall<Net, all>(), all>();
 }
 

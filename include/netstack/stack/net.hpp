@@ -5,6 +5,7 @@
 // Linux: include/net/net_namespace.h
 #pragma once
 #include "netstack/core/net_device.hpp"
+#include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/storage.hpp"
 #include "netstack/stack/tables.hpp"
 
@@ -33,6 +34,10 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto icmp_pointers = tables::resolve_icmp_pointers<net, modules>();
   static constexpr auto raw_deliver = tables::collect<tables::raw_deliver, net>(modules{});
   static constexpr auto xfrm_policies = tables::collect<tables::xfrm_policies, net>(modules{});
+  static constexpr auto proto_list = tables::collect<tables::protos, net>(modules{});
+  static constexpr auto inetsw = tables::resolve_inetsw<net, modules>();
+  static constexpr auto net_families = tables::resolve_net_families<net, modules>();
+  static constexpr auto file_systems = tables::collect<tables::file_systems, net>(modules{});
   static constexpr auto initcalls = tables::resolve_initcalls<net, modules>();
   static constexpr auto pernet_list = tables::resolve_pernet<net, modules>();
   static constexpr auto netdev_chain = tables::resolve_notifiers<net, modules>();
@@ -61,6 +66,8 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   netstack::worker<Host>* home = nullptr;
   boost::intrusive::list<net_device> dev_base;  ///< in order of registration
   net_device* loopback_dev = nullptr;
+  u32 sock_inuse = 0;                                                     ///< open sockets, the stack's own apart
+  u32 prot_inuse[proto_list.size() + std::size_t{proto_list.empty()}]{};  ///< the same by row of proto_list [S89]
   counter drops[drop_table::size];
   drop_event drop_trace[Host::sizes.drop_trace ? Host::sizes.drop_trace : 1];
   u32 drop_trace_next = 0;

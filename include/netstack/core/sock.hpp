@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what the stack keeps of an open socket, whatever its protocol. Lines of the layout: what a lookup compares;
+// what a received packet touches; what a sent one touches; the rest. A proto's own sock derives from it and lies in its
+// module's slab. All of it belongs to one worker, so no count is atomic. [S42] [S100] [S102]
+// Linux: include/net/sock.h (struct sock, struct sock_common)
+#pragma once
+#include "netstack/core/dst.hpp"
+#include "netstack/core/list.hpp"
+#include "netstack/core/sockaddr.hpp"
+#include "netstack/core/sockopt.hpp"
+#include "netstack/core/tcp_states.hpp"
+#include "netstack/registry/proto.hpp"
+#include "netstack/skb/skb_list.hpp"
+
+namespace netstack {
+
+namespace sockfs {
+struct socket;
+}
+
+/// Bits of sk_flags, Linux's enum sock_flags.
+enum class sock_flags : u8 {
+  dead,  ///< nobody holds the handle any more
+  done,
+  urginline,
+  keepopen,
+  linger,
+  destroy,
+  broadcast,  ///< SO_BROADCAST
+  timestamp,  ///< arrival times are wanted
+  zapped,
+  use_write_queue,  ///< a freed packet wakes nobody [S155]
+  dbg,
+  rcvtstamp,         ///< SO_TIMESTAMP or SO_TIMESTAMPNS
+  rcvtstampns,       ///< the latter
+  localroute,        ///< SO_DONTROUTE
+  rxq_ovfl,          ///< SO_RXQ_OVFL
+  no_check_tx,       ///< SO_NO_CHECK
+  select_err_queue,  ///< POLLPRI with the error queue
+  rcvbuf_lock,       ///< SO_RCVBUF was set by hand
+  sndbuf_lock,
+  rcvmark,
+  kern,  ///< made by the stack for itself
+};
+
+inline constexpr u64 no_timeout = ~u64{0};
+
+struct alignas(cache_line) sock {
+  // --- lookup -------------------------------------------------------------------------------------------------------
+  list_head sk_portaddr_node{};  ///< in its proto's hash by port and address
+  list_head sk_node{};           ///< in its proto's hash by port
+  void* sk_net = nullptr;
+  be32 sk_daddr{};      ///< peer; zero: not connected
+  be32 sk_rcv_saddr{};  ///< bound address; zero: any
+  u32 sk_bound_dev_if = 0;
+  u32 sk_hash = 0;
+  be16 sk_dport{};
+  u16 sk_num = 0;  ///< bound port; 0: none
+  u8 sk_family = 0;
+  u8 sk_state = tcp_state::close;
+  u8 sk_reuse = 0;  ///< SO_REUSEADDR
+  u8 sk_reuseport = 0;
+  // --- receiving ----------------------------------------------------------------------------------------------------
+  sk_buff_head sk_receive_queue;
+  u32 sk_rmem_alloc = 0;  ///< truesize of what is queued for the reader
+  u32 sk_rcvbuf = 0;
+  u64 sk_flags = 0;
+  s32 sk_forward_alloc = 0;  ///< bytes taken from the proto's memory and not charged yet
+  u32 sk_drops = 0;
+  void (*sk_data_ready)(sock&) = nullptr;  ///< null: nobody waits
+  dst_entry* sk_rx_dst = nullptr;          ///< a connected flow's input route, for early demux
+  // --- sending ------------------------------------------------------------------------------------------------------
+  u32 sk_wmem_alloc = 1;  ///< truesize of what is on its way, and 1 for the sock itself
+  u32 sk_sndbuf = 0;
+  dst_entry* sk_dst_cache = nullptr;
+  void (*sk_write_space)(sock&) = nullptr;
+  u32 sk_mark = 0;
+  u32 sk_priority = 0;
+  u32 sk_refcnt = 1;
+  s32 sk_err = 0;  ///< errno to report once; 0: none
+  s32 sk_err_soft = 0;
+  u16 sk_protocol = 0;
+  u16 sk_type = 0;
+  u8 sk_shutdown = 0;
+  u8 sk_prot_idx = 0;     ///< of Net::proto_list
+  bool sk_owned = false;  ///< a call works on it: packets go to the backlog
+  u8 sk_rx_dst_ifindex_valid = 0;
+  u32 sk_rx_dst_ifindex = 0;
+  proto_memory* sk_memory = nullptr;
+  // --- the rest -----------------------------------------------------------------------------------------------------
+  sk_buff_head sk_write_queue;
+  sk_buff_head sk_error_queue;
+  sk_buff_head sk_backlog;
+  u32 sk_backlog_len = 0;  ///< truesize in sk_backlog
+  s32 sk_peek_off = -1;
+  u32 sk_rcvlowat = 1;
+  u32 sk_ll_usec = 0;  ///< SO_BUSY_POLL
+  u32 sk_tsflags = 0;  ///< SO_TIMESTAMPING
+  u32 sk_tskey = 0;
+  s32 sk_incoming_cpu = -1;
+  u32 sk_max_ack_backlog = 0;
+  u32 sk_ack_backlog = 0;
+  u64 sk_rcvtimeo = no_timeout;
+  u64 sk_sndtimeo = no_timeout;
+  u64 sk_lingertime = 0;
+  u64 sk_stamp = 0;  ///< of the packet read last, ns since 1970
+  u64 sk_cookie = 0;
+  proto_limits const* sk_limits = nullptr;
+  void (*sk_error_report)(sock&) = nullptr;
+  void (*sk_state_change)(sock&) = nullptr;
+  void (*sk_destruct)(sock&) = nullptr;  ///< gives the sock back when the last packet of it is freed
+  sockfs::socket* sk_socket = nullptr;
+  void* sk_user_data = nullptr;  ///< for who sets the callbacks
+
+  sock() = default;
+  sock(sock const&) = delete;
+  sock& operator=(sock const&) = delete;
+};
+
+static_assert(offsetof(sock, sk_receive_queue) == cache_line && offsetof(sock, sk_wmem_alloc) == 2 * cache_line);
+
+constexpr u64 sock_flag_bit(sock_flags flag) { return u64{1} << static_cast<u8>(flag); }
+[[nodiscard]] inline bool sock_flag(sock const& sk, sock_flags flag) {
+  return (sk.sk_flags & sock_flag_bit(flag)) != 0;
+}
+inline void sock_set_flag(sock& sk, sock_flags flag) { sk.sk_flags |= sock_flag_bit(flag); }
+inline void sock_reset_flag(sock& sk, sock_flags flag) { sk.sk_flags &= ~sock_flag_bit(flag); }
+inline void sock_valbool_flag(sock& sk, sock_flags flag, bool on) {
+  on ? sock_set_flag(sk, flag) : sock_reset_flag(sk, flag);
+}
+
+template <class Net>
+[[nodiscard]] Net& sock_net(sock const& sk) {
+  return *static_cast<Net*>(sk.sk_net);
+}
+template <class Net>
+[[nodiscard]] proto<Net> const& sk_prot(sock const& sk) {
+  return Net::proto_list[sk.sk_prot_idx];
+}
+
+inline void sock_hold(sock& sk) { ++sk.sk_refcnt; }
+
+/// Takes the pending error: what a call answers before anything else.
+inline result<void> sock_error(sock& sk) {
+  if (sk.sk_err == 0) [[likely]]
+    return {};
+  auto const why = static_cast<std::errc>(sk.sk_err);
+  sk.sk_err = 0;
+  return failure{why};
+}
+/// Leaves an error for the next call, and wakes who waits.
+inline void sk_report_error(sock& sk, s32 err) {
+  sk.sk_err = err;
+  if (sk.sk_error_report) sk.sk_error_report(sk);
+}
+
+inline void sk_dst_reset(sock& sk) {
+  if (sk.sk_dst_cache) dst_release(*sk.sk_dst_cache);
+  sk.sk_dst_cache = nullptr;
+}
+/// Caches the route; takes a reference.
+inline void sk_dst_set(sock& sk, dst_entry& dst) {
+  dst_hold(dst);
+  sk_dst_reset(sk);
+  sk.sk_dst_cache = &dst;
+}
+/// The cached route, or null; one that has become obsolete is dropped.
+[[nodiscard]] inline dst_entry* sk_dst_check(sock& sk) {
+  if (sk.sk_dst_cache && sk.sk_dst_cache->obsolete) [[unlikely]]
+    sk_dst_reset(sk);
+  return sk.sk_dst_cache;
+}
+inline void sk_rx_dst_reset(sock& sk) {
+  if (sk.sk_rx_dst) dst_release(*sk.sk_rx_dst);
+  sk.sk_rx_dst = nullptr;
+}
+
+}  // namespace netstack
