@@ -5,6 +5,7 @@
 // Linux: include/net/net_namespace.h
 #pragma once
 #include "netstack/core/net_device.hpp"
+#include "netstack/stack/proc_tables.hpp"
 #include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/storage.hpp"
 #include "netstack/stack/tables.hpp"
@@ -42,6 +43,10 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto pernet_list = tables::resolve_pernet<net, modules>();
   static constexpr auto netdev_chain = tables::resolve_notifiers<net, modules>();
   static constexpr auto netdev_ops = tables::resolve_netdev_ops<net>(tables::drivers_of<modules>{});
+  static constexpr auto ctl_tables = tables::resolve_ctl_tables<net, modules>();
+  static constexpr auto proc_entries = tables::resolve_proc_entries<net, modules>();
+  static constexpr auto snmp_groups = tables::resolve_snmp_groups<net, modules>();
+  static constexpr auto sockstat = tables::resolve_sockstat<net, modules>();
   template <nf_inet Point>
   static constexpr auto nf_hooks = tables::resolve_nf_hooks<net, modules, Point>();
   using drop_table = tables::drop_table<net, modules>;

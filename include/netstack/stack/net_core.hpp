@@ -4,6 +4,8 @@
 // protocols (fs) < drivers (device). [S4] [S11] [S22] [S58]
 // Linux: net/core/net_namespace.c, net/core/dev.c (net_dev_init), net/socket.c (sock_init)
 #pragma once
+#include "netstack/core/drop_proc.hpp"
+#include "netstack/core/net_procfs.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/netns_core.hpp"
 #include "netstack/registry/initcall.hpp"
@@ -44,7 +46,9 @@ void default_device_exit(Net& net) {
 struct net_core : module {
   using pernet = netns_core;
   template <class Net>
-  static constexpr auto const& ctl_tables = net_core_table<Net>;
+  static constexpr auto ctl_tables = net_core_table<Net>;
+  template <class Net>
+  static constexpr auto proc = concat<proc_entry<Net>>(dev_proc<Net>, drop_proc<Net>);
   template <class Net>
   static constexpr std::array initcalls{
       initcall<Net>{
