@@ -22,8 +22,9 @@ struct code_site {
   }
 };
 
-[[noreturn]] NETSTACK_COLD inline void bug(char const* what, code_site at) {
-  std::fprintf(stderr, "netstack: BUG: %s at %s:%d (%s)\n", what, at.file, at.line, at.function);
+// Scalars, not a code_site: they stay in registers until the branch is taken, so an inlined check costs one compare.
+[[noreturn]] NETSTACK_COLD inline void bug(char const* what, char const* file, int line, char const* function) {
+  std::fprintf(stderr, "netstack: BUG: %s at %s:%d (%s)\n", what, file, line, function);
   std::abort();
 }
 NETSTACK_COLD inline void warn(char const* what, code_site at) {
@@ -35,7 +36,7 @@ NETSTACK_COLD inline void warn(char const* what, code_site at) {
 NETSTACK_INLINE constexpr void BUG_ON(bool broken, char const* what = "invariant broken",
                                       detail::code_site at = detail::code_site::current()) {
   if (broken) [[unlikely]]
-    detail::bug(what, at);
+    detail::bug(what, at.file, at.line, at.function);
 }
 
 /// Prints one line the first time `broken` holds for this `once` flag; returns `broken`.
