@@ -4,6 +4,7 @@
 // Linux: include/linux/inetdevice.h
 #pragma once
 #include "netstack/core/list.hpp"
+#include "netstack/core/neighbour.hpp"
 #include "netstack/core/net_device.hpp"
 #include "netstack/ipv4/rtnetlink.hpp"
 #include "netstack/wire/ipv4_addr.hpp"
@@ -76,6 +77,7 @@ struct in_device {
   net_device* dev = nullptr;
   ipv4_devconf cnf{};
   ipv4_devconf const* all = nullptr;  ///< the namespace's conf/all
+  neigh_parms arp_parms{};            ///< net/ipv4/neigh/<device>/…: ARP's
   list<in_ifaddr, &in_ifaddr::link> ifa_list{};
   rtable* rt_mc_input = nullptr;  ///< routes that no FIB entry carries, made on first use
   rtable* rt_mc_output = nullptr;

@@ -4,6 +4,7 @@
 // Linux: include/net/netns/ipv4.h (struct netns_ipv4), net/ipv4/af_inet.c (inet_init_net), net/ipv4/icmp.c
 // (icmp_sk_init)
 #pragma once
+#include "netstack/ipv4/arp_state.hpp"
 #include "netstack/ipv4/inetdevice.hpp"
 #include "netstack/ipv4/mib.hpp"
 #include "netstack/registry/pernet.hpp"
@@ -52,6 +53,7 @@ struct netns_ipv4 {
   ipv4_devconf devconf_dflt{.accept_source_route = 1};
 
   netns_mib mib;
+  arp_net arp;
 
   static constexpr u32 addr_buckets = 64;
   in_ifaddr* inet_addr_lst[addr_buckets]{};  ///< every address of the namespace, by its hash

@@ -7,6 +7,7 @@
 #include "netstack/registry/drop_reasons.hpp"
 #include "netstack/registry/icmp_control.hpp"
 #include "netstack/registry/initcall.hpp"
+#include "netstack/registry/neigh_table.hpp"
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 #include "netstack/registry/nf_hook.hpp"
@@ -138,6 +139,16 @@ struct xfrm_policies {
   static constexpr bool present = requires {
     M::template xfrm_policies<Net>;
   };
+struct neigh_tables {
+  template <class Net>
+  using entry = neigh_table<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires { M::template neigh_tables<Net>; };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template neigh_tables<Net>;
+  }
+};
   template <class M, class Net>
   static constexpr auto const& of() {
     return M::template xfrm_policies<Net>;
