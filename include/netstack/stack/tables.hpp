@@ -139,19 +139,21 @@ struct xfrm_policies {
   static constexpr bool present = requires {
     M::template xfrm_policies<Net>;
   };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template xfrm_policies<Net>;
+  }
+};
 struct neigh_tables {
   template <class Net>
   using entry = neigh_table<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires { M::template neigh_tables<Net>; };
+  static constexpr bool present = requires {
+    M::template neigh_tables<Net>;
+  };
   template <class M, class Net>
   static constexpr auto const& of() {
     return M::template neigh_tables<Net>;
-  }
-};
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template xfrm_policies<Net>;
   }
 };
 
