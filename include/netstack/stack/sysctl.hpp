@@ -48,6 +48,7 @@ result<ctl_place> ctl_find(Net& net, std::string_view path) {
     if (!here) return failure{std::errc::no_such_file_or_directory};
     return at;
   };
+  if (path.find('*') != std::string_view::npos) return failure{std::errc::no_such_file_or_directory};
   std::size_t row = ctl_find_row<Net>(path);
   if (row < Net::ctl_tables.size()) return found(row, 0);
   for (std::size_t begin = path.find('/'); begin != std::string_view::npos; begin = path.find('/', begin + 1)) {
