@@ -50,12 +50,13 @@ void neigh_timer_handler(Net& net, neighbour& n) {
   neigh_parms const* p = detail::neigh_tbl<Net>(n).parms(net, *n.dev);
   if (!p || !(n.nud_state & nud::in_timer)) return;
   u64 const now = net.worker().now;
+  u64 const due = n.timer.expires;  // what was meant; run() may be late
   u64 next = now + p->retrans_time;
   if (n.nud_state & nud::reachable) {
     // RFC 4861 §7.3.3: no confirmation for reachable_time: stale, or delay if it was used just now.
-    if (now <= n.confirmed + p->reachable_time) {
+    if (due < n.confirmed + p->reachable_time) {
       next = n.confirmed + p->reachable_time;
-    } else if (now <= n.used + p->delay_probe_time) {
+    } else if (due <= n.used + p->delay_probe_time) {
       n.nud_state = nud::delay;
       n.updated = now;
       next = now + p->delay_probe_time;
@@ -64,7 +65,7 @@ void neigh_timer_handler(Net& net, neighbour& n) {
       n.updated = now;
     }
   } else if (n.nud_state & nud::delay) {
-    if (now <= n.confirmed + p->delay_probe_time) {
+    if (due <= n.confirmed + p->delay_probe_time) {
       n.nud_state = nud::reachable;
       n.updated = now;
       next = n.confirmed + p->reachable_time;
@@ -197,11 +198,13 @@ result<void> neigh_update(Net& net, neighbour& n, mac_addr const* lladdr, u8 new
   }
   mac_addr address = n.ha;
   bool const known = (old & nud::valid) != 0;
+  bool contradicted = false;
   if (lladdr) {
     // A doubted answer does not replace an address that works: it only makes it suspect.
     if (known && *lladdr != n.ha && !(flags & neigh_update_f::override_)) {
       if (!(flags & neigh_update_f::weak_override) || !(old & nud::connected)) return {};
       new_state = nud::stale;
+      contradicted = true;
     } else {
       address = *lladdr;
     }
@@ -216,7 +219,8 @@ result<void> neigh_update(Net& net, neighbour& n, mac_addr const* lladdr, u8 new
       n.confirmed = now > p->base_reachable_time * 2 ? now - p->base_reachable_time * 2 : 0;
   }
   // A confirmed entry is not made stale by news that says nothing new.
-  if (new_state == nud::stale && !changed && (old & nud::connected) && (flags & neigh_update_f::admin) == 0)
+  if (new_state == nud::stale && !changed && !contradicted && (old & nud::connected) &&
+      (flags & neigh_update_f::admin) == 0)
     new_state = old;
   if (new_state != old) {
     net.worker().timers.del_timer(n.timer);
