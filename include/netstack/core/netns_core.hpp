@@ -18,12 +18,19 @@ inline constexpr u32 sock_min_rcvbuf = tcp_skb_min_truesize;
 /// Linux's SK_WMEM_MAX: room for 256 packets of 256 bytes.
 inline constexpr s32 sk_wmem_max = 256 * (256 + 576);
 
+/// Privileges that a socket call may need, Linux's CAP_*.
+namespace cap {
+inline constexpr u32 net_bind_service = 1u << 0, net_admin = 1u << 1, net_raw = 1u << 2;
+inline constexpr u32 all = net_bind_service | net_admin | net_raw;
+}  // namespace cap
+
 /// pernet of net_core.
 struct netns_core {
   s32 sysctl_wmem_max = sk_wmem_max;  ///< the most that SO_SNDBUF can ask for
   s32 sysctl_rmem_max = sk_wmem_max;
   s32 sysctl_wmem_default = sk_wmem_max;  ///< of a new socket, bytes of truesize
   s32 sysctl_rmem_default = sk_wmem_max;
+  u32 caps = cap::all;  ///< what the namespace's sockets may do; the stack's owner is its root
 };
 
 struct net_core;

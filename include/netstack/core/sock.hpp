@@ -104,7 +104,6 @@ struct alignas(cache_line) sock {
   u64 sk_sndtimeo = no_timeout;
   u64 sk_lingertime = 0;
   u64 sk_stamp = 0;  ///< of the packet read last, ns since 1970
-  u64 sk_cookie = 0;
   proto_limits const* sk_limits = nullptr;
   void (*sk_error_report)(sock&) = nullptr;
   void (*sk_state_change)(sock&) = nullptr;

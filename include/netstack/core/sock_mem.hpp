@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a socket pays for its packets. Each costs its truesize: queued for the reader it counts in
+// sk_rmem_alloc, on its way out in sk_wmem_alloc; the packet's destructor gives it back exactly once, when the packet
+// is freed or orphaned. Where the proto as a whole is limited, the socket takes pages from proto_memory first. [S42]
+// [S46] [S99] [S155] rx: called by sock_queue_rcv_skb; tx: by sock_alloc_send_skb; both: by skb_pool::free_skb through
+// the destructor. Linux: net/core/sock.c (sock_wfree, sock_rfree, __sk_mem_raise_allocated), include/net/sock.h
+#pragma once
+#include "netstack/core/sock.hpp"
+#include "netstack/skb/skb_pool.hpp"
+
+namespace netstack {
+
+/// The last packet of a socket that nobody holds any more is gone: sk_destruct returns the sock to its slab.
+inline void __sk_free(sock& sk) {
+  if (sk.sk_destruct) sk.sk_destruct(sk);
+}
+/// Ends the sock's own hold on its life; packets on their way keep the memory until the last is freed.
+inline void sk_free(sock& sk) {
+  if (--sk.sk_wmem_alloc == 0) __sk_free(sk);
+}
+inline void sock_put(sock& sk) {
+  if (--sk.sk_refcnt == 0) sk_free(sk);
+}
+
+[[nodiscard]] inline u32 sk_wmem_alloc_get(sock const& sk) { return sk.sk_wmem_alloc - 1; }
+[[nodiscard]] inline u32 sk_rmem_alloc_get(sock const& sk) { return sk.sk_rmem_alloc; }
+/// Room for another packet: a writer is woken once half of the buffer is free.
+[[nodiscard]] inline bool sock_writeable(sock const& sk) { return sk_wmem_alloc_get(sk) < sk.sk_sndbuf >> 1; }
+
+// --- the proto's memory ---------------------------------------------------------------------------------------------
+
+/// Returns whole pages that no packet of the socket needs.
+inline void sk_mem_reclaim(sock& sk) {
+  if (!sk.sk_memory || sk.sk_forward_alloc < static_cast<s32>(sk_mem_quantum)) return;
+  s32 const pages = sk.sk_forward_alloc / static_cast<s32>(sk_mem_quantum);
+  sk.sk_forward_alloc -= pages * static_cast<s32>(sk_mem_quantum);
+  sk.sk_memory->allocated -= pages;
+  if (sk.sk_memory->pressure && sk.sk_memory->allocated < sk.sk_limits->mem[0]) sk.sk_memory->pressure = false;
+}
+
+inline void sk_mem_charge(sock& sk, u32 size) {
+  if (sk.sk_memory) sk.sk_forward_alloc -= static_cast<s32>(size);
+}
+inline void sk_mem_uncharge(sock& sk, u32 size) {
+  if (!sk.sk_memory) return;
+  sk.sk_forward_alloc += static_cast<s32>(size);
+  // A page is kept, so that a socket in steady use does not pay for the round trip.
+  if (sk.sk_forward_alloc >= 2 * static_cast<s32>(sk_mem_quantum)) sk_mem_reclaim(sk);
+}
+
+/// Makes sure that `size` more bytes may be charged for received data. Below mem[0] pages always; above mem[2] never;
+/// between, a proto with pressure gives each socket its share, and any socket has its rmem_min.
+template <class Net>
+[[nodiscard]] bool sk_rmem_schedule(Net& net, sock& sk, u32 size) {
+  if (!sk.sk_memory || static_cast<s32>(size) <= sk.sk_forward_alloc) [[likely]]
+    return true;
+  auto& memory = *sk.sk_memory;
+  auto const& limits = *sk.sk_limits;
+  u32 const missing = size - static_cast<u32>(sk.sk_forward_alloc > 0 ? sk.sk_forward_alloc : 0);
+  s64 const pages = (missing + sk_mem_quantum - 1) / sk_mem_quantum;
+  s64 const total = memory.allocated + pages;
+  auto const& prot = sk_prot<Net>(sk);
+  if (total <= limits.mem[0]) {
+    memory.pressure = false;
+  } else {
+    if (total > limits.mem[1] && prot.enter_memory_pressure && !memory.pressure) {
+      memory.pressure = true;
+      prot.enter_memory_pressure(net, sk);
+    }
+    bool const has_share =
+        prot.enter_memory_pressure != nullptr &&
+        (!memory.pressure || limits.mem[2] > s64{memory.sockets_allocated} *
+                                                 ((sk.sk_rmem_alloc + size + sk_mem_quantum - 1) / sk_mem_quantum));
+    if (total > limits.mem[2] || (sk.sk_rmem_alloc >= limits.rmem_min && !has_share)) return false;
+  }
+  memory.allocated = total;
+  sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
+  return true;
+}
+
+// --- owners
+// -----------------------------------------------------------------------------------------------------------
+
+/// Destructor of a queued received packet.
+inline void sock_rfree(sk_buff& skb) {
+  sock& sk = *skb.sk;
+  sk.sk_rmem_alloc -= skb.truesize;
+  sk_mem_uncharge(sk, skb.truesize);
+}
+/// Destructor of a packet that only borrows the socket (early demux).
+inline void sock_efree(sk_buff& skb) { sock_put(*skb.sk); }
+
+/// Destructor of a packet on its way out.
+inline void sock_wfree(sk_buff& skb) {
+  sock& sk = *skb.sk;
+  u32 len = skb.truesize;
+  if (!sock_flag(sk, sock_flags::use_write_queue)) {
+    // One byte stays charged, so that the callback cannot be the end of the sock.
+    sk.sk_wmem_alloc -= len - 1;
+    len = 1;
+    if (sk.sk_write_space && sock_writeable(sk)) sk.sk_write_space(sk);
+  }
+  sk.sk_wmem_alloc -= len;
+  if (sk.sk_wmem_alloc == 0) __sk_free(sk);
+}
+
+inline void skb_set_owner_r(sk_buff& skb, sock& sk) {
+  skb_orphan(skb);
+  skb.sk = &sk;
+  skb.destructor = sock_rfree;
+  sk.sk_rmem_alloc += skb.truesize;
+  sk_mem_charge(sk, skb.truesize);
+}
+inline void skb_set_owner_w(sk_buff& skb, sock& sk) {
+  skb_orphan(skb);
+  skb.sk = &sk;
+  skb.destructor = sock_wfree;
+  sk.sk_wmem_alloc += skb.truesize;
+}
+
+}  // namespace netstack

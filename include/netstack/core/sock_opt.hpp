@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what SOL_SOCKET options mean, for sockets of every family. Buffer sizes are doubled, as Linux does, since a
+// packet's truesize is charged and not its payload alone. [S48] [S100]
+// called by socket/ setsockopt and getsockopt
+// Linux: net/core/sock.c (sk_setsockopt, sk_getsockopt)
+#pragma once
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include "netstack/core/sock_alloc.hpp"
+
+namespace netstack {
+
+/// A privilege of a namespace's owner (Linux's capabilities); an embedder may take one away: netns_core::caps.
+template <class Net>
+[[nodiscard]] bool ns_capable(Net& net, u32 cap) {
+  return (net_generic<net_core>(net).caps & cap) != 0;
+}
+
+namespace detail {
+
+struct so_flag {
+  int optname;
+  sock_flags flag;
+};
+inline constexpr std::array so_flags{
+    so_flag{so::dontroute, sock_flags::localroute},
+    so_flag{so::broadcast, sock_flags::broadcast},
+    so_flag{so::keepalive, sock_flags::keepopen},
+    so_flag{so::oobinline, sock_flags::urginline},
+    so_flag{so::no_check, sock_flags::no_check_tx},
+    so_flag{so::rxq_ovfl, sock_flags::rxq_ovfl},
+    so_flag{so::select_err_queue, sock_flags::select_err_queue},
+    so_flag{so::rcvmark, sock_flags::rcvmark},
+};
+
+/// Twice what was asked for, up to the namespace's maximum, but room for a packet at least.
+constexpr u32 doubled_buffer(int wanted, s32 max, u32 min) {
+  auto const bytes = std::min<u32>(static_cast<u32>(std::max(wanted, 0)), static_cast<u32>(max));
+  return std::max(std::min<u32>(bytes, 0x3fff'ffff) * 2, min);
+}
+
+template <class Net>
+result<void> set_buffer(Net& net, sock& sk, int optname, int val) {
+  auto const& core = net_generic<net_core>(net);
+  bool const force = optname == so::sndbufforce || optname == so::rcvbufforce;
+  if (force && !ns_capable(net, cap::net_admin)) return failure{std::errc::operation_not_permitted};
+  if (optname == so::sndbuf || optname == so::sndbufforce) {
+    sock_set_flag(sk, sock_flags::sndbuf_lock);
+    sk.sk_sndbuf = doubled_buffer(val, force ? 0x7fff'ffff : core.sysctl_wmem_max, sock_min_sndbuf);
+    if (sk.sk_write_space && sock_writeable(sk)) sk.sk_write_space(sk);
+  } else {
+    sock_set_flag(sk, sock_flags::rcvbuf_lock);
+    sk.sk_rcvbuf = doubled_buffer(val, force ? 0x7fff'ffff : core.sysctl_rmem_max, sock_min_rcvbuf);
+  }
+  return {};
+}
+
+inline result<void> set_timeout(u64& timeo, std::span<std::byte const> optval) {
+  if (optval.size() < sizeof(timeval)) return failure{std::errc::invalid_argument};
+  timeval tv;
+  std::memcpy(&tv, optval.data(), sizeof tv);
+  if (tv.tv_usec < 0 || tv.tv_usec >= 1'000'000) return failure{std::errc::argument_out_of_domain};
+  if (tv.tv_sec < 0)
+    timeo = 0;
+  else if (tv.tv_sec == 0 && tv.tv_usec == 0)
+    timeo = no_timeout;
+  else
+    timeo = static_cast<u64>(std::min<s64>(tv.tv_sec, 1'000'000'000)) * 1'000'000'000u +
+            static_cast<u64>(tv.tv_usec) * 1000u;
+  return {};
+}
+
+template <class Net>
+result<void> bind_to_ifindex(Net& net, sock& sk, u32 ifindex) {
+  if (sk.sk_bound_dev_if != 0 && !ns_capable(net, cap::net_raw)) return failure{std::errc::operation_not_permitted};
+  if (ifindex != 0 && !net.dev_get_by_index(ifindex)) return failure{std::errc::no_such_device};
+  sk.sk_bound_dev_if = ifindex;
+  if (auto* rehash = sk_prot<Net>(sk).rehash) rehash(net, sk);
+  sk_dst_reset(sk);
+  return {};
+}
+
+template <class Net>
+result<void> bind_to_device(Net& net, sock& sk, std::span<std::byte const> optval) {
+  std::string_view name{reinterpret_cast<char const*>(optval.data()), std::min(optval.size(), ifnamsiz - 1)};
+  name = name.substr(0, name.find('\0'));
+  if (name.empty()) return bind_to_ifindex(net, sk, 0);
+  auto* dev = net.dev_get_by_name(name);
+  if (!dev) return failure{std::errc::no_such_device};
+  return bind_to_ifindex(net, sk, dev->ifindex);
+}
+
+inline void set_timestamp(sock& sk, bool on, bool ns) {
+  sock_valbool_flag(sk, sock_flags::rcvtstamp, on);
+  sock_valbool_flag(sk, sock_flags::rcvtstampns, on && ns);
+  sock_valbool_flag(sk, sock_flags::timestamp, on || (sk.sk_tsflags & sof_timestamping::rx_software) != 0);
+}
+
+inline result<void> set_timestamping(sock& sk, int val) {
+  if (static_cast<u32>(val) & ~sof_timestamping::mask) return failure{std::errc::invalid_argument};
+  sk.sk_tsflags = static_cast<u32>(val);
+  sk.sk_tskey = 0;
+  set_timestamp(sk, sock_flag(sk, sock_flags::rcvtstamp), sock_flag(sk, sock_flags::rcvtstampns));
+  return {};
+}
+
+/// Options whose value is an int and whose effect is a line or two.
+template <class Net>
+result<void> set_int(Net& net, sock& sk, int optname, int val) {
+  switch (optname) {
+    case so::debug:
+      if (val != 0 && !ns_capable(net, cap::net_admin)) return failure{std::errc::permission_denied};
+      return sock_valbool_flag(sk, sock_flags::dbg, val != 0), result<void>{};
+    case so::reuseaddr: sk.sk_reuse = val != 0; return {};
+    case so::reuseport: sk.sk_reuseport = val != 0; return {};
+    case so::sndbuf:
+    case so::sndbufforce:
+    case so::rcvbuf:
+    case so::rcvbufforce: return set_buffer(net, sk, optname, val);
+    case so::priority:
+      if ((val < 0 || val > 6) && !ns_capable(net, cap::net_admin)) return failure{std::errc::operation_not_permitted};
+      sk.sk_priority = static_cast<u32>(val);
+      return {};
+    case so::mark:
+      if (!ns_capable(net, cap::net_admin)) return failure{std::errc::operation_not_permitted};
+      sk.sk_mark = static_cast<u32>(val);
+      sk_dst_reset(sk);
+      return {};
+    case so::rcvlowat: sk.sk_rcvlowat = val < 0 ? 0x7fff'ffff : static_cast<u32>(std::max(val, 1)); return {};
+    case so::timestamp:
+    case so::timestampns: return set_timestamp(sk, val != 0, optname == so::timestampns), result<void>{};
+    case so::timestamping: return set_timestamping(sk, val);
+    case so::peek_off: sk.sk_peek_off = val; return {};
+    case so::busy_poll:
+      if (val < 0) return failure{std::errc::invalid_argument};
+      if (static_cast<u32>(val) > sk.sk_ll_usec && !ns_capable(net, cap::net_admin))
+        return failure{std::errc::operation_not_permitted};
+      sk.sk_ll_usec = static_cast<u32>(val);
+      return {};
+    case so::incoming_cpu: sk.sk_incoming_cpu = val; return {};
+    case so::bindtoifindex:
+      if (val < 0) return failure{std::errc::invalid_argument};
+      return bind_to_ifindex(net, sk, static_cast<u32>(val));
+    default: return failure{std::errc::no_protocol_option};  // so::type, domain, protocol, error … are read only
+  }
+}
+
+template <class T>
+u32 put_opt(std::span<std::byte> out, T const& value) {
+  auto const n = std::min(out.size(), sizeof value);
+  std::memcpy(out.data(), &value, n);
+  return static_cast<u32>(n);
+}
+
+inline timeval to_timeval(u64 timeo) {
+  if (timeo == no_timeout) return {};
+  return {static_cast<s64>(timeo / 1'000'000'000u), static_cast<s64>(timeo % 1'000'000'000u / 1000u)};
+}
+
+inline result<int> get_int(sock& sk, int optname) {
+  switch (optname) {
+    case so::debug: return sock_flag(sk, sock_flags::dbg);
+    case so::reuseaddr: return sk.sk_reuse;
+    case so::reuseport: return sk.sk_reuseport;
+    case so::type: return sk.sk_type;
+    case so::domain: return sk.sk_family;
+    case so::protocol: return sk.sk_protocol;
+    case so::error: {
+      int const err = sk.sk_err != 0 ? sk.sk_err : sk.sk_err_soft;
+      (sk.sk_err != 0 ? sk.sk_err : sk.sk_err_soft) = 0;
+      return err;
+    }
+    case so::sndbuf: return static_cast<int>(sk.sk_sndbuf);
+    case so::rcvbuf: return static_cast<int>(sk.sk_rcvbuf);
+    case so::priority: return static_cast<int>(sk.sk_priority);
+    case so::mark: return static_cast<int>(sk.sk_mark);
+    case so::rcvlowat: return static_cast<int>(sk.sk_rcvlowat);
+    case so::sndlowat: return 1;
+    case so::timestamp: return sock_flag(sk, sock_flags::rcvtstamp) && !sock_flag(sk, sock_flags::rcvtstampns);
+    case so::timestampns: return sock_flag(sk, sock_flags::rcvtstampns);
+    case so::timestamping: return static_cast<int>(sk.sk_tsflags);
+    case so::acceptconn: return sk.sk_state == tcp_state::listen;
+    case so::peek_off: return sk.sk_peek_off;
+    case so::busy_poll: return static_cast<int>(sk.sk_ll_usec);
+    case so::incoming_cpu: return sk.sk_incoming_cpu;
+    case so::bindtoifindex: return static_cast<int>(sk.sk_bound_dev_if);
+    default: break;
+  }
+  for (auto const& row : so_flags)
+    if (row.optname == optname) return sock_flag(sk, row.flag);
+  return failure{std::errc::no_protocol_option};
+}
+
+}  // namespace detail
+
+/// Errors: invalid_argument (too short), no_protocol_option (unknown, or read only), operation_not_permitted,
+/// no_such_device, argument_out_of_domain (a timeout's microseconds).
+template <class Net>
+result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byte const> optval) {
+  if (optname == so::bindtodevice) return detail::bind_to_device(net, sk, optval);
+  if (optval.size() < sizeof(int)) return failure{std::errc::invalid_argument};
+  int val;
+  std::memcpy(&val, optval.data(), sizeof val);
+  for (auto const& row : detail::so_flags)
+    if (row.optname == optname) return sock_valbool_flag(sk, row.flag, val != 0), result<void>{};
+  switch (optname) {
+    case so::rcvtimeo: return detail::set_timeout(sk.sk_rcvtimeo, optval);
+    case so::sndtimeo: return detail::set_timeout(sk.sk_sndtimeo, optval);
+    case so::linger: {
+      if (optval.size() < sizeof(linger)) return failure{std::errc::invalid_argument};
+      linger ling;
+      std::memcpy(&ling, optval.data(), sizeof ling);
+      sock_valbool_flag(sk, sock_flags::linger, ling.l_onoff != 0);
+      if (ling.l_onoff) sk.sk_lingertime = static_cast<u64>(std::max(ling.l_linger, 0)) * 1'000'000'000u;
+      return {};
+    }
+    default: return detail::set_int(net, sk, optname, val);
+  }
+}
+
+/// Answers the bytes written, at most out.size(). Errors: no_protocol_option; invalid_argument (no room for a name).
+template <class Net>
+result<u32> sock_getsockopt(Net& net, sock& sk, int optname, std::span<std::byte> out) {
+  switch (optname) {
+    case so::linger:
+      return detail::put_opt(
+          out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_lingertime / 1'000'000'000u)});
+    case so::rcvtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_rcvtimeo));
+    case so::sndtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_sndtimeo));
+    case so::bindtodevice: {
+      auto* dev = sk.sk_bound_dev_if ? net.dev_get_by_index(sk.sk_bound_dev_if) : nullptr;
+      if (!dev) return u32{0};
+      if (out.size() < ifnamsiz) return failure{std::errc::invalid_argument};
+      std::memcpy(out.data(), dev->name, dev->ifname().size() + 1);
+      return static_cast<u32>(dev->ifname().size() + 1);
+    }
+    default: break;
+  }
+  auto const val = detail::get_int(sk, optname);
+  if (!val) return failure{val.error()};
+  return detail::put_opt(out, *val);
+}
+
+}  // namespace netstack
