@@ -153,8 +153,10 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
 
   u32 poll_device(net_device& dev, u32 budget) {
     net_type& net = nets[dev.netns];
+    auto const& ops = net_type::netdev_ops[dev.driver];
+    if (ops.ndo_tx_complete) ops.ndo_tx_complete(net, dev);
     skb_list burst;
-    u32 const n = net_type::netdev_ops[dev.driver].ndo_poll(net, dev, budget, burst);
+    u32 const n = ops.ndo_poll(net, dev, budget, burst);
     netif_receive_skb_list(net, burst);
     return n;
   }

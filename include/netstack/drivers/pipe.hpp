@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how two stacks in one process, on one thread or on two, are wired to each other. A pipe_cable is one queue
+// of the wire: per direction a ring of frames and a ring of frames that were handled, so a frame lies untouched in its
+// sender's pool until the receiver has copied it into its own. No lock on the way: who may read a ring is one word.
+// rx: called by worker.poll() → eth_type_trans → netif_receive_skb_list; tx: called by core/dev_output
+// Linux: drivers/net/veth.c
+#pragma once
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "netstack/base/ring.hpp"
+#include "netstack/core/netdev.hpp"
+#include "netstack/link/eth.hpp"
+#include "netstack/registry/netdev_ops.hpp"
+
+namespace netstack::drivers {
+
+/// One queue between two pipe devices. It outlives both and belongs to neither; each end is claimed by one device.
+class pipe_cable {
+ public:
+  static constexpr u32 ring_size = 512;  ///< frames in flight per direction
+
+  enum class reader : u8 { nobody, receiver, sender };
+
+  struct direction {
+    spsc_ring<sk_buff*, ring_size> frames;  ///< sent, not yet seen by the receiver
+    spsc_ring<sk_buff*, ring_size> done;    ///< copied by the receiver: the sender frees them
+    /// Who takes frames out just now: the receiver while it polls, the sender as long as it is down.
+    alignas(cache_line) std::atomic<reader> reading{reader::sender};
+    std::atomic<bool> receiver_up{false};
+    std::atomic<bool> receiver_sleeps{false};
+    std::atomic<bool> claimed{false};  ///< by a sender
+    int wakeup = -1;                   ///< eventfd on which a sleeping receiver waits
+
+    bool acquire(reader who) {
+      auto expected = reader::nobody;
+      return reading.compare_exchange_strong(expected, who, std::memory_order_acq_rel, std::memory_order_relaxed);
+    }
+    void release() { reading.store(reader::nobody, std::memory_order_release); }
+  };
+
+  pipe_cable() {
+    for (auto& way : ways_) way.wakeup = ::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+  }
+  ~pipe_cable() {
+    for (auto& way : ways_)
+      if (way.wakeup >= 0) ::close(way.wakeup);
+  }
+  pipe_cable(pipe_cable const&) = delete;
+  pipe_cable& operator=(pipe_cable const&) = delete;
+
+  /// The way on which the device at `end` (0 or 1) sends.
+  [[nodiscard]] direction& from(unsigned end) { return ways_[end]; }
+
+ private:
+  direction ways_[2];
+};
+
+struct pipe : driver {
+  static constexpr char const* name = "pipe";
+  struct params {
+    pipe_cable* cables = nullptr;  ///< one for each queue
+    u8 end = 0;                    ///< which end of the cables this device is: 0 or 1
+    u8 queues = 1;                 ///< how many cables; a worker uses the one of its number
+    bool wakeup = true;            ///< false: both ends always poll, and sending never costs a system call
+    u16 type = arphrd::ether;      ///< none: frames are bare IP packets
+    u32 features = netif_f::sg;    ///< with hw_csum and gso, frames cross unfinished
+    mac_addr mac{};                ///< zero: 02:00:00:00:00:01 for end 0, …:02 for end 1
+  };
+  struct priv {
+    pipe_cable::direction* out = nullptr;
+    pipe_cable::direction* in = nullptr;
+    u32 in_flight = 0;  ///< frames in `out`, handled or not
+    bool wakeup = true;
+  };
+
+  template <class Net>
+  static const net_device_ops<Net> netdev_ops;
+  template <class Net>
+  static result<void> probe(Net&, net_device& dev, params const& p);
+  template <class Net>
+  static void remove(Net&, net_device& dev) {
+    netdev_priv<pipe>(dev).out->claimed.store(false, std::memory_order_release);
+  }
+};
+
+namespace detail {
+
+/// Frees what the receiver has handled.
+inline u32 pipe_reap(pipe::priv& p) {
+  sk_buff* batch[32];
+  u32 reaped = 0;
+  while (auto const n = static_cast<u32>(p.out->done.pop(batch, std::size(batch)))) {
+    for (u32 i = 0; i < n; ++i) consume_skb(*batch[i]);
+    reaped += n;
+  }
+  p.in_flight -= reaped;
+  return reaped;
+}
+
+/// Wakes the receiver if it sleeps. Both sides change receiver_sleeps by read-modify-write, so either the receiver sees
+/// the frames before it sleeps, or this sees that it sleeps: no wake-up is lost. [S78]
+inline void pipe_kick(pipe::priv& p) {
+  if (p.wakeup && p.out->receiver_sleeps.exchange(false, std::memory_order_acq_rel)) {
+    u64 const one = 1;
+    [[maybe_unused]] auto n = ::write(p.out->wakeup, &one, sizeof one);
+  }
+}
+
+/// The receiver's copy of a frame; null when its pool is empty.
+inline sk_buff* pipe_copy(skb_pool& pool, sk_buff& from) {
+  sk_buff* skb = pool.alloc_skb();
+  if (!skb) [[unlikely]]
+    return nullptr;
+  std::memcpy(skb->put(from.len), from.data, from.len);
+  if (from.ip_summed == ip_summed::partial) {
+    skb->ip_summed = ip_summed::partial;
+    skb->csum_start = static_cast<u16>(from.csum_start - from.headroom() + skb->headroom());
+    skb->csum_offset = from.csum_offset;
+  }
+  return skb;
+}
+
+template <class Net>
+void pipe_check_carrier(Net& net, net_device& dev, pipe::priv& p) {
+  if (p.out->receiver_up.load(std::memory_order_acquire) == dev.carrier_ok()) [[likely]]
+    return;
+  dev.carrier_ok() ? netif_carrier_off(net, dev) : netif_carrier_on(net, dev);
+}
+
+template <class Net>
+result<void> pipe_open(Net& net, net_device& dev) {
+  auto& p = netdev_priv<pipe>(dev);
+  p.out->release();
+  p.in->receiver_up.store(true, std::memory_order_release);
+  pipe_check_carrier(net, dev, p);
+  return {};
+}
+
+/// Afterwards no frame of this device is with the other end, and none of the other end's is here.
+template <class Net>
+void pipe_stop(Net&, net_device& dev) {
+  auto& p = netdev_priv<pipe>(dev);
+  p.in->receiver_up.store(false, std::memory_order_release);
+  sk_buff* skb = nullptr;
+  if (p.in->acquire(pipe_cable::reader::receiver)) {
+    while (p.in->frames.pop(skb)) (void)p.in->done.push(skb);
+    p.in->release();
+  }
+  while (!p.out->acquire(pipe_cable::reader::sender)) {
+  }
+  while (p.out->frames.pop(skb)) {
+    ++dev.stats.tx_carrier_errors;
+    consume_skb(*skb);
+    --p.in_flight;
+  }
+  pipe_reap(p);
+  BUG_ON(p.in_flight != 0, "frames lost in a pipe");
+}
+
+template <class Net>
+u32 pipe_tx_complete(Net&, net_device& dev) {
+  return pipe_reap(netdev_priv<pipe>(dev));
+}
+template <class Net>
+void pipe_flush(Net&, net_device& dev) {
+  pipe_kick(netdev_priv<pipe>(dev));
+}
+
+template <class Net>
+netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
+  auto& p = netdev_priv<pipe>(dev);
+  if (p.in_flight == pipe_cable::ring_size && pipe_reap(p) == 0) [[unlikely]] {
+    pipe_kick(p);
+    return netdev_tx::busy;
+  }
+  ++p.in_flight;
+  BUG_ON(!p.out->frames.push(&skb), "pipe ring full");
+  if (!more) pipe_kick(p);
+  return netdev_tx::ok;
+}
+
+template <class Net>
+u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
+  auto& p = netdev_priv<pipe>(dev);
+  pipe_check_carrier(net, dev, p);
+  if (p.in->frames.empty() || !p.in->acquire(pipe_cable::reader::receiver)) return 0;
+  auto& pool = net.worker().pool;
+  sk_buff* batch[32];
+  u32 done = 0;
+  while (done < budget) {
+    // With an empty pool the frames stay on the wire: back-pressure, not loss.
+    u32 const want = std::min({budget - done, static_cast<u32>(std::size(batch)), pool.available()});
+    auto const n = static_cast<u32>(p.in->frames.pop(batch, want));
+    if (n == 0) break;
+    for (u32 i = 0; i < n; ++i) {
+      sk_buff* skb = pipe_copy(pool, *batch[i]);
+      if (!skb) {
+        ++dev.stats.rx_missed_errors;
+        continue;
+      }
+      ++dev.stats.rx_packets;
+      dev.stats.rx_bytes += skb->len;
+      eth_type_trans(*skb, dev);
+      rx.push_back(*skb);
+    }
+    p.in->done.push(batch, n);
+    done += n;
+  }
+  p.in->release();
+  return done;
+}
+
+template <class Net>
+int pipe_poll_fd(Net&, net_device& dev) {
+  auto& p = netdev_priv<pipe>(dev);
+  return p.wakeup ? p.in->wakeup : -1;
+}
+template <class Net>
+result<void> pipe_set_mac_address(Net&, net_device&, mac_addr const&) {
+  return {};
+}
+
+}  // namespace detail
+
+template <class Net>
+inline constexpr net_device_ops<Net> pipe::netdev_ops{
+    .ndo_open = detail::pipe_open<Net>,
+    .ndo_stop = detail::pipe_stop<Net>,
+    .ndo_start_xmit = detail::pipe_xmit<Net>,
+    .ndo_poll = detail::pipe_poll<Net>,
+    .ndo_xmit_flush = detail::pipe_flush<Net>,
+    .ndo_tx_complete = detail::pipe_tx_complete<Net>,
+    .ndo_poll_fd = detail::pipe_poll_fd<Net>,
+    .ndo_set_mac_address = detail::pipe_set_mac_address<Net>,
+};
+
+/// Errors: invalid_argument (no cable, or an end that is neither 0 nor 1), no_such_device (no cable for this worker),
+/// too_many_files_open (the cable has no eventfd), device_or_resource_busy (the end is taken). [S74]
+template <class Net>
+result<void> pipe::probe(Net&, net_device& dev, params const& args) {
+  if (!args.cables || args.end > 1) return failure{std::errc::invalid_argument};
+  if (dev.queue >= args.queues) return failure{std::errc::no_such_device};
+  auto& cable = args.cables[dev.queue];
+  auto& p = netdev_priv<pipe>(dev);
+  p.out = &cable.from(args.end);
+  p.in = &cable.from(1u - args.end);
+  p.wakeup = args.wakeup;
+  if (p.wakeup && (p.in->wakeup < 0 || p.out->wakeup < 0)) return failure{std::errc::too_many_files_open};
+  if (p.out->claimed.exchange(true, std::memory_order_acq_rel)) return failure{std::errc::device_or_resource_busy};
+  ether_setup(dev);
+  dev.max_mtu = 65535;
+  dev.features = args.features;
+  dev.dev_addr = args.mac.is_zero() ? mac_addr{{0x02, 0, 0, 0, 0, static_cast<unsigned char>(args.end + 1)}} : args.mac;
+  return {};
+}
+
+}  // namespace netstack::drivers
