@@ -29,6 +29,8 @@ constexpr u32 csum_from64to32(u64 sum) {
 
 /// From here on vectors win over words, measured with each of the three kernels below.
 inline constexpr std::size_t csum_long_from = 192;
+/// And up to here the lanes of a kernel hold their sums without a carry.
+inline constexpr std::size_t csum_vector_max = std::size_t{1} << 24;
 
 template <class T>
 NETSTACK_INLINE T csum_load(unsigned char const* p) {
@@ -161,8 +163,6 @@ NETSTACK_INLINE u64 csum_vector(unsigned char* dst, unsigned char const* src, st
   return csum_reduce(csum_add_lanes(a.even, b.even, c.even, d.even), csum_add_lanes(a.odd, b.odd, c.odd, d.odd));
 }
 
-inline constexpr std::size_t csum_vector_max = std::size_t{1} << 24;
-
 #else
 
 #if defined(__AVX2__)
@@ -170,7 +170,6 @@ inline constexpr std::size_t csum_width = 32;
 #else
 inline constexpr std::size_t csum_width = 16;
 #endif
-inline constexpr std::size_t csum_vector_max = std::size_t{1} << 30;
 
 typedef u64 csum_lanes __attribute__((vector_size(csum_width)));
 
