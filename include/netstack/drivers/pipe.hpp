@@ -56,6 +56,25 @@ class pipe_cable {
   direction ways_[2];
 };
 
+namespace detail {
+template <class Net>
+result<void> pipe_open(Net&, net_device&);
+template <class Net>
+void pipe_stop(Net&, net_device&);
+template <class Net>
+netdev_tx pipe_xmit(Net&, net_device&, sk_buff&, bool more);
+template <class Net>
+u32 pipe_poll(Net&, net_device&, u32 budget, skb_list& rx);
+template <class Net>
+void pipe_flush(Net&, net_device&);
+template <class Net>
+u32 pipe_tx_complete(Net&, net_device&);
+template <class Net>
+int pipe_poll_fd(Net&, net_device&);
+template <class Net>
+result<void> pipe_set_mac_address(Net&, net_device&, mac_addr const&);
+}  // namespace detail
+
 struct pipe : driver {
   static constexpr char const* name = "pipe";
   struct params {
@@ -75,7 +94,16 @@ struct pipe : driver {
   };
 
   template <class Net>
-  static const net_device_ops<Net> netdev_ops;
+  static constexpr net_device_ops<Net> netdev_ops{
+      .ndo_open = detail::pipe_open<Net>,
+      .ndo_stop = detail::pipe_stop<Net>,
+      .ndo_start_xmit = detail::pipe_xmit<Net>,
+      .ndo_poll = detail::pipe_poll<Net>,
+      .ndo_xmit_flush = detail::pipe_flush<Net>,
+      .ndo_tx_complete = detail::pipe_tx_complete<Net>,
+      .ndo_poll_fd = detail::pipe_poll_fd<Net>,
+      .ndo_set_mac_address = detail::pipe_set_mac_address<Net>,
+  };
   template <class Net>
   static result<void> probe(Net&, net_device& dev, params const& p);
   template <class Net>
@@ -222,18 +250,6 @@ result<void> pipe_set_mac_address(Net&, net_device&, mac_addr const&) {
 }
 
 }  // namespace detail
-
-template <class Net>
-inline constexpr net_device_ops<Net> pipe::netdev_ops{
-    .ndo_open = detail::pipe_open<Net>,
-    .ndo_stop = detail::pipe_stop<Net>,
-    .ndo_start_xmit = detail::pipe_xmit<Net>,
-    .ndo_poll = detail::pipe_poll<Net>,
-    .ndo_xmit_flush = detail::pipe_flush<Net>,
-    .ndo_tx_complete = detail::pipe_tx_complete<Net>,
-    .ndo_poll_fd = detail::pipe_poll_fd<Net>,
-    .ndo_set_mac_address = detail::pipe_set_mac_address<Net>,
-};
 
 /// Errors: invalid_argument (no cable, or an end that is neither 0 nor 1), no_such_device (no cable for this worker),
 /// too_many_files_open (the cable has no eventfd), device_or_resource_busy (the end is taken). [S74]
