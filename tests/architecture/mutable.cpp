@@ -15,4 +15,6 @@ T& local() {
 inline constexpr int const* constant = nullptr;
 }  // namespace netstack
 
-int main() { return netstack::global + netstack::per_thread + netstack::holder<int>::member + netstack::local<int>() - 4; }
+int main() {
+  return netstack::global + netstack::per_thread + netstack::holder<int>::member + netstack::local<int>() - 4;
+}

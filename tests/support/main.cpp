@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the main program of every test binary. Beside running Catch2 it knows which cases were skipped, returns 4
-// (CTest's SKIP_RETURN_CODE) when nothing else ran, and writes one line per case to the file that NETSTACK_RESULTS names:
-// `passed|failed|skipped <tab> tags <tab> name`. scripts/test counts these lines; scripts/linux_map.py asks them whether
-// the test of a row really ran.
+// (CTest's SKIP_RETURN_CODE) when nothing else ran, and writes one line per case to the file that NETSTACK_RESULTS
+// names: `passed|failed|skipped <tab> tags <tab> name`. scripts/test counts these lines; scripts/linux_map.py asks them
+// whether the test of a row really ran.
 #if !__has_include(<catch2/catch_all.hpp>)
 #define CATCH_CONFIG_RUNNER
 #endif
@@ -43,7 +43,10 @@ struct recorder : listener {
     bool const failed = stats.totals.assertions.failed != 0;
     ++(failed ? tally.failed : tally.case_skipped ? tally.skipped : tally.passed);
     if (!out_) return;
-    std::fprintf(out_, "%s\t%s\t%s\n", failed ? "failed" : tally.case_skipped ? "skipped" : "passed",
+    std::fprintf(out_, "%s\t%s\t%s\n",
+                 failed               ? "failed"
+                 : tally.case_skipped ? "skipped"
+                                      : "passed",
                  info(stats).tagsAsString().c_str(), std::string(info(stats).name).c_str());
     std::fflush(out_);  // a later case may end the process
   }
