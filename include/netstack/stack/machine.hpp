@@ -50,7 +50,7 @@ template <class Host>
 struct machine {
   worker<Host> workers[Host::sizes.workers];
   namespace_entry namespaces[Host::sizes.max_net];
-  u16 namespace_list[Host::sizes.max_net];  ///< indices in order of creation
+  u16 namespace_list[Host::sizes.max_net + 1];  ///< indices in order of creation; one spare, so that g++ sees the bound
   u32 nr_namespaces = 0;
   std::atomic<bool> cleanup_pending{false};
   boot_log log;

@@ -129,7 +129,7 @@ class namespaces {
     u32 at = 0;
     while (at < n && list[at] != index) ++at;
     BUG_ON(at == n, "cleanup of a namespace that is not listed");
-    for (--n; at + 1 < std::size(list) && at < n; ++at) list[at] = list[at + 1];
+    for (--n; at < n; ++at) list[at] = list[at + 1];
     machine().namespaces[index].used = false;
   }
 
