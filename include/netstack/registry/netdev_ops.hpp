@@ -36,6 +36,10 @@ struct net_device_ops {
   result<void> (*ndo_change_mtu)(Net&, net_device&, u32 mtu) = nullptr;
   result<int> (*ndo_do_ioctl)(Net&, net_device&, u32 cmd, int arg) = nullptr;
   void (*ndo_poll_controller)(Net&, net_device&) = nullptr;
+  /// Before a sleep: make poll_fd readable when rx comes from now on. True: rx waits already, do not sleep. [S78]
+  bool (*ndo_arm)(Net&, net_device&) = nullptr;
+  u16 (*ndo_select_queue)(Net&, net_device&, sk_buff&) = nullptr;  ///< of dev.real_num_tx_queues; default: by priority
+                                                                   ///< map, else by flow hash
 };
 
 }  // namespace netstack

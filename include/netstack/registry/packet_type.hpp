@@ -8,6 +8,8 @@
 
 namespace netstack {
 
+struct sock;
+
 template <class Net>
 struct packet_type {
   u16 type = 0;                                  ///< eth_p::…, host order; eth_p::all makes it a tap
@@ -15,6 +17,8 @@ struct packet_type {
   verdict (*func)(Net&, sk_buff&) = nullptr;     ///< gets the frame with data at the network header
   void (*list_func)(Net&, skb_list&) = nullptr;  ///< optional: takes a whole burst and leaves the list empty
   char const* name = "";                         ///< the handler's name, for /proc/net/ptype and describe()
+  bool (*id_match)(Net&, sock&) = nullptr;  ///< optional: the socket is one of this handler's own, so what it sends
+                                            ///< is not shown to the handler as PACKET_OUTGOING [S82]
 };
 
 }  // namespace netstack

@@ -44,6 +44,13 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto pernet_list = tables::resolve_pernet<net, modules>();
   static constexpr auto netdev_chain = tables::resolve_notifiers<net, modules>();
   static constexpr auto netdev_ops = tables::resolve_netdev_ops<net>(tables::drivers_of<modules>{});
+  static constexpr auto ethtool_ops = tables::resolve_ethtool_ops<net>(tables::drivers_of<modules>{});
+  static constexpr auto driver_names = tables::driver_names(tables::drivers_of<modules>{});
+  static constexpr auto rx_handlers = tables::collect<tables::rx_handlers, net>(modules{});
+  static constexpr auto napi_traces = tables::collect<tables::napi_traces, net>(modules{});
+  /// Where M's rows start in rx_handlers.
+  template <class M>
+  static constexpr std::size_t first_rx_handler = tables::first_of<tables::rx_handlers, net, M>(modules{});
   static constexpr auto ctl_tables = tables::resolve_ctl_tables<net, modules>();
   static constexpr auto proc_entries = tables::resolve_proc_entries<net, modules>();
   static constexpr auto snmp_groups = tables::resolve_snmp_groups<net, modules>();

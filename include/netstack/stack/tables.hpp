@@ -5,8 +5,10 @@
 #include "netstack/meta/concat.hpp"
 #include "netstack/meta/type_name.hpp"
 #include "netstack/registry/drop_reasons.hpp"
+#include "netstack/registry/ethtool_ops.hpp"
 #include "netstack/registry/icmp_control.hpp"
 #include "netstack/registry/initcall.hpp"
+#include "netstack/registry/napi_trace.hpp"
 #include "netstack/registry/neigh_table.hpp"
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/registry/netdev_ops.hpp"
@@ -15,6 +17,7 @@
 #include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/pernet.hpp"
 #include "netstack/registry/raw_deliver.hpp"
+#include "netstack/registry/rx_handler.hpp"
 #include "netstack/registry/snmp.hpp"
 #include "netstack/registry/xfrm_policy.hpp"
 #include "netstack/stack/modules.hpp"
@@ -156,6 +159,30 @@ struct neigh_tables {
     return M::template neigh_tables<Net>;
   }
 };
+struct rx_handlers {
+  template <class Net>
+  using entry = rx_handler<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template rx_handlers<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template rx_handlers<Net>;
+  }
+};
+struct napi_traces {
+  template <class Net>
+  using entry = napi_trace<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template napi_traces<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template napi_traces<Net>;
+  }
+};
 
 /// The array of M's entries of one kind; empty if M has none.
 template <class Kind, class Net, class M>
@@ -171,6 +198,14 @@ constexpr auto entries() {
 template <class Kind, class Net, class... Ms>
 constexpr auto collect(type_list<Ms...>) {
   return netstack::concat<typename Kind::template entry<Net>>(entries<Kind, Net, Ms>()...);
+}
+
+/// Position in collect() of M's first entry.
+template <class Kind, class Net, class M, class... Ms>
+constexpr std::size_t first_of(type_list<Ms...>) {
+  std::size_t at = 0;
+  (void)((std::is_same_v<M, Ms> || (at += entries<Kind, Net, Ms>().size(), false)) || ...);
+  return at;
 }
 
 /// Which module each element of collect() came from, by position in the list.
@@ -279,6 +314,21 @@ using drivers_of = list_of<decltype(hana::filter(detail::as_types(Modules{}), ke
 template <class Net, class... Ds>
 constexpr auto resolve_netdev_ops(type_list<Ds...>) {
   return std::array<net_device_ops<Net>, sizeof...(Ds)>{Ds::template netdev_ops<Net>...};
+}
+template <class Net, class D>
+constexpr ethtool_ops<Net> ethtool_of() {
+  if constexpr (requires { D::template ethtool<Net>; })
+    return D::template ethtool<Net>;
+  else
+    return {};
+}
+template <class Net, class... Ds>
+constexpr auto resolve_ethtool_ops(type_list<Ds...>) {
+  return std::array<ethtool_ops<Net>, sizeof...(Ds)>{ethtool_of<Net, Ds>()...};
+}
+template <class... Ds>
+constexpr auto driver_names(type_list<Ds...>) {
+  return std::array<char const*, sizeof...(Ds)>{Ds::name...};
 }
 
 /// Names and MIB counters by number: the library's own reasons, then those of users' modules in list order.
