@@ -40,6 +40,8 @@ enum class sock_flags : u8 {
   rcvbuf_lock,       ///< SO_RCVBUF was set by hand
   sndbuf_lock,
   rcvmark,
+  bindaddr_lock,  ///< the local address was chosen by bind(), not by connect()
+  bindport_lock,
   kern,  ///< made by the stack for itself
 };
 

@@ -40,10 +40,6 @@ inline constexpr int tos = 1, ttl = 2, hdrincl = 3, options = 4, router_alert = 
                      add_membership = 35, drop_membership = 36, multicast_all = 49, unicast_if = 50,
                      local_port_range = 51;
 }  // namespace ip_opt
-namespace ip_pmtudisc {  // IP_PMTUDISC_*: values of ip_opt::mtu_discover
-inline constexpr u8 dont = 0, want = 1, do_ = 2, probe = 3, interface = 4, omit = 5;
-}
-
 namespace udp_opt {  // UDP_*
 inline constexpr int cork = 1, encap = 100, no_check6_tx = 101, no_check6_rx = 102, segment = 103, gro = 104;
 }

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what an IPv4 socket knows beyond a sock: the address and port it sends from, how its packets look, what its
+// receiver wants to be told, the groups it joined, and the datagram it is still collecting.
+// Linux: include/net/inet_sock.h (struct inet_sock, struct inet_cork)
+#pragma once
+#include "netstack/core/sock.hpp"
+#include "netstack/ipv4/ip.hpp"
+
+namespace netstack {
+
+/// What IP_RECV* options ask to be told about each packet (Linux's IP_CMSG_*).
+namespace ip_cmsg {
+inline constexpr u16 pktinfo = 1, ttl = 2, tos = 4, recvopts = 8, retopts = 16, origdstaddr = 64, checksum = 128;
+}
+
+/// A group that a socket joined on a device (Linux's struct ip_mc_socklist).
+struct ip_mc_socklist {
+  be32 multiaddr{};
+  u32 ifindex = 0;
+};
+inline constexpr u32 ip_max_memberships = 20;
+
+/// A datagram under construction (MSG_MORE, UDP_CORK): everything about it was fixed by its first part.
+struct inet_cork {
+  sk_buff* skb = nullptr;  ///< data at the transport header; null: nothing pending
+  rtable* rt = nullptr;    ///< held
+  flowi4 fl4{};
+  ip_tx tx{};
+  u32 csum = 0;  ///< over the payload so far, unless the device will make it
+  u32 mtu = 0;
+  unsigned char options[ipopt::max_len]{};
+};
+
+struct inet_sock : sock {
+  be32 inet_saddr{};  ///< source of what it sends; zero: the route's
+  be16 inet_sport{};
+  std::int16_t uc_ttl = -1;  ///< -1: sysctl ip_default_ttl
+  u16 cmsg_flags = 0;        ///< ip_cmsg::…
+  u8 tos = 0;
+  u8 min_ttl = 0;
+  u8 mc_ttl = 1;
+  ip_pmtudisc pmtudisc = ip_pmtudisc::want;
+  u8 optlen = 0;
+  u8 mc_count = 0;
+  bool recverr : 1 = false;
+  bool hdrincl : 1 = false;
+  bool mc_loop : 1 = true;
+  bool mc_all : 1 = true;  ///< gets every group that the host is in, joined by itself or not
+  bool freebind : 1 = false;
+  bool transparent : 1 = false;
+  bool nodefrag : 1 = false;
+  bool is_icsk : 1 = false;
+  bool bind_address_no_port : 1 = false;
+  u32 uc_index = 0;  ///< IP_UNICAST_IF
+  u32 mc_index = 0;  ///< IP_MULTICAST_IF
+  be32 mc_addr{};
+  u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
+  u16 local_port_hi = 0;
+  unsigned char options[ipopt::max_len]{};  ///< IP_OPTIONS, optlen bytes
+  ip_mc_socklist mc_list[ip_max_memberships]{};
+  inet_cork cork{};
+};
+
+[[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }
+[[nodiscard]] inline inet_sock const& inet_sk(sock const& sk) { return static_cast<inet_sock const&>(sk); }
+
+/// May a packet for group `daddr` that came in by `ifindex` reach this socket? Linux: ip_mc_sf_allow
+[[nodiscard]] inline bool ip_mc_sf_allow(inet_sock const& inet, be32 daddr, u32 ifindex) {
+  if (!ipv4_is_multicast(daddr)) return true;
+  for (u8 i = 0; i < inet.mc_count; ++i)
+    if (inet.mc_list[i].multiaddr == daddr && inet.mc_list[i].ifindex == ifindex) return true;
+  return inet.mc_all;
+}
+
+}  // namespace netstack

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what the options of level SOL_IP mean.
+// called by udp_setsockopt, raw_setsockopt … for what is not their own level
+// Linux: net/ipv4/ip_sockglue.c (do_ip_setsockopt, do_ip_getsockopt)
+#pragma once
+#include "netstack/core/sock_opt.hpp"
+#include "netstack/ipv4/ip_sockglue.hpp"
+
+namespace netstack {
+
+namespace detail {
+
+/// IP options take an int, or a single byte where the value fits one.
+inline int ip_int_optval(std::span<std::byte const> optval) {
+  int val = 0;
+  if (optval.size() >= sizeof val)
+    std::memcpy(&val, optval.data(), sizeof val);
+  else if (!optval.empty())
+    val = std::to_integer<int>(optval[0]);
+  return val;
+}
+
+struct ip_cmsg_option {
+  int optname;
+  u16 flag;
+};
+inline constexpr std::array ip_cmsg_options{
+    ip_cmsg_option{ip_opt::pktinfo, ip_cmsg::pktinfo},
+    ip_cmsg_option{ip_opt::recvttl, ip_cmsg::ttl},
+    ip_cmsg_option{ip_opt::recvtos, ip_cmsg::tos},
+    ip_cmsg_option{ip_opt::recvopts, ip_cmsg::recvopts},
+    ip_cmsg_option{ip_opt::recvorigdstaddr, ip_cmsg::origdstaddr},
+};
+
+/// RFC 1349 §4: the type of service as one of the scheduler's priorities (Linux's rt_tos2priority).
+constexpr u32 tos2priority(int tos) {
+  constexpr u8 table[16] = {0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4};
+  return table[(tos & 0x1e) >> 1];
+}
+
+inline result<void> ip_check(bool ok) {
+  return ok ? result<void>{} : result<void>{failure{std::errc::invalid_argument}};
+}
+
+/// IP_OPTIONS: a block for every packet sent; empty: none.
+inline result<void> ip_set_options(inet_sock& inet, std::span<std::byte const> optval) {
+  if (optval.size() > ipopt::max_len) return failure{std::errc::invalid_argument};
+  unsigned char block[ipopt::max_len]{};
+  if (!optval.empty()) std::memcpy(block, optval.data(), optval.size());
+  std::size_t const padded = (optval.size() + 3) & ~std::size_t{3};
+  ip_options opt;
+  if (parse_ip_options(opt, block, padded) != 0) return failure{std::errc::invalid_argument};
+  std::memcpy(inet.options, block, sizeof block);
+  inet.optlen = static_cast<u8>(padded);
+  sk_dst_reset(inet);
+  return {};
+}
+
+/// IP_MULTICAST_IF: an address of the device, or {group, address, ifindex}.
+template <class Net>
+result<void> ip_set_multicast_if(Net& net, inet_sock& inet, std::span<std::byte const> optval) {
+  be32 addr{};
+  int ifindex = 0;
+  if (optval.size() >= 12) {
+    std::memcpy(&addr, optval.data() + 4, sizeof addr);
+    std::memcpy(&ifindex, optval.data() + 8, sizeof ifindex);
+  } else if (optval.size() >= 8) {
+    std::memcpy(&addr, optval.data() + 4, sizeof addr);
+  } else if (optval.size() >= 4) {
+    std::memcpy(&addr, optval.data(), sizeof addr);
+  } else {
+    return failure{std::errc::invalid_argument};
+  }
+  if (ifindex == 0 && !addr) {
+    inet.mc_index = 0;
+    inet.mc_addr = {};
+    return {};
+  }
+  auto* dev = ifindex ? net.dev_get_by_index(static_cast<u32>(ifindex)) : ip_dev_find(net, addr);
+  if (!dev) return failure{std::errc::address_not_available};
+  if (inet.sk_bound_dev_if != 0 && inet.sk_bound_dev_if != dev->ifindex) return failure{std::errc::invalid_argument};
+  inet.mc_index = dev->ifindex;
+  inet.mc_addr = addr;
+  return {};
+}
+
+template <class Net>
+result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
+  auto const byte = [&](u8& member, int lo, int hi) {
+    if (val >= lo && val <= hi) member = static_cast<u8>(val);
+    return ip_check(val >= lo && val <= hi);
+  };
+  switch (optname) {
+    case ip_opt::tos:
+      inet.tos = static_cast<u8>(val);
+      inet.sk_priority = tos2priority(val & 0xff);
+      sk_dst_reset(inet);
+      return {};
+    case ip_opt::ttl:
+      if (val != -1 && (val < 1 || val > 255)) return failure{std::errc::invalid_argument};
+      inet.uc_ttl = static_cast<std::int16_t>(val);
+      return {};
+    case ip_opt::minttl: return byte(inet.min_ttl, 0, 255);
+    case ip_opt::mtu_discover:
+      if (val < 0 || val > 5) return failure{std::errc::invalid_argument};
+      inet.pmtudisc = static_cast<ip_pmtudisc>(val);
+      return {};
+    case ip_opt::recverr:
+      inet.recverr = val != 0;
+      while (sk_buff* skb = val ? nullptr : inet.sk_error_queue.dequeue()) consume_skb(*skb);
+      return {};
+    case ip_opt::multicast_ttl:
+      if (val == -1) val = 1;
+      return byte(inet.mc_ttl, 0, 255);
+    case ip_opt::multicast_loop: inet.mc_loop = val != 0; return {};
+    case ip_opt::multicast_all: inet.mc_all = val != 0; return ip_check(val == 0 || val == 1);
+    case ip_opt::freebind: inet.freebind = val != 0; return {};
+    case ip_opt::transparent:
+      if (val != 0 && !ns_capable(net, cap::net_admin | cap::net_raw))
+        return failure{std::errc::operation_not_permitted};
+      inet.transparent = val != 0;
+      return {};
+    case ip_opt::bind_address_no_port: inet.bind_address_no_port = val != 0; return {};
+    case ip_opt::local_port_range: {
+      auto const lo = static_cast<u16>(val), hi = static_cast<u16>(static_cast<u32>(val) >> 16);
+      if (lo != 0 && hi != 0 && lo > hi) return failure{std::errc::invalid_argument};
+      inet.local_port_lo = lo;
+      inet.local_port_hi = hi;
+      return {};
+    }
+    case ip_opt::unicast_if: {
+      u32 const ifindex = be32::from_raw(static_cast<u32>(val)).host();
+      if (ifindex != 0 && !net.dev_get_by_index(ifindex)) return failure{std::errc::address_not_available};
+      inet.uc_index = ifindex;
+      return {};
+    }
+    case ip_opt::hdrincl:
+    case ip_opt::nodefrag:
+      if (inet.sk_type != sock_type::raw) return failure{std::errc::no_protocol_option};
+      (optname == ip_opt::hdrincl ? inet.hdrincl = val != 0 : inet.nodefrag = val != 0);
+      return {};
+    default: return failure{std::errc::no_protocol_option};
+  }
+}
+
+template <class Net>
+result<int> ip_get_int(Net& net, inet_sock& inet, int optname) {
+  switch (optname) {
+    case ip_opt::tos: return inet.tos;
+    case ip_opt::ttl: return inet.uc_ttl == -1 ? ipv4_net(net).sysctl_ip_default_ttl : inet.uc_ttl;
+    case ip_opt::minttl: return inet.min_ttl;
+    case ip_opt::mtu_discover: return static_cast<int>(inet.pmtudisc);
+    case ip_opt::recverr: return inet.recverr;
+    case ip_opt::multicast_ttl: return inet.mc_ttl;
+    case ip_opt::multicast_loop: return inet.mc_loop;
+    case ip_opt::multicast_all: return inet.mc_all;
+    case ip_opt::freebind: return inet.freebind;
+    case ip_opt::transparent: return inet.transparent;
+    case ip_opt::bind_address_no_port: return inet.bind_address_no_port;
+    case ip_opt::local_port_range: return static_cast<int>(u32{inet.local_port_hi} << 16 | inet.local_port_lo);
+    case ip_opt::unicast_if: return static_cast<int>(be32{inet.uc_index}.raw());
+    case ip_opt::hdrincl: return inet.hdrincl;
+    case ip_opt::nodefrag: return inet.nodefrag;
+    case ip_opt::mtu: {
+      auto* rt = static_cast<rtable*>(inet.sk_dst_cache);
+      if (!rt || !rtable_check(net, *rt)) return failure{std::errc::not_connected};
+      return static_cast<int>(ip_dst_mtu(net, *rt, inet.sk_daddr));
+    }
+    default: break;
+  }
+  for (auto const& row : ip_cmsg_options)
+    if (row.optname == optname) return (inet.cmsg_flags & row.flag) != 0;
+  return failure{std::errc::no_protocol_option};
+}
+
+}  // namespace detail
+
+/// Errors: no_protocol_option (unknown; another level), invalid_argument, address_not_available,
+/// operation_not_permitted.
+template <class Net>
+result<void> ip_setsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte const> optval) {
+  if (level != sol::ip) return failure{std::errc::no_protocol_option};
+  auto& inet = inet_sk(sk);
+  if (optname == ip_opt::options) return detail::ip_set_options(inet, optval);
+  if (optname == ip_opt::multicast_if) return detail::ip_set_multicast_if(net, inet, optval);
+  int const val = detail::ip_int_optval(optval);
+  for (auto const& row : detail::ip_cmsg_options)
+    if (row.optname == optname) {
+      inet.cmsg_flags = static_cast<u16>(val ? inet.cmsg_flags | row.flag : inet.cmsg_flags & ~row.flag);
+      return {};
+    }
+  return detail::ip_set_int(net, inet, optname, val);
+}
+
+/// Answers the bytes written: an int, or one byte where there is room for no more and the value fits.
+template <class Net>
+result<u32> ip_getsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte> out) {
+  if (level != sol::ip) return failure{std::errc::no_protocol_option};
+  auto& inet = inet_sk(sk);
+  if (optname == ip_opt::options) {
+    auto const n = std::min<std::size_t>(inet.optlen, out.size());
+    if (n > 0) std::memcpy(out.data(), inet.options, n);
+    return static_cast<u32>(n);
+  }
+  if (optname == ip_opt::multicast_if) return detail::put_opt(out, in_addr{inet.mc_addr});
+  auto const val = detail::ip_get_int(net, inet, optname);
+  if (!val) return failure{val.error()};
+  if (out.size() < sizeof(int) && !out.empty() && *val >= 0 && *val <= 255)
+    return detail::put_opt(out.first(1), static_cast<u8>(*val));
+  return detail::put_opt(out, *val);
+}
+
+}  // namespace netstack
