@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSL-1.0
 """Puts source files into the pages that show them, so that a page never shows code which nobody compiles.
 
-In a page, `<!-- include: examples/first.cpp -->` before a fenced block stands for the file without its licence line;
+In a page, `<!-- include: examples/first.cpp -->` before a fenced block stands for the file without its licence and test lines;
 `<!-- include: examples/first.cpp#part -->` for the lines between `// [part]` and `// [/part]`.
 
   embed.py            rewrites the blocks of README.md and docs/**/*.md
@@ -15,6 +15,8 @@ import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- include: (\S+?)(?:#(\w+))? -->\n```(\w*)\n)(.*?)(```)", re.S)
+# The licence line, what tells CTest how to run the file, the marks of parts.
+NOT_SHOWN = re.compile(r"^\s*// (SPDX-License-Identifier|RUN|OUTPUT):.*\n|^\s*// \[/?\w+\]\n", re.M)
 MARK = re.compile(r"<!-- include: ")
 
 
@@ -24,8 +26,8 @@ def shown(file, part):
         found = re.search(rf"^\s*// \[{part}\]\n(.*?)^\s*// \[/{part}\]", text, re.S | re.M)
         if not found:
             sys.exit(f"{file} has no part [{part}]")
-        return textwrap.dedent(found[1])
-    return re.sub(r"\A// SPDX-License-Identifier:.*\n", "", text)
+        text = textwrap.dedent(found[1])
+    return NOT_SHOWN.sub("", text)
 
 
 def main():
