@@ -27,7 +27,7 @@ def shown(file, part):
         if not found:
             sys.exit(f"{file} has no part [{part}]")
         text = textwrap.dedent(found[1])
-    return NOT_SHOWN.sub("", text)
+    return NOT_SHOWN.sub("", text).lstrip("\n")
 
 
 def main():
