@@ -37,7 +37,7 @@ constexpr bool formats(be32 addr, std::string_view want) {
   return format_ipv4(addr, text) == want && text[want.size()] == '\0';
 }
 
-constexpr ipv4_prefix lan = ipv4_net("192.0.2.77/24");
+constexpr ipv4_prefix lan = ipv4_cidr("192.0.2.77/24");
 
 }  // namespace
 
@@ -77,13 +77,13 @@ TEST_CASE("a prefix holds an interface's address and its network", "[ipv4_addr]"
   CHECK_BOTH(lan.network() == ipv4_addr("192.0.2.0") && lan.broadcast() == ipv4_addr("192.0.2.255"));
   CHECK_BOTH(lan.contains(ipv4_addr("192.0.2.0")) && lan.contains(ipv4_addr("192.0.2.255")));
   CHECK_BOTH(!lan.contains(ipv4_addr("192.0.1.255")) && !lan.contains(ipv4_addr("192.0.3.0")));
-  CHECK_BOTH(ipv4_net("0.0.0.0/0").contains(inaddr_broadcast) && ipv4_prefix{} == ipv4_net("0.0.0.0/0"));
-  CHECK_BOTH(ipv4_net("192.0.2.1/32").contains(ipv4_addr("192.0.2.1")));
-  CHECK_BOTH(!ipv4_net("192.0.2.1/32").contains(ipv4_addr("192.0.2.0")));
+  CHECK_BOTH(ipv4_cidr("0.0.0.0/0").contains(inaddr_broadcast) && ipv4_prefix{} == ipv4_cidr("0.0.0.0/0"));
+  CHECK_BOTH(ipv4_cidr("192.0.2.1/32").contains(ipv4_addr("192.0.2.1")));
+  CHECK_BOTH(!ipv4_cidr("192.0.2.1/32").contains(ipv4_addr("192.0.2.0")));
   // RFC 3021: both addresses of a /31 are hosts.
-  CHECK_BOTH(ipv4_net("192.0.2.0/31").broadcast() == inaddr_broadcast);
-  CHECK_BOTH(ipv4_net("192.0.2.1/30").broadcast() == ipv4_addr("192.0.2.3"));
-  CHECK_BOTH(lan != ipv4_net("192.0.2.77/25") && lan != ipv4_net("192.0.2.78/24"));
+  CHECK_BOTH(ipv4_cidr("192.0.2.0/31").broadcast() == inaddr_broadcast);
+  CHECK_BOTH(ipv4_cidr("192.0.2.1/30").broadcast() == ipv4_addr("192.0.2.3"));
+  CHECK_BOTH(lan != ipv4_cidr("192.0.2.77/25") && lan != ipv4_cidr("192.0.2.78/24"));
 }
 
 TEST_CASE("a prefix cannot hold a length above 32", "[ipv4_addr]") {

@@ -125,15 +125,16 @@ constexpr result<ipv4_prefix> parse_prefix(std::string_view text) {
   return ipv4_prefix::make(*addr, static_cast<unsigned>(len));
 }
 
-/// An address in the source text: `constexpr auto a = ipv4_addr("192.0.2.1");`. A malformed one does not compile there;
-/// met at run time it is a BUG (text that comes from outside goes through parse_ipv4).
+/// An address in the source text: `constexpr auto a = ipv4_addr("192.0.2.1");`. A malformed one does not compile there.
+/// Where no constant is demanded the text is parsed at run time, and a malformed one is a BUG: text from outside goes
+/// through parse_ipv4.
 constexpr be32 ipv4_addr(std::string_view text) {
   auto const addr = parse_ipv4(text);
   if (!addr) detail::malformed_address_literal();
   return *addr;
 }
-/// The same for a prefix: `ipv4_net("192.0.2.1/24")`.
-constexpr ipv4_prefix ipv4_net(std::string_view text) {
+/// The same for a prefix: `ipv4_cidr("192.0.2.1/24")`.
+constexpr ipv4_prefix ipv4_cidr(std::string_view text) {
   auto const prefix = parse_prefix(text);
   if (!prefix) detail::malformed_address_literal();
   return *prefix;
