@@ -12,8 +12,8 @@ namespace netstack {
 
 /// Zero when constructed and in zeroed memory. Only the owning worker's thread may change it.
 struct counter {
-  // A load and a store instead of a read-modify-write: with one writer nothing can come between, so the compiler emits
-  // a plain add, without the lock prefix that costs about 18 cycles.
+  // A load and a store instead of a read-modify-write: with one writer nothing can come between, so no lock prefix,
+  // which would cost about 18 cycles, is needed.
   void operator+=(u64 n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
   void operator++() { *this += 1; }
   void operator++(int) { *this += 1; }
