@@ -41,9 +41,15 @@ struct big_endian {
   constexpr explicit operator bool() const { return raw() != 0; }
   friend constexpr bool operator==(big_endian a, big_endian b) { return a.raw() == b.raw(); }
   friend constexpr auto operator<=>(big_endian a, big_endian b) { return a.host() <=> b.host(); }
-  friend constexpr big_endian operator&(big_endian a, big_endian b) { return from_raw(static_cast<T>(a.raw() & b.raw())); }
-  friend constexpr big_endian operator|(big_endian a, big_endian b) { return from_raw(static_cast<T>(a.raw() | b.raw())); }
-  friend constexpr big_endian operator^(big_endian a, big_endian b) { return from_raw(static_cast<T>(a.raw() ^ b.raw())); }
+  friend constexpr big_endian operator&(big_endian a, big_endian b) {
+    return from_raw(static_cast<T>(a.raw() & b.raw()));
+  }
+  friend constexpr big_endian operator|(big_endian a, big_endian b) {
+    return from_raw(static_cast<T>(a.raw() | b.raw()));
+  }
+  friend constexpr big_endian operator^(big_endian a, big_endian b) {
+    return from_raw(static_cast<T>(a.raw() ^ b.raw()));
+  }
   constexpr big_endian operator~() const { return from_raw(static_cast<T>(~raw())); }
 };
 

@@ -97,8 +97,8 @@ NETSTACK_INLINE u64 csum_short(unsigned char* dst, unsigned char const* src, std
 
 #if defined(NETSTACK_ISA_AVX512VNNI)
 
-/// Sums of the bytes at even and at odd offsets, in 16 lanes each. All even bytes of csum_vector_max
-/// together, at most 255 each, fit one u32, so no lane and no sum of lanes wraps.
+/// Sums of the bytes at even and at odd offsets, in 16 lanes each. All even bytes of csum_vector_max together, at most
+/// 255 each, fit one u32, so no lane and no sum of lanes wraps.
 struct csum_lanes {
   __m512i even = _mm512_setzero_si512();
   __m512i odd = _mm512_setzero_si512();
