@@ -97,7 +97,7 @@ TEST_CASE("pieces of any size concatenate to the full text", "[S183]") {
   for (auto const& entry : netstack::net<host>::proc_entries) {
     CAPTURE(entry.name);
     std::string const full = proc_text(net, entry.name);
-    for (std::size_t const size : {1, 2, 3, 7, 64, 100, 4096}) {
+    for (std::size_t size : {1u, 2u, 3u, 7u, 64u, 100u, 4096u}) {
       CAPTURE(size);
       auto file = proc_open(net, entry.name);
       REQUIRE(file);
