@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: the hash of one to three 32-bit words, for tables whose keys no stranger chooses (routes, devices, fragments
-// of a keyed table). Linux's names, an own design: xor-shift-multiply rounds over 64 bits, each a bijection, so one-
+// Decides: the hash of one to three 32-bit words, for tables whose keys no stranger chooses (routes, devices).
+// Linux's names, an own design: xor-shift-multiply rounds over 64 bits, each a bijection, so one-
 // and two-word keys never collide before the result is cut to 32 bits. Whoever can choose keys can find collisions:
-// tables that strangers fill use siphash. Linux: include/linux/jhash.h
+// tables that strangers fill use siphash.
+// Linux: include/linux/jhash.h
 #pragma once
 #include "netstack/base/config.hpp"
 

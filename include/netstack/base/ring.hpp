@@ -2,7 +2,7 @@
 // Decides: how two threads hand values to each other: a bounded queue with one producer and one consumer, without locks
 // and without waiting. Workers get frames (RPS), frees and control messages through such rings.
 //
-//   consumer's line: consumed_ | produced_seen_      slots_[0 .. N)      producer's line: produced_ | consumed_seen_
+//   consumer's line: consumed_, produced_seen_ | producer's line: produced_, consumed_seen_ | slots_[0 .. N)
 //
 // Each side owns one cache line: its own index, and its last look at the other's. It looks again only when that view
 // says full (or empty), so a steady flow moves one line per many values instead of two per value.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the keyed hash for everything that strangers must not predict or flood: connection and fragment tables,
 // sequence numbers, ports, IP ids, SYN cookies. siphash is SipHash-2-4; hsiphash is SipHash-1-3 cut to 32 bits, for
-// hash tables, where only the order of a bucket is at stake. Numbers are hashed as their little-endian bytes. Linux:
-// include/linux/siphash.h, lib/siphash.c; Aumasson, Bernstein: "SipHash: a fast short-input PRF" (2012)
+// hash tables, where only the order of a bucket is at stake. Numbers are hashed as their little-endian bytes.
+// Linux: include/linux/siphash.h, lib/siphash.c; Aumasson, Bernstein: "SipHash: a fast short-input PRF" (2012)
 #pragma once
 #include <bit>
 #include <cstring>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: every Internet checksum. A running sum is a u32 (Linux's __wsum), a finished one a sum16 (__sum16). Both
 // hold the 16-bit words as they lie in memory: one's-complement addition commutes with the byte swap, so nothing is
-// swapped. Sums are congruences modulo 0xffff: compare them folded. All functions work in constant expressions. rx:
-// called by ip_rcv, udp4_csum_init, icmp_rcv, tcp_v4_rcv; tx: by ip_send_check, udp_send_skb, the GSO fallback. Linux:
-// include/net/checksum.h, arch/x86/include/asm/checksum_64.h, lib/checksum.c RFC 1071 (the sum), RFC 1624 §3 eqn. 3
-// (incremental update), RFC 768 (pseudo header, zero)
+// swapped. Sums are congruences modulo 0xffff: compare them folded. What takes no void pointer is constexpr.
+// rx: called by ip_rcv, udp4_csum_init, icmp_rcv, tcp_v4_rcv; tx: by ip_send_check, udp_send_skb, the GSO fallback.
+// Linux: include/net/checksum.h, arch/x86/include/asm/checksum_64.h, lib/checksum.c
+// RFC 1071 (the sum), RFC 1624 §3 eqn. 3 (incremental update), RFC 768 (pseudo header, zero)
 #pragma once
 #include <algorithm>
 #include <bit>

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: the shape of an IPv4 header and the bits of its fragment field. Addresses: ipv4_addr.hpp; options:
-// ip_options.hpp. rx: read by ipv4/ip_input ip_rcv; tx: written by ipv4/ip_output. Linux: include/uapi/linux/ip.h,
-// include/net/ip.h; RFC 791 §3.1, RFC 2474 (tos), RFC 3168 (ECN)
+// Decides: the shape of an IPv4 header and the bits of its fragment field. Addresses are in ipv4_addr.hpp, options in
+// ip_options.hpp.
+// rx: read by ipv4/ip_input ip_rcv; tx: written by ipv4/ip_output.
+// Linux: include/uapi/linux/ip.h, include/net/ip.h
+// RFC 791 §3.1, RFC 2474 (tos), RFC 3168 (ECN)
 #pragma once
 #include "netstack/base/byteorder.hpp"
 #include "netstack/wire/ipproto.hpp"
