@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Proves base/siphash.hpp with known answers: key 00 01 … 0f, messages of 0 to 63 bytes 00 01 …. For SipHash-2-4 these
-// are the authors' vectors (the paper's appendix A is the one of 15 bytes); for 1-3, those of OpenSSL's SIPHASH MAC.
+// Proves base/siphash.hpp with known answers: key 00 01 … 0f, messages of 0 to 63 bytes 00 01 …. The one of 15 bytes
+// is the example of the paper's appendix A; the tables are what OpenSSL's SIPHASH MAC answers, with 2-4 and 1-3 rounds.
 #include "netstack/base/siphash.hpp"
 
 #include <array>
