@@ -9,16 +9,13 @@
 
 #include "netstack/base/counter.hpp"
 #include "netstack/skb/skb_list.hpp"
-#include "netstack/wire/ethernet.hpp"
+#include "netstack/wire/arp.hpp"
 
 namespace netstack {
 
 namespace iff {  // dev.flags, Linux's IFF_*
 inline constexpr u32 up = 1u << 0, broadcast = 1u << 1, loopback = 1u << 3, pointopoint = 1u << 4, running = 1u << 6,
                      noarp = 1u << 7, promisc = 1u << 8, allmulti = 1u << 9, multicast = 1u << 12;
-}
-namespace arphrd {  // dev.type, Linux's ARPHRD_*
-inline constexpr u16 ether = 1, loopback = 772, none = 0xfffe;
 }
 namespace netif_f {  // dev.features, what the device does for us
 inline constexpr u32 hw_csum = 1u << 0, rxcsum = 1u << 1, gso = 1u << 2, sg = 1u << 3;
