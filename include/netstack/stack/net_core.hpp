@@ -8,6 +8,7 @@
 #include "netstack/core/net_procfs.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/netns_core.hpp"
+#include "netstack/core/sock_proc.hpp"
 #include "netstack/registry/initcall.hpp"
 #include "netstack/registry/pernet.hpp"
 
@@ -48,7 +49,9 @@ struct net_core : module {
   template <class Net>
   static constexpr auto ctl_tables = net_core_table<Net>;
   template <class Net>
-  static constexpr auto proc = concat<proc_entry<Net>>(dev_proc<Net>, drop_proc<Net>);
+  static constexpr auto proc = concat<proc_entry<Net>>(dev_proc<Net>, drop_proc<Net>, sock_proc<Net>);
+  template <class Net>
+  static constexpr auto sockstat = sock_sockstat<Net>;
   template <class Net>
   static constexpr std::array initcalls{
       initcall<Net>{
