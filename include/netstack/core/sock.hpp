@@ -111,7 +111,8 @@ struct alignas(cache_line) sock {
   void (*sk_state_change)(sock&) = nullptr;
   void (*sk_destruct)(sock&) = nullptr;  ///< gives the sock back when the last packet of it is freed
   sockfs::socket* sk_socket = nullptr;
-  void* sk_user_data = nullptr;  ///< for who sets the callbacks
+  sock* sk_mcast_next = nullptr;  ///< while a multicast is handed to several sockets
+  void* sk_user_data = nullptr;   ///< for who sets the callbacks
 
   sock() = default;
   sock(sock const&) = delete;

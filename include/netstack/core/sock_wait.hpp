@@ -12,31 +12,31 @@ namespace netstack {
 
 /// Drives the worker until ready(). timeo in ns: 0 does not wait, no_timeout waits for ever. busy_ns: how long to poll
 /// before sleeping (SO_BUSY_POLL). Errors: resource_unavailable_try_again (timeout), resource_deadlock_would_occur
-/// (inside a callback), bad_file_descriptor (closed meanwhile; the caller must not touch the socket any more).
+/// (inside a callback).
 template <class Net, class Ready>
-result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready ready) {
+result<void> drive_until(Net& net, u64 timeo, u64 busy_ns, Ready&& ready) {
   if (ready()) return {};
   if (timeo == 0) return failure{std::errc::resource_unavailable_try_again};
   auto& worker = net.worker();
   if (worker.polling) return failure{std::errc::resource_deadlock_would_occur};
-  sock_hold(sk);
   worker.refresh_clock();
   u64 const start = worker.now;
-  result<void> r{};
   for (;;) {
     u32 const work = worker.poll();
-    if (sock_flag(sk, sock_flags::dead)) {
-      r = failure{std::errc::bad_file_descriptor};
-      break;
-    }
-    if (ready()) break;
+    if (ready()) return {};
     u64 const waited = worker.now - start;
-    if (timeo != no_timeout && waited >= timeo) {
-      r = failure{std::errc::resource_unavailable_try_again};
-      break;
-    }
+    if (timeo != no_timeout && waited >= timeo) return failure{std::errc::resource_unavailable_try_again};
     if (work == 0 && waited >= busy_ns) worker.wait(timeo == no_timeout ? no_timeout : timeo - waited);
   }
+}
+
+/// drive_until on behalf of a socket, which stays alive meanwhile. Errors: drive_until's; bad_file_descriptor when it
+/// was closed in between.
+template <class Net, class Ready>
+result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& ready) {
+  sock_hold(sk);
+  auto r = drive_until(net, timeo, busy_ns, [&] { return sock_flag(sk, sock_flags::dead) || ready(); });
+  if (sock_flag(sk, sock_flags::dead)) r = failure{std::errc::bad_file_descriptor};
   sock_put(sk);
   return r;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: which modules a composition consists of: presets expanded, the always-present floor (net_core, loopback) in
-// front, sizes<…> taken out. Computed on types with Hana; everything on values is tables.hpp.
+// Decides: which modules a composition consists of: presets expanded, the always-present floor (loopback, net_core,
+// sockets) in front, sizes<…> taken out. Computed on types with Hana; everything on values is tables.hpp.
 #pragma once
 #include <utility>
 

@@ -15,6 +15,7 @@
 #include <new>
 
 #include "netstack/drivers/loopback.hpp"
+#include "netstack/socket/sockfs.hpp"
 #include "netstack/stack/arena.hpp"
 #include "netstack/stack/check.hpp"
 #include "netstack/stack/describe.hpp"
@@ -47,7 +48,7 @@ class stack : public namespaces<Host> {
 
  public:
   static_assert(check::structure<Host, Elements...>());
-  using modules = modules_of<drivers::loopback, net_core, Elements...>;
+  using modules = modules_of<drivers::loopback, net_core, sockets, Elements...>;
   static constexpr config sizes = detail::find_config<elements_of<Elements...>>::value;
   static constexpr std::size_t skb_ext_bytes = 0;
   static_assert(check::contents<net<Host>, sizes>(modules{}));

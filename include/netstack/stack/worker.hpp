@@ -49,7 +49,8 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   u64 now = 0;       ///< monotonic ns, refreshed by poll() only
   u64 now_real = 0;  ///< ns since 1970, likewise
   u32 id = 0;
-  bool polling = false;  ///< inside poll(): a blocking call would never return
+  bool polling = false;      ///< inside poll(): a blocking call would never return
+  std::uintptr_t owner = 0;  ///< the thread that makes its socket calls (socket/enter.hpp); 0: none yet
   Host* stack_ = nullptr;
   clock_source clock;
   prng random;
