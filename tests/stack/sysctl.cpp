@@ -147,7 +147,7 @@ int write(Net& net, std::string_view path, std::string_view text) {
   return -to_errno(sysctl_write(net, path, text));
 }
 template <class Net>
-std::vector<std::string> list(Net& net) {
+std::vector<std::string> paths_of(Net& net) {
   std::vector<std::string> paths;
   sysctl_for_each(net, [&](std::string_view path, ctl_table const&) { paths.emplace_back(path); });
   return paths;
@@ -164,7 +164,7 @@ struct booted : host {
 
 TEST_CASE("the tables of all modules form one tree, sorted, reachable in any order", "[S23]") {
   booted h;
-  auto const paths = list(h.init_net());
+  auto const paths = paths_of(h.init_net());
   CHECK(std::is_sorted(paths.begin(), paths.end()));
   CHECK(has(paths, "net/core/wmem_max"));
   CHECK(has(paths, "net/test/ttl"));
@@ -181,7 +181,7 @@ TEST_CASE("a module that is not composed leaves no setting", "[S9]") {
   REQUIRE(h.boot());
   CHECK(read(h.init_net(), "net/plain/value") == "3\n");
   CHECK(read(h.init_net(), "net/test/ttl") == "error 2");
-  for (auto const& path : list(h.init_net())) CHECK_FALSE(path.starts_with("net/test"));
+  for (auto const& path : paths_of(h.init_net())) CHECK_FALSE(path.starts_with("net/test"));
 }
 
 TEST_CASE("net/core holds the socket buffer limits, read and written with mode 0644", "[S29]") {
@@ -337,7 +337,7 @@ TEST_CASE("per-device settings: all, default and each device", "[S31]") {
   CHECK(write(net, "net/test/conf/lo/forwarding", "2") == EINVAL);
   CHECK(write(net, "net/test/conf/all/forwarding", "1") == 0);
   CHECK(net_generic<knobs>(net).dev[7].forwarding == 1);
-  auto const paths = list(net);
+  auto const paths = paths_of(net);
   for (char const* which : {"all", "default", "lo"})
     CHECK(has(paths, std::string("net/test/conf/") + which + "/forwarding"));
 }
@@ -358,7 +358,7 @@ TEST_CASE("each namespace has its own copy, fresh ones the composition's default
   // A setting of the worker itself is init_net's alone.
   CHECK(read(a, "net/core/netdev_budget") == "300\n");
   CHECK(read(b, "net/core/netdev_budget") == "error 2");
-  CHECK_FALSE(has(list(b), "net/core/netdev_budget"));
+  CHECK_FALSE(has(paths_of(b), "net/core/netdev_budget"));
   h.put_net(b);
 }
 
