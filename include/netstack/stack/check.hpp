@@ -211,6 +211,11 @@ concept net_device_driver = requires {
   static_cast<void (*)(Net&, net_device&)>(D::template remove<Net>);
 };
 
+/// A comparison with nullptr is no constant for g++ 12 under UBSan, which lets functions lie at address zero.
+template <auto Function>
+inline constexpr bool is_null = std::is_same_v<std::integral_constant<decltype(Function), Function>,
+                                               std::integral_constant<decltype(Function), nullptr>>;
+
 template <class D, class Net>
 constexpr bool driver_holds() {
   if constexpr (!tables::is_driver<D>) {
@@ -219,13 +224,13 @@ constexpr bool driver_holds() {
     return sizeof(driver_has_name_params_priv_probe_and_remove<D>) == 0;
   } else {
     constexpr auto const& ops = D::template netdev_ops<Net>;
-    if constexpr (ops.ndo_open == nullptr)
+    if constexpr (is_null<ops.ndo_open>)
       return sizeof(driver_has_ndo_open<D>) == 0;
-    else if constexpr (ops.ndo_stop == nullptr)
+    else if constexpr (is_null<ops.ndo_stop>)
       return sizeof(driver_has_ndo_stop<D>) == 0;
-    else if constexpr (ops.ndo_start_xmit == nullptr)
+    else if constexpr (is_null<ops.ndo_start_xmit>)
       return sizeof(driver_has_ndo_start_xmit<D>) == 0;
-    else if constexpr (ops.ndo_poll == nullptr)
+    else if constexpr (is_null<ops.ndo_poll>)
       return sizeof(driver_has_ndo_poll<D>) == 0;
     else
       return true;
