@@ -13,9 +13,9 @@ namespace netstack {
 
 /// A proto's number, Linux's inuse_idx: its row of proto_list. Unique, since names are. [S89]
 template <class Net>
-[[nodiscard]] constexpr u8 proto_index(proto<Net> const& prot) {
+[[nodiscard]] constexpr u8 proto_index(std::string_view name) {
   for (std::size_t i = 0; i < Net::proto_list.size(); ++i)
-    if (std::string_view(Net::proto_list[i].name) == prot.name) return static_cast<u8>(i);
+    if (Net::proto_list[i].name == name) return static_cast<u8>(i);
   BUG_ON(true, "a protosw row names a proto that is in no module's `protos`");
   return 0;
 }
@@ -56,7 +56,7 @@ template <class Net>
   if (!sk) return nullptr;
   auto const& core = net_generic<net_core>(net);
   sk->sk_net = &net;
-  sk->sk_prot_idx = proto_index<Net>(prot);
+  sk->sk_prot_idx = proto_index<Net>(prot.name);
   sk->sk_family = static_cast<u8>(family);
   sk->sk_sndbuf = static_cast<u32>(core.sysctl_wmem_default);
   sk->sk_rcvbuf = static_cast<u32>(core.sysctl_rmem_default);

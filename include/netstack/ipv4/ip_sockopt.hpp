@@ -137,7 +137,10 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
     case ip_opt::hdrincl:
     case ip_opt::nodefrag:
       if (inet.sk_type != sock_type::raw) return failure{std::errc::no_protocol_option};
-      (optname == ip_opt::hdrincl ? inet.hdrincl = val != 0 : inet.nodefrag = val != 0);
+      if (optname == ip_opt::hdrincl)
+        inet.hdrincl = val != 0;
+      else
+        inet.nodefrag = val != 0;
       return {};
     default: return failure{std::errc::no_protocol_option};
   }

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what happens to a received UDP datagram: its lengths and checksum, the socket or sockets it is for, and the
+// port unreachable that nobody's datagram is answered with. A datagram waits in its socket's queue with data at the
+// payload and its checksum verified, so that whoever reads it need not look again.
+// rx: called by ip_local_deliver through inet_protos → calls sock_queue_rcv_skb; err_handler: udp_err.hpp
+// Linux: net/ipv4/udp.c (__udp4_lib_rcv, udp_queue_rcv_skb, udp_v4_early_demux) RFC 768; RFC 1122 §4.1.3
+// [S93] [S105] [S117] [S149]
+#pragma once
+#include "netstack/ipv4/ip_sockglue.hpp"
+#include "netstack/udp/udp_table.hpp"
+#include "netstack/wire/icmp.hpp"
+#include "netstack/wire/udp.hpp"
+
+namespace netstack {
+
+namespace detail {
+
+/// True if the checksum is right, was checked by somebody else, or was not made.
+inline bool udp_csum_ok(sk_buff& skb, udphdr const& uh, iphdr const& iph) {
+  // RFC 1122 §4.1.3.4: zero says that the sender made none.
+  if (uh.check.raw() == 0) return true;
+  // partial: from this very host, not even begun.
+  if (skb.ip_summed == ip_summed::unnecessary || skb.ip_summed == ip_summed::partial) return true;
+  u32 sum = csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0);
+  if (skb.ip_summed == ip_summed::complete) return csum_fold(csum_add(sum, skb.csum)).raw() == 0;
+  u32 offset = 0;
+  skb_for_each_piece(skb, 0, skb.len, [&](u8 const* at, u32 n) {
+    sum = csum_block_add(sum, csum_partial(at, n, 0), offset);
+    offset += n;
+  });
+  return csum_fold(sum).raw() == 0;
+}
+
+inline udp_key udp_key_of(sk_buff& skb, udphdr const& uh, iphdr const& iph) {
+  return {.saddr = iph.saddr, .sport = uh.source, .daddr = iph.daddr, .hnum = uh.dest.host(), .dif = IPCB(skb).iif};
+}
+
+}  // namespace detail
+
+/// proto::backlog_rcv, and the end of the way: into the socket's queue. Data at the payload.
+template <class Net>
+verdict __udp_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
+  verdict const v = sock_queue_rcv_skb(net, sk, skb);
+  if (v.is_drop()) [[unlikely]] {
+    ++UDP_STATS(net).InErrors;
+    ++(v.reason() == drop_reason::proto_mem ? UDP_STATS(net).MemErrors : UDP_STATS(net).RcvbufErrors);
+  }
+  return v;
+}
+
+/// A datagram for this socket, data at the UDP header, checksum verified.
+template <class Net>
+verdict udp_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
+  ipv4_pktinfo_prepare(net, sk, skb);
+  skb.pull(static_cast<u32>(udp_hlen));
+  if (sk.sk_owned) [[unlikely]]
+    return sk_add_backlog(net, sk, skb);
+  return __udp_queue_rcv_skb(net, sk, skb);
+}
+
+namespace detail {
+
+/// A bad checksum: counted where the datagram would have gone.
+template <class Net>
+verdict udp_csum_error(Net& net, sock* sk, sk_buff& skb) {
+  if (sk) ++sk->sk_drops;
+  return drop(net, skb, drop_reason::udp_csum);
+}
+
+/// The route of a connected flow's packets, for early demux of those to come.
+inline void udp_sk_rx_dst_set(sock& sk, sk_buff const& skb) {
+  if (!skb.dst || skb.dst == sk.sk_rx_dst) return;
+  sk_rx_dst_reset(sk);
+  dst_hold(*skb.dst);
+  sk.sk_rx_dst = skb.dst;
+  sk.sk_rx_dst_ifindex = skb.skb_iif;
+}
+
+template <class Net>
+verdict udp_unicast_rcv(Net& net, sock& sk, sk_buff& skb, udphdr const& uh, iphdr const& iph) {
+  if (!udp_csum_ok(skb, uh, iph)) [[unlikely]]
+    return udp_csum_error(net, &sk, skb);
+  if (sk.sk_state == tcp_state::established) udp_sk_rx_dst_set(sk, skb);
+  return udp_queue_rcv_skb(net, sk, skb);
+}
+
+/// A multicast or broadcast datagram: every socket that wants it gets it, the last one the original. The sockets are
+/// gathered first, since a callback may close any of them. [S149]
+template <class Net>
+verdict udp4_lib_mcast_deliver(Net& net, sk_buff& skb, udp_key const& key) {
+  sock* first = nullptr;
+  for (auto& sk : udp_slot(net, key.hnum)) {
+    if (!udp_is_mcast_sock(sk, &net, key)) continue;
+    sock_hold(sk);
+    sk.sk_mcast_next = first;
+    first = &sk;
+  }
+  if (!first) {
+    ++UDP_STATS(net).IgnoredMulti;
+    return verdict::consumed();  // RFC 1122 §3.2.2: no error about a broadcast or a multicast
+  }
+  while (first->sk_mcast_next) {
+    sock& sk = *std::exchange(first, first->sk_mcast_next);
+    if (sk_buff* copy = sock_flag(sk, sock_flags::dead) ? nullptr : skb_clone(skb)) {
+      finish(*copy, udp_queue_rcv_skb(net, sk, *copy));
+    } else {
+      ++sk.sk_drops;
+      ++UDP_STATS(net).RcvbufErrors;
+      ++UDP_STATS(net).InErrors;
+    }
+    sock_put(sk);
+  }
+  bool const dead = sock_flag(*first, sock_flags::dead);
+  verdict const v = dead ? verdict::consumed() : udp_queue_rcv_skb(net, *first, skb);
+  sock_put(*first);
+  return v;
+}
+
+/// Takes over the socket that early demux found.
+inline sock* skb_steal_sock(sk_buff& skb) {
+  sock* sk = skb.sk;
+  skb.sk = nullptr;
+  skb.destructor = nullptr;
+  return sk;
+}
+
+}  // namespace detail
+
+/// net_protocol::handler. Data at the UDP header, network_header valid.
+template <class Net>
+verdict udp_rcv(Net& net, sk_buff& skb) {
+  auto const* uh = skb.peek<udphdr>();
+  if (!uh) [[unlikely]]
+    return drop(net, skb, drop_reason::udp_hdr);
+  u32 const ulen = uh->len.host();
+  // RFC 768: the length counts the header; what the IP packet carries beyond it is padding.
+  if (ulen < udp_hlen || ulen > skb.len) [[unlikely]]
+    return drop(net, skb, drop_reason::udp_hdr);
+  if (ulen < skb.len) skb.trim(ulen);
+  iphdr const& iph = *ip_hdr(skb);
+
+  if (skb.sk) {
+    sock& sk = *detail::skb_steal_sock(skb);
+    verdict const v = detail::udp_unicast_rcv(net, sk, skb, *uh, iph);
+    sock_put(sk);
+    return v;
+  }
+  udp_key const key = detail::udp_key_of(skb, *uh, iph);
+  auto const* rt = skb_rtable(skb);
+  if (rt && rt->rt_type != rtn::local) {
+    if (!detail::udp_csum_ok(skb, *uh, iph)) return detail::udp_csum_error(net, nullptr, skb);
+    return detail::udp4_lib_mcast_deliver(net, skb, key);
+  }
+  if (sock* sk = udp4_lib_lookup(net, key)) [[likely]]
+    return detail::udp_unicast_rcv(net, *sk, skb, *uh, iph);
+  if (!detail::udp_csum_ok(skb, *uh, iph)) return detail::udp_csum_error(net, nullptr, skb);
+  ++UDP_STATS(net).NoPorts;
+  // RFC 1122 §4.1.3.1: a datagram for a port that nobody listens to SHOULD be answered with port unreachable.
+  icmp_send(net, skb, icmp_type::dest_unreach, icmp_code::port_unreach, 0);
+  return drop(net, skb, drop_reason::no_socket);
+}
+
+/// net_protocol::early_demux: a connected socket lends its packets their route, before one is looked up. [S117]
+template <class Net>
+void udp_v4_early_demux(Net& net, sk_buff& skb) {
+  if (!net_generic<udp>(net).sysctl_udp_early_demux || skb.pkt_type != pkt_type::host) return;
+  auto const& iph = *ip_hdr(skb);
+  auto const hlen = static_cast<u32>(iph.header_len());
+  auto const* uh = skb.template peek<udphdr>(static_cast<u32>(skb.network_offset()) + hlen);
+  if (!uh) return;
+  sock* sk = udp4_lib_demux_lookup(net, detail::udp_key_of(skb, *uh, iph));
+  if (!sk) return;
+  sock_hold(*sk);
+  skb.sk = sk;
+  skb.destructor = sock_efree;
+  auto* rt = static_cast<rtable*>(sk->sk_rx_dst);
+  if (rt && sk->sk_rx_dst_ifindex == skb.skb_iif && rtable_check(net, *rt)) skb_dst_set_noref(skb, *rt);
+}
+
+}  // namespace netstack

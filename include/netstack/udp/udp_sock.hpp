@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what UDP keeps: per socket, per namespace (counters, limits), per worker (the slab of socks and the two hash
+// tables, shared by all namespaces and keyed by them). [S149] [S150]
+// Linux: include/linux/udp.h (struct udp_sock), include/net/udp.h (struct udp_table), include/net/netns/ipv4.h
+#pragma once
+#include <bit>
+
+#include "netstack/base/counter.hpp"
+#include "netstack/core/slab.hpp"
+#include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/registry/sysctl.hpp"
+
+namespace netstack {
+
+struct udp;
+
+struct udp_sock : inet_sock {
+  bool corkflag = false;  ///< UDP_CORK
+};
+[[nodiscard]] inline udp_sock& udp_sk(sock& sk) { return static_cast<udp_sock&>(sk); }
+
+/// Group Udp of /proc/net/snmp, in the kernel's order.
+struct udp_mib {
+  counter InDatagrams, NoPorts, InErrors, OutDatagrams, RcvbufErrors, SndbufErrors, InCsumErrors, IgnoredMulti,
+      MemErrors;
+};
+
+/// pernet of udp.
+struct udp_net {
+  udp_mib mib;
+  proto_limits limits;  ///< net/ipv4/udp_mem, udp_rmem_min, udp_wmem_min
+  u8 sysctl_udp_early_demux = 1;
+};
+
+template <class Net>
+[[nodiscard]] udp_mib& UDP_STATS(Net& net) {
+  return net_generic<udp>(net).mib;
+}
+
+/// Every bound socket of a worker, by port, and by address and port.
+template <u32 Slots>
+struct udp_table {
+  static_assert(std::has_single_bit(Slots));
+  static constexpr u32 mask = Slots - 1;
+  static constexpr u32 log = static_cast<u32>(std::countr_zero(Slots));
+  list<sock, &sock::sk_node> hash[Slots];
+  list<sock, &sock::sk_portaddr_node> hash2[Slots];
+};
+
+/// perworker of udp.
+template <class Host>
+struct udp_worker {
+  slab<udp_sock, Host::sizes.max_sock> socks;
+  udp_table<Host::sizes.sock_hash> table;
+  proto_memory memory;
+  u32 ehash_secret = 0;  ///< SO_REUSEPORT groups spread flows by a hash that peers cannot steer
+};
+
+template <class Net>
+[[nodiscard]] auto& udp_worker_of(Net& net) {
+  return worker_generic<udp>(net.worker());
+}
+
+}  // namespace netstack
