@@ -58,6 +58,8 @@ struct rig {
     REQUIRE(b);
     p0 = *a;
     p1 = *b;
+    REQUIRE(dev_open(h.init_net(), *p0));
+    REQUIRE(dev_open(h.init_net(), *p1));
     seen.clear();
   }
   ~rig() { CHECK(h.worker().pool.in_use() == 0); }

@@ -1,77 +1,219 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: how a frame leaves. Taps see it as PACKET_OUTGOING; a driver that answers busy gets it again, in order, when
-// its queue is rerun: nothing is lost while the queue has room. [S61] [S72] [S76]
+// Decides: how a frame leaves. It is made fit for the device, the taps see it as PACKET_OUTGOING, the driver takes it;
+// a driver that answers busy gets it again, in order, when its queue is run: nothing is lost while the queue has room.
+// [S61] [S72] [S76]
 // tx: called by core/neighbour → calls Net::netdev_ops[dev.driver].ndo_start_xmit
-// Linux: net/core/dev.c (dev_queue_xmit, dev_hard_start_xmit), net/sched/sch_generic.c
+// Linux: net/core/dev.c (dev_queue_xmit, dev_hard_start_xmit, net_tx_action), net/sched/sch_generic.c (qdisc_run)
 #pragma once
 #include "netstack/core/dev_input.hpp"
+#include "netstack/core/flow_dissector.hpp"
+#include "netstack/core/validate_xmit.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 
 namespace netstack {
 
+/// The queue is run in the next net_tx_action. Scheduling twice runs once.
 template <class Net>
-void netif_schedule(Net& net, net_device& dev) {
-  net.worker().schedule_output(dev);
+void netif_schedule_queue(Net& net, netdev_queue& txq) {
+  auto& sd = net.worker().softnet;
+  if (!txq.scheduled) {
+    txq.scheduled = true;
+    txq.next_sched = nullptr;
+    (sd.output_queue ? sd.output_queue_tail->next_sched : sd.output_queue) = &txq;
+    sd.output_queue_tail = &txq;
+  }
+  raise_softirq(sd, softnet_data::net_tx);
 }
 
-/// Lets a stopped queue go on.
+/// The driver has room again. [S76]
+template <class Net>
+void netif_tx_wake_queue(Net& net, netdev_queue& txq) {
+  txq.stopped = false;
+  if (!txq.qdisc.empty()) netif_schedule_queue(net, txq);
+}
 template <class Net>
 void netif_wake_queue(Net& net, net_device& dev) {
-  dev.state &= ~netdev_state::xoff;
-  if (!dev.qdisc.empty()) netif_schedule(net, dev);
+  netif_tx_wake_queue(net, dev.tx[0]);
 }
 
-/// Offers the queued frames to the driver until it is busy.
+/// A driver is done with a sent frame where it may not free it: the next net_tx_action does. [S61]
 template <class Net>
-void qdisc_run(Net& net, net_device& dev) {
-  auto const& ops = Net::netdev_ops[dev.driver];
-  while (sk_buff* skb = dev.qdisc.peek()) {
-    if (netif_queue_stopped(dev)) break;
-    dev.qdisc.unlink(*skb);
-    u32 const len = skb->len;
-    if (ops.ndo_start_xmit(net, dev, *skb, !dev.qdisc.empty()) == netdev_tx::busy) {
-      dev.qdisc.queue_head(*skb);
-      netif_schedule(net, dev);
-      break;
+void dev_consume_skb_irq(Net& net, sk_buff& skb) {
+  auto& sd = net.worker().softnet;
+  sd.completion_queue.push_back(skb);
+  raise_softirq(sd, softnet_data::net_tx);
+}
+
+/// Shows what leaves to every tap, data at the link header. A tap does not hear what its own sockets send. [S82]
+template <class Net>
+void dev_queue_xmit_nit(Net& net, sk_buff& skb) {
+  if constexpr (!Net::ptype_all.empty()) {
+    pkt_type const was = std::exchange(skb.pkt_type, pkt_type::outgoing);
+    skb.reset_mac_header();
+    for (std::size_t i = 0; i < Net::ptype_all.size(); ++i) {
+      auto const& pt = Net::ptype_all[i];
+      if (!detail::wants(pt, i, *skb.dev) || !detail::tap_active(net, pt)) continue;
+      if (skb.sk && pt.id_match && pt.id_match(net, *skb.sk)) continue;
+      detail::deliver_clone(net, skb, pt);
     }
+    skb.pkt_type = was;
+  }
+}
+
+/// The transmit queue of a frame: what skb.queue_mapping will say. [S47]
+template <class Net>
+u16 netdev_pick_tx(Net& net, net_device& dev, sk_buff& skb) {
+  u16 queue;
+  if (auto* select = Net::netdev_ops[dev.driver].ndo_select_queue)
+    queue = select(net, dev, skb);
+  else if (dev.num_tc != 0)
+    queue = dev.prio_tc_map[skb.priority & 15];
+  else
+    queue = static_cast<u16>(reciprocal_scale(skb_get_hash(net, skb), dev.real_num_tx_queues));
+  return queue < dev.real_num_tx_queues ? queue : u16{0};
+}
+
+namespace detail {
+
+/// ndo_xmit_flush now, or once for all frames of this poll.
+template <class Net>
+void xmit_flush(Net& net, net_device& dev) {
+  auto* flush = Net::netdev_ops[dev.driver].ndo_xmit_flush;
+  if (!flush) return;
+  auto& sd = net.worker().softnet;
+  if (!sd.in_softirq) return flush(net, dev);
+  if (dev.flush_pending) return;
+  dev.flush_pending = true;
+  dev.next_flush = std::exchange(sd.flush_list, &dev);
+}
+
+/// Hands a frame to the driver. Inside a poll every frame has `more` behind it, for all the driver knows.
+template <class Net>
+netdev_tx xmit_one(Net& net, net_device& dev, sk_buff& skb, bool more) {
+  auto const& ops = Net::netdev_ops[dev.driver];
+  u32 const len = skb.len;
+  if (ops.ndo_xmit_flush && !more && net.worker().softnet.in_softirq) {
+    xmit_flush(net, dev);
+    more = true;
+  }
+  netdev_tx const answer = ops.ndo_start_xmit(net, dev, skb, more);
+  if (answer == netdev_tx::ok) [[likely]] {
     ++dev.stats.tx_packets;
     dev.stats.tx_bytes += len;
   }
-  if (ops.ndo_xmit_flush) ops.ndo_xmit_flush(net, dev);
+  return answer;
 }
 
-/// Sends a frame with its link header at data. Always takes the skb. `more`: another frame follows in this poll.
-/// Errors: network_down (ENETDOWN), no_buffer_space (ENOBUFS: queue full); counted under their drop reasons.
+template <class Net>
+result<void> xmit_drop(Net& net, net_device& dev, sk_buff& skb, drop_reason reason, std::errc error) {
+  ++dev.stats.tx_dropped;
+  kfree_skb(net, skb, reason);
+  if (dev.running()) xmit_flush(net, dev);  // frames before it may wait for the last of their burst
+  return failure{error};
+}
+
+}  // namespace detail
+
+/// Offers waiting frames to the driver until it is busy, at most 64; true if it took any.
+template <class Net>
+bool qdisc_run(Net& net, netdev_queue& txq) {
+  net_device& dev = *txq.dev;
+  u32 sent = 0;
+  while (!txq.stopped && dev.carrier_ok()) {
+    if (sent == 64) {
+      if (!txq.qdisc.empty()) netif_schedule_queue(net, txq);
+      break;
+    }
+    sk_buff* skb = txq.qdisc.dequeue();
+    if (!skb) break;
+    if (!std::exchange(txq.requeued, false)) dev_queue_xmit_nit(net, *skb);
+    if (detail::xmit_one(net, dev, *skb, !txq.qdisc.empty() && sent < 63) == netdev_tx::busy) {
+      txq.qdisc.queue_head(*skb);
+      txq.requeued = true;
+      if (!txq.stopped) netif_schedule_queue(net, txq);
+      break;
+    }
+    ++sent;
+  }
+  return sent != 0;
+}
+
+/// Sends a frame with its link header at data. Always takes the skb. `more`: another frame follows at once.
+/// Errors: network_down (not up, or no carrier), message_size (longer than the MTU), no_buffer_space (queue full);
+/// each is counted under its drop reason.
 template <class Net>
 result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
   net_device& dev = *skb.dev;
-  if (!dev.running() || !dev.carrier_ok()) [[unlikely]] {
-    ++dev.stats.tx_dropped;
-    kfree_skb(net, skb, dev.running() ? drop_reason::dev_ready : drop_reason::dev_down);
-    return failure{std::errc::network_down};
+  if (!dev.running() || !dev.carrier_ok()) [[unlikely]]
+    return detail::xmit_drop(net, dev, skb, dev.running() ? drop_reason::dev_ready : drop_reason::dev_down,
+                             std::errc::network_down);
+  if (!skb_is_plain(skb, dev)) [[unlikely]]
+    if (auto const bad = validate_xmit_skb(skb, dev); bad != drop_reason::not_specified)
+      return detail::xmit_drop(net, dev, skb, bad,
+                               bad == drop_reason::pkt_too_big ? std::errc::message_size : std::errc::no_buffer_space);
+  skb_dst_drop(skb);
+  netdev_queue* txq = &dev.tx[0];
+  if (dev.real_num_tx_queues != 1) [[unlikely]] {
+    skb.queue_mapping = netdev_pick_tx(net, dev, skb);
+    txq = &dev.tx[skb.queue_mapping];
   }
-  if constexpr (!Net::ptype_all.empty()) {
-    pkt_type const was = std::exchange(skb.pkt_type, pkt_type::outgoing);
+  if (txq->qdisc.empty() && !txq->stopped) [[likely]] {
     dev_queue_xmit_nit(net, skb);
-    skb.pkt_type = was;
-  }
-  auto const& ops = Net::netdev_ops[dev.driver];
-  if (dev.qdisc.empty() && !netif_queue_stopped(dev)) [[likely]] {
-    u32 const len = skb.len;
-    if (ops.ndo_start_xmit(net, dev, skb, more) == netdev_tx::ok) [[likely]] {
-      ++dev.stats.tx_packets;
-      dev.stats.tx_bytes += len;
+    if (detail::xmit_one(net, dev, skb, more) == netdev_tx::ok) [[likely]]
       return {};
-    }
+    txq->requeued = true;
   }
-  if (dev.qdisc.qlen() >= dev.tx_queue_len) {
-    ++dev.stats.tx_dropped;
-    kfree_skb(net, skb, drop_reason::dev_tx_queue_full);
-    return failure{std::errc::no_buffer_space};
-  }
-  dev.qdisc.queue_tail(skb);
-  netif_schedule(net, dev);
+  if (txq->qdisc.qlen() >= dev.tx_queue_len)
+    return detail::xmit_drop(net, dev, skb, drop_reason::dev_tx_queue_full, std::errc::no_buffer_space);
+  txq->qdisc.queue_tail(skb);
+  if (!txq->stopped) netif_schedule_queue(net, *txq);
+  detail::xmit_flush(net, dev);
   return {};
+}
+
+/// Sends a burst, of any devices, with one flush per device where they follow each other; how many frames were taken.
+template <class Net>
+u32 dev_queue_xmit_list(Net& net, skb_list& burst) {
+  u32 taken = 0;
+  while (sk_buff* skb = burst.pop_front()) {
+    bool const more = burst.first && burst.first->dev == skb->dev;
+    taken += dev_queue_xmit(net, *skb, more).has_value();
+  }
+  return taken;
+}
+
+/// Frees what was sent, and runs the queues that wait. How many frames that moved.
+template <class Worker>
+u32 net_tx_action(Worker& worker) {
+  auto& sd = worker.softnet;
+  sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_tx);
+  u32 const freed = sd.completion_queue.count;
+  worker.pool.free_list(sd.completion_queue);
+  netdev_queue* txq = std::exchange(sd.output_queue, nullptr);
+  bool const queues = txq != nullptr;
+  u32 moved = 0;
+  while (txq) {
+    netdev_queue* following = std::exchange(txq->next_sched, nullptr);
+    txq->scheduled = false;
+    auto& net = worker.nets[txq->dev->netns];
+    using Net = std::remove_reference_t<decltype(net)>;
+    if (auto* complete = Net::netdev_ops[txq->dev->driver].ndo_tx_complete) complete(net, *txq->dev);
+    moved += qdisc_run(net, *txq);
+    txq = following;
+  }
+  sd.tx_stalled = queues && moved == 0;
+  return freed + moved;
+}
+
+/// The kicks that were held back during a poll.
+template <class Worker>
+void net_flush_action(Worker& worker) {
+  while (net_device* dev = worker.softnet.flush_list) {
+    worker.softnet.flush_list = std::exchange(dev->next_flush, nullptr);
+    dev->flush_pending = false;
+    auto& net = worker.nets[dev->netns];
+    if (dev->running()) std::remove_reference_t<decltype(net)>::netdev_ops[dev->driver].ndo_xmit_flush(net, *dev);
+  }
 }
 
 }  // namespace netstack

@@ -61,6 +61,7 @@ struct loopback : driver {
     dev.mtu = 65536;
     dev.max_mtu = 65536;
     dev.state |= netdev_state::netns_local;
+    dev.napi.weight = 0;  // the backlog delivers
     dev.features = netif_f::hw_csum | netif_f::rxcsum | netif_f::sg | netif_f::gso;
     return {};
   }

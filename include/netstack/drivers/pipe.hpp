@@ -10,6 +10,7 @@
 
 #include "netstack/base/ring.hpp"
 #include "netstack/core/netdev.hpp"
+#include "netstack/core/skb_transfer.hpp"
 #include "netstack/link/eth.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 
@@ -72,6 +73,8 @@ u32 pipe_tx_complete(Net&, net_device&);
 template <class Net>
 int pipe_poll_fd(Net&, net_device&);
 template <class Net>
+bool pipe_arm(Net&, net_device&);
+template <class Net>
 result<void> pipe_set_mac_address(Net&, net_device&, mac_addr const&);
 }  // namespace detail
 
@@ -91,6 +94,7 @@ struct pipe : driver {
     pipe_cable::direction* in = nullptr;
     u32 in_flight = 0;  ///< frames in `out`, handled or not
     bool wakeup = true;
+    bool armed = false;  ///< the eventfd may be signalled
   };
 
   template <class Net>
@@ -103,6 +107,7 @@ struct pipe : driver {
       .ndo_tx_complete = detail::pipe_tx_complete<Net>,
       .ndo_poll_fd = detail::pipe_poll_fd<Net>,
       .ndo_set_mac_address = detail::pipe_set_mac_address<Net>,
+      .ndo_arm = detail::pipe_arm<Net>,
   };
   template <class Net>
   static result<void> probe(Net&, net_device& dev, params const& p);
@@ -133,20 +138,6 @@ inline void pipe_kick(pipe::priv& p) {
     u64 const one = 1;
     [[maybe_unused]] auto n = ::write(p.out->wakeup, &one, sizeof one);
   }
-}
-
-/// The receiver's copy of a frame; null when its pool is empty.
-inline sk_buff* pipe_copy(skb_pool& pool, sk_buff& from) {
-  sk_buff* skb = pool.alloc_skb();
-  if (!skb) [[unlikely]]
-    return nullptr;
-  std::memcpy(skb->put(from.len), from.data, from.len);
-  if (from.ip_summed == ip_summed::partial) {
-    skb->ip_summed = ip_summed::partial;
-    skb->csum_start = static_cast<u16>(from.csum_start - from.headroom() + skb->headroom());
-    skb->csum_offset = from.csum_offset;
-  }
-  return skb;
 }
 
 template <class Net>
@@ -212,6 +203,11 @@ template <class Net>
 u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   auto& p = netdev_priv<pipe>(dev);
   pipe_check_carrier(net, dev, p);
+  if (std::exchange(p.armed, false)) {
+    p.in->receiver_sleeps.exchange(false, std::memory_order_acq_rel);
+    u64 count = 0;
+    [[maybe_unused]] auto n = ::read(p.in->wakeup, &count, sizeof count);
+  }
   if (p.in->frames.empty() || !p.in->acquire(pipe_cable::reader::receiver)) return 0;
   auto& pool = net.worker().pool;
   sk_buff* batch[32];
@@ -222,7 +218,7 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     auto const n = static_cast<u32>(p.in->frames.pop(batch, want));
     if (n == 0) break;
     for (u32 i = 0; i < n; ++i) {
-      sk_buff* skb = pipe_copy(pool, *batch[i]);
+      sk_buff* skb = skb_copy_bytes(pool, *batch[i], batch[i]->data);
       if (!skb) {
         ++dev.stats.rx_missed_errors;
         continue;
@@ -243,6 +239,14 @@ template <class Net>
 int pipe_poll_fd(Net&, net_device& dev) {
   auto& p = netdev_priv<pipe>(dev);
   return p.wakeup ? p.in->wakeup : -1;
+}
+template <class Net>
+bool pipe_arm(Net&, net_device& dev) {
+  auto& p = netdev_priv<pipe>(dev);
+  if (!p.wakeup) return true;  // nobody would call: do not sleep
+  p.armed = true;
+  p.in->receiver_sleeps.exchange(true, std::memory_order_acq_rel);
+  return !p.in->frames.empty() || !p.out->done.empty();
 }
 template <class Net>
 result<void> pipe_set_mac_address(Net&, net_device&, mac_addr const&) {

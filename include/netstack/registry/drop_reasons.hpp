@@ -21,7 +21,8 @@ enum class drop_reason : u16 {
   otherhost,          ///< for another station's MAC address
   pkt_too_big,        ///< larger than the MTU, or than a frame
   full_ring,
-  nomem,  ///< no free skb
+  nomem,     ///< no free skb
+  skb_csum,  ///< a checksum that was left to be finished, but cannot be
   tc_ingress,
   // IPv4
   ip_hdr,              ///< truncated or malformed header

@@ -20,6 +20,7 @@ enum class netdev_event : u8 {
   going_down,
   changename,
   pre_up,
+  feat_change,
   inetaddr_up,
   inetaddr_down,
 };

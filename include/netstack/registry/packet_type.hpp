@@ -17,6 +17,7 @@ struct packet_type {
   verdict (*func)(Net&, sk_buff&) = nullptr;     ///< gets the frame with data at the network header
   void (*list_func)(Net&, skb_list&) = nullptr;  ///< optional: takes a whole burst and leaves the list empty
   char const* name = "";                         ///< the handler's name, for /proc/net/ptype and describe()
+  bool (*is_active)(Net&) = nullptr;        ///< optional, of a tap: false while nobody listens, so it costs no clones
   bool (*id_match)(Net&, sock&) = nullptr;  ///< optional: the socket is one of this handler's own, so what it sends
                                             ///< is not shown to the handler as PACKET_OUTGOING [S82]
 };

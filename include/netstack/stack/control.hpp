@@ -25,6 +25,11 @@ class control_inbox {
  public:
   [[nodiscard]] bool room(u32 from) const { return from_[from].size() < Size; }
   bool post(u32 from, control_message<Worker> const& m) { return from_[from].push(m); }
+  [[nodiscard]] bool empty() const {
+    for (auto const& ring : from_)
+      if (!ring.empty()) return false;
+    return true;
+  }
   /// Applies what has arrived; how many.
   u32 drain(Worker& self) {
     u32 n = 0;

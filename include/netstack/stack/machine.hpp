@@ -53,6 +53,7 @@ struct machine {
   u16 namespace_list[Host::sizes.max_net + 1];  ///< indices in order of creation; one spare, so that g++ sees the bound
   u32 nr_namespaces = 0;
   std::atomic<bool> cleanup_pending{false};
+  std::atomic<u64> online{~u64{0} >> (64 - Host::sizes.workers)};  ///< workers that are not removed
   boot_log log;
 };
 

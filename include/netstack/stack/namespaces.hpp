@@ -135,17 +135,22 @@ class namespaces {
 
   void post(u32 w, u32 index, void (*apply)(worker<Host>&, u16, std::byte const*)) {
     control_message<worker<Host>> m{.apply = apply, .netns = static_cast<u16>(index), .op = {}};
-    if constexpr (Host::sizes.workers > 1) BUG_ON(!host().worker(w).inbox.post(0, m), "control ring full");
+    if constexpr (Host::sizes.workers > 1) {
+      BUG_ON(!host().worker(w).inbox.post(0, m), "control ring full");
+      host().worker(w).sleeper.wake();
+    }
   }
 
   /// A fresh slice: its modules' state as the composition states it, never init_net's current values.
   result<void> setup_slice(net_t& slice) {
     auto* const home = slice.home;
     u16 const index = slice.index;
+    u16 const generation = static_cast<u16>(slice.generation + 1);
     slice.~net_t();
     ::new (static_cast<void*>(&slice)) net_t();  // zeroed first: plain memory inside starts empty
     slice.home = home;
     slice.index = index;
+    slice.generation = generation;
     slice.alive = true;
     machine().namespaces[index].slices.fetch_add(1, std::memory_order_release);
     for (std::size_t i = 0; i < net_t::pernet_list.size(); ++i) {

@@ -72,12 +72,13 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   template <class M>
   static constexpr bool has = contains<M, modules>;
 
-  u16 index = 0;  ///< number of the namespace in the stack; init_net is 0
+  u16 index = 0;       ///< number of the namespace in the stack; init_net is 0
+  u16 generation = 0;  ///< how many namespaces have had this place: the same in every worker
   bool alive = false;
   u32 next_ifindex = 1;  ///< lo gets 1
   u32 passive = 0;
   netstack::worker<Host>* home = nullptr;
-  boost::intrusive::list<net_device> dev_base;  ///< in order of registration
+  net_device_list dev_base;  ///< in order of registration
   net_device* loopback_dev = nullptr;
   u32 sock_inuse = 0;                                                     ///< open sockets, the stack's own apart
   u32 prot_inuse[proto_list.size() + std::size_t{proto_list.empty()}]{};  ///< the same by row of proto_list [S89]

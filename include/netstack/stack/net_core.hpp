@@ -24,9 +24,12 @@ void net_ns_exit(Net& init_net) {
 }
 template <class Net>
 result<void> net_dev_init(Net& init_net) {
+  auto& random = init_net.worker().random;
+  siphash_key_t const key{{random.next_u64(), random.next_u64()}};
   for (u32 w = 0; w < Net::sizes.workers; ++w) {
     auto& sd = init_net.stack().worker(w).softnet;
-    napi_enable(sd.backlog);
+    sd.hash_key = key;
+    napi_enable(sd, sd.backlog);
   }
   return {};
 }
@@ -37,10 +40,8 @@ void default_device_exit(Net& net) {
   for (auto it = net.dev_base.begin(); it != net.dev_base.end();) {
     net_device& dev = *it++;
     if (dev.state & netdev_state::netns_local) continue;
-    if (net.index == 0)
+    if (net.index == 0 || !dev_change_net_namespace(net, dev, net.worker().nets[0], "dev%d"))
       unregister_netdev(net, dev);
-    else
-      (void)dev_change_net_namespace(net, dev, net.worker().nets[0], "dev%d");
   }
 }
 
@@ -76,6 +77,7 @@ struct net_core : module {
       drop_reason_def<Net>{drop_reason::pkt_too_big, "PKT_TOO_BIG"},
       drop_reason_def<Net>{drop_reason::full_ring, "FULL_RING"},
       drop_reason_def<Net>{drop_reason::nomem, "NOMEM"},
+      drop_reason_def<Net>{drop_reason::skb_csum, "SKB_CSUM"},
       drop_reason_def<Net>{drop_reason::namespace_exit, "NAMESPACE_EXIT"},
   };
 };

@@ -111,6 +111,12 @@ class stack : public namespaces<Host> {
   }
   /// Sleeps until there is work for poll(): a frame, a timer, at most timeout_ns.
   void wait(u64 timeout_ns, u32 of_worker = 0) { worker(of_worker).wait(timeout_ns); }
+  /// One pollable fd for an application's own event loop. Readable when poll() has work, if arm() was true before:
+  ///   for (;;) { while (h.poll()) {}  if (h.arm()) epoll_wait(…, h.fd() among others, …); }
+  [[nodiscard]] int fd(u32 of_worker = 0) const { return worker(of_worker).sleeper.fd(); }
+  bool arm(u32 of_worker = 0) { return worker(of_worker).arm(); }
+  /// The workers that RPS may send to, as bits. [S64]
+  [[nodiscard]] u64 online_workers() const { return machine_->online.load(std::memory_order_relaxed); }
 
   /// What happened since boot() was called, in order; also after a failed boot.
   [[nodiscard]] std::span<boot_event const> boot_trace() const {
@@ -129,7 +135,10 @@ class stack : public namespaces<Host> {
   void post_others(net<Host>& slice, Op const& op) {
     auto const m = control_message_of<netstack::worker<Host>>(slice.index, op);
     for (u32 w = 0; w < sizes.workers; ++w)
-      if (w != slice.worker().id) BUG_ON(!worker(w).inbox.post(slice.worker().id, m), "control ring full");
+      if (w != slice.worker().id) {
+        BUG_ON(!worker(w).inbox.post(slice.worker().id, m), "control ring full");
+        worker(w).sleeper.wake();
+      }
   }
 
  private:

@@ -8,8 +8,8 @@
 #include <algorithm>
 
 #include "netstack/base/random.hpp"
+#include "netstack/core/netdev.hpp"
 #include "netstack/core/slab.hpp"
-#include "netstack/core/softnet.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/stack/control.hpp"
 #include "netstack/stack/net.hpp"
@@ -60,6 +60,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   slab<device_slot, Host::sizes.max_dev> devices;
   waiter sleeper;
   control_inbox<worker, Host::sizes.workers, Host::sizes.control_ring> inbox;
+  rps_port<Host::sizes.workers, Host::sizes.rps_ring> rps;
   net_type nets[Host::sizes.max_net];
   skb_pool_storage<Host::sizes, Host::skb_ext_bytes> pool_storage;
 
@@ -74,15 +75,6 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     now_real = clock.realtime(clock.ctx);
   }
 
-  void schedule_output(net_device& dev) {
-    if (!dev.in_output_queue) {
-      dev.in_output_queue = true;
-      dev.next_output = softnet.output_queue;
-      softnet.output_queue = &dev;
-    }
-    raise_softirq(softnet, softnet_data::net_tx);
-  }
-
   /// The device's fd joins, or leaves, the set that wait() sleeps on.
   void watch_device(net_type& net, net_device& dev) {
     if (auto* fd = net_type::netdev_ops[dev.driver].ndo_poll_fd) sleeper.watch(fd(net, dev));
@@ -90,106 +82,95 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   void unwatch_device(net_type& net, net_device& dev) {
     if (auto* fd = net_type::netdev_ops[dev.driver].ndo_poll_fd) sleeper.unwatch(fd(net, dev));
   }
-  void forget_device(net_device& dev) {
-    for (net_device** at = &softnet.output_queue; *at; at = &(*at)->next_output)
-      if (*at == &dev) {
-        *at = dev.next_output;
-        dev.in_output_queue = false;
-        break;
-      }
-  }
   void free_device(net_device& dev) { devices.free(reinterpret_cast<device_slot*>(&dev)); }
 
-  /// Nothing is left to do before a frame arrives or a timer is due.
-  [[nodiscard]] bool idle() const { return softnet.poll_list.empty() && softnet.pending == 0; }
-  /// Sleeps until a device's fd is readable, the next timer is due, or `timeout_ns` passed. Returns at once with work.
-  void wait(u64 timeout_ns) {
-    if (!idle()) return;
-    refresh_clock();
-    if (auto const next = timers.next_expiry()) timeout_ns = std::min(timeout_ns, *next > now ? *next - now : 0);
-    sleeper.sleep(timeout_ns);
-  }
-
-  /// One round of work; returns how many frames and timers were handled. 0: nothing to do now.
+  /// One round of work; returns how many frames, timers and messages were handled. 0: nothing to do now.
   u32 poll() {
     BUG_ON(polling, "poll() from inside a handler");
     polling = true;
+    sleeper.done();
     refresh_clock();
-    u32 const control = inbox.drain(*this);
-    for (auto& net : nets)
-      if (net.alive)
-        for (auto& dev : net.dev_base)
-          if (dev.running()) napi_schedule(softnet, dev.napi);
-    u32 work = control + net_rx_action();
-    if (softnet.pending & softnet_data::net_tx) work += net_tx_action();
+    u32 work = inbox.drain(*this);
+    softnet.in_softirq = true;
+    if constexpr (sizes.workers > 1) work += rps_receive(*this, *this);
+    for (auto& n : softnet.instances) napi_schedule(softnet, n);
+    work += net_rx_action(*this);
+    if (softnet.pending & softnet_data::net_tx) work += net_tx_action(*this);
     work += timers.run(now, this);
+    end_softirq();
     polling = false;
     return work;
   }
 
+  /// Gives one device a turn out of order: for a blocking reader who knows where its frames come from (skb.napi_id).
+  /// How many frames it had; 0 also when there is no such device. [S55]
+  u32 busy_poll(u32 napi_id, u32 budget) {
+    BUG_ON(polling, "busy_poll() from inside a handler");
+    for (auto& n : softnet.instances) {
+      if (n.napi_id != napi_id) continue;
+      polling = softnet.in_softirq = true;
+      refresh_clock();
+      u32 const work = detail::napi_poll(*this, n, std::min<u32>(budget, n.weight));
+      end_softirq();
+      polling = false;
+      return work;
+    }
+    return 0;
+  }
+
+  /// Sleeps until a frame, a message or the next timer comes, or `timeout_ns` passed. Returns at once if there is work.
+  void wait(u64 timeout_ns) {
+    if (!prepare_sleep()) return;
+    sleeper.sleep(time_to_sleep(timeout_ns));
+    sleeper.done();
+  }
+  /// For an application's own event loop, when poll() had nothing to do: from now on sleeper.fd() becomes readable with
+  /// the next frame, message or timer. False: there is work already, call poll() again. [S78]
+  bool arm() {
+    if (!prepare_sleep()) return false;
+    sleeper.set_timer(time_to_sleep(waiter::no_timer));
+    return true;
+  }
+
  private:
-  u32 net_rx_action() {
-    softnet.pending = static_cast<u8>(softnet.pending & ~softnet_data::net_rx);
-    u32 budget = softnet.netdev_budget, done = 0;
-    while (!softnet.poll_list.empty()) {
-      if (budget == 0) {
-        ++softnet.time_squeeze;
-        raise_softirq(softnet, softnet_data::net_rx);
-        break;
-      }
-      napi_struct& n = softnet.poll_list.front();
-      u32 const weight = std::min<u32>(n.weight, budget);
-      u32 const work = n.dev ? poll_device(*n.dev, weight) : process_backlog(weight);
-      done += work;
-      budget -= std::min(budget, work);
-      if (!n.is_linked()) continue;  // closed by its own frames
-      softnet.poll_list.erase(softnet.poll_list.iterator_to(n));
-      if (work < weight)
-        n.state = static_cast<u8>(n.state & ~napi_struct::sched);
-      else
-        softnet.poll_list.push_back(n);
-    }
-    return done;
+  /// How long a driver that answers busy may be left alone.
+  static constexpr u64 tx_retry_ns = 50'000;
+
+  void end_softirq() {
+    net_flush_action(*this);
+    softnet.in_softirq = false;
+    netdev_run_todo(*this);
   }
 
-  u32 poll_device(net_device& dev, u32 budget) {
-    net_type& net = nets[dev.netns];
-    auto const& ops = net_type::netdev_ops[dev.driver];
-    if (ops.ndo_tx_complete) ops.ndo_tx_complete(net, dev);
-    skb_list burst;
-    u32 const n = ops.ndo_poll(net, dev, budget, burst);
-    netif_receive_skb_list(net, burst);
-    return n;
+  /// Nothing is left to do before a frame arrives or a timer is due.
+  [[nodiscard]] bool idle() const {
+    return softnet.poll_list.empty() && !(softnet.pending & softnet_data::net_rx) &&
+           (!(softnet.pending & softnet_data::net_tx) || softnet.tx_stalled) && softnet.completion_queue.empty();
   }
-
-  u32 process_backlog(u32 budget) {
-    u32 done = 0;
-    while (done < budget) {
-      sk_buff* skb = softnet.process_queue.dequeue();
-      if (!skb) {
-        softnet.process_queue.splice_tail(softnet.input_pkt_queue);
-        if (softnet.process_queue.empty()) break;
-        continue;
-      }
-      ++softnet.processed;
-      ++done;
-      finish(*skb, netif_receive_skb(nets[skb->dev->netns], *skb));
-    }
-    return done;
+  [[nodiscard]] bool messages_wait() const {
+    if constexpr (sizes.workers > 1) return !inbox.empty() || rps.frames_wait();
+    return false;
   }
-
-  u32 net_tx_action() {
-    softnet.pending = static_cast<u8>(softnet.pending & ~softnet_data::net_tx);
-    u32 work = softnet.completion_queue.count;
-    pool.free_list(softnet.completion_queue);
-    for (net_device* dev = std::exchange(softnet.output_queue, nullptr); dev;) {
-      net_device* following = dev->next_output;
-      dev->in_output_queue = false;
-      qdisc_run(nets[dev->netns], *dev);
-      dev = following;
-      ++work;
-    }
+  /// Every device re-armed; true if one has frames already.
+  bool arm_devices() {
+    bool work = false;
+    for (auto& n : softnet.instances)
+      if (auto* arm_device = net_type::netdev_ops[n.dev->driver].ndo_arm)
+        work = arm_device(nets[n.dev->netns], *n.dev) || work;
     return work;
+  }
+  bool prepare_sleep() {
+    if (!idle()) return false;
+    sleeper.prepare();
+    if (!messages_wait() && !arm_devices()) return true;
+    sleeper.done();
+    return false;
+  }
+  u64 time_to_sleep(u64 limit_ns) {
+    refresh_clock();
+    if (auto const next = timers.next_expiry()) limit_ns = std::min(limit_ns, *next > now ? *next - now : 0);
+    if (softnet.pending & softnet_data::net_tx) limit_ns = std::min(limit_ns, tx_retry_ns);
+    return limit_ns;
   }
 };
 

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: whose turn it is to receive, and for how long. Every device that is up has a NAPI; in each poll() each gets
+// its turn, round and round, up to its weight of frames a turn, until none has work or the budget of frames or time is
+// used up: then time_squeeze counts, and the next poll() goes on where this one stopped. The backlog is one of them.
+// [S62] [S65] [S66] [S79] [S80]
+// rx: called by worker.poll() → ndo_poll of each device → core/rps or netif_receive_skb_list
+// Linux: net/core/dev.c (net_rx_action, napi_poll, napi_complete_done, napi_disable)
+#pragma once
+#include <algorithm>
+
+#include "netstack/core/backlog.hpp"
+#include "netstack/core/rps.hpp"
+#include "netstack/registry/napi_trace.hpp"
+#include "netstack/registry/netdev_ops.hpp"
+
+namespace netstack {
+
+/// The device has no more work: off the list, to be scheduled again.
+inline void napi_complete(softnet_data& sd, napi_struct& n) {
+  if (n.on_poll_list()) sd.poll_list.erase(sd.poll_list.iterator_to(n));
+  n.state = static_cast<u8>(n.state & ~napi_struct::sched);
+}
+/// From now on the device is polled; one whose weight is 0 receives otherwise (loopback).
+inline void napi_enable(softnet_data& sd, napi_struct& n) {
+  n.state = 0;
+  if (n.dev && n.weight != 0) sd.instances.push_back(n);
+}
+/// Afterwards the device is not polled, and is not being polled.
+inline void napi_disable(softnet_data& sd, napi_struct& n) {
+  napi_complete(sd, n);
+  if (n.is_instance()) sd.instances.erase(sd.instances.iterator_to(n));
+  n.state = napi_struct::disabled;
+  if (sd.current == &n) sd.current = nullptr;
+}
+
+namespace detail {
+
+template <class Worker>
+u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
+  auto& net = worker.nets[dev.netns];
+  using Net = std::remove_reference_t<decltype(net)>;
+  auto const& ops = Net::netdev_ops[dev.driver];
+  if (ops.ndo_tx_complete) ops.ndo_tx_complete(net, dev);
+  skb_list burst;
+  u32 const work = ops.ndo_poll(net, dev, budget, burst);
+  if constexpr (Net::sizes.workers > 1)
+    if (dev.rps_cpus != 0) rps_steer(net, dev, burst);
+  netif_receive_skb_list(net, burst);
+  return work;
+}
+
+template <class Worker>
+u32 napi_poll(Worker& worker, napi_struct& n, u32 budget) {
+  auto& net = worker.nets[n.dev ? n.dev->netns : 0];
+  using Net = std::remove_reference_t<decltype(net)>;
+  u32 const work = n.dev ? poll_device(worker, *n.dev, budget) : process_backlog(worker, budget);
+  for (auto const& trace : Net::napi_traces) trace.trace_napi_poll(net, n, work, budget);
+  return work;
+}
+
+}  // namespace detail
+
+/// One receive round; how many frames it handled.
+template <class Worker>
+u32 net_rx_action(Worker& worker) {
+  auto& sd = worker.softnet;
+  sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_rx);
+  u32 budget = std::max<u32>(sd.netdev_budget, 1), done = 0;
+  while (!sd.poll_list.empty()) {
+    napi_struct& n = sd.poll_list.front();
+    u32 const weight = std::min<u32>(n.weight, budget);
+    sd.current = &n;
+    u32 const work = detail::napi_poll(worker, n, weight);
+    done += work;
+    budget -= std::min(work, budget);
+    bool const hungry = work >= weight;
+    if (std::exchange(sd.current, nullptr)) {  // else it was closed by its own frames
+      sd.poll_list.erase(sd.poll_list.iterator_to(n));
+      if (hungry)
+        sd.poll_list.push_back(n);
+      else
+        n.state = static_cast<u8>(n.state & ~napi_struct::sched);
+    }
+    if (!hungry || sd.poll_list.empty()) continue;
+    // The clock is read only when a device took a whole turn, so a quiet stack never pays for it.
+    if (budget == 0 || worker.clock.monotonic(worker.clock.ctx) - worker.now >= sd.netdev_budget_ns) {
+      ++sd.time_squeeze;
+      raise_softirq(sd, softnet_data::net_rx);
+      break;
+    }
+  }
+  return done;
+}
+
+}  // namespace netstack
