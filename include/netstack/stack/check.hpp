@@ -6,6 +6,7 @@
 #include <bit>
 #include <string_view>
 
+#include "netstack/stack/proc_tables.hpp"
 #include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/tables.hpp"
 
@@ -61,6 +62,10 @@ struct file_system_has_one_module {
 template <class First, class Second>
 struct sysctl_path_is_unique {
   static_assert(never<First>, "netstack: two modules register the same sysctl path: rename one");
+};
+template <class First, class Second>
+struct proc_name_is_unique {
+  static_assert(never<First>, "netstack: two modules offer the same /proc text: rename one");
 };
 template <class First, class Second>
 struct driver_name_is_unique {
@@ -272,6 +277,8 @@ using listed_once = module_is_listed_once<A>;
 template <class A, class>
 using after_what_it_needs = initcall_runs_after_what_it_needs<A>;
 
+constexpr culprits as_culprits(tables::path_conflict const& c) { return {c.first, c.second}; }
+
 // --- all of it ------------------------------------------------------------------------------------------------------
 
 /// The list itself: modules, each once, at least one. What follows is only looked at when this holds.
@@ -309,6 +316,8 @@ constexpr bool contents(type_list<Ms...>) {
                  return std::string_view(a.name) == std::string_view(b.name);
                }),
                all>() &&
+         holds<sysctl_path_is_unique, as_culprits(duplicate_ctl_path<Net, all>()), all>() &&
+         holds<proc_name_is_unique, as_culprits(duplicate_proc_name<Net>(all{})), all>() &&
          holds<after_what_it_needs, early_initcall<Net, all>(), all>();
 }
 

@@ -50,7 +50,7 @@ struct net_core : module {
   template <class Net>
   static constexpr auto ctl_tables = net_core_table<Net>;
   template <class Net>
-  static constexpr auto proc = concat<proc_entry<Net>>(dev_proc<Net>, drop_proc<Net>, sock_proc<Net>);
+  static constexpr auto proc = netstack::concat<proc_entry<Net>>(dev_proc<Net>, drop_proc<Net>, sock_proc<Net>);
   template <class Net>
   static constexpr auto sockstat = sock_sockstat<Net>;
   template <class Net>

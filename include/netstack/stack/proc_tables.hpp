@@ -98,6 +98,7 @@ constexpr bool path_less(char const* a, char const* b) {
   return static_cast<unsigned char>(*a) < static_cast<unsigned char>(*b);
 }
 
+/// Calls are qualified: an argument-dependent lookup would complete Net, and the tables are checked before it is.
 /// Sorted by path, stable. Merge sort on indices: hundreds of rows must stay within the compilers' constexpr limits.
 template <class Row, std::size_t N, class PathOf>
 constexpr std::array<Row, N> sorted_by_path(std::array<Row, N> const& in, PathOf path_of) {
@@ -122,14 +123,14 @@ constexpr std::array<Row, N> sorted_by_path(std::array<Row, N> const& in, PathOf
 
 template <class Net, class Modules>
 constexpr auto resolve_ctl_tables() {
-  return sorted_by_path(bind_rows<ctl_tables, Net>(Modules{}), [](auto const& r) { return r.row.procname; });
+  return tables::sorted_by_path(bind_rows<ctl_tables, Net>(Modules{}), [](auto const& r) { return r.row.procname; });
 }
 template <class Net, class Modules>
 constexpr auto resolve_proc_entries() {
   constexpr auto collect = []<class... Ms>(type_list<Ms...>) {
-    return concat<proc_entry<Net>>(proc_entries<Net>::template of<Ms, Net>()...);
+    return netstack::concat<proc_entry<Net>>(proc_entries<Net>::template of<Ms, Net>()...);
   };
-  return sorted_by_path(collect(Modules{}), [](auto const& r) { return r.name; });
+  return tables::sorted_by_path(collect(Modules{}), [](auto const& r) { return r.name; });
 }
 template <class Net, class Modules>
 constexpr auto resolve_snmp_groups() {
@@ -140,7 +141,7 @@ constexpr auto resolve_snmp_groups() {
 template <class Net, class Modules>
 constexpr auto resolve_sockstat() {
   constexpr auto collect = []<class... Ms>(type_list<Ms...>) {
-    return concat<sockstat_line<Net>>(sockstat_lines<Net>::template of<Ms, Net>()...);
+    return netstack::concat<sockstat_line<Net>>(sockstat_lines<Net>::template of<Ms, Net>()...);
   };
   return netstack::sorted(collect(Modules{}), [](auto const& a, auto const& b) { return a.order < b.order; });
 }
@@ -154,6 +155,22 @@ constexpr path_conflict duplicate_ctl_path() {
   constexpr auto rows = resolve_ctl_tables<Net, Modules>();
   for (std::size_t i = 1; i < rows.size(); ++i)
     if (!path_less(rows[i - 1].row.procname, rows[i].row.procname)) return {rows[i - 1].module, rows[i].module};
+  return {};
+}
+
+/// The same for the names of /proc texts.
+template <class Net, class... Ms>
+constexpr path_conflict duplicate_proc_name(type_list<Ms...>) {
+  constexpr std::array<std::size_t, sizeof...(Ms)> count{proc_entries<Net>::template of<Ms, Net>().size()...};
+  constexpr auto all = netstack::concat<proc_entry<Net>>(proc_entries<Net>::template of<Ms, Net>()...);
+  auto const owner = [&](std::size_t row) {
+    std::size_t module = 0;
+    while (row >= count[module]) row -= count[module++];
+    return module;
+  };
+  for (std::size_t i = 0; i < all.size(); ++i)
+    for (std::size_t j = i + 1; j < all.size(); ++j)
+      if (!path_less(all[i].name, all[j].name) && !path_less(all[j].name, all[i].name)) return {owner(i), owner(j)};
   return {};
 }
 
