@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// A module that keeps more than config.cb bytes in the control block. [S8]
 // EXPECT: netstack: a module's control block is larger than sk_buff's cb
 // EXPECT: cb_fits_the_control_block<greedy, 56(ul)?, 48(ul)?>
 #include "netstack/stack/stack.hpp"

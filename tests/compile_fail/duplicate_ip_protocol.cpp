@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
+// [S115]
 // EXPECT: netstack: two modules register the same IP protocol number
 // EXPECT: ip_protocol_has_one_module<first, second>
 #include "netstack/stack/stack.hpp"
