@@ -173,8 +173,10 @@ bool deliver_list_if(Net& net, u16 type, skb_list& list) {
   } else {
     auto const& pt = Net::ptype_base[I];
     if (pt.type != type) return false;
-    if (pt.list_func)
-      pt.list_func(net, list);
+    // A variable: that the address of a function in a constant is never null is a warning in g++.
+    auto* list_func = pt.list_func;
+    if (list_func)
+      list_func(net, list);
     else
       while (sk_buff* skb = list.pop_front()) finish(*skb, pt.func(net, *skb));
     return true;
