@@ -33,7 +33,7 @@ inline void fib_route_seq_row(seq_file& m, fib_info const& fi, char const* ifnam
   std::size_t const start = m.count();
   // RefCnt and Use are not kept. MTU would be an advmss, Window and IRTT TCP metrics: a route has none.
   seq_printf(m, "%s\t%08X\t%08X\t%04X\t%d\t%u\t%u\t%08X\t%d\t%u\t%u", ifname, fi.fib_dst().raw(), fi.fib_nh_gw.raw(),
-             fib_flag_trans(fi), 0, 0u, fi.fib_priority, be32{fi.fib_mask}.raw(), 0, 0u, 0u);
+             fib_flag_trans(fi), 0, 0u, fi.fib_priority, be32{fib_mask(fi.fib_dst_len)}.raw(), 0, 0u, 0u);
   seq_pad(m, start, 127, '\n');
 }
 
