@@ -111,6 +111,7 @@ class inet_peer_base {
     p->daddr = daddr;
     p->netns = netns;
     p->dtime = p->rate_last = now;
+    p->rate_tokens = ~u64{0} >> 1;  // a full bucket, whatever its size will be: nobody was sent an error yet
     p->ip_id_key = random_->next_u32();
     p->ip_id_count = random_->next_u32();
     tree_.insert_commit(*p, where);
