@@ -73,16 +73,17 @@ struct in_ifaddr {
   [[nodiscard]] bool matches(be32 addr) const { return !((addr ^ ifa_address) & ifa_mask); }
 };
 
+/// Ways of a device that no FIB entry carries: multicast, the limited broadcast, and a neighbour that no route knows
+/// but a socket bound to the device wants.
+enum class dev_rth : u8 { mc_input, mc_output, bc_input, bc_output, onlink_output, count };
+
 struct in_device {
   net_device* dev = nullptr;
   ipv4_devconf cnf{};
   ipv4_devconf const* all = nullptr;  ///< the namespace's conf/all
   neigh_parms arp_parms{};            ///< net/ipv4/neigh/<device>/…: ARP's
   list<in_ifaddr, &in_ifaddr::link> ifa_list{};
-  rtable* rt_mc_input = nullptr;  ///< routes that no FIB entry carries, made on first use
-  rtable* rt_mc_output = nullptr;
-  rtable* rt_bc_input = nullptr;
-  rtable* rt_bc_output = nullptr;
+  rtable* rth[static_cast<std::size_t>(dev_rth::count)]{};  ///< caches, by dev_rth
 
   [[nodiscard]] bool forwarding() const { return cnf.forwarding != 0; }
   [[nodiscard]] bool anded(s32 ipv4_devconf::*f) const { return all->*f && cnf.*f; }

@@ -14,7 +14,7 @@
 namespace netstack {
 
 namespace ipskb {  // inet_skb_parm::flags, Linux's IPSKB_*
-inline constexpr u16 forwarded = 1u << 0, doredirect = 1u << 5, is_l3 = 1u << 8;
+inline constexpr u16 forwarded = 1u << 0, doredirect = 1u << 5, no_mc_loop = 1u << 15;
 }
 
 /// What IP notes in sk_buff's control block while a datagram is in its hands and in its transport's (Linux's IPCB).
@@ -30,16 +30,21 @@ static_assert(sizeof(inet_skb_parm) <= 16, "leaves the transports room in cb[48]
 /// Bytes of the IP header with its options.
 [[nodiscard]] inline u32 ip_hdrlen(sk_buff const& skb) { return static_cast<u32>(ip_hdr(skb)->header_len()); }
 
-/// A cached way: to a next hop (output), or into this host or through it (input). [S44]
+struct rtable_pool;
+
+/// A cached way: to a next hop (output), or into this host or through it (input). One serves every packet that takes
+/// the same route, whatever its addresses. [S44]
 struct rtable : dst_entry {
-  u32 rt_genid = 0;
   u32 rt_flags = 0;  ///< rtcf::…
   rtn rt_type = rtn::unspec;
   bool rt_is_input = false;
   bool rt_uses_gateway = false;
-  u32 rt_iif = 0;        ///< output: ifindex that a looped copy claims to come from
-  be32 rt_gw4{};         ///< the next hop if rt_uses_gateway
-  void* home = nullptr;  ///< the slab it returns to
+  u16 netns = 0;
+  be32 rt_gw4{};            ///< the next hop if rt_uses_gateway
+  rtable** slot = nullptr;  ///< where it is cached; null once it is obsolete
+  rtable_pool* pool = nullptr;
+  u64 died = 0;  ///< worker time when the last holder let go
+  list_head link{};
 };
 [[nodiscard]] inline rtable* skb_rtable(sk_buff const& skb) { return static_cast<rtable*>(skb.dst); }
 /// Where the packet is handed on the link: the gateway, or its destination itself.
@@ -69,14 +74,11 @@ template <class Net>
 result<void> ip_send_skb(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, ip_tx const& tx);
 
 /// ipv4/route. The way to fl4.daddr; fills fl4.saddr (and daddr if zero). Borrowed: good for this poll; dst_hold() to
-/// keep it, and look it up again when rtable_check() is false. Errors: network_unreachable, host_unreachable,
+/// keep it, and look it up again once it is `obsolete`. Errors: network_unreachable, host_unreachable,
 /// permission_denied (prohibit route; broadcast without broadcast_ok), invalid_argument (blackhole, a source that is
 /// not ours, a bad address), no_such_device, no_buffer_space.
 template <class Net>
 result<rtable*> ip_route_output_key(Net& net, flowi4& fl4);
-/// Still the right way, as far as anybody knows: a kept rtable may be used without another lookup.
-template <class Net>
-[[nodiscard]] bool rtable_check(Net& net, rtable const& rt);
 /// What fits into one packet to daddr by this way, IP header included: the device's MTU, the route's, the path's.
 template <class Net>
 [[nodiscard]] u32 ip_dst_mtu(Net& net, rtable const& rt, be32 daddr);

@@ -58,7 +58,9 @@ struct netns_ipv4 {
   static constexpr u32 addr_buckets = 64;
   in_ifaddr* inet_addr_lst[addr_buckets]{};  ///< every address of the namespace, by its hash
   u32 dev_addr_genid = 0;                    ///< moves when an address comes or goes
-  u32 rt_genid = 0;                          ///< moves when a cached route may be wrong
+
+  u32 pmtu_learned = 0;       ///< path MTUs ever learnt: none, and no peer need be asked
+  u32 redirects_learned = 0;  ///< better gateways ever learnt, likewise
 
   sock* icmp_sk = nullptr;  ///< what ICMP sends through: its account bounds what errors may hold [S154]
   u32 icmp_global_credit = 0;
