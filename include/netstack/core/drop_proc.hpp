@@ -58,7 +58,7 @@ bool skb_pool_seq_show(Net& net, seq_file& m, seq_cursor& at) {
   seq_put_decimal_ull(m, "", net.worker().id, 6);
   seq_put_decimal_ull(m, " ", pool.in_use(), 8);
   seq_put_decimal_ull(m, " ", pool.nr_frames(), 8);
-  seq_put_decimal_ull(m, " ", pool.high_water, 10);
+  seq_put_decimal_ull(m, " ", pool.high_water(), 10);
   seq_put_decimal_ull(m, " ", pool.clones_in_use(), 11);
   seq_put_decimal_ull(m, " ", pool.alloc_failures, 8);
   seq_put_decimal_ull(m, " ", pool.clone_failures, 14);

@@ -5,31 +5,22 @@
 //   pairs    [sk_buff, cb, ext | companion sk_buff, cb, ext | skb_shared_info] …    pair i describes frame i
 //   clones   [sk_buff, cb, ext] …            frameless, for the second and later clones of one packet
 //
-// Frame ↔ pair by index, so a driver's completion finds its owner by address. A frame is free when nobody uses its bytes
-// (dataref 0) and neither sk_buff of its pair is alive. Free pairs form a LIFO, so the working set stays in cache; pairs
-// never used yet are not even linked, so an idle pool stays untouched zero pages.
-// A packet is freed on the worker that owns the pool, so no count here is atomic.
-// Linux: net/core/skbuff.c (alloc_skb, kfree_skb, skb_clone)
+// Frame ↔ pair by index, so a driver's completion finds its owner by address. `holds` keeps a frame and its pair from
+// the free list, which they share: one for each living sk_buff of the pair, one for each frag that lies in the frame,
+// and one for all sk_buffs whose linear area it is (dataref) together. Free pairs form a LIFO, so the working set stays
+// in cache; pairs never used yet are not even linked, so an idle pool stays untouched zero pages. A packet is freed on
+// the worker that owns the pool, so no count here is atomic. Linux: net/core/skbuff.c (alloc_skb, kfree_skb, skb_clone)
 #pragma once
+#include <cstring>
+
+#include "netstack/base/asan.hpp"
 #include "netstack/base/sizes.hpp"
+#include "netstack/skb/detail/skb_reset.hpp"
 #include "netstack/skb/sk_buff.hpp"
+#include "netstack/skb/skb_dst.hpp"
 #include "netstack/skb/skb_list.hpp"
 
 namespace netstack {
-
-/// What a dst_entry starts with, as far as a packet must know to let go of it (core/dst.hpp). [S44]
-struct dst_ref {
-  u32 refcnt;
-  void (*destroy)(dst_ref&);  ///< called when refcnt falls to 0
-};
-
-inline void skb_dst_drop(sk_buff& skb) {
-  if (skb.dst && !skb.dst_noref) {
-    auto& ref = *reinterpret_cast<dst_ref*>(skb.dst);
-    if (--ref.refcnt == 0) ref.destroy(ref);
-  }
-  skb.dst = nullptr;
-}
 
 /// Detaches the packet from its socket: the destructor gives the memory back to the socket's account. [S42]
 inline void skb_orphan(sk_buff& skb) {
@@ -51,39 +42,62 @@ struct skb_pool_storage {
   alignas(cache_line) std::byte clones[(C.skb_clones + std::size_t{C.skb_clones == 0}) * slot_size];
 };
 
+/// One packet, clone or bare frame that is in use: what report_leaks() shows.
+struct skb_leak {
+  enum class kind : u8 { packet, clone, frame } what;
+  u32 frame;         ///< pool index of its bytes
+  char const* file;  ///< who allocated it; null unless config.debug_leaks
+  u32 line;
+};
+
 class skb_pool {
-  sk_buff* free_pairs_ = nullptr;   // LIFO through next
+  sk_buff* free_pairs_ = nullptr;  // LIFO through next
   sk_buff* free_clones_ = nullptr;
-  u32 fresh_pair_ = 0;              // pairs from here on were never used
+  u32 in_use_ = 0;
+  u32 fresh_pair_ = 0;  // pairs from here on were never used
   u32 fresh_clone_ = 0;
+  u32 clones_in_use_ = 0;
   std::byte* frames_ = nullptr;
   std::byte* pairs_ = nullptr;
   std::byte* clones_ = nullptr;
   u32 frame_shift_ = 0;
   u32 slot_size_ = 0;
   u32 pair_size_ = 0;
+  u32 truesize_ = 0;    // frame_size + pair_size
+  u32 ext_offset_ = 0;  // of the extensions from their sk_buff
+  u32 ext_bytes_ = 0;
   u32 nr_frames_ = 0;
   u32 nr_clones_ = 0;
-  u32 in_use_ = 0;
-  u32 clones_in_use_ = 0;
   u32 headroom_ = 0;
   bool debug_ = false;
 
  public:
-  u64 alloc_failures = 0;  ///< times a packet was refused because every frame was in use
+  using site = detail::code_site;
+
+  u64 alloc_failures = 0;  ///< packets and frames refused because every frame was in use
   u64 clone_failures = 0;
-  u32 high_water = 0;
+  static constexpr u32 no_frame = ~u32{0};
 
   skb_pool() = default;
   skb_pool(skb_pool const&) = delete;
   skb_pool& operator=(skb_pool const&) = delete;
+#if defined(NETSTACK_ASAN)
+  ~skb_pool() { unpoison_all(); }
+#endif
 
+  /// Every packet of an earlier life is forgotten. `storage` need not be zeroed, and only what is used of it is
+  /// touched.
   template <config C, std::size_t Ext>
   void init(skb_pool_storage<C, Ext>& storage) {
     using S = skb_pool_storage<C, Ext>;
+    unpoison_all();
+    free_pairs_ = free_clones_ = nullptr;
+    in_use_ = clones_in_use_ = fresh_pair_ = fresh_clone_ = 0;
+    alloc_failures = clone_failures = 0;
     frames_ = storage.frames, pairs_ = storage.pairs, clones_ = storage.clones;
     frame_shift_ = static_cast<u32>(std::countr_zero(C.frame_size));
-    slot_size_ = S::slot_size, pair_size_ = S::pair_size;
+    slot_size_ = S::slot_size, pair_size_ = S::pair_size, truesize_ = C.frame_size + S::pair_size;
+    ext_offset_ = sizeof(sk_buff) + C.cb, ext_bytes_ = Ext;
     nr_frames_ = C.skb_pool, nr_clones_ = C.skb_clones;
     headroom_ = C.headroom;
     debug_ = C.debug_leaks;
@@ -94,185 +108,227 @@ class skb_pool {
   [[nodiscard]] u32 nr_frames() const { return nr_frames_; }
   [[nodiscard]] u32 frame_size() const { return u32{1} << frame_shift_; }
   [[nodiscard]] u32 rx_headroom() const { return headroom_; }
-  [[nodiscard]] u8* frame_data(u32 frame) const { return reinterpret_cast<u8*>(frames_ + (std::size_t{frame} << frame_shift_)); }
+  [[nodiscard]] u32 ext_offset() const { return ext_offset_; }
+  /// What one frame costs with its metadata: the truesize of a fresh packet, and of each frame that a frag adds.
+  [[nodiscard]] u32 frame_truesize() const { return truesize_; }
+  [[nodiscard]] u8* frame_data(u32 frame) const {
+    return reinterpret_cast<u8*>(frames_ + (std::size_t{frame} << frame_shift_));
+  }
   [[nodiscard]] u32 frame_of(void const* p) const {
     return static_cast<u32>(static_cast<std::size_t>(static_cast<std::byte const*>(p) - frames_) >> frame_shift_);
   }
-  [[nodiscard]] sk_buff& pair(u32 frame) const { return *reinterpret_cast<sk_buff*>(pairs_ + std::size_t{frame} * pair_size_); }
+  [[nodiscard]] sk_buff& pair(u32 frame) const {
+    return *reinterpret_cast<sk_buff*>(pairs_ + std::size_t{frame} * pair_size_);
+  }
   [[nodiscard]] sk_buff& companion(u32 frame) const {
     return *reinterpret_cast<sk_buff*>(pairs_ + std::size_t{frame} * pair_size_ + slot_size_);
   }
-  [[nodiscard]] skb_shared_info& shinfo(u32 frame) const {
-    return *reinterpret_cast<skb_shared_info*>(pairs_ + std::size_t{frame} * pair_size_ + 2 * std::size_t{slot_size_});
-  }
+  [[nodiscard]] skb_shared_info& shinfo(u32 frame) const { return shinfo_of(pair(frame)); }
 
   // --- balance ----------------------------------------------------------------------------------------------------
   [[nodiscard]] u32 in_use() const { return in_use_; }
   [[nodiscard]] u32 clones_in_use() const { return clones_in_use_; }
   [[nodiscard]] u32 available() const { return nr_frames_ - in_use_; }
+  /// Most frames ever in use at once: a fresh one is taken only when all others are.
+  [[nodiscard]] u32 high_water() const { return fresh_pair_; }
 
-  /// A packet with an empty linear area of a whole frame: data == tail == head, so reserve() comes next.
-  /// Null, and alloc_failures + 1, when every frame is in use.
-  [[nodiscard]] sk_buff* alloc_skb(u32 headroom) {
-    sk_buff* skb = free_pairs_;
+  // --- packets ----------------------------------------------------------------------------------------------------
+  /// A packet with an empty linear area of a whole frame: data == tail == head + headroom. cb and the frame's bytes are
+  /// rubbish, everything else is zero. Null, and alloc_failures + 1, when every frame is in use.
+  [[nodiscard]] sk_buff* alloc_skb(u32 headroom, site at = site::current()) {
+    BUG_ON(headroom > frame_size(), "alloc_skb: headroom beyond the frame");
+    sk_buff* skb = take_pair();
     if (skb) [[likely]] {
-      free_pairs_ = skb->next;
-    } else {
-      if (fresh_pair_ == nr_frames_) [[unlikely]] {
-        ++alloc_failures;
-        return nullptr;
-      }
-      skb = &pair(fresh_pair_);
-      skb->frame = fresh_pair_++;
+      skb->next = nullptr;
+      prepare(*skb, headroom);
+      if (debug_) [[unlikely]]
+        note(*skb, at);
     }
-    u32 const frame = frame_of_pair(*skb);
-    init_skb(*skb, frame, headroom);
-    auto& info = shinfo(frame);
-    info.dataref = 1, info.nr_frags = 0, info.gso_type = 0, info.gso_size = 0, info.gso_segs = 0, info.frag_list = nullptr;
-    if (++in_use_ > high_water) high_water = in_use_;
-    if (debug_) [[unlikely]]
-      skb->alloc_site = __builtin_return_address(0);
     return skb;
   }
-  [[nodiscard]] sk_buff* alloc_skb() { return alloc_skb(headroom_); }
+  [[nodiscard]] sk_buff* alloc_skb(site at = site::current()) { return alloc_skb(headroom_, at); }
+
+  /// Appends up to n packets to the list, each with the pool's own headroom; returns how many there were. What is
+  /// missing is counted in alloc_failures.
+  u32 alloc_bulk(u32 n, skb_list& list, site at = site::current());
 
   /// Lets go of one hold on the packet; the last returns the sk_buff, and the frame with the last user of its bytes.
   void free_skb(sk_buff& skb) {
-    if (--skb.users != 0) [[unlikely]]
-      return;
-    release_state(skb);
-    put_data(skb);
-    put_slot(skb);
+    if constexpr (asan_enabled) BUG_ON(skb.users == 1 && skb.prev, "packet freed while queued");
+    if (is_simple(skb)) [[likely]]
+      put_pair(skb);
+    else
+      free_slow(skb);
   }
-  void free_list(skb_list& list) {
-    while (sk_buff* skb = list.pop_front()) free_skb(*skb);
-  }
+  /// free_skb for each packet of the list, which is left empty.
+  void free_bulk(skb_list& list);
+  void free_list(skb_list& list) { free_bulk(list); }
 
   /// Another sk_buff that shares skb's data. The first clone takes the companion beside the original; null when the
   /// clone slots are used up. The clone has no owner socket (as in Linux: skb_clone drops sk and destructor).
-  [[nodiscard]] sk_buff* skb_clone(sk_buff& skb);
+  [[nodiscard]] sk_buff* skb_clone(sk_buff& skb, site at = site::current());
 
+  // --- frames without a packet: for frags, and for drivers that hand frames to hardware before they know the packet
+  // ----
+  /// A frame held by the caller, or no_frame (and alloc_failures + 1).
+  [[nodiscard]] u32 alloc_frame(site at = site::current());
   /// One more reference to a frame's bytes, for a frag.
-  void get_frame(u32 frame) { ++shinfo(frame).dataref; }
-  void put_frame(u32 frame) {
-    auto& info = shinfo(frame);
-    BUG_ON(info.dataref == 0, "frame reference underflow");
-    if (--info.dataref == 0) {
-      drop_frags(info);
-      recycle(frame);
-    }
+  void get_frame(u32 frame) {
+    BUG_ON(is_free(frame), "get_frame of a free frame");
+    ++shinfo(frame).holds;
   }
+  void put_frame(u32 frame) {
+    BUG_ON(is_free(frame), "put_frame of a free frame");
+    put_hold(frame);
+  }
+  /// Turns a frame that only the caller holds into a packet, as alloc_skb would have made it.
+  [[nodiscard]] sk_buff& build_skb(u32 frame, u32 headroom, site at = site::current());
+
+  // --- for the operations on whole packets (skb_copy.hpp and its neighbours) ----------------------------------------
+  /// True if no other sk_buff and no frag looks at the bytes of the packet's linear area.
+  [[nodiscard]] bool is_private(sk_buff const& skb) const {
+    auto const& info = shinfo(skb.frame);
+    return info.dataref == 1 && info.holds == 1U + is_alive(pair(skb.frame)) + is_alive(companion(skb.frame));
+  }
+  /// Makes `frame`, which only the caller holds, the packet's linear area. The bytes are the caller's to move: head,
+  /// end and the shared info are set, data and tail are not. Frags and frag list move along, or are shared if the old
+  /// frame has other readers.
+  void move_to_frame(sk_buff& skb, u32 frame);
+  /// `to` refers to the same frags and the same frag list as `from`, with holds of its own.
+  void share_frags(skb_shared_info const& from, skb_shared_info& to);
+  /// The packet reads its headers again: it is nohdr no longer.
+  void drop_payload_ref(sk_buff& skb) {
+    if (!skb.nohdr) return;
+    skb.nohdr = 0;
+    --shinfo(skb.frame).payload_refs;
+  }
+  /// cb and extensions.
+  void copy_private(sk_buff& to, sk_buff const& from) const {
+    std::memcpy(static_cast<void*>(&to + 1), static_cast<void const*>(&from + 1), ext_offset_ + ext_bytes_ - sizeof to);
+  }
+
+  /// Calls f(skb_leak const&) for every packet, clone and bare frame in use; returns how many there are.
+  template <class F>
+  u32 report_leaks(F f) const;
 
  private:
-  static constexpr u16 users_free = 0;
-
-  [[nodiscard]] u32 frame_of_pair(sk_buff const& skb) const {
-    return static_cast<u32>(static_cast<std::size_t>(reinterpret_cast<std::byte const*>(&skb) - pairs_) / pair_size_);
+  [[nodiscard]] skb_shared_info& shinfo_of(sk_buff& first) const {
+    return *reinterpret_cast<skb_shared_info*>(reinterpret_cast<std::byte*>(&first) + 2 * std::size_t{slot_size_});
+  }
+  /// The pair that an sk_buff belongs to; not for frameless ones. Dividing is for packets that moved to another frame.
+  [[nodiscard]] u32 home(sk_buff const& skb) const {
+    auto const at = static_cast<std::size_t>(reinterpret_cast<std::byte const*>(&skb) - pairs_);
+    if (at - std::size_t{skb.frame} * pair_size_ < pair_size_) [[likely]]
+      return skb.frame;
+    return static_cast<u32>(at / pair_size_);
+  }
+  [[nodiscard]] NETSTACK_NO_ASAN bool is_free(u32 frame) const {
+    return frame >= fresh_pair_ || pair(frame).slot_kind == skb_slot::free;
+  }
+  [[nodiscard]] NETSTACK_NO_ASAN static bool is_alive(sk_buff const& skb) { return skb.users != 0; }
+  NETSTACK_NO_ASAN static void set_fclone(sk_buff& skb, u8 fclone) {
+    detail::set_hold_group(skb, skb.users, fclone, skb.slot_kind);
   }
 
-  void init_skb(sk_buff& skb, u32 frame, u32 headroom) {
-    std::memset(static_cast<void*>(&skb), 0, sizeof skb);
-    skb.pool = this;
-    skb.frame = frame;
-    skb.head = frame_data(frame);
-    skb.end = skb.head + frame_size();
-    skb.data = skb.tail = skb.head + headroom;
-    skb.users = 1;
-    skb.truesize = frame_size() + pair_size_;
+  /// The one hold on a packet that nobody shares, that refers to nothing, and whose shared info reads as a fresh one's.
+  /// Loads only: a free need not write what alloc would write again.
+  [[nodiscard]] bool is_simple(sk_buff& skb) const {
+    return detail::sole_user_of_first_slot(skb) && skb.pool == this && !skb.destructor && (!skb.dst || skb.dst_noref) &&
+           detail::shinfo_is_clean(shinfo_of(skb));
   }
 
-  static void release_state(sk_buff& skb) {
-    skb_dst_drop(skb);
-    if (skb.destructor) [[unlikely]]
-      skb_orphan(skb);
+  void prepare(sk_buff& skb, u32 headroom) const {
+    detail::reset_skb(skb, skb.head + headroom, truesize_);
+    if (ext_bytes_) [[unlikely]]
+      std::memset(reinterpret_cast<std::byte*>(&skb) + ext_offset_, 0, ext_bytes_);
+    if constexpr (asan_enabled)  // so that a test sees who trusts what an earlier packet left
+      std::memset(static_cast<void*>(&skb + 1), 0xa5, ext_offset_ - sizeof skb);
   }
+  static void note(sk_buff& skb, site at) { skb.alloc_site = at.file, skb.alloc_line = static_cast<u32>(at.line); }
 
-  void put_data(sk_buff& skb) {
-    auto& info = shinfo(skb.frame);
-    if (--info.dataref == 0) [[likely]] {
-      if (info.nr_frags || info.frag_list) [[unlikely]]
-        drop_frags(info);
-      // The pair of this very frame is recycled by put_slot; another packet's frame is looked at here.
-      if (skb.slot_kind == 2 || frame_of_pair(skb) != skb.frame) [[unlikely]]
-        recycle(skb.frame);
+  [[nodiscard]] sk_buff* take_pair() {
+    sk_buff* skb = free_pairs_;
+    if (skb) [[likely]] {
+      unpoison_pair(*skb);
+      free_pairs_ = skb->next;
+    } else {
+      skb = fresh_pair();
+      if (!skb) return nullptr;
     }
+    ++in_use_;
+    return skb;
   }
-
-  void put_slot(sk_buff& skb) {
-    if (skb.slot_kind == 2) [[unlikely]] {
-      skb.next = free_clones_;
-      free_clones_ = &skb;
-      --clones_in_use_;
-      return;
-    }
-    recycle(frame_of_pair(skb));
-  }
-
-  /// Returns the pair to the free list if nothing of it is in use any more.
-  void recycle(u32 frame) {
-    auto& first = pair(frame);
-    if (shinfo(frame).dataref != 0 || first.users != users_free || (first.fclone && companion(frame).users != users_free))
-      return;
-    first.fclone = 0;
+  void put_pair(sk_buff& first) {
+    detail::mark_free(first);
     first.next = free_pairs_;
     free_pairs_ = &first;
     --in_use_;
+    poison_pair(first);
   }
 
-  void drop_frags(skb_shared_info& info) {
-    for (u8 i = 0; i < info.nr_frags; ++i) put_frame(info.frags[i].frame);
-    info.nr_frags = 0;
-    for (sk_buff* skb = info.frag_list; skb;) {
-      sk_buff* following = skb->next;
-      free_skb(*skb);
-      skb = following;
-    }
-    info.frag_list = nullptr;
+  [[nodiscard]] NETSTACK_COLD inline sk_buff* fresh_pair();
+  NETSTACK_NOINLINE inline void free_slow(sk_buff& skb);
+  void put_data(sk_buff& skb);
+  void put_slot(sk_buff& skb);
+  void put_hold(u32 frame);
+  void drop_frags(skb_shared_info& info);
+  [[nodiscard]] sk_buff* take_clone();
+
+  /// `first` goes back to the frame of its own pair.
+  void own_frame(sk_buff& first, u32 frame) const {
+    first.frame = frame;
+    first.head = frame_data(frame);
+    first.end = first.head + frame_size();
+  }
+
+  void poison_pair(sk_buff& first) const {
+    asan_poison(frame_data(first.frame), frame_size());
+    asan_poison(&first, pair_size_);
+  }
+  /// All but the companion, which skb_clone opens.
+  void unpoison_pair(sk_buff& first) const {
+    asan_unpoison(&first, slot_size_);
+    asan_unpoison(&shinfo_of(first), sizeof(skb_shared_info));
+    asan_unpoison(frame_data(first.frame), frame_size());
+  }
+  void unpoison_all() const {
+    asan_unpoison(frames_, std::size_t{nr_frames_} << frame_shift_);
+    asan_unpoison(pairs_, std::size_t{fresh_pair_} * pair_size_);
+    asan_unpoison(clones_, std::size_t{fresh_clone_} * slot_size_);
   }
 };
 
-inline sk_buff* skb_pool::skb_clone(sk_buff& skb) {
-  sk_buff* n = nullptr;
-  u8 kind = 1;
-  u32 const home = skb.slot_kind == 0 ? frame_of_pair(skb) : 0;
-  if (skb.slot_kind == 0 && (!skb.fclone || companion(home).users == users_free)) {
-    n = &companion(home);
-    skb.fclone = 1;
-  } else {
-    kind = 2;
-    n = free_clones_;
-    if (n) {
-      free_clones_ = n->next;
-    } else {
-      if (fresh_clone_ == nr_clones_) {
-        ++clone_failures;
-        return nullptr;
-      }
-      n = reinterpret_cast<sk_buff*>(clones_ + std::size_t{fresh_clone_++} * slot_size_);
-    }
-    ++clones_in_use_;
-  }
-  std::memcpy(static_cast<void*>(n), static_cast<void const*>(&skb), slot_size_);  // sk_buff, cb and extensions
-  n->next = n->prev = nullptr;
-  n->slot_kind = kind;
-  n->fclone = kind == 1 ? 2 : 0;
-  n->users = 1;
-  n->sk = nullptr;
-  n->destructor = nullptr;
-  if (n->dst && !n->dst_noref) ++reinterpret_cast<dst_ref*>(n->dst)->refcnt;
-  skb.cloned = n->cloned = 1;
-  ++shinfo(skb.frame).dataref;
-  return n;
-}
-
 /// The packet's shared part.
-inline skb_shared_info& skb_shinfo(sk_buff& skb) { return skb.pool->shinfo(skb.frame); }
-inline sk_buff* skb_clone(sk_buff& skb) { return skb.pool->skb_clone(skb); }
-inline sk_buff& skb_get(sk_buff& skb) { return ++skb.users, skb; }
+inline skb_shared_info& skb_shinfo(sk_buff const& skb) { return skb.pool->shinfo(skb.frame); }
+inline sk_buff* skb_clone(sk_buff& skb, skb_pool::site at = skb_pool::site::current()) {
+  return skb.pool->skb_clone(skb, at);
+}
+/// One more holder of this very sk_buff, who will consume_skb it too.
+inline sk_buff& skb_get(sk_buff& skb) {
+  BUG_ON(skb.users == 0, "hold on a free packet");
+  ++skb.users;
+  return skb;
+}
 /// Frees a packet that was handled without fault. A rejected one goes through kfree_skb(net, skb, reason).
 inline void consume_skb(sk_buff& skb) { skb.pool->free_skb(skb); }
 inline bool skb_shared(sk_buff const& skb) { return skb.users != 1; }
 /// True when other sk_buffs look at the same bytes: copy before writing.
-inline bool skb_cloned(sk_buff const& skb) { return skb.cloned && skb.pool->shinfo(skb.frame).dataref != 1; }
+inline bool skb_cloned(sk_buff const& skb) { return skb.cloned && skb_shinfo(skb).dataref != 1; }
+/// True when another sk_buff may read the bytes in front of the payload: copy before writing a header.
+inline bool skb_header_cloned(sk_buff const& skb) {
+  return skb.cloned && skb_shinfo(skb).dataref - skb_shinfo(skb).payload_refs != 1;
+}
+/// The packet will be read as payload only: a clone that its owner sends may write headers into the common headroom.
+inline void skb_header_release(sk_buff& skb) {
+  if (skb.nohdr) return;
+  skb.nohdr = 1;
+  ++skb_shinfo(skb).payload_refs;
+}
+/// Frees every packet of the queue.
+inline void skb_queue_purge(sk_buff_head& queue) {
+  while (sk_buff* skb = queue.dequeue()) consume_skb(*skb);
+}
 
 }  // namespace netstack
+
+#include "netstack/skb/detail/skb_pool_impl.hpp"

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: which bytes of an sk_buff alloc and free read and write: these few stores are most of what a packet costs,
+// so members that a fresh packet needs lie in aligned groups of 16 bytes, each written by one store. On the free list
+// an sk_buff keeps head, end, pool and frame, and its shared info is clean; alloc writes everything else but cb. Linux:
+// net/core/skbuff.c (__build_skb_around, skb_release_data)
+#pragma once
+#include <array>
+#include <bit>
+#include <cstring>
+
+#include "netstack/skb/sk_buff.hpp"
+
+namespace netstack::detail {
+
+typedef u64 two_words __attribute__((vector_size(16), may_alias));
+typedef u32 any_u32 __attribute__((may_alias));
+typedef u64 any_u64 __attribute__((may_alias));
+
+NETSTACK_INLINE void store_pair(void* to, u64 first, u64 second) {
+  *static_cast<two_words*>(to) = two_words{first, second};
+}
+
+/// The last 16 bytes of the second cache line.
+struct skb_tail_group {
+  u32 csum = 0;
+  u16 csum_start = 0, csum_offset = 0, mac_header = skb_header_unset, mac_len = 0, users = 1;
+  u8 fclone = 0;
+  skb_slot slot_kind = skb_slot::first;
+};
+/// Its last 4: who holds the sk_buff, and where it lies.
+struct skb_hold_group {
+  u16 users;
+  u8 fclone;
+  skb_slot slot_kind;
+};
+inline constexpr auto fresh_tail = std::bit_cast<std::array<u64, 2>>(skb_tail_group{});
+inline constexpr auto sole_user = std::bit_cast<u32>(skb_hold_group{1, 0, skb_slot::first});
+inline constexpr auto nobody = std::bit_cast<u32>(skb_hold_group{0, 0, skb_slot::free});
+
+static_assert(offsetof(sk_buff, data) % 16 == 0 && offsetof(sk_buff, data_len) == offsetof(sk_buff, data) + 12);
+static_assert(offsetof(sk_buff, dev) == offsetof(sk_buff, data) + 16 && offsetof(sk_buff, dev) + 32 == cache_line);
+static_assert(offsetof(sk_buff, tail) % 16 == 0 && offsetof(sk_buff, destructor) == offsetof(sk_buff, tail) + 8);
+static_assert(offsetof(sk_buff, csum) % 16 == 0 && offsetof(sk_buff, csum) + 16 == offsetof(sk_buff, tstamp));
+static_assert(offsetof(sk_buff, mac_header) == offsetof(sk_buff, csum) + offsetof(skb_tail_group, mac_header) &&
+              offsetof(sk_buff, users) == offsetof(sk_buff, csum) + offsetof(skb_tail_group, users) &&
+              offsetof(sk_buff, fclone) == offsetof(sk_buff, users) + 2 &&
+              offsetof(sk_buff, slot_kind) == offsetof(sk_buff, users) + 3);
+
+/// Everything but next, prev (null already), head, end, pool, frame, and cb.
+NETSTACK_INLINE void reset_skb(sk_buff& skb, u8* data, u32 truesize) {
+  auto const at = reinterpret_cast<std::uintptr_t>(data);
+  store_pair(&skb.data, at, 0);
+  std::memset(static_cast<void*>(&skb.dev), 0, 32);
+  skb.truesize = truesize;
+  store_pair(&skb.tail, at, 0);
+  store_pair(&skb.csum, fresh_tail[0], fresh_tail[1]);
+  std::memset(static_cast<void*>(&skb.tstamp), 0, cache_line);
+}
+
+NETSTACK_INLINE bool sole_user_of_first_slot(sk_buff const& skb) {
+  return *reinterpret_cast<any_u32 const*>(&skb.users) == sole_user;
+}
+NETSTACK_INLINE void mark_free(sk_buff& first) { *reinterpret_cast<any_u32*>(&first.users) = nobody; }
+/// Always in one store: free reads the group in one load, which a narrower store before it would hold up.
+NETSTACK_INLINE void set_hold_group(sk_buff& skb, u16 users, u8 fclone, skb_slot kind) {
+  *reinterpret_cast<any_u32*>(&skb.users) = std::bit_cast<u32>(skb_hold_group{users, fclone, kind});
+}
+
+static_assert(offsetof(skb_shared_info, gso_size) % 8 == 0 &&
+              offsetof(skb_shared_info, gso_size) + 8 == offsetof(skb_shared_info, frag_list));
+
+/// The shared info of a fresh packet: one reader, itself and its bytes held, nothing beyond the frame.
+NETSTACK_INLINE bool shinfo_is_clean(skb_shared_info const& info) {
+  u64 const gso_and_frags = *reinterpret_cast<any_u64 const*>(&info.gso_size);
+  return info.dataref == 1 && info.holds == 2 &&
+         (gso_and_frags | reinterpret_cast<std::uintptr_t>(info.frag_list)) == 0;
+}
+inline void clean_shinfo(skb_shared_info& info) {
+  info.dataref = 1, info.holds = 2;
+  info.gso_size = info.gso_segs = 0;
+  info.gso_type = info.nr_frags = 0;
+  info.payload_refs = 0;
+  info.frag_list = nullptr;
+}
+
+}  // namespace netstack::detail
