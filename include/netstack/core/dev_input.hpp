@@ -91,6 +91,7 @@ void receive_prepare(Net& net, sk_buff& skb) {
 
 template <class Net>
 verdict receive_nobody(Net& net, sk_buff& skb) {
+  if (!skb.protocol) return drop(net, skb, drop_reason::dev_hdr);  // the link found no header, and has counted it
   ++skb.dev->stats.rx_nohandler;
   return drop(net, skb, drop_reason::unhandled_proto);
 }

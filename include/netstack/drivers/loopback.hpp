@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a namespace talks to itself. lo is always composed, made with each namespace before anything else of it,
 // and gets ifindex 1; its frames go to the worker's backlog and never meet a driver's wire. [S5] [S68]
-// tx: called by core/dev_output → calls core/softnet netif_rx; rx: process_backlog
+// tx: called by core/dev_output → calls core/backlog netif_rx; rx: process_backlog
 // Linux: drivers/net/loopback.c
 #pragma once
 #include "netstack/core/netdev.hpp"
@@ -38,6 +38,12 @@ netdev_tx loopback_xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
 template <class Net>
 u32 loopback_poll(Net&, net_device&, u32, skb_list&) {
   return 0;  // the backlog delivers
+}
+
+/// Same-host traffic needs lo to be up; as in Linux, it is down until somebody says so. [S5]
+template <class Net>
+result<void> loopback_up(Net& net) {
+  return dev_open(net, *net.loopback_dev);
 }
 
 struct loopback : driver {

@@ -12,6 +12,7 @@
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/skb_transfer.hpp"
 #include "netstack/link/eth.hpp"
+#include "netstack/link/ip.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 
 namespace netstack::drivers {
@@ -225,7 +226,7 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
       }
       ++dev.stats.rx_packets;
       dev.stats.rx_bytes += skb->len;
-      eth_type_trans(*skb, dev);
+      dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
       rx.push_back(*skb);
     }
     p.in->done.push(batch, n);
@@ -268,9 +269,10 @@ result<void> pipe::probe(Net&, net_device& dev, params const& args) {
   p.wakeup = args.wakeup;
   if (p.wakeup && (p.in->wakeup < 0 || p.out->wakeup < 0)) return failure{std::errc::too_many_files_open};
   if (p.out->claimed.exchange(true, std::memory_order_acq_rel)) return failure{std::errc::device_or_resource_busy};
-  ether_setup(dev);
+  args.type == arphrd::ether ? ether_setup(dev) : ip_link_setup(dev);
   dev.max_mtu = 65535;
   dev.features = args.features;
+  if (args.type != arphrd::ether) return {};
   dev.dev_addr = args.mac.is_zero() ? mac_addr{{0x02, 0, 0, 0, 0, static_cast<unsigned char>(args.end + 1)}} : args.mac;
   return {};
 }

@@ -4,13 +4,13 @@
 // tx: called by core/neighbour → core/dev_output dev_queue_xmit
 // Linux: net/ethernet/eth.c; IEEE 802.3 §3.2.6 (length/type)
 #pragma once
-#include "netstack/core/net_device.hpp"
+#include "netstack/core/dev_addr_lists.hpp"
 #include "netstack/wire/eth_p.hpp"
 
 namespace netstack {
 
 /// Sets skb.dev, mac_header, pkt_type and protocol, and moves data past the Ethernet header. A frame too short for one
-/// gets protocol 0 and keeps its data: nobody listens to that type, so it is dropped and counted.
+/// gets protocol 0 and keeps its data: it is dropped and counted by netif_receive_skb.
 inline void eth_type_trans(sk_buff& skb, net_device& dev) {
   skb.dev = &dev;
   skb.reset_mac_header();
@@ -22,13 +22,16 @@ inline void eth_type_trans(sk_buff& skb, net_device& dev) {
   }
   if (eth->h_dest == dev.dev_addr) [[likely]] {
     skb.pkt_type = pkt_type::host;
-  } else if (eth->h_dest.is_multicast()) {
-    skb.pkt_type = eth->h_dest == dev.broadcast ? pkt_type::broadcast : pkt_type::multicast;
+  } else if (eth->h_dest == dev.broadcast) {
+    skb.pkt_type = pkt_type::broadcast;
+  } else if (eth->h_dest.is_multicast() && dev_mc_accepts(dev, eth->h_dest)) {
+    skb.pkt_type = pkt_type::multicast;
+    ++dev.stats.multicast;
   } else {
     skb.pkt_type = pkt_type::otherhost;
   }
   // IEEE 802.3 §3.2.6: below 0x0600 the field is a length and an 802.2 header follows.
-  skb.protocol = eth->h_proto.host() >= eth_p::p_802_3_min ? eth->h_proto : be16{eth_p::p_802_2};
+  skb.protocol = eth_proto_is_802_3(eth->h_proto.host()) ? eth->h_proto : be16{eth_p::p_802_2};
 }
 
 /// Writes the link header in front of data. Addresses must not alias the frame.
