@@ -2,25 +2,25 @@
 // Decides: what routing tells the layers about a packet: where it goes next. A packet borrows its dst during one poll
 // (noref) and takes a reference when it is queued (skb_dst_force); a dst whose route is gone lives until the last
 // packet lets go. The input and output kinds are names, not pointers, so that the family's own switch calls directly.
-// [S44] Linux: include/net/dst.h
+// [S44]
+// Linux: include/net/dst.h
 #pragma once
-#include <system_error>
-
 #include "netstack/core/net_device.hpp"
 #include "netstack/skb/skb_pool.hpp"
 
 namespace netstack {
 
-enum class dst_input : u8 { none, local_deliver, forward, multicast, error };
-enum class dst_output : u8 { none, unicast, broadcast, multicast, error };
+/// What happens to a received packet with this dst (Linux's dst->input).
+enum class dst_in : u8 { none, local_deliver, forward };
+/// How a packet with this dst is sent (Linux's dst->output).
+enum class dst_out : u8 { none, unicast, multicast };
 
 struct dst_entry : dst_ref {
-  net_device* dev = nullptr;
-  dst_input input = dst_input::none;
-  dst_output output = dst_output::none;
-  std::errc error{};      ///< of an error route: host_unreachable, permission_denied, invalid_argument (blackhole)
-  bool obsolete = false;  ///< its route is gone: a cached copy must be looked up again
-  u32 mtu = 0;            ///< 0: the device's
+  net_device* dev = nullptr;  ///< null: the device is gone, and whoever kept the dst may only let go of it
+  dst_in input = dst_in::none;
+  dst_out output = dst_out::none;
+  bool obsolete = false;  ///< its route is gone or may be another: a kept copy must be looked up again
+  u32 mtu = 0;            ///< the route's own; 0: the device's
 };
 
 inline void dst_hold(dst_entry& dst) { ++dst.refcnt; }
