@@ -130,7 +130,7 @@ struct udp : module {
   static constexpr std::array inetsw{udp_protosw<Net>};
   template <class Net>
   static constexpr std::array initcalls{
-      initcall<Net>{.level = initcall_level::fs, .name = "udp_init", .init = udp_init<Net>, .needs = "inet_init"},
+      initcall<Net>{.level = initcall_level::fs, .name = "udp_init", .init = udp_init<Net>, .needs = "ip_init"},
   };
   template <class Net>
   static constexpr std::array pernet_ops{
