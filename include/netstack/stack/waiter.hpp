@@ -89,7 +89,7 @@ class waiter {
   }
   /// Sleeps until fd() is readable or the time is over.
   void sleep(u64 ns) const {
-    pollfd set{.fd = epoll_, .events = POLLIN, .revents = 0};
+    ::pollfd set{.fd = epoll_, .events = POLLIN, .revents = 0};
     timespec const limit = to_timespec(ns);
     ::ppoll(&set, 1, ns == no_timer ? nullptr : &limit, nullptr);
   }
