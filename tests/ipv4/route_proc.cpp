@@ -87,15 +87,15 @@ TEST_CASE("/proc/net/route of a namespace with routes of every kind", "[S130]") 
   if (skip_without_file("/dev/net/tun")) return;
   std::string kernel;
   bool made = false;
-  bool const allowed = in_new_netns([&] {
-    kernel_tap tap("eth7", "192.0.2.2", "255.255.255.0");
+  bool const allowed = support::in_new_netns([&] {
+    support::kernel_tap tap("eth7", "192.0.2.2", "255.255.255.0");
     made = tap.ok && tap.add_route("0.0.0.0", "0.0.0.0", "192.0.2.1", 0) &&
            tap.add_route("10.0.0.0", "255.0.0.0", "192.0.2.9", 7) &&
            tap.add_route("10.0.0.0", "255.255.0.0", nullptr, 3) &&
            tap.add_route("10.0.0.0", "255.255.0.0", nullptr, 5) &&
            tap.add_route("198.51.100.7", "255.255.255.255", "192.0.2.1", 0) &&
            tap.add_route("203.0.113.0", "255.255.255.0", nullptr, 0, RTF_REJECT);
-    kernel = host_text((std::string(own_proc_net) + "route").c_str());
+    kernel = host_text((std::string(support::own_proc_net) + "route").c_str());
   });
   if (!allowed) return skip("needs network namespaces");
   REQUIRE(made);

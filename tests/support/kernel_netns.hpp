@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a test looks at the kernel's own network tables without touching the machine's: a thread in a network
 // namespace of its own, with a TAP device that it configures by ioctl. Needs root.
+// Outside namespace netstack, whose sockaddr is another.
 #pragma once
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 #include <string>
 #include <thread>
 
-namespace netstack::test {
+namespace support {
 
 /// Runs f in a fresh network namespace, on a thread of its own; false if the system does not allow that.
 template <class F>
@@ -107,4 +108,4 @@ class kernel_tap {
   }
 };
 
-}  // namespace netstack::test
+}  // namespace support

@@ -14,12 +14,13 @@ namespace netstack {
 /// Width that the header and the rows of udp and icmp are padded to, without the newline.
 inline constexpr std::size_t inet_seq_width = 127;
 
-/// The row up to the drops, unpadded. `slot`: the sl column; `port`: the local port column.
+/// The row up to the drops, unpadded. `slot`: the sl column; `port`: the local port column. A listed socket stands in a
+/// table, which counts as a reference as it does in Linux, though here it holds none.
 inline void inet_seq_sock(seq_file& m, sock const& sk, u32 slot, u16 port, u64 place) {
   u64 const inode = sk.sk_socket ? sk.sk_socket->i_ino : 0;
   seq_printf(m, "%5u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5u %8d %llu %u %016llx %u", slot,
              sk.sk_rcv_saddr.raw(), port, sk.sk_daddr.raw(), sk.sk_dport.host(), sk.sk_state, sk_wmem_alloc_get(sk),
-             sk_rmem_alloc_get(sk), 0u, 0ul, 0u, 0u, 0, static_cast<unsigned long long>(inode), sk.sk_refcnt,
+             sk_rmem_alloc_get(sk), 0u, 0ul, 0u, 0u, 0, static_cast<unsigned long long>(inode), sk.sk_refcnt + 1,
              static_cast<unsigned long long>(place), sk.sk_drops);
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/ipv4/af_inet.hpp"
 #include "netstack/ipv4/arp.hpp"
+#include "netstack/ipv4/arp_proc.hpp"
 #include "netstack/ipv4/devinet.hpp"
 #include "netstack/ipv4/drop_reasons.hpp"
 #include "netstack/ipv4/icmp.hpp"
@@ -14,6 +15,7 @@
 #include "netstack/ipv4/ip_forward.hpp"
 #include "netstack/ipv4/ip_input.hpp"
 #include "netstack/ipv4/proc.hpp"
+#include "netstack/ipv4/route_proc.hpp"
 #include "netstack/ipv4/sysctl.hpp"
 #include "netstack/meta/concat.hpp"
 #include "netstack/registry/module.hpp"
@@ -75,7 +77,7 @@ struct ipv4 : module {
   static constexpr std::array ctl_tables = netstack::concat<ctl_table>(ipv4_net_table<Net>, devinet_table<Net>);
   static constexpr auto& snmp = ipv4_snmp;
   template <class Net>
-  static constexpr std::array proc = snmp_proc<Net>;
+  static constexpr std::array proc = netstack::concat<proc_entry<Net>>(arp_proc<Net>, route_proc<Net>, snmp_proc<Net>);
 };
 
 }  // namespace netstack

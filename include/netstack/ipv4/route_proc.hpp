@@ -5,7 +5,7 @@
 // Linux: net/ipv4/fib_trie.c (fib_route_seq_show, fib_flag_trans)
 #pragma once
 #include "netstack/core/net_device.hpp"
-#include "netstack/ipv4/fib.hpp"
+#include "netstack/ipv4/ipv4_worker.hpp"
 #include "netstack/registry/proc.hpp"
 
 namespace netstack {
@@ -54,5 +54,15 @@ bool fib_route_seq_next(Net& net, Tables const& tables, seq_file& m, seq_cursor&
 }
 
 }  // namespace detail
+
+template <class Net>
+bool fib_route_seq_show(Net& net, seq_file& m, seq_cursor& at) {
+  return detail::fib_route_seq_next(net, fib(net), m, at);
+}
+
+template <class Net>
+inline constexpr std::array route_proc{
+    proc_entry<Net>{.name = "net/route", .show = fib_route_seq_show<Net>, .header = fib_route_seq_header},
+};
 
 }  // namespace netstack

@@ -3,26 +3,31 @@
 // /proc/net/snmp. [S150] [S168] [S175]
 // Linux: net/ipv4/udp.c (udp4_seq_show), net/ipv4/proc.c (sockstat_seq_show, snmp4_udp_list)
 #pragma once
+#include "netstack/core/sock_alloc.hpp"
 #include "netstack/ipv4/inet_proc.hpp"
 #include "netstack/registry/snmp.hpp"
 #include "netstack/udp/udp_table.hpp"
 
 namespace netstack {
 
-/// One socket a record, by slot of the table; the cursor is the slot and the place in it.
+/// One socket a record, by slot of the table. Within a slot by place in the slab, which no other socket's end changes:
+/// who stays open while the text is read is listed once.
 template <class Net>
 bool udp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
-  auto& table = udp_worker_of(net).table;
-  for (; at.bucket <= table.mask; ++at.bucket, at.index = 0) {
-    u64 place = 0;
-    for (auto& sk : table.hash[at.bucket]) {
-      if (sk.sk_net != &net || place++ < at.index) continue;
-      ++at.index;
-      std::size_t const start = m.count();
-      inet_seq_sock(m, sk, static_cast<u32>(at.bucket), sk.sk_num, udp_worker_of(net).socks.index_of(&udp_sk(sk)));
-      seq_pad(m, start, inet_seq_width, '\n');
-      return true;
+  auto& worker = udp_worker_of(net);
+  for (; at.bucket <= worker.table.mask; ++at.bucket, at.key = 0) {
+    sock* found = nullptr;
+    u64 found_at = ~u64{0};
+    for (auto& sk : worker.table.hash[at.bucket]) {
+      u64 const place = u64{worker.socks.index_of(&udp_sk(sk))} + 1;
+      if (sk.sk_net == &net && place > at.key && place < found_at) found = &sk, found_at = place;
     }
+    if (!found) continue;
+    at.key = found_at;
+    std::size_t const start = m.count();
+    inet_seq_sock(m, *found, static_cast<u32>(at.bucket), found->sk_num, found_at);
+    seq_pad(m, start, inet_seq_width, '\n');
+    return true;
   }
   return false;
 }
