@@ -13,7 +13,7 @@ namespace netstack {
 template <class Net>
 [[nodiscard]] rtable* sk_rt_check(Net& net, sock& sk) {
   auto* rt = static_cast<rtable*>(sk.sk_dst_cache);
-  if (rt && !rtable_check(net, *rt)) [[unlikely]] {
+  if (rt && rt->obsolete) [[unlikely]] {
     sk_dst_reset(sk);
     return nullptr;
   }

@@ -166,7 +166,7 @@ result<int> ip_get_int(Net& net, inet_sock& inet, int optname) {
     case ip_opt::nodefrag: return inet.nodefrag;
     case ip_opt::mtu: {
       auto* rt = static_cast<rtable*>(inet.sk_dst_cache);
-      if (!rt || !rtable_check(net, *rt)) return failure{std::errc::not_connected};
+      if (!rt || rt->obsolete) return failure{std::errc::not_connected};
       return static_cast<int>(ip_dst_mtu(net, *rt, inet.sk_daddr));
     }
     default: break;

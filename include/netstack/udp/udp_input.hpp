@@ -174,7 +174,7 @@ void udp_v4_early_demux(Net& net, sk_buff& skb) {
   skb.sk = sk;
   skb.destructor = sock_efree;
   auto* rt = static_cast<rtable*>(sk->sk_rx_dst);
-  if (rt && sk->sk_rx_dst_ifindex == skb.skb_iif && rtable_check(net, *rt)) skb_dst_set_noref(skb, *rt);
+  if (rt && sk->sk_rx_dst_ifindex == skb.skb_iif && !rt->obsolete) skb_dst_set_noref(skb, *rt);
 }
 
 }  // namespace netstack
