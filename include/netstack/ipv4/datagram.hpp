@@ -10,15 +10,7 @@
 namespace netstack {
 
 /// The route that the socket cached, if it is still right; borrowed.
-template <class Net>
-[[nodiscard]] rtable* sk_rt_check(Net& net, sock& sk) {
-  auto* rt = static_cast<rtable*>(sk.sk_dst_cache);
-  if (rt && rt->obsolete) [[unlikely]] {
-    sk_dst_reset(sk);
-    return nullptr;
-  }
-  return rt;
-}
+[[nodiscard]] inline rtable* sk_rt_check(sock& sk) { return static_cast<rtable*>(sk_dst_check(sk)); }
 
 namespace detail {
 /// The flow of a connected socket to daddr:dport.
@@ -98,7 +90,7 @@ result<void> udp_disconnect(Net& net, sock& sk, u32) {
 /// After a call on the socket: a route that went stale meanwhile is looked up again.
 template <class Net>
 void ip4_datagram_release_cb(Net& net, sock& sk) {
-  if (!sk.sk_dst_cache || sk_rt_check(net, sk)) return;
+  if (!sk.sk_dst_cache || sk_rt_check(sk)) return;
   if (sk.sk_state != tcp_state::established) return;
   flowi4 fl4 = detail::connected_flow(inet_sk(sk), sk.sk_daddr, sk.sk_dport);
   if (auto const rt = ip_route_output_key(net, fl4)) sk_dst_set(sk, **rt);
