@@ -4,6 +4,8 @@
 
 #include <vector>
 
+#include "support/conformance.hpp"
+#include "support/pipe_rig.hpp"
 #include "support/two_stacks.hpp"
 
 namespace {
@@ -50,4 +52,15 @@ TEST_CASE("frames cross a pipe whole and in order, and every skb comes home", "[
   }
   CHECK(two.a.worker().pool.in_use() == 0);
   CHECK(two.b.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("a pipe conforms", "[S73][S74][S75][S76][S77][S78][S79]") {
+  test::check_conformance<test::pipe_rig<drivers::pipe, test::same_params>>(70);
+}
+TEST_CASE("a pipe that leaves checksums to the other end conforms", "[S75]") {
+  constexpr u32 features = netif_f::sg | netif_f::hw_csum | netif_f::rxcsum;
+  test::check_conformance<test::pipe_rig<drivers::pipe, test::same_params, arphrd::ether, features>>(70);
+}
+TEST_CASE("a pipe of bare IP packets conforms", "[S75]") {
+  test::check_conformance<test::pipe_rig<drivers::pipe, test::same_params, arphrd::none>>(60);
 }

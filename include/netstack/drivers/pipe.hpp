@@ -94,6 +94,7 @@ struct pipe : driver {
     pipe_cable::direction* out = nullptr;
     pipe_cable::direction* in = nullptr;
     u32 in_flight = 0;  ///< frames in `out`, handled or not
+    bool up = false;
     bool wakeup = true;
     bool armed = false;  ///< the eventfd may be signalled
   };
@@ -151,6 +152,7 @@ void pipe_check_carrier(Net& net, net_device& dev, pipe::priv& p) {
 template <class Net>
 result<void> pipe_open(Net& net, net_device& dev) {
   auto& p = netdev_priv<pipe>(dev);
+  p.up = true;
   p.out->release();
   p.in->receiver_up.store(true, std::memory_order_release);
   pipe_check_carrier(net, dev, p);
@@ -161,6 +163,7 @@ result<void> pipe_open(Net& net, net_device& dev) {
 template <class Net>
 void pipe_stop(Net&, net_device& dev) {
   auto& p = netdev_priv<pipe>(dev);
+  if (!std::exchange(p.up, false)) return;
   p.in->receiver_up.store(false, std::memory_order_release);
   sk_buff* skb = nullptr;
   if (p.in->acquire(pipe_cable::reader::receiver)) {
