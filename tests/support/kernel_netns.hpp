@@ -106,6 +106,12 @@ class kernel_tap {
     std::strncpy(a.arp_dev, name_.c_str(), sizeof a.arp_dev - 1);
     return ::ioctl(control_, SIOCSARP, &a) == 0;
   }
+  /// A neighbour that does not answer: a datagram to it waits.
+  bool ask(char const* addr) {
+    sockaddr to = address(addr);
+    reinterpret_cast<sockaddr_in&>(to).sin_port = htons(9);
+    return ::sendto(control_, "", 0, 0, &to, sizeof to) == 0;
+  }
 };
 
 }  // namespace support
