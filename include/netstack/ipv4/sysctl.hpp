@@ -124,9 +124,9 @@ inline constexpr std::array ipv4_net_table{
 
 namespace detail {
 
-template <class Net, s32 ipv4_devconf::*Member>
+template <class Net, s32 ipv4_devconf::*Member, auto Changed = devconf_changed<Net>>
 constexpr ctl_table devconf_row(char const* path, ctl_options options = {}) {
-  if (!options.changed) options.changed = ctl_changed<Net, devconf_changed<Net>>;
+  options.changed = ctl_changed<Net, Changed>;
   return ctl_dev<Net, devconf_of<Net>, Member>(path, options);
 }
 
@@ -134,9 +134,8 @@ constexpr ctl_table devconf_row(char const* path, ctl_options options = {}) {
 
 template <class Net>
 inline constexpr std::array devinet_table{
-    detail::devconf_row<Net, &ipv4_devconf::forwarding>(
-        "net/ipv4/conf/*/forwarding",
-        {.min = 0, .max = 1, .changed = ctl_changed<Net, detail::forwarding_changed<Net>>}),
+    detail::devconf_row<Net, &ipv4_devconf::forwarding, detail::forwarding_changed<Net>>("net/ipv4/conf/*/forwarding",
+                                                                                         {.min = 0, .max = 1}),
     detail::devconf_row<Net, &ipv4_devconf::mc_forwarding>("net/ipv4/conf/*/mc_forwarding", {.mode = 0444}),
     detail::devconf_row<Net, &ipv4_devconf::accept_redirects>("net/ipv4/conf/*/accept_redirects"),
     detail::devconf_row<Net, &ipv4_devconf::secure_redirects>("net/ipv4/conf/*/secure_redirects"),
