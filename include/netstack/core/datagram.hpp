@@ -98,12 +98,12 @@ inline std::size_t skb_copy_datagram_msg(sk_buff& skb, u32 offset, msghdr& m, st
 
 /// SCM_TIMESTAMPING's value: software, (unused), hardware.
 struct scm_timestamping {
-  timespec64 ts[3]{};
+  timespec ts[3]{};
 };
 
 namespace detail {
-inline timespec64 to_timespec(u64 ns) {
-  return {static_cast<s64>(ns / 1'000'000'000u), static_cast<s64>(ns % 1'000'000'000u)};
+inline timespec to_timespec(u64 ns) {
+  return {static_cast<time_t>(ns / 1'000'000'000u), static_cast<long>(ns % 1'000'000'000u)};
 }
 }  // namespace detail
 

@@ -4,6 +4,8 @@
 // rx: called by recvmsg of each proto; tx: called by sendmsg of each proto.
 // Linux: include/linux/socket.h (msghdr, cmsghdr), lib/iov_iter.c, net/core/scm.c (put_cmsg)
 #pragma once
+#include <sys/uio.h>
+
 #include <algorithm>
 #include <cstring>
 #include <span>
@@ -15,10 +17,7 @@
 
 namespace netstack {
 
-struct iovec {
-  void* iov_base = nullptr;
-  std::size_t iov_len = 0;
-};
+using ::iovec;  // {void* iov_base; std::size_t iov_len;}
 
 struct msghdr {
   void* msg_name = nullptr;            ///< sending: the destination; receiving: room for the sender's address

@@ -156,7 +156,7 @@ u32 put_opt(std::span<std::byte> out, T const& value) {
 
 inline timeval to_timeval(u64 timeo) {
   if (timeo == no_timeout) return {};
-  return {static_cast<s64>(timeo / 1'000'000'000u), static_cast<s64>(timeo % 1'000'000'000u / 1000u)};
+  return {static_cast<time_t>(timeo / 1'000'000'000u), static_cast<suseconds_t>(timeo % 1'000'000'000u / 1000u)};
 }
 
 inline result<int> get_int(sock& sk, int optname) {

@@ -3,6 +3,10 @@
 // so a POSIX wrapper passes its arguments on; names are Linux's, scoped and lower-case (SO_RCVBUF → so::rcvbuf).
 // Linux: include/uapi/asm-generic/socket.h, include/linux/socket.h, include/uapi/linux/{in,udp,errqueue,net_tstamp}.h
 #pragma once
+#include <sys/time.h>
+
+#include <ctime>
+
 #include "netstack/base/config.hpp"
 
 namespace netstack {
@@ -75,15 +79,9 @@ inline constexpr u32 tx_hardware = 1u << 0, tx_software = 1u << 1, rx_hardware =
 inline constexpr u32 mask = (1u << 12) - 1;
 }  // namespace sof_timestamping
 
-struct timeval {
-  s64 tv_sec = 0;
-  s64 tv_usec = 0;
-};
-struct timespec64 {
-  s64 tv_sec = 0;
-  s64 tv_nsec = 0;
-};
-struct linger {  // the value of so::linger
+using ::timespec;  // the value of scm::timestampns
+using ::timeval;   // the value of so::rcvtimeo and scm::timestamp
+struct linger {    // the value of so::linger
   int l_onoff = 0;
   int l_linger = 0;
 };

@@ -163,7 +163,7 @@ result<u32> inet_getname(Net&, sockfs::socket& sock, sockaddr_storage& out, bool
     name.sin_port = inet.inet_sport;
     name.sin_addr.s_addr = sk.sk_rcv_saddr ? sk.sk_rcv_saddr : inet.inet_saddr;
   }
-  std::memcpy(&out, &name, sizeof name);
+  std::memcpy(static_cast<void*>(&out), &name, sizeof name);
   return static_cast<u32>(sizeof name);
 }
 

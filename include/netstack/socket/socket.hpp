@@ -5,6 +5,8 @@
 // tx: called by the application → net_families, proto_ops → proto
 // Linux: net/socket.c [S27] [S107] [S113] [S114]
 #pragma once
+#include <poll.h>
+
 #include "netstack/core/sock_opt.hpp"
 #include "netstack/socket/enter.hpp"
 #include "netstack/socket/sockfs.hpp"
@@ -277,11 +279,7 @@ result<kstat> fstat(Net& net, int fd) {
   return detail::with_socket(net, fd, [](Net&, sockfs::socket& s) -> result<kstat> { return kstat{.ino = s.i_ino}; });
 }
 
-struct pollfd {
-  int fd = -1;  ///< negative: left out
-  std::uint16_t events = 0;
-  std::uint16_t revents = 0;
-};
+using ::pollfd;  // a negative fd is left out; events and revents hold poll_ev bits, which are the system's own
 /// How many of fds have an event; waits for the first, at most timeout_ns (no_timeout: for ever). poll_ev::err, hup and
 /// nval are told unasked. Errors: resource_deadlock_would_occur.
 template <class Net>
@@ -295,7 +293,7 @@ result<int> poll(Net& net, std::span<pollfd> fds, u64 timeout_ns) {
       if (p.fd < 0) continue;
       sockfs::socket* s = sockfs::table_of(net).find(p.fd);
       u32 const mask = s ? sockfs::ops_of<Net>(*s).poll(sockfs::net_of<Net>(*s), *s) : poll_ev::nval;
-      p.revents = static_cast<std::uint16_t>(mask & (p.events | poll_ev::err | poll_ev::hup | poll_ev::nval));
+      p.revents = static_cast<short>(mask & (static_cast<u32>(p.events) | poll_ev::err | poll_ev::hup | poll_ev::nval));
       found += p.revents != 0;
     }
     return found > 0;

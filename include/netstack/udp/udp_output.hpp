@@ -72,7 +72,7 @@ inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, ud
 template <class Net>
 result<void> udp_route(Net& net, sock& sk, bool connected, udp_flow& flow) {
   if (connected) {
-    if ((flow.rt = sk_rt_check(net, sk))) {
+    if ((flow.rt = sk_rt_check(sk))) {
       flow.fl4.saddr = inet_sk(sk).inet_saddr;
       return {};
     }

@@ -28,16 +28,21 @@ result<void> udp_push_pending_frames(Net& net, sock& sk) {
 
 namespace detail {
 
-/// A packet of the socket's with room for the headers of this flow. Waits for send buffer.
+/// A packet of the socket's with room for the headers of this flow. udp_prepare has waited for send buffer already.
+/// Errors: no_buffer_space.
 template <class Net>
-result<sk_buff*> udp_alloc_skb(Net& net, sock& sk, udp_flow const& flow, u32 flags) {
-  return sock_alloc_send_skb(net, sk, udp_headroom(*flow.rt->dev, flow.tx.optlen), sock_sndtimeo(sk, flags));
+result<sk_buff*> udp_alloc_skb(Net& net, sock& sk, udp_flow const& flow) {
+  sk_buff* skb = net.worker().pool.alloc_skb(udp_headroom(*flow.rt->dev, flow.tx.optlen));
+  if (!skb) [[unlikely]]
+    return failure{std::errc::no_buffer_space};
+  skb_set_owner_w(*skb, sk);
+  return skb;
 }
 
 /// The first part of a corked datagram fixes where it goes and how.
 template <class Net>
-result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow, u32 flags) {
-  auto const skb = udp_alloc_skb(net, sk, flow, flags);
+result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
+  auto const skb = udp_alloc_skb(net, sk, flow);
   if (!skb) return failure{skb.error()};
   auto& inet = inet_sk(sk);
   auto& cork = inet.cork;
@@ -76,7 +81,7 @@ result<std::size_t> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::si
 /// One call, one datagram.
 template <class Net>
 result<std::size_t> udp_send_now(Net& net, sock& sk, msghdr const& m, std::size_t len, udp_flow const& flow) {
-  auto const got = udp_alloc_skb(net, sk, flow, m.msg_flags);
+  auto const got = udp_alloc_skb(net, sk, flow);
   if (!got) return failure{got.error()};
   sk_buff& skb = **got;
   u32 csum = 0;
@@ -90,7 +95,9 @@ result<std::size_t> udp_send_now(Net& net, sock& sk, msghdr const& m, std::size_
   return len;
 }
 
-/// Everything about the datagram but its bytes. Errors: udp_destination's, ip_cmsg_send's, the route's.
+/// Everything about the datagram but its bytes. Waits for send buffer, and only then looks for the route, which is
+/// borrowed and must not be held over a poll. Errors: udp_destination's, ip_cmsg_send's, sock_wait_for_wmem's, the
+/// route's.
 template <class Net>
 result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, udp_flow& flow) {
   if (auto r = udp_destination(sk, m, flow.fl4.daddr, flow.fl4.dport); !r) return r;
@@ -101,6 +108,7 @@ result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, udp_flow& flow) {
     if (auto r = ip_cmsg_send(net, m.msg_control, ipc); !r) return r;
     connected = connected && !ipc.addr && ipc.oif == 0 && ipc.tos < 0 && ipc.mark == sk.sk_mark;
   }
+  if (auto r = sock_wait_for_wmem(net, sk, sock_sndtimeo(sk, m.msg_flags)); !r) return r;
   udp_fill_flow(inet, ipc, m.msg_flags, flow);
   return udp_route(net, sk, connected, flow);
 }
@@ -112,7 +120,7 @@ result<std::size_t> udp_send_corked(Net& net, sock& sk, msghdr const& m, std::si
     if (inet_sk(sk).cork.skb) return udp_cork_append(net, sk, m, len, more);
     udp_flow flow;
     if (auto p = udp_prepare(net, sk, m, flow); !p) return failure{p.error()};
-    if (auto p = udp_cork_start(net, sk, flow, m.msg_flags); !p) return failure{p.error()};
+    if (auto p = udp_cork_start(net, sk, flow); !p) return failure{p.error()};
     return udp_cork_append(net, sk, m, len, more);
   }();
   release_sock(net, sk);
@@ -122,7 +130,7 @@ result<std::size_t> udp_send_corked(Net& net, sock& sk, msghdr const& m, std::si
 }  // namespace detail
 
 /// proto::sendmsg. Errors: message_size (beyond 65,507 bytes, or the path's MTU), destination_address_required,
-/// operation_not_supported (msg::oob), the route's, and those of sock_alloc_send_skb.
+/// operation_not_supported (msg::oob), the route's, and those of sock_wait_for_wmem.
 template <class Net>
 result<std::size_t> udp_sendmsg(Net& net, sock& sk, msghdr& m) {
   std::size_t const len = m.length();

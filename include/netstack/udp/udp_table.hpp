@@ -7,7 +7,6 @@
 // Linux: net/ipv4/udp.c (compute_score, udp4_lib_lookup2, __udp4_lib_lookup, udp_lib_rehash)
 #pragma once
 #include "netstack/base/jhash.hpp"
-#include "netstack/core/sock_mem.hpp"
 #include "netstack/udp/udp_sock.hpp"
 
 namespace netstack {
@@ -42,7 +41,6 @@ result<void> udp_lib_hash(Net& net, sock& sk) {
   sk.sk_hash = ipv4_portaddr_hash(net, sk.sk_rcv_saddr, sk.sk_num);
   udp_slot(net, sk.sk_num).push_front(sk);
   udp_slot2(net, sk.sk_hash).push_front(sk);
-  sock_hold(sk);
   return {};
 }
 template <class Net>
@@ -53,7 +51,6 @@ void udp_lib_unhash(Net& net, sock& sk) {
   auto& slot2 = udp_slot2(net, sk.sk_hash);
   slot2.erase(slot2.iterator_to(sk));
   sk.sk_num = 0;
-  sock_put(sk);  // never the last: who calls has one too
 }
 /// proto::rehash: the local address changed.
 template <class Net>

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: UDP without a copy. A udp_socket hands out the received packet itself and sends one that was filled in
+// place; its callbacks run inside the worker's poll(), so that adapters (coroutines, event loops) can be built on them.
+// It is an ordinary socket underneath: handle, options, /proc row, accounting up to the moment the packet changes
+// hands.
+//
+//   udp_socket<Net> s{net};
+//   if (auto r = s.open(); !r) …                       // then s.bind(…), s.connect(…), options through s.fd()
+//   s.on_data_ready(+[](void* self) { … }, this);
+//   while (auto d = s.receive()) { auto [skb, from] = *std::move(d); skb->data … skb->len bytes … s.send(skb, from); }
+//
+// rx: packets come from core/sock_queue; tx: calls udp_send_skb
+// Linux: none (its nearest: MSG_ZEROCOPY and AF_XDP)
+#pragma once
+#include "netstack/skb/skb_ptr.hpp"
+#include "netstack/socket/socket.hpp"
+#include "netstack/udp/udp_recvmsg.hpp"
+#include "netstack/udp/udp_table.hpp"
+
+namespace netstack {
+
+/// One received datagram: payload from skb->data on (skb_for_each_piece when it is in several frames).
+struct udp_datagram {
+  skb_ptr skb;
+  sockaddr_in from{};
+
+  [[nodiscard]] std::span<u8 const> payload() const { return {skb->data, skb->headlen()}; }
+};
+
+template <class Net>
+class udp_socket {
+ public:
+  using callback = void (*)(void* ctx);
+
+  explicit udp_socket(Net& net) : net_(&net) {}
+  udp_socket(udp_socket const&) = delete;
+  udp_socket& operator=(udp_socket const&) = delete;
+  ~udp_socket() { close(); }
+
+  /// Errors: those of socket(); already_connected when it is open.
+  result<void> open() {
+    if (is_open()) return failure{std::errc::already_connected};
+    auto const fd = netstack::socket(*net_, af::inet, sock_type::dgram, ipproto::udp);
+    if (!fd) return failure{fd.error()};
+    handle_ = sockfs::table_of(*net_).find(*fd);
+    ino_ = handle_->i_ino;
+    install();
+    return {};
+  }
+  void close() {
+    if (is_open()) (void)netstack::close(*net_, handle_->fd);
+    handle_ = nullptr;
+  }
+  /// False also when the namespace went away and took the socket along.
+  [[nodiscard]] bool is_open() const { return handle_ && handle_->i_ino == ino_; }
+  /// For every call that this class does not have. -1 when it is closed.
+  [[nodiscard]] int fd() const { return is_open() ? handle_->fd : -1; }
+
+  result<void> bind(sockaddr_in const& addr) { return netstack::bind(*net_, fd(), addr); }
+  result<void> connect(sockaddr_in const& addr) { return netstack::connect(*net_, fd(), addr); }
+  result<sockaddr_in> local() const { return netstack::getsockname(*net_, fd()); }
+
+  /// Run inside poll(): a datagram was queued; half of the send buffer is free again; an error waits (so::error).
+  void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
+  void on_write_space(callback f, void* ctx) { write_space_ = {f, ctx}, install(); }
+  void on_error_report(callback f, void* ctx) { error_report_ = {f, ctx}, install(); }
+
+  /// The next datagram, without waiting: the packet itself, no longer charged to the socket. Errors:
+  /// resource_unavailable_try_again (none there), bad_file_descriptor, the socket's pending error.
+  result<udp_datagram> receive(u32 flags = msg::dontwait) {
+    if (!is_open()) return failure{std::errc::bad_file_descriptor};
+    enter(net_->worker());
+    sock& s = sk();
+    u32 off = 0;
+    auto const got = __skb_recv_datagram(*net_, s, flags & ~msg::peek, off);
+    if (!got) return failure{got.error()};
+    if (!*got) return failure{std::errc::resource_unavailable_try_again};  // shut down for reading
+    sk_buff& skb = **got;
+    ++UDP_STATS(*net_).InDatagrams;
+    skb_orphan(skb);
+    return udp_datagram{skb_ptr{&skb}, udp_source(skb)};
+  }
+
+  /// An empty packet with room for the headers in front: fill it with skb->put(n). Errors: no_buffer_space.
+  result<skb_ptr> allocate() {
+    sk_buff* skb = net_->worker().pool.alloc_skb(headroom);
+    if (!skb) return failure{std::errc::no_buffer_space};
+    return skb_ptr{skb};
+  }
+
+  /// Sends the packet's data as one datagram to `to` (default: the peer). The packet is taken unless the answer is
+  /// resource_unavailable_try_again: then the send buffer is full, and it stays with the caller until write_space.
+  /// A packet that others look at too, or without room in front, is copied. Errors: those of sendto().
+  result<void> send(skb_ptr& skb, sockaddr_view to = {}) {
+    if (!is_open()) return failure{std::errc::bad_file_descriptor};
+    enter(net_->worker());
+    sock& s = sk();
+    if (auto r = sock_wait_for_wmem(*net_, s, 0); !r) return r;
+    if (auto r = inet_autobind(*net_, s); !r) return r;
+    detail::udp_flow flow;
+    msghdr const m{.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_flags = msg::dontwait};
+    if (auto r = detail::udp_prepare(*net_, s, m, flow); !r) {
+      skb.reset();
+      return r;
+    }
+    sk_buff* out = writable(*skb, detail::udp_headroom(*flow.rt->dev, flow.tx.optlen));
+    if (!out) {
+      skb.reset();
+      return failure{std::errc::no_buffer_space};
+    }
+    if (out == skb.get())
+      (void)skb.release();
+    else
+      skb.reset();
+    if (out->len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) {
+      consume_skb(*out);
+      return failure{std::errc::message_size};
+    }
+    skb_set_owner_w(*out, s);
+    return udp_send_skb(*net_, s, *out, flow, sum_of(*out, *flow.rt->dev, s));
+  }
+
+ private:
+  static constexpr u32 headroom =
+      128;  ///< Ethernet, IPv4 with options and UDP fit, and the payload starts a cache line
+
+  struct hook {
+    callback f = nullptr;
+    void* ctx = nullptr;
+  };
+
+  template <hook udp_socket::*Which>
+  static void call(sock& sk) {
+    hook const h = static_cast<udp_socket*>(sk.sk_user_data)->*Which;
+    h.f(h.ctx);
+  }
+  /// Hooks that nobody set cost a packet nothing.
+  void install() {
+    if (!is_open()) return;
+    sock& s = sk();
+    s.sk_user_data = this;
+    s.sk_data_ready = data_ready_.f ? call<&udp_socket::data_ready_> : nullptr;
+    s.sk_write_space = write_space_.f ? call<&udp_socket::write_space_> : nullptr;
+    s.sk_error_report = error_report_.f ? call<&udp_socket::error_report_> : nullptr;
+  }
+  [[nodiscard]] sock& sk() const { return *handle_->sk; }
+
+  static u32 sum_of(sk_buff& skb, net_device const& dev, sock const& s) {
+    if (detail::udp_csum_mode_of(s, dev) != detail::udp_csum_mode::software) return 0;
+    u32 sum = 0, offset = 0;
+    skb_for_each_piece(skb, 0, skb.len, [&](u8 const* at, u32 n) {
+      sum = csum_block_add(sum, csum_partial(at, n, 0), offset);
+      offset += n;
+    });
+    return sum;
+  }
+
+  /// The packet itself, forgetful of where it came from; a copy of it where its bytes may not be written.
+  sk_buff* writable(sk_buff& skb, u32 needed) {
+    if (skb_shared(skb) || skb_cloned(skb) || skb.headroom() < needed) [[unlikely]] {
+      sk_buff* copy = skb.len <= net_->worker().pool.frame_size() - headroom
+                          ? net_->worker().pool.alloc_skb(std::max(headroom, needed))
+                          : nullptr;
+      if (!copy || skb.len > copy->tailroom()) {
+        if (copy) consume_skb(*copy);
+        return nullptr;
+      }
+      skb_for_each_piece(skb, 0, skb.len, [&](u8 const* at, u32 n) { std::memcpy(copy->put(n), at, n); });
+      return copy;
+    }
+    skb_orphan(skb);
+    skb_dst_drop(skb);
+    skb.dev = nullptr;
+    skb.pkt_type = pkt_type::host;
+    skb.ip_summed = ip_summed::none;
+    skb.tstamp = 0;
+    skb.skb_iif = 0;
+    skb.hash = 0;
+    return &skb;
+  }
+
+  Net* net_;
+  sockfs::socket* handle_ = nullptr;
+  u64 ino_ = 0;
+  hook data_ready_, write_space_, error_report_;
+};
+
+}  // namespace netstack
