@@ -6,6 +6,7 @@
 #include <bit>
 #include <string_view>
 
+#include "netstack/stack/link_tables.hpp"
 #include "netstack/stack/proc_tables.hpp"
 #include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/tables.hpp"
@@ -70,6 +71,18 @@ struct proc_name_is_unique {
 template <class First, class Second>
 struct driver_name_is_unique {
   static_assert(never<First>, "netstack: two drivers have the same name: rename one");
+};
+template <class First, class Second>
+struct offload_has_one_module {
+  static_assert(never<First>, "netstack: two modules register an offload for the same protocol: keep one of them");
+};
+template <class First, class Second>
+struct link_kind_has_one_module {
+  static_assert(never<First>, "netstack: two modules register the same kind of link: keep one of them");
+};
+template <class First, class Second>
+struct congestion_control_name_is_unique {
+  static_assert(never<First>, "netstack: two congestion control algorithms have the same name: rename one");
 };
 template <class Module, std::size_t Needed, std::size_t Available>
 struct cb_fits_the_control_block {
@@ -318,6 +331,19 @@ constexpr bool contents(type_list<Ms...>) {
                all>() &&
          holds<sysctl_path_is_unique, as_culprits(duplicate_ctl_path<Net, all>()), all>() &&
          holds<proc_name_is_unique, as_culprits(duplicate_proc_name<Net>(all{})), all>() &&
+         holds<ip_protocol_has_one_module,
+               duplicates<inet6_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }),
+               all>() &&
+         holds<offload_has_one_module,
+               duplicates<net_offloads, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>() &&
+         holds<link_kind_has_one_module, duplicates<rtnl_links, Net, all>([](auto& a, auto& b) {
+                 return std::string_view(a.kind) == std::string_view(b.kind);
+               }),
+               all>() &&
+         holds<congestion_control_name_is_unique, duplicates<tcp_congestion, Net, all>([](auto& a, auto& b) {
+                 return std::string_view(a.name) == std::string_view(b.name);
+               }),
+               all>() &&
          holds<after_what_it_needs, early_initcall<Net, all>(), all>();
 }
 

@@ -5,6 +5,7 @@
 // Linux: include/net/net_namespace.h
 #pragma once
 #include "netstack/core/net_device.hpp"
+#include "netstack/stack/link_tables.hpp"
 #include "netstack/stack/proc_tables.hpp"
 #include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/storage.hpp"
@@ -32,6 +33,11 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto ptype_all = tables::resolve_packet_types<net, modules, true>();
   static constexpr auto ptype_base = tables::resolve_packet_types<net, modules, false>();
   static constexpr auto inet_protos = tables::resolve_inet_protos<net, modules>();
+  static constexpr auto inet6_protos = tables::resolve_inet6_protos<net, modules>();
+  static constexpr auto packet_offloads = tables::resolve_packet_offloads<net, modules>();
+  static constexpr auto inet_offloads = tables::resolve_inet_offloads<net, modules>();
+  static constexpr auto rtnl_links = tables::collect<tables::rtnl_links, net>(modules{});
+  static constexpr auto tcp_congestion = tables::resolve_tcp_congestion<net, modules>();
   static constexpr auto icmp_pointers = tables::resolve_icmp_pointers<net, modules>();
   static constexpr auto raw_deliver = tables::collect<tables::raw_deliver, net>(modules{});
   static constexpr auto neigh_tables = tables::collect<tables::neigh_tables, net>(modules{});
