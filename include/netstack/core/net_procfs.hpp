@@ -4,6 +4,7 @@
 // Linux: net/core/net-procfs.c, net/core/dev_addr_lists.c
 #pragma once
 #include "netstack/core/softnet.hpp"
+#include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/proc.hpp"
 #include "netstack/wire/eth_p.hpp"
 
