@@ -9,6 +9,7 @@
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/netns_core.hpp"
 #include "netstack/core/sock_proc.hpp"
+#include "netstack/meta/concat.hpp"
 #include "netstack/registry/initcall.hpp"
 #include "netstack/registry/pernet.hpp"
 
