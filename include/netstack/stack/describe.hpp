@@ -62,6 +62,12 @@ class description {
     for (auto const& p : net_t::inet_protos.rows)
       line(sink, "  %3u %s%s%s%s\n", p.protocol, p.name, p.early_demux ? " early_demux" : "",
            p.err_handler ? " err_handler" : "", p.no_policy ? " no_policy" : "");
+    sockets(sink);
+    line(sink, "neighbour tables (%zu)\n", net_t::neigh_tables.size());
+    for (auto const& t : net_t::neigh_tables) line(sink, "  0x%04x %s\n", t.protocol, t.id);
+    line(sink, "offloads (%zu)\n", net_t::packet_offloads.size() + net_t::inet_offloads.rows.size());
+    for (auto const& o : net_t::packet_offloads) line(sink, "  0x%04x %s\n", o.type, o.name);
+    for (auto const& o : net_t::inet_offloads.rows) line(sink, "  %6u %s\n", o.protocol, o.name);
     line(sink, "drivers (%zu)\n", net_t::netdev_ops.size());
     drivers(sink, tables::drivers_of<modules>{});
     line(sink, "initcalls (%zu)\n", net_t::initcalls.size());
@@ -77,7 +83,7 @@ class description {
     hooks<nf_inet::forward>(sink, "FORWARD");
     hooks<nf_inet::local_out>(sink, "LOCAL_OUT");
     hooks<nf_inet::post_routing>(sink, "POST_ROUTING");
-    line(sink, "drop reasons (%zu)\n", net_t::drop_table::size);
+    texts(sink);
   }
 
   template <class Sink>
@@ -97,6 +103,30 @@ class description {
   }
 
  private:
+  template <class Sink>
+  static void sockets(Sink& sink) {
+    line(sink, "proto_list (%zu)\n", net_t::proto_list.size());
+    for (auto const& p : net_t::proto_list) line(sink, "  %s\n", p.name);
+    line(sink, "inetsw (%zu)\n", net_t::inetsw.rows.size());
+    for (auto const& sw : net_t::inetsw.rows)
+      line(sink, "  type %u protocol %3u%s%s%s\n", sw.type, sw.protocol,
+           sw.flags & protosw_flag::permanent ? " PERMANENT" : "", sw.flags & protosw_flag::reuse ? " REUSE" : "",
+           sw.flags & protosw_flag::icsk ? " ICSK" : "");
+    line(sink, "net_families (%zu)\n", net_t::net_families.rows.size());
+    for (auto const& f : net_t::net_families.rows) line(sink, "  %3u %s\n", f.family, f.name);
+  }
+  template <class Sink>
+  static void texts(Sink& sink) {
+    line(sink, "sysctls (%zu)\n", net_t::ctl_tables.size());
+    for (auto const& c : net_t::ctl_tables) line(sink, "  %s\n", c.row.procname);
+    line(sink, "proc entries (%zu)\n", net_t::proc_entries.size());
+    for (auto const& p : net_t::proc_entries) line(sink, "  %s\n", p.name);
+    line(sink, "counter groups (%zu)\n", net_t::snmp_groups.size());
+    for (auto const& g : net_t::snmp_groups) line(sink, "  %s (%zu)\n", g.row.prefix, g.row.items.size());
+    line(sink, "drop reasons (%zu)\n", net_t::drop_table::size);
+    for (auto const& d : net_t::drop_table::rows)
+      if (d.name[0]) line(sink, "  %3u %s\n", static_cast<unsigned>(d.reason), d.name);
+  }
   template <class Sink, class... Ds>
   static void drivers(Sink& sink, type_list<Ds...>) {
     (line(sink, "  %s\n", Ds::name), ...);
