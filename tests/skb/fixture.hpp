@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -46,7 +47,7 @@ struct pool_of {
 using bytes = std::vector<u8>;
 
 /// n bytes that tell their place: a shift or a swap shows.
-inline bytes pattern(std::size_t n, u32 seed = 1) {
+inline bytes pattern(std::size_t n, std::uint_fast32_t seed = 1) {
   std::minstd_rand random(seed);
   bytes b(n);
   for (auto& byte : b) byte = static_cast<u8>(random() >> 8);
@@ -99,6 +100,50 @@ inline sk_buff& new_skb(skb_pool& pool, bytes const& data = {}) {
   REQUIRE(skb != nullptr);
   if (!data.empty()) std::memcpy(skb->put(static_cast<u32>(data.size())), data.data(), data.size());
   return *skb;
+}
+
+/// A packet with these bytes, cut and laid out at random: linear, frags (some of them in one frame), frag list, nested.
+/// Null if the pool ran out.
+inline sk_buff* scattered(skb_pool& pool, bytes const& data, std::mt19937& random, int depth = 2) {
+  auto up_to = [&](u32 n) { return static_cast<u32>(random() % (n + 1)); };
+  sk_buff* skb = pool.alloc_skb(64 + up_to(192));
+  if (!skb) return nullptr;
+  u32 at = 0;
+  auto left = [&] { return static_cast<u32>(data.size()) - at; };
+  u32 const linear = std::min(left(), up_to(300));
+  if (linear) std::memcpy(skb->put(linear), data.data(), linear);
+  at = linear;
+  auto& info = skb_shinfo(*skb);
+  u32 const frags = up_to(5);
+  while (left() && (info.nr_frags < frags || depth == 0)) {
+    auto const* last = info.nr_frags ? &info.frags[info.nr_frags - 1] : nullptr;
+    u32 frame = 0, offset = 0;
+    if (last && up_to(1) && last->offset + last->size + 10 < pool.frame_size()) {
+      frame = last->frame, offset = last->offset + last->size + up_to(9);
+      pool.get_frame(frame);
+    } else {
+      frame = pool.alloc_frame(), offset = up_to(100);
+      if (frame == skb_pool::no_frame) return consume_skb(*skb), nullptr;
+      skb->truesize += pool.frame_truesize();
+    }
+    u32 const room = pool.frame_size() - offset;
+    u32 const size = std::min({left(), room, depth ? 1 + up_to(700) : room});
+    std::memcpy(pool.frame_data(frame) + offset, data.data() + at, size);
+    info.frags[info.nr_frags++] = {frame, offset, size};
+    skb->len += size, skb->data_len += size;
+    at += size;
+  }
+  sk_buff** link = &info.frag_list;
+  while (left()) {
+    u32 const size = std::min(left(), 1 + up_to(2000));
+    sk_buff* part = scattered(pool, {data.begin() + at, data.begin() + at + size}, random, depth - 1);
+    if (!part) return consume_skb(*skb), nullptr;
+    *link = part;
+    link = &part->next;
+    skb->len += size, skb->data_len += size, skb->truesize += part->truesize;
+    at += size;
+  }
+  return skb;
 }
 
 /// Runs `f` in a child process and returns what it said on stderr if that ended it; "" if it went on.
