@@ -24,4 +24,21 @@ inline void inet_seq_sock(seq_file& m, sock const& sk, u32 slot, u16 port, u64 p
              static_cast<unsigned long long>(place), sk.sk_drops);
 }
 
+inline constexpr char icmp_seq_header[] =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+    "drops             \n";
+inline constexpr char raw_seq_header[] =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+    "drops\n";
+
+/// /proc/net/icmp lists echo sockets. IPv4 alone has none, and the file is there all the same, as in Linux.
+template <class Net>
+bool icmp_seq_show(Net&, seq_file&, seq_cursor&) {
+  return false;
+}
+template <class Net>
+inline constexpr std::array icmp_proc{
+    proc_entry<Net>{.name = "net/icmp", .show = icmp_seq_show<Net>, .header = icmp_seq_header},
+};
+
 }  // namespace netstack

@@ -12,6 +12,7 @@
 #include "netstack/ipv4/drop_reasons.hpp"
 #include "netstack/ipv4/icmp.hpp"
 #include "netstack/ipv4/inet_init.hpp"
+#include "netstack/ipv4/inet_proc.hpp"
 #include "netstack/ipv4/ip_forward.hpp"
 #include "netstack/ipv4/ip_input.hpp"
 #include "netstack/ipv4/proc.hpp"
@@ -77,7 +78,8 @@ struct ipv4 : module {
   static constexpr std::array ctl_tables = netstack::concat<ctl_table>(ipv4_net_table<Net>, devinet_table<Net>);
   static constexpr auto& snmp = ipv4_snmp;
   template <class Net>
-  static constexpr std::array proc = netstack::concat<proc_entry<Net>>(arp_proc<Net>, route_proc<Net>, snmp_proc<Net>);
+  static constexpr std::array proc = netstack::concat<proc_entry<Net>>(arp_proc<Net>, icmp_proc<Net>, route_proc<Net>,
+                                                                       snmp_proc<Net>);
 };
 
 }  // namespace netstack
