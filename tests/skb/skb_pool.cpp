@@ -336,8 +336,8 @@ TEST_CASE("a burst is freed packet by packet where a packet is not simple", "[S3
       switch (bit - 1) {
         case 0: held = &skb_get(skb); break;
         case 1: clone = skb_clone(skb); break;
-        case 2: skb_dst_set(skb, reinterpret_cast<dst_entry*>(&dst)); break;
-        case 3: skb_dst_set_noref(skb, reinterpret_cast<dst_entry*>(&dst)); break;
+        case 2: skb_dst_set(skb, reinterpret_cast<dst_entry&>(dst)); break;
+        case 3: skb_dst_set_noref(skb, reinterpret_cast<dst_entry&>(dst)); break;
         case 4: skb.destructor = [](sk_buff&) { ++destroyed; }; break;
         case 5: skb_shinfo(skb).gso_size = 9; break;
         case 6: skb_shinfo(skb).frag_list = &new_skb(pool); break;
