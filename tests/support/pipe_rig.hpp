@@ -37,9 +37,10 @@ struct pipe_rig {
   }
   bool inject(std::span<u8 const> frame) {
     if (far_poll(0); !end->carrier_ok()) return false;
-    sk_buff* skb = far.worker().pool.alloc_skb();
+    auto const len = static_cast<u32>(frame.size()), linear = std::min(len, 1792u);
+    sk_buff* skb = alloc_skb_with_frags(far.worker().pool, 256, linear, len - linear);
     if (!skb) return false;
-    skb_filler{far.worker().pool, *skb}.append(frame.data(), static_cast<u32>(frame.size()));
+    CHECK(skb_store_bits(*skb, 0, frame.data(), len));
     skb->dev = end;
     auto const& ops = net<far_host>::netdev_ops[end->driver];
     if (ops.ndo_start_xmit(far.init_net(), *end, *skb, false) == netdev_tx::ok) return true;
@@ -51,8 +52,8 @@ struct pipe_rig {
     sk_buff* skb = burst.pop_front();
     if (!skb) return false;
     if (skb->ip_summed == ip_summed::partial) CHECK(skb_checksum_help(*skb));
-    u8 const* const mac = skb->head + skb->mac_header;
-    detail::skb_walk(*skb, mac, [&](u8 const* p, u32 n) { frame.insert(frame.end(), p, p + n); });
+    frame.assign(skb->head + skb->mac_header, skb->data);
+    for_each_piece(*skb, 0, skb->len, [&](u8 const* p, u32 n) { frame.insert(frame.end(), p, p + n); });
     consume_skb(*skb);
     return true;
   }

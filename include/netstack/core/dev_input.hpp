@@ -11,6 +11,8 @@
 #include "netstack/core/net_device.hpp"
 #include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/rx_handler.hpp"
+#include "netstack/skb/skb_copy.hpp"
+#include "netstack/skb/skb_pull.hpp"
 #include "netstack/wire/vlan.hpp"
 
 namespace netstack {
@@ -59,9 +61,9 @@ constexpr bool sole_handler(std::size_t i) {
 /// Moves the 802.1Q tag at data into skb.vlan_*, and the addresses up against what follows, so that the frame looks as
 /// if it had never had one. False: cut off inside the tag, or no room to write. [S52]
 inline bool skb_vlan_untag(sk_buff& skb) {
+  if (-skb.mac_offset() != static_cast<int>(eth_hlen) || !pskb_may_pull(skb, vlan_hlen) || !skb_unclone(skb))
+    return false;
   auto const* tag = skb.peek<vlan_hdr>();
-  u32 const mac_len = static_cast<u32>(skb.data - skb.head) - skb.mac_header;
-  if (!tag || mac_len != eth_hlen || skb_cloned(skb)) return false;
   skb.vlan_proto = skb.protocol;
   skb.vlan_tci = tag->h_vlan_TCI.host();
   be16 const inner = tag->h_vlan_encapsulated_proto;

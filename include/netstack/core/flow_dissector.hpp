@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "netstack/core/softnet.hpp"
+#include "netstack/skb/skb_headers.hpp"
 #include "netstack/wire/eth_p.hpp"
 #include "netstack/wire/ip.hpp"
 
@@ -61,7 +62,7 @@ inline bool skb_flow_dissect(u16 protocol, u8 const* at, u8 const* end, flow_key
   return false;
 }
 
-/// Never 0, which means "not computed" in skb.hash.
+/// The hash of a flow, either way.
 inline u32 flow_hash(flow_keys keys, siphash_key_t const& key) {
   // One order for both directions.
   if (keys.addrs[0] > keys.addrs[1] || (keys.addrs[0] == keys.addrs[1] && keys.ports[0] > keys.ports[1])) {
@@ -69,8 +70,7 @@ inline u32 flow_hash(flow_keys keys, siphash_key_t const& key) {
     std::swap(keys.ports[0], keys.ports[1]);
   }
   u64 const rest = u64{keys.ip_proto} << 32 | u64{keys.ports[0]} << 16 | keys.ports[1];
-  auto const hash = static_cast<u32>(siphash_3u64(keys.addrs[0], keys.addrs[1], rest, key));
-  return hash ? hash : 1;
+  return static_cast<u32>(siphash_3u64(keys.addrs[0], keys.addrs[1], rest, key));
 }
 
 /// The packet's flow hash; 0 when it has none (ARP, anything that is no IP). network_header and protocol are set.
@@ -79,8 +79,7 @@ u32 skb_get_hash(Net& net, sk_buff& skb) {
   if (skb.hash == 0) {
     flow_keys keys;
     if (skb_flow_dissect(skb.protocol.host(), skb.head + skb.network_header, skb.tail, keys)) {
-      skb.hash = flow_hash(keys, net.worker().softnet.hash_key);
-      skb.l4_hash = keys.has_ports;
+      skb_set_hash(skb, flow_hash(keys, net.worker().softnet.hash_key), keys.has_ports);
     }
   }
   return skb.hash;

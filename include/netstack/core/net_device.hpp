@@ -25,6 +25,7 @@ inline constexpr u32 gso = 1u << 2;         ///< cuts super-segments
 inline constexpr u32 sg = 1u << 3;          ///< takes frames with frags
 inline constexpr u32 hw_vlan_tx = 1u << 4;  ///< inserts skb.vlan_tci
 inline constexpr u32 hw_vlan_rx = 1u << 5;  ///< takes the tag out of what it receives
+inline constexpr u32 fraglist = 1u << 6;    ///< takes frames with a frag list
 }  // namespace netif_f
 namespace netdev_state {
 inline constexpr u32 present = 1u << 0, nocarrier = 1u << 1, registered = 1u << 3, netns_local = 1u << 4,

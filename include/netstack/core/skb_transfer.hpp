@@ -3,88 +3,44 @@
 // its pool. The original is only read, so it may be in flight elsewhere.
 // rx: called by core/rps and drivers/pipe
 #pragma once
-#include <algorithm>
-
-#include "netstack/skb/skb_pool.hpp"
+#include "netstack/skb/skb_checksum.hpp"
+#include "netstack/skb/skb_frags.hpp"
+#include "netstack/skb/skb_walk.hpp"
 
 namespace netstack {
 
 namespace detail {
 
-/// Visits the bytes of a packet from `from` (in its linear part) on, piece by piece.
-template <class F>
-void skb_walk(sk_buff& skb, u8 const* from, F&& f) {
-  f(from, static_cast<u32>(skb.tail - from));
-  if (skb.data_len == 0) return;
-  auto const& info = skb_shinfo(skb);
-  for (u8 i = 0; i < info.nr_frags; ++i) {
-    auto const& frag = info.frags[i];
-    f(skb.pool->frame_data(frag.frame) + frag.offset, frag.size);
-  }
-  for (sk_buff* part = info.frag_list; part; part = part->next) skb_walk(*part, part->data, f);
+/// The long way: what does not fit into one frame goes on in others.
+NETSTACK_NOINLINE inline sk_buff* copy_scattered(skb_pool& pool, sk_buff const& skb, u32 before) {
+  u32 const len = before + skb.len, linear = std::min(len, pool.frame_size() - pool.rx_headroom());
+  sk_buff* copy = alloc_skb_with_frags(pool, pool.rx_headroom(), linear, len - linear);
+  if (!copy) return nullptr;
+  u32 at = 0;
+  auto const append = [&](u8 const* bytes, u32 n) {
+    BUG_ON(!skb_store_bits(*copy, at, bytes, n));
+    at += n;
+  };
+  append(skb.data - before, before);
+  BUG_ON(!for_each_piece(skb, 0, skb.len, append));
+  return copy;
 }
 
 }  // namespace detail
 
-/// Fills a packet of one pool with bytes, going on into frags when the linear part is full.
-class skb_filler {
-  skb_pool& pool_;
-  sk_buff& skb_;
-  skb_frag* frag_ = nullptr;
-
-  bool next_frag() {
-    auto& info = skb_shinfo(skb_);
-    if (info.nr_frags == max_skb_frags) return false;
-    sk_buff* donor = pool_.alloc_skb(0);
-    if (!donor) return false;
-    u32 const frame = donor->frame;
-    pool_.get_frame(frame);
-    pool_.free_skb(*donor);  // the frame stays, held by the frag
-    frag_ = &info.frags[info.nr_frags++];
-    *frag_ = {.frame = frame, .offset = 0, .size = 0};
-    return true;
-  }
-
- public:
-  skb_filler(skb_pool& pool, sk_buff& skb) : pool_(pool), skb_(skb) {}
-
-  /// False when the pool is empty or the packet has no room for one more frag.
-  bool append(u8 const* bytes, u32 n) {
-    if (!skb_.is_nonlinear()) {
-      u32 const fits = std::min(n, skb_.tailroom());
-      std::memcpy(skb_.put(fits), bytes, fits);
-      bytes += fits, n -= fits;
-    }
-    while (n > 0) {
-      if ((!frag_ || frag_->size == pool_.frame_size()) && !next_frag()) return false;
-      u32 const fits = std::min(n, pool_.frame_size() - frag_->size);
-      std::memcpy(pool_.frame_data(frag_->frame) + frag_->size, bytes, fits);
-      frag_->size += fits;
-      skb_.data_len += fits, skb_.len += fits, skb_.truesize += fits;
-      bytes += fits, n -= fits;
-    }
-    return true;
-  }
-};
-
-/// A copy of the packet in `pool`, from `from` (at or before its data) to its end; data where the original's is. Null
-/// when the pool cannot hold it. Copied with it: what the checksum and the segmentation still need.
-inline sk_buff* skb_copy_bytes(skb_pool& pool, sk_buff& skb, u8 const* from) {
-  sk_buff* copy = pool.alloc_skb();
-  if (!copy) [[unlikely]]
-    return nullptr;
-  auto const before = static_cast<u32>(skb.data - from);
-  u32 const len = before + skb.len;
-  if (skb.data_len == 0 && len <= copy->tailroom()) [[likely]] {
-    std::memcpy(copy->put(len), from, len);
-  } else {
-    skb_filler filler{pool, *copy};
-    bool fits = true;
-    detail::skb_walk(skb, from, [&](u8 const* bytes, u32 n) { fits = fits && filler.append(bytes, n); });
-    if (!fits) {
-      pool.free_skb(*copy);
+/// A copy of the packet in `pool`, data where the original's is, with the `before` bytes in front of it. Null when the
+/// pool cannot hold it. Copied with it: what the checksum and the segmentation still need.
+inline sk_buff* skb_copy_to_pool(skb_pool& pool, sk_buff const& skb, u32 before) {
+  sk_buff* copy;
+  if (u32 const len = before + skb.len; !skb.is_nonlinear() && len <= pool.frame_size() - pool.rx_headroom())
+      [[likely]] {
+    copy = pool.alloc_skb();
+    if (!copy) [[unlikely]]
       return nullptr;
-    }
+    std::memcpy(copy->put(len), skb.data - before, len);
+  } else {
+    copy = detail::copy_scattered(pool, skb, before);
+    if (!copy) return nullptr;
   }
   copy->pull(before);
   if (skb.ip_summed != ip_summed::none) {
@@ -104,12 +60,12 @@ inline sk_buff* skb_copy_bytes(skb_pool& pool, sk_buff& skb, u8 const* from) {
 
 /// A received packet, with all that its device and link have said of it, for the pool of another worker. skb.dev is the
 /// caller's to set. Null when the pool cannot hold it.
-inline sk_buff* skb_transfer(skb_pool& pool, sk_buff& skb) {
-  u8 const* const mac = skb.head + skb.mac_header;
-  sk_buff* copy = skb_copy_bytes(pool, skb, mac < skb.data ? mac : skb.data);
+inline sk_buff* skb_transfer(skb_pool& pool, sk_buff const& skb) {
+  u32 const before = skb.mac_header_was_set() ? skb.headroom() - skb.mac_header : 0;
+  sk_buff* copy = skb_copy_to_pool(pool, skb, before);
   if (!copy) return nullptr;
   u32 const shift = copy->headroom() - skb.headroom();  // modulo 2^32: may be backwards
-  copy->mac_header = static_cast<u16>(skb.mac_header + shift);
+  copy->mac_header = static_cast<u16>(copy->headroom() - before);
   copy->network_header = static_cast<u16>(skb.network_header + shift);
   copy->transport_header = static_cast<u16>(skb.transport_header + shift);
   copy->mac_len = skb.mac_len;

@@ -87,8 +87,8 @@ struct pipe : driver {
     u8 queues = 1;                 ///< how many cables; a worker uses the one of its number
     bool wakeup = true;            ///< false: both ends always poll, and sending never costs a system call
     u16 type = arphrd::ether;      ///< none: frames are bare IP packets
-    u32 features = netif_f::sg;    ///< with hw_csum and gso, frames cross unfinished
-    mac_addr mac{};                ///< zero: 02:00:00:00:00:01 for end 0, …:02 for end 1
+    u32 features = netif_f::sg | netif_f::fraglist;  ///< with hw_csum and gso, frames cross unfinished
+    mac_addr mac{};                                  ///< zero: 02:00:00:00:00:01 for end 0, …:02 for end 1
   };
   struct priv {
     pipe_cable::direction* out = nullptr;
@@ -222,7 +222,7 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     auto const n = static_cast<u32>(p.in->frames.pop(batch, want));
     if (n == 0) break;
     for (u32 i = 0; i < n; ++i) {
-      sk_buff* skb = skb_copy_bytes(pool, *batch[i], batch[i]->data);
+      sk_buff* skb = skb_copy_to_pool(pool, *batch[i], 0);
       if (!skb) {
         ++dev.stats.rx_missed_errors;
         continue;

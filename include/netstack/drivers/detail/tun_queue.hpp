@@ -10,7 +10,8 @@
 #include "netstack/core/gso.hpp"
 #include "netstack/core/net_device.hpp"
 #include "netstack/drivers/detail/tun_file.hpp"
-#include "netstack/skb/skb_pool.hpp"
+#include "netstack/skb/skb_checksum.hpp"
+#include "netstack/skb/skb_frags.hpp"
 
 namespace netstack::drivers::detail {
 
@@ -84,32 +85,30 @@ class tun_queue {
     u32 const extra = vnet_hdr ? hdr_len : 0;
     u32 const linear = skb.tailroom();
     ::iovec pieces[max_skb_frags + 1];
+    u32 frames[max_skb_frags];
+    u32 n = 0;
     pieces[0] = {skb.data - extra, linear + extra};
-    auto& info = skb_shinfo(skb);
-    for (u32 have = linear; have < room && info.nr_frags < max_skb_frags; have += pool.frame_size()) {
-      sk_buff* donor = pool.alloc_skb(0);
-      if (!donor) return -1;
-      pool.get_frame(donor->frame);
-      info.frags[info.nr_frags++] = {.frame = donor->frame, .offset = 0, .size = 0};
-      pieces[info.nr_frags] = {donor->head, pool.frame_size()};
-      pool.free_skb(*donor);  // the frame stays, held by the frag
+    for (u32 have = linear; have < room && n < max_skb_frags; have += pool.frame_size()) {
+      frames[n] = pool.alloc_frame();
+      if (frames[n] == skb_pool::no_frame) break;
+      pieces[n + 1] = {pool.frame_data(frames[n]), pool.frame_size()};
+      ++n;
     }
-    ssize_t const got = ::readv(file.fd(), pieces, info.nr_frags + 1);
-    if (got < static_cast<ssize_t>(extra)) return -1;
-    u32 left = static_cast<u32>(got) - extra;
+    bool const enough = n == max_skb_frags || linear + n * pool.frame_size() >= room;
+    ssize_t const got = enough ? ::readv(file.fd(), pieces, static_cast<int>(n) + 1) : -1;
+    u32 left = got < static_cast<ssize_t>(extra) ? 0 : static_cast<u32>(got) - extra;
     u32 const head = std::min(left, linear);
     skb.put(head);
     left -= head;
-    u8 used = 0;
-    for (; left > 0; ++used) {
-      u32 const n = std::min(left, pool.frame_size());
-      info.frags[used].size = n;
-      skb.len += n, skb.data_len += n, skb.truesize += pool.frame_size();
-      left -= n;
+    for (u32 i = 0; i < n; ++i) {
+      u32 const size = std::min(left, pool.frame_size());
+      left -= size;
+      if (size != 0)
+        skb_add_rx_frag(skb, i, frames[i], 0, size, pool.frame_truesize());
+      else
+        pool.put_frame(frames[i]);
     }
-    for (u8 i = used; i < info.nr_frags; ++i) pool.put_frame(info.frags[i].frame);
-    info.nr_frags = used;
-    return got;
+    return got < static_cast<ssize_t>(extra) ? -1 : got;
   }
 
   /// What the kernel says of a frame. False: it makes no sense.
@@ -117,10 +116,7 @@ class tun_queue {
     virtio_net_hdr header;
     std::memcpy(&header, header_at(skb), sizeof header);
     if (header.flags & virtio_net_hdr::needs_csum) {
-      if (u32{header.csum_start} + header.csum_offset + sizeof(u16) > skb.headlen()) return false;
-      skb.ip_summed = ip_summed::partial;
-      skb.csum_start = static_cast<u16>(skb.headroom() + header.csum_start);
-      skb.csum_offset = header.csum_offset;
+      if (!skb_partial_csum_set(skb, header.csum_start, header.csum_offset)) return false;
     } else if (header.flags & virtio_net_hdr::data_valid) {
       skb.ip_summed = ip_summed::unnecessary;
     }
@@ -143,14 +139,14 @@ class tun_queue {
     virtio_net_hdr header;
     if (skb.ip_summed == ip_summed::partial) {
       header.flags = virtio_net_hdr::needs_csum;
-      header.csum_start = static_cast<u16>(skb.csum_start - skb.headroom());
+      header.csum_start = static_cast<u16>(skb_checksum_start_offset(skb));
       header.csum_offset = skb.csum_offset;
     }
     auto const& info = skb_shinfo(skb);
     if (info.gso_size != 0) {
       header.gso_size = info.gso_size;
       // How far the headers reach: a hint, so that the kernel need not guess what to make linear.
-      header.hdr_len = static_cast<u16>(std::min(skb.headlen(), skb.csum_start - skb.headroom() + 60u));
+      header.hdr_len = static_cast<u16>(std::min(skb.headlen(), header.csum_start + 60u));
       u8 const kind = static_cast<u8>(info.gso_type & ~skb_gso::tcp_ecn);
       header.gso_type = kind == skb_gso::tcpv4   ? virtio_net_hdr::gso_tcpv4
                         : kind == skb_gso::tcpv6 ? virtio_net_hdr::gso_tcpv6
@@ -166,8 +162,7 @@ class tun_queue {
     if (vnet_hdr) pieces[n++] = {&header, hdr_len};
     pieces[n++] = {skb.data, skb.headlen()};
     auto const& info = skb_shinfo(skb);
-    for (u8 i = 0; i < info.nr_frags; ++i)
-      pieces[n++] = {skb.pool->frame_data(info.frags[i].frame) + info.frags[i].offset, info.frags[i].size};
+    for (u8 i = 0; i < info.nr_frags; ++i) pieces[n++] = {skb_frag_address(skb, info.frags[i]), info.frags[i].size};
     return n;
   }
 };

@@ -126,10 +126,10 @@ class bench {
     return n.host();
   }
   [[nodiscard]] sk_buff* skb_of(bytes const& f, u32 headroom) {
-    sk_buff* skb = pool().alloc_skb(headroom);
+    auto const len = static_cast<u32>(f.size()), linear = std::min(len, pool().frame_size() - headroom);
+    sk_buff* skb = alloc_skb_with_frags(pool(), headroom, linear, len - linear);
     check(skb != nullptr, "the pool of the rig is too small");
-    skb_filler filler{pool(), *skb};
-    check(filler.append(f.data(), static_cast<u32>(f.size())), "the pool of the rig is too small");
+    check(skb_store_bits(*skb, 0, f.data(), len), "the frame does not fit");
     skb->dev = dev;
     skb->protocol = be16{ethernet() ? test_type : eth_p::ip};
     skb->reset_mac_header();
@@ -230,9 +230,11 @@ class bench {
   /// f(skb, number) for each frame up to the one of this number.
   template <class F>
   void each_until(u32 last, F&& f) {
-    for (u32 number = last + 1; number != last;)
+    bool more = true;
+    while (more)
       with_one([&](sk_buff& skb) {
-        number = number_of(bytes_of(skb));
+        u32 const number = number_of(bytes_of(skb));
+        more = number != last;
         f(skb, number);
       });
   }
@@ -242,10 +244,8 @@ class bench {
   }
   /// A whole frame, from its link header on.
   static bytes bytes_of(sk_buff& skb) {
-    bytes f;
-    u8 const* const mac = skb.head + skb.mac_header;
-    netstack::detail::skb_walk(skb, mac < skb.data ? mac : skb.data,
-                               [&](u8 const* p, u32 n) { f.insert(f.end(), p, p + n); });
+    bytes f(skb.head + skb.mac_header, skb.data);
+    for_each_piece(skb, 0, skb.len, [&](u8 const* p, u32 n) { f.insert(f.end(), p, p + n); });
     return f;
   }
   static void compare(bytes const& got, bytes const& expected, std::string const& what) {
@@ -254,6 +254,8 @@ class bench {
       check(got[i] == expected[i], "byte " + std::to_string(i) + " of " + what + " is wrong");
   }
 
+  /// Frames that every far end can hold.
+  static constexpr u32 few = std::min<u32>(10, Rig::window), some = std::min<u32>(20, Rig::window);
   static constexpr mac_addr far_mac{{0x02, 0xfe, 0, 0, 0, 0xfe}};
   static constexpr u16 test_type = 0x88b5;  // IEEE 802: local experimental ethertype 1
   static constexpr u8 test_protocol = 253;  // RFC 3692: for experiments

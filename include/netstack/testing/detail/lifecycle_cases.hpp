@@ -101,7 +101,7 @@ struct lifecycle_cases {
   }
   static void down_with_tx_in_flight(bench_t& b) {
     b.up();
-    for (u32 i = 0; i < 10; ++i) b.must_send(b.frame(i, 300, false));
+    for (u32 i = 0; i < b.few; ++i) b.must_send(b.frame(i, 300, false));
     dev_close(b.net, *b.dev);
     check_equal(b.pool().in_use(), 0, "skbs still in flight after ndo_stop");
     b.collect_all();
@@ -109,7 +109,7 @@ struct lifecycle_cases {
   static void down_with_rx_waiting(bench_t& b) {
     needs(Rig::receives, "the device has no far end of its own");
     b.up();
-    for (u32 i = 0; i < 10; ++i) b.must_inject(b.frame(i, 300, true));
+    for (u32 i = 0; i < b.few; ++i) b.must_inject(b.frame(i, 300, true));
     dev_close(b.net, *b.dev);
     check_equal(b.pool().in_use(), 0, "skbs in use after ndo_stop");
     check(dev_open(b.net, *b.dev).has_value(), "dev_open failed");

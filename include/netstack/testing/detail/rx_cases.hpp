@@ -154,12 +154,12 @@ struct rx_cases {
   static void budget_64(bench_t& b) { budget(b, 64); }
   static void budget_is_used(bench_t& b) {
     up(b);
-    for (u32 i = 0; i < 8; ++i) b.must_inject(b.frame(i, 100, true));
+    for (u32 i = 0; i < b.few; ++i) b.must_inject(b.frame(i, 100, true));
     u32 turns = 0, frames = 0;
     check(eventually([&] {
             ++turns;
-            frames += static_cast<u32>(b.take(8).size());
-            return frames == 8;
+            frames += static_cast<u32>(b.take(b.few).size());
+            return frames == b.few;
           }),
           "frames are missing");
     check(turns <= 4, "ndo_poll leaves frames waiting though its budget allows them");
@@ -168,12 +168,12 @@ struct rx_cases {
     up(b);
     u64 const packets = b.dev->stats.rx_packets.read(), octets = b.dev->stats.rx_bytes.read();
     u64 expected = 0;
-    for (u32 i = 0; i < 10; ++i) {
+    for (u32 i = 0; i < b.few; ++i) {
       b.must_inject(b.frame(i, 100 + i, true));
       expected += 100 + i;
     }
-    b.take_exactly(10);
-    check_equal(b.dev->stats.rx_packets.read(), packets + 10, "rx_packets");
+    b.take_exactly(b.few);
+    check_equal(b.dev->stats.rx_packets.read(), packets + b.few, "rx_packets");
     check_equal(b.dev->stats.rx_bytes.read(), octets + expected, "rx_bytes");
     check_equal(b.dev->stats.rx_errors.read(), 0, "rx_errors");
   }
@@ -209,25 +209,25 @@ struct rx_cases {
   static void pool_empty_in_mid_burst(bench_t& b) {
     up(b);
     u64 const lost = missed(*b.dev);
-    for (u32 i = 0; i < 10; ++i) b.must_inject(b.frame(i, 100, true));
+    for (u32 i = 1; i < b.few; ++i) b.must_inject(b.frame(i, 100, true));
     skb_list held = hold(b, 3);
     u32 got = static_cast<u32>(b.take(64).size());
     check(got <= 3, "more frames than the pool had");
     b.pool().free_list(held);
-    b.must_inject(b.frame(10, 100, true));
-    got += static_cast<u32>(b.take_until(10).size());
-    check_equal(got + missed(*b.dev) - lost, 11, "frames delivered or counted as missed");
+    b.must_inject(b.frame(b.few, 100, true));
+    got += static_cast<u32>(b.take_until(b.few).size());
+    check_equal(got + missed(*b.dev) - lost, b.few, "frames delivered or counted as missed");
   }
   static void rx_through_the_stack(bench_t& b) {
     up(b);
     u64 const before = b.dev->stats.rx_nohandler.read();
-    for (u32 i = 0; i < 20; ++i) b.must_inject(b.frame(i, 100, true));
+    for (u32 i = 0; i < b.some; ++i) b.must_inject(b.frame(i, 100, true));
     check(eventually([&] {
             b.h.poll();
-            return b.dev->stats.rx_packets.read() >= 20;
+            return b.dev->stats.rx_packets.read() >= b.some;
           }),
           "poll() does not receive");
-    if (b.ethernet()) check_equal(b.dev->stats.rx_nohandler.read() - before, 20, "rx_nohandler");
+    if (b.ethernet()) check_equal(b.dev->stats.rx_nohandler.read() - before, b.some, "rx_nohandler");
     check_equal(b.pool().in_use(), 0, "skbs in use after poll()");
   }
   static void both_ways_at_once(bench_t& b) {

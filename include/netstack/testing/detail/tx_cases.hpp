@@ -147,14 +147,10 @@ struct tx_cases {
     // The link header and some more linear, the rest in a frag.
     bytes const head(f.begin(), f.begin() + 200);
     sk_buff* skb = b.skb_of(head);
-    sk_buff* donor = b.pool().alloc_skb(0);
-    check(donor != nullptr, "the pool of the rig is too small");
-    std::memcpy(donor->put(1000), f.data() + 200, 1000);
-    b.pool().get_frame(donor->frame);
-    auto& info = skb_shinfo(*skb);
-    info.frags[info.nr_frags++] = {.frame = donor->frame, .offset = 0, .size = 1000};
-    skb->len += 1000, skb->data_len += 1000;
-    consume_skb(*donor);
+    u32 const frame = b.pool().alloc_frame();
+    check(frame != skb_pool::no_frame, "the pool of the rig is too small");
+    std::memcpy(b.pool().frame_data(frame), f.data() + 200, 1000);
+    skb_add_rx_frag(*skb, 0, frame, 0, 1000, b.pool().frame_truesize());
     check(dev_queue_xmit(b.net, *skb).has_value(), "dev_queue_xmit failed");
     b.must_collect(f, "a frame with a frag");
   }
