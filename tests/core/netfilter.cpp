@@ -45,9 +45,11 @@ struct hooks : module {
       nf_hook_ops<Net>{Point, hook<Net, Point, 'e'>, -100, "early"},
   };
   template <class Net>
-  static constexpr std::array nf_hooks = netstack::concat<nf_hook_ops<Net>>(
-      pair<Net, nf_inet::pre_routing>, pair<Net, nf_inet::local_in>, pair<Net, nf_inet::forward>,
-      pair<Net, nf_inet::local_out>, pair<Net, nf_inet::post_routing>);
+  static constexpr std::array nf_hooks = netstack::concat<nf_hook_ops<Net>>(pair<Net, nf_inet::pre_routing>,
+                                                                            pair<Net, nf_inet::local_in>,
+                                                                            pair<Net, nf_inet::forward>,
+                                                                            pair<Net, nf_inet::local_out>,
+                                                                            pair<Net, nf_inet::post_routing>);
 };
 struct hooked_host : rig_stack<hooked_host, hooks> {};
 
@@ -122,7 +124,9 @@ TEST_CASE("every verdict at every point", "[S173][S171]") {
     l.early = nf_verdict::repeat;
     l.repeats = 2;
     rig.inject(ping);
-    CHECK(l.seen.substr(0, std::string(p.before).size() + 4) == p.before + l.seen.substr(std::string(p.before).size() - 2, 2) + l.seen.substr(std::string(p.before).size() - 2, 2));
+    CHECK(l.seen.substr(0, std::string(p.before).size() + 4) == p.before +
+                                                                    l.seen.substr(std::string(p.before).size() - 2, 2) +
+                                                                    l.seen.substr(std::string(p.before).size() - 2, 2));
     CHECK(rig.sent().size() == 1);
 
     // The later hook may refuse as well.

@@ -159,7 +159,8 @@ TEST_CASE("each malformed header is dropped under its own reason and counter", "
 TEST_CASE("a datagram cut short anywhere in its header is dropped", "[S136][AMNESIA:33]") {
   ip_rig<> rig;
   bytes const whole = datagram{}.build();
-  for (std::size_t n = 0; n < whole.size(); ++n) rig.inject_bytes(bytes(whole.begin(), whole.begin() + static_cast<long>(n)));
+  for (std::size_t n = 0; n < whole.size(); ++n)
+    rig.inject_bytes(bytes(whole.begin(), whole.begin() + static_cast<long>(n)));
   CHECK(rig.drops(drop_reason::ip_hdr) == whole.size());
   CHECK(rig.ip().InHdrErrors.read() == whole.size());
   CHECK(rig.ip().InReceives.read() == whole.size());

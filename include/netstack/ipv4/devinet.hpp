@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <string_view>
 
+#include "netstack/core/dev_addr_lists.hpp"
 #include "netstack/ipv4/arp.hpp"
 #include "netstack/ipv4/fib_frontend.hpp"
 #include "netstack/registry/notifier.hpp"
@@ -186,15 +187,23 @@ void inetdev_destroy(Net& net, net_device& dev) {
 
 namespace detail {
 
-/// The device can be used: its addresses get the routes that need it, and lo gets its address.
+/// The device can be used: its addresses get the routes that need it, and lo gets its address. RFC 1112 §4: every host
+/// is in the group of all hosts.
 template <class Net>
 void inetdev_up(Net& net, net_device& dev) {
   in_device* in_dev = in_dev_get(dev);
   if (!in_dev) return;
+  if (dev.flags & iff::multicast) (void)dev_mc_add(net, dev, ip_eth_mc_map(inaddr_allhosts_group));
   if (dev.is_loopback() && in_dev->ifa_list.empty())
     (void)inet_insert_ifa(net, *in_dev, *ipv4_prefix::make(inaddr_loopback, 8), {});
   for (auto const& ifa : in_dev->ifa_list) (void)fib_add_ifaddr(net, ifa);
   for (auto const& ifa : in_dev->ifa_list) arp_notify(net, dev, ifa.ifa_local);
+}
+
+template <class Net>
+void inetdev_down(Net& net, net_device& dev) {
+  if (in_dev_get(dev) && dev.flags & iff::multicast) (void)dev_mc_del(net, dev, ip_eth_mc_map(inaddr_allhosts_group));
+  fib_disable_ip(net, dev, false);
 }
 
 }  // namespace detail
@@ -207,7 +216,7 @@ void inetdev_event(Net& net, netdev_event event, net_device& dev) {
       if (dev.mtu >= ipv4_min_mtu) inetdev_init(net, dev);
       break;
     case netdev_event::up: detail::inetdev_up(net, dev); break;
-    case netdev_event::down: fib_disable_ip(net, dev, false); break;
+    case netdev_event::down: detail::inetdev_down(net, dev); break;
     case netdev_event::change: fib_sync_carrier(net, dev); break;
     case netdev_event::changeaddr:
       if (in_device const* in_dev = in_dev_get(dev))

@@ -19,7 +19,7 @@ namespace detail {
   return (static_cast<u32>(ns.sysctl_icmp_ratemask) >> type & 1) != 0;
 }
 
-/// All destinations together: icmp_msgs_per_sec, in bursts of icmp_msgs_burst.
+/// All destinations together: icmp_msgs_per_sec, in bursts of icmp_msgs_burst. Is anything left?
 template <class Net>
 bool icmp_global_allow(Net& net) {
   auto& ns = ipv4_net(net);
@@ -31,11 +31,13 @@ bool icmp_global_allow(Net& net) {
     ns.icmp_global_credit = static_cast<u32>(std::min<u64>(ns.icmp_global_credit + earned, ns.sysctl_icmp_msgs_burst));
     ns.icmp_global_stamp = now;
   }
-  if (ns.icmp_global_credit == 0) return false;
-  // One for this message, and up to two more at random: the level says nothing exact about what was sent to others.
-  u32 const cost = 1 + net.worker().random.next_u32() % 3;
-  ns.icmp_global_credit -= std::min(cost, ns.icmp_global_credit);
-  return true;
+  return ns.icmp_global_credit != 0;
+}
+/// One for a message, and up to two more at random: the level says nothing exact about what was sent to others.
+template <class Net>
+void icmp_global_consume(Net& net) {
+  u32& credit = ipv4_net(net).icmp_global_credit;
+  credit -= std::min(1 + net.worker().random.next_u32() % 3, credit);
 }
 
 }  // namespace detail
@@ -50,9 +52,12 @@ bool icmp_xrlim_allow(Net& net, net_device const& dev, be32 daddr, u8 type, u8 c
     return false;
   }
   inet_peer* peer = inet_getpeer(net, daddr, true);
-  if (!peer || inet_peer_xrlim_allow(*peer, net.worker().now, ns.sysctl_icmp_ratelimit)) return true;
-  ++ICMP_STATS(net).OutRateLimitHost;
-  return false;
+  if (peer && !inet_peer_xrlim_allow(*peer, net.worker().now, ns.sysctl_icmp_ratelimit)) {
+    ++ICMP_STATS(net).OutRateLimitHost;
+    return false;
+  }
+  detail::icmp_global_consume(net);
+  return true;
 }
 
 }  // namespace netstack

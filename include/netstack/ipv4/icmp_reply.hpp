@@ -4,8 +4,8 @@
 // Linux: net/ipv4/icmp.c (icmp_echo, icmp_timestamp, icmp_reply)
 // RFC 792, RFC 1122 §3.2.2.6 (echo), §3.2.2.8 (timestamp), RFC 1812 §4.3.3.6
 #pragma once
-#include "netstack/ipv4/detail/interim.hpp"
 #include "netstack/ipv4/icmp_send.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 
 namespace netstack {
 

@@ -5,11 +5,11 @@
 // RFC 1122 §3.2.2 (when not to send), RFC 1812 §4.3.2 (source, length, precedence, rate)
 #pragma once
 #include "netstack/core/sock_mem.hpp"
-#include "netstack/ipv4/detail/interim.hpp"
 #include "netstack/ipv4/icmp_limit.hpp"
 #include "netstack/ipv4/ip_options_echo.hpp"
 #include "netstack/ipv4/ip_output.hpp"
 #include "netstack/registry/icmp_control.hpp"
+#include "netstack/skb/skb_walk.hpp"
 
 namespace netstack {
 

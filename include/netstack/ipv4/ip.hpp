@@ -14,7 +14,7 @@
 namespace netstack {
 
 namespace ipskb {  // inet_skb_parm::flags, Linux's IPSKB_*
-inline constexpr u16 forwarded = 1u << 0, doredirect = 1u << 5, no_mc_loop = 1u << 15;
+inline constexpr u16 forwarded = 1u << 0, doredirect = 1u << 5, srr_is_hit = 1u << 14, no_mc_loop = 1u << 15;
 }
 
 /// What IP notes in sk_buff's control block while a datagram is in its hands and in its transport's (Linux's IPCB).

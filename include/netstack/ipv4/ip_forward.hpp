@@ -23,8 +23,11 @@ template <class Net>
 verdict ip_forward_finish(Net& net, sk_buff& skb) {
   ++IP_STATS(net).ForwDatagrams;
   rtable const& rt = *skb_rtable(skb);
-  if (IPCB(skb).opt.optlen) [[unlikely]]
-    ip_options_record(net, skb, inet_select_addr(net, rt.dev, ip_hdr(skb)->daddr, rt_scope::universe));
+  if (IPCB(skb).opt.optlen) [[unlikely]] {
+    be32 const ours = inet_select_addr(net, rt.dev, rt_nexthop(rt, ip_hdr(skb)->daddr), rt_scope::universe);
+    ip_options_next_stop(skb, ours);
+    ip_options_record(net, skb, ours);
+  }
   (void)dst_output(net, skb);  // refused there: counted there
   return verdict::kept();
 }

@@ -9,13 +9,13 @@
 #include <optional>
 
 #include "netstack/core/netfilter.hpp"
-#include "netstack/ipv4/detail/interim.hpp"
 #include "netstack/ipv4/ip.hpp"
 #include "netstack/ipv4/ip_rcv_options.hpp"
 #include "netstack/ipv4/route_input.hpp"
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/registry/raw_deliver.hpp"
 #include "netstack/registry/xfrm_policy.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 
 namespace netstack {
 

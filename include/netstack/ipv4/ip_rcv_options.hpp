@@ -9,9 +9,9 @@
 #include <optional>
 
 #include "netstack/core/drop.hpp"
-#include "netstack/ipv4/detail/interim.hpp"
 #include "netstack/ipv4/ip.hpp"
 #include "netstack/ipv4/route_input.hpp"
+#include "netstack/skb/skb_pull.hpp"
 #include "netstack/wire/checksum.hpp"
 #include "netstack/wire/icmp.hpp"
 
@@ -76,6 +76,17 @@ void ip_options_record(Net& net, sk_buff& skb, be32 ours) {
   ip_send_check(iph);
 }
 
+/// A source-routed datagram leaves for its next stop: RFC 1122 §3.2.1.8 (c): the stop becomes its destination, and the
+/// slot it was read from gets the address by which we send.
+inline void ip_options_next_stop(sk_buff& skb, be32 ours) {
+  auto& parm = IPCB(skb);
+  if (!(parm.flags & ipskb::srr_is_hit)) return;
+  u8* const srr = skb.head + skb.network_header + parm.opt.srr;
+  ip_hdr(skb)->daddr = detail::load_addr(srr + srr[2] - 1);
+  detail::option_append(srr, ours);
+  ip_send_check(*ip_hdr(skb));
+}
+
 namespace detail {
 
 /// Follows a source route that names this host: on to the next address in it that is not ours.
@@ -95,11 +106,15 @@ std::optional<drop_reason> ip_options_rcv_srr(Net& net, sk_buff& skb) {
     iph.daddr = load_addr(srr + srr[2] - 1);
     skb_dst_drop(skb);
     if (ip_route_input_noref(net, skb, nullptr)) return drop_reason::ip_srr;
-    rtable const& rt = *skb_rtable(skb);
-    if (rt.rt_type != rtn::unicast && rt.rt_type != rtn::local) return drop_reason::ip_srr;
-    // RFC 1122 §3.2.1.8 (c): the slot that was read gets the address by which we send.
-    option_append(srr, rt.rt_type == rtn::local ? here : inet_select_addr(net, rt.dev, iph.daddr, rt_scope::universe));
-    if (rt.rt_type == rtn::unicast) break;
+    rtn const next = skb_rtable(skb)->rt_type;
+    if (next == rtn::unicast) {
+      // The header is changed when the datagram is sure to leave: until then an error is about what came in.
+      iph.daddr = here;
+      IPCB(skb).flags |= ipskb::srr_is_hit;
+      break;
+    }
+    if (next != rtn::local) return drop_reason::ip_srr;
+    option_append(srr, here);
   }
   ip_send_check(iph);
   return {};
