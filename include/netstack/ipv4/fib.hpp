@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: which route a destination takes. One fib_tables a namespace (a few words), all routes of a worker in one
 // fib_slab. The ordered set of routes is the truth: it answers duplicates, deletion and /proc/net/route; for each
-// prefix the best usable route also stands in the trie of its table, which answers packets. Rule order as in Linux:
-// local, then main, then default; a match of any length in an earlier table wins. TOS is not part of the key. [S130]
+// prefix the route with the lowest metric also stands in the trie of its table, which answers packets. Rule order as in
+// Linux: local, then main, then default; a match of any length in an earlier table wins. TOS is not part of the key.
+// [S130]
 // rx, tx: called by ipv4/route → calls fib_trie
 // Linux: net/ipv4/fib_frontend.c, net/ipv4/fib_trie.c (fib_table_insert, fib_table_delete, fib_table_lookup),
 // net/ipv4/fib_semantics.c
@@ -175,8 +176,8 @@ class fib_tables {
   u32 flush_all() {
     return flush_if([](fib_info const&) { return true; });
   }
-  /// Sets and clears flags on every route of a device; a route that turns dead is not answered any more, one that is
-  /// alive again is. Cannot fail: a dead route keeps its place. Returns how many changed.
+  /// Sets and clears flags on every route of a device; returns how many changed. A dead route keeps its place in the
+  /// trie, so this cannot fail; a lookup that meets one searches the set instead, which takes microseconds.
   u32 sync_dev(u32 ifindex, u32 set_flags, u32 clear_flags);
 
   [[nodiscard]] u32 size() const { return size_; }
@@ -237,10 +238,9 @@ class fib_tables {
   static bool in(fib_info const& fi, rt_table table, fib_prefix p) {
     return fi.fib_table == table && fi.fib_key == p.key && fi.fib_dst_len == p.len;
   }
-  /// The route that stands in the trie for a prefix: the best usable one, or the best if all are dead; 0: no route.
+  /// The route that stands in the trie for a prefix: the one with the lowest metric, dead or not; 0: no route.
   u32 chosen(rt_table table, fib_prefix p) const {
-    fib_info* fi = first_of(table, p, [](fib_info const& f) { return usable(f); });
-    if (!fi) fi = first_of(table, p, [](fib_info const&) { return true; });
+    fib_info const* fi = first_of(table, p, [](fib_info const&) { return true; });
     return fi ? value_of(*fi) : 0;
   }
   auto prefix_of() const {
@@ -333,12 +333,9 @@ u32 fib_tables<Slab>::sync_dev(u32 ifindex, u32 set_flags, u32 clear_flags) {
   for (fib_info& fi : set_) {
     u32 const flags = (fi.fib_flags | set_flags) & ~clear_flags;
     if (fi.fib_nh_oif != ifindex || flags == fi.fib_flags) continue;
-    u32 const before = chosen(fi.fib_table, prefix(fi));
     specials_ -= is_special(fi);
     fi.fib_flags = flags;
     specials_ += is_special(fi);
-    u32 const now = chosen(fi.fib_table, prefix(fi));
-    if (now != before) slab_->trie.replace(roots_[index(fi.fib_table)], prefix(fi), before, now);
     ++count;
   }
   return count;

@@ -3,7 +3,7 @@
 //
 //   level 0: bits 0–5, prefixes /0–/6    level 1: bits 6–11, /7–/12    …    level 5: bits 30–31, /31–/32
 //
-//   entry   [ key 32 | length 6 | node? 1 | index 25 ]    a node, or the value of a prefix that is alone in its subtree
+//   entry   [ key | index | node? | length ]    a node, or the value of a prefix that is alone in its subtree
 //   node    [ child | has | run ]  then an entry for each bit of child, a value for each bit of run
 //
 // A node has 64 slots and three maps of them: which lead on; in which one of its own prefixes matches; in which of
@@ -15,19 +15,16 @@
 // Linux: net/ipv4/fib_trie.c (a binary trie, level and path compressed)
 // W. Eatherton et al.: "Tree bitmap" (2004); H. Asai, Y. Ohara: "Poptrie" (2015), for counting ones as an index
 #pragma once
+#include <algorithm>
+#include <bit>
+#include <iterator>
+#include <new>
+#include <utility>
+
 #include "netstack/ipv4/detail/fib_lines.hpp"
+#include "netstack/ipv4/detail/fib_node.hpp"
 
 namespace netstack {
-
-/// A prefix in host order; bits of key beyond len are zero.
-struct fib_prefix {
-  u32 key = 0;
-  u8 len = 0;
-  friend constexpr bool operator==(fib_prefix, fib_prefix) = default;
-};
-
-/// The mask of a prefix length 0–32, in host order.
-constexpr u32 fib_mask(unsigned len) { return len == 0 ? 0 : ~u32{0} << (32 - len); }
 
 /// One table: 16 bytes, all zero when empty, read and written by fib_trie only.
 struct fib_root {
@@ -36,64 +33,7 @@ struct fib_root {
   u32 prefixes = 0;
 };
 
-namespace detail {
-
-/// Ones in x. Where the target lacks the instruction, g++ would call a function for it.
-NETSTACK_INLINE unsigned ones(u64 x) {
-#if defined(__x86_64__) && !defined(__POPCNT__)
-  x -= x >> 1 & 0x5555'5555'5555'5555;
-  x = (x & 0x3333'3333'3333'3333) + (x >> 2 & 0x3333'3333'3333'3333);
-  x = (x + (x >> 4)) & 0x0f0f'0f0f'0f0f'0f0f;
-  return static_cast<unsigned>(x * 0x0101'0101'0101'0101 >> 56);
-#else
-  return static_cast<unsigned>(std::popcount(x));
-#endif
-}
-
-/// What stands for a subtree; 0: nothing does.
-struct fib_entry {
-  static constexpr u32 max_index = (1U << 25) - 1;
-  u64 raw = 0;
-
-  static constexpr fib_entry node(u32 key, unsigned shift, u32 line) {
-    return {u64{key & fib_mask(shift)} << 32 | u64{shift} << 26 | u64{1} << 25 | line};
-  }
-  static constexpr fib_entry leaf(fib_prefix p, u32 value) { return {u64{p.key} << 32 | u64{p.len} << 26 | value}; }
-
-  [[nodiscard]] constexpr bool is_node() const { return raw >> 25 & 1; }
-  [[nodiscard]] constexpr u32 key() const { return static_cast<u32>(raw >> 32); }
-  /// Of a leaf, the length of its prefix; of a node, the bits above it.
-  [[nodiscard]] constexpr unsigned len() const { return static_cast<u32>(raw) >> 26; }
-  /// Of a leaf, the value; of a node, its line.
-  [[nodiscard]] constexpr u32 index() const { return static_cast<u32>(raw) & max_index; }
-  [[nodiscard]] constexpr bool contains(u32 addr) const { return u64{addr ^ key()} >> (32 - len()) == 0; }
-};
-
-/// The head of a node; entries and values follow it.
-struct fib_node {
-  u64 child;
-  u64 has;
-  u64 run;
-  u8 children;  // ones in child
-  u8 lines;     // of its block
-  u8 unused[6];
-
-  [[nodiscard]] u64* entries() { return reinterpret_cast<u64*>(this + 1); }
-  [[nodiscard]] u64 const* entries() const { return reinterpret_cast<u64 const*>(this + 1); }
-  [[nodiscard]] u32* values() { return reinterpret_cast<u32*>(entries() + children); }
-  [[nodiscard]] u32 const* values() const { return reinterpret_cast<u32 const*>(entries() + children); }
-};
-static_assert(sizeof(fib_node) == 32);
-
-/// A node unpacked, for changing it.
-struct fib_image {
-  u64 entry[64] = {};
-  u32 value[64] = {};
-};
-
-}  // namespace detail
-
-/// Any number of tables, together of at most Prefixes prefixes. A value is a number from 1 to 2^25 - 1; `prefix_of`
+/// Any number of tables, together of at most Prefixes prefixes. A value is a number from 1 to 2^21 - 1; `prefix_of`
 /// tells the prefix that a value was inserted with. Plain memory: call init() first.
 template <u32 Prefixes>
 class fib_trie {
@@ -104,7 +44,7 @@ class fib_trie {
   using image = detail::fib_image;
   // A table with this many prefixes gets a directory, if not too many others have shrunk since they got theirs.
   static constexpr u32 directory_threshold = 8192;
-  static_assert(lines_type::capacity() <= entry::max_index, "netstack: config.max_route is at most 26,000,000");
+  static_assert(lines_type::capacity() <= entry::max_index, "netstack: config.max_route is at most 1,600,000");
 
   static constexpr u32 directories = Prefixes / directory_threshold;
   static constexpr unsigned directory_bits = directories > 0 ? 12 : 1;  // without: next to nothing
@@ -130,20 +70,20 @@ class fib_trie {
       e.raw = slot.entry;
       value = slot.value;
     }
+    u64 const addr4 = u64{addr} << 4;
     node const* best = nullptr;  // the last node in which a prefix matched, and where
-    u32 best_slot = 0;
+    u64 best_slot = 0;
     while (e.is_node()) {
-      if (!e.contains(addr)) return longest_of(best, best_slot, value);
+      u64 const slot = e.distance(addr4);
+      if (slot > 63) return longest_of(best, best_slot, value);
       node const& n = at(e);
-      u32 const slot = slot_of(addr, e.len());
       bool const has = n.has >> slot & 1;
       best = has ? &n : best;
       best_slot = has ? slot : best_slot;
-      // Read in any case, used if there is a child: what comes next is not known without the word anyhow.
-      u64 const next = n.entries()[rank(n.child, slot)];
-      e.raw = n.child >> slot & 1 ? next : 0;
+      if (!(n.child >> slot & 1)) return longest_of(best, best_slot, value);
+      e.raw = n.entries()[rank(n.child, slot)];
     }
-    return e.index() != 0 && e.contains(addr) ? e.index() : longest_of(best, best_slot, value);
+    return e.distance(addr4) == 0 && e.index() != 0 ? e.index() : longest_of(best, best_slot, value);
   }
 
   /// Adds a prefix that the table does not have. False, with nothing changed, when there is no room.
@@ -195,13 +135,13 @@ class fib_trie {
   /// Bits above the node in which a prefix of this length lies.
   static constexpr unsigned shift_of(unsigned len) { return len == 0 ? 0 : (len - 1) / 6 * 6; }
   static constexpr u32 slot_of(u32 key, unsigned shift) { return key << shift >> 26; }
-  static constexpr unsigned rank(u64 map, u32 slot) { return detail::ones(map & ((u64{1} << slot) - 1)); }
+  static constexpr unsigned rank(u64 map, u64 slot) { return detail::ones(map & ((u64{1} << slot) - 1)); }
 
   node& at(entry e) { return *std::launder(reinterpret_cast<node*>(lines_.line(e.index()))); }
   [[nodiscard]] node const& at(entry e) const {
     return *std::launder(reinterpret_cast<node const*>(lines_.line(e.index())));
   }
-  NETSTACK_INLINE static u32 longest_of(node const* best, u32 slot, u32 otherwise) {
+  NETSTACK_INLINE static u32 longest_of(node const* best, u64 slot, u32 otherwise) {
     return best ? best->values()[detail::ones(best->run << (63 - slot)) - 1] : otherwise;
   }
 
