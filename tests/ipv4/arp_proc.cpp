@@ -21,8 +21,8 @@ constexpr u32 subnet = 0xc0000200;  // 192.0.2.0/24
 
 /// A stack with one device that has an address.
 struct neighbours {
+  drivers::pipe_cable cable;  // outlives the devices on it
   host h;
-  drivers::pipe_cable cable;
   net_device* dev = nullptr;
 
   neighbours() {

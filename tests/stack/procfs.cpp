@@ -73,8 +73,10 @@ struct handlers : module {
 struct host : stack<host, lists, handlers, drivers::pipe, sizes<config{.max_net = 2, .skb_pool = 64}>> {};
 struct without_lists : stack<without_lists, handlers, sizes<config{.skb_pool = 64}>> {};
 
-struct booted : host {
-  drivers::pipe_cable cable;
+struct cable_holder {
+  drivers::pipe_cable cable;  // outlives the devices on it
+};
+struct booted : cable_holder, host {
   booted() { REQUIRE(boot()); }
   net_device& add_device(netstack::net<host>& net, char const* name) {
     drivers::pipe::params p{};

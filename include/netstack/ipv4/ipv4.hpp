@@ -8,6 +8,7 @@
 #include "netstack/ipv4/af_inet.hpp"
 #include "netstack/ipv4/arp.hpp"
 #include "netstack/ipv4/arp_proc.hpp"
+#include "netstack/ipv4/arp_sysctl.hpp"
 #include "netstack/ipv4/devinet.hpp"
 #include "netstack/ipv4/drop_reasons.hpp"
 #include "netstack/ipv4/icmp.hpp"
@@ -75,7 +76,8 @@ struct ipv4 : module {
   template <class Net>
   static constexpr std::array drop_reasons = ipv4_drop_reasons<Net>;
   template <class Net>
-  static constexpr std::array ctl_tables = netstack::concat<ctl_table>(ipv4_net_table<Net>, devinet_table<Net>);
+  static constexpr std::array ctl_tables = netstack::concat<ctl_table>(ipv4_net_table<Net>, devinet_table<Net>,
+                                                                       neigh_sysctl_table<Net>);
   static constexpr auto& snmp = ipv4_snmp;
   template <class Net>
   static constexpr std::array proc = netstack::concat<proc_entry<Net>>(arp_proc<Net>, icmp_proc<Net>, route_proc<Net>,
