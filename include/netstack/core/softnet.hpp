@@ -35,6 +35,11 @@ struct alignas(cache_line) softnet_data {
   u32 netdev_max_backlog = 1000;     ///< frames in input_pkt_queue
   // --- counters -----------------------------------------------------------------------------------------------------
   counter processed, dropped, time_squeeze, received_rps, flow_limit_count;
+
+  softnet_data() = default;
+  softnet_data(softnet_data const&) = delete;
+  softnet_data& operator=(softnet_data const&) = delete;
+  ~softnet_data() { poll_list.clear(), instances.clear(); }  // a stack may end with work scheduled
 };
 
 /// Raising twice runs once. [S63]
