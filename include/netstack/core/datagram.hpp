@@ -6,6 +6,7 @@
 #pragma once
 #include "netstack/core/msghdr.hpp"
 #include "netstack/core/sock_wait.hpp"
+#include "netstack/skb/skb_walk.hpp"
 
 namespace netstack {
 
@@ -58,42 +59,12 @@ inline void sk_peek_offset_bwd(sock& sk, u32 len) {
   if (sk.sk_peek_off > 0) sk.sk_peek_off = std::max(sk.sk_peek_off - static_cast<s32>(len), 0);
 }
 
-/// Calls f(bytes, n) for the pieces of a packet's data from `offset` on, `len` bytes in all.
-template <class F>
-void skb_for_each_piece(sk_buff& skb, u32 offset, u32 len, F&& f) {
-  auto const piece = [&](u8 const* at, u32 size) {
-    if (offset >= size) {
-      offset -= size;
-      return;
-    }
-    u32 const n = std::min(size - offset, len);
-    if (n > 0) f(at + offset, n);
-    offset = 0;
-    len -= n;
-  };
-  piece(skb.data, skb.headlen());
-  if (len == 0 || !skb.is_nonlinear()) return;
-  auto& info = skb_shinfo(skb);
-  for (u8 i = 0; i < info.nr_frags && len > 0; ++i)
-    piece(skb.pool->frame_data(info.frags[i].frame) + info.frags[i].offset, info.frags[i].size);
-  for (sk_buff* part = info.frag_list; part && len > 0; part = part->next) {
-    if (offset >= part->len) {
-      offset -= part->len;
-      continue;
-    }
-    u32 const n = std::min(part->len - offset, len);
-    skb_for_each_piece(*part, offset, n, f);
-    offset = 0;
-    len -= n;
-  }
-}
-
 /// Copies `len` bytes from `offset` of the packet into the caller's buffers; msg::trunc is the caller's business.
-inline std::size_t skb_copy_datagram_msg(sk_buff& skb, u32 offset, msghdr& m, std::size_t len) {
+inline std::size_t skb_copy_datagram_msg(sk_buff const& skb, u32 offset, msghdr& m, std::size_t len) {
   iov_iter to{m.msg_iov};
   std::size_t const n = std::min(len, to.count());
-  skb_for_each_piece(skb, offset, static_cast<u32>(n), [&](u8 const* at, u32 size) { to.copy_to(at, size); });
-  return n;
+  return for_each_piece(skb, offset, static_cast<u32>(n), [&](u8 const* at, u32 size) { to.copy_to(at, size); }) ? n
+                                                                                                                 : 0;
 }
 
 /// SCM_TIMESTAMPING's value: software, (unused), hardware.

@@ -12,6 +12,7 @@
 // rx: packets come from core/sock_queue; tx: calls udp_send_skb
 // Linux: none (its nearest: MSG_ZEROCOPY and AF_XDP)
 #pragma once
+#include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_ptr.hpp"
 #include "netstack/socket/socket.hpp"
 #include "netstack/udp/udp_recvmsg.hpp"
@@ -19,7 +20,7 @@
 
 namespace netstack {
 
-/// One received datagram: payload from skb->data on (skb_for_each_piece when it is in several frames).
+/// One received datagram: payload from skb->data on (for_each_piece when it lies in several frames).
 struct udp_datagram {
   skb_ptr skb;
   sockaddr_in from{};
@@ -90,7 +91,7 @@ class udp_socket {
 
   /// Sends the packet's data as one datagram to `to` (default: the peer). The packet is taken unless the answer is
   /// resource_unavailable_try_again: then the send buffer is full, and it stays with the caller until write_space.
-  /// A packet that others look at too, or without room in front, is copied. Errors: those of sendto().
+  /// A packet that others look at too, or without room in front, moves to another frame. Errors: those of sendto().
   result<void> send(skb_ptr& skb, sockaddr_view to = {}) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
     enter(net_->worker());
@@ -103,19 +104,15 @@ class udp_socket {
       skb.reset();
       return r;
     }
-    sk_buff* out = writable(*skb, detail::udp_headroom(*flow.rt->dev, flow.tx.optlen));
-    if (!out) {
+    if (!make_own(skb, detail::udp_headroom(*flow.rt->dev, flow.tx.optlen))) {
       skb.reset();
       return failure{std::errc::no_buffer_space};
     }
-    if (out == skb.get())
-      (void)skb.release();
-    else
+    if (skb->len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) {
       skb.reset();
-    if (out->len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) {
-      consume_skb(*out);
       return failure{std::errc::message_size};
     }
+    sk_buff* out = skb.release();
     skb_set_owner_w(*out, s);
     return udp_send_skb(*net_, s, *out, flow, sum_of(*out, *flow.rt->dev, s));
   }
@@ -145,29 +142,20 @@ class udp_socket {
   }
   [[nodiscard]] sock& sk() const { return *handle_->sk; }
 
-  static u32 sum_of(sk_buff& skb, net_device const& dev, sock const& s) {
-    if (detail::udp_csum_mode_of(s, dev) != detail::udp_csum_mode::software) return 0;
-    u32 sum = 0, offset = 0;
-    skb_for_each_piece(skb, 0, skb.len, [&](u8 const* at, u32 n) {
-      sum = csum_block_add(sum, csum_partial(at, n, 0), offset);
-      offset += n;
-    });
-    return sum;
+  static u32 sum_of(sk_buff const& skb, net_device const& dev, sock const& s) {
+    return detail::udp_csum_mode_of(s, dev) == detail::udp_csum_mode::software ? skb_checksum(skb, 0, skb.len, 0) : 0;
   }
 
-  /// The packet itself, forgetful of where it came from; a copy of it where its bytes may not be written.
-  sk_buff* writable(sk_buff& skb, u32 needed) {
-    if (skb_shared(skb) || skb_cloned(skb) || skb.headroom() < needed) [[unlikely]] {
-      sk_buff* copy = skb.len <= net_->worker().pool.frame_size() - headroom
-                          ? net_->worker().pool.alloc_skb(std::max(headroom, needed))
-                          : nullptr;
-      if (!copy || skb.len > copy->tailroom()) {
-        if (copy) consume_skb(*copy);
-        return nullptr;
-      }
-      skb_for_each_piece(skb, 0, skb.len, [&](u8 const* at, u32 n) { std::memcpy(copy->put(n), at, n); });
-      return copy;
+  /// The packet itself, forgetful of where it came from, with headers' room of its own in front: moved to another frame
+  /// where others read this one. False: the pool is empty.
+  static bool make_own(skb_ptr& held, u32 needed) {
+    if (skb_shared(*held)) {
+      sk_buff* twin = skb_clone(*held);
+      if (!twin) return false;
+      held.reset(twin);
     }
+    sk_buff& skb = *held;
+    if (!skb_cow_head(skb, needed)) return false;
     skb_orphan(skb);
     skb_dst_drop(skb);
     skb.dev = nullptr;
@@ -176,7 +164,7 @@ class udp_socket {
     skb.tstamp = 0;
     skb.skb_iif = 0;
     skb.hash = 0;
-    return &skb;
+    return true;
   }
 
   Net* net_;

@@ -7,6 +7,7 @@
 // [S93] [S105] [S117] [S149]
 #pragma once
 #include "netstack/ipv4/ip_sockglue.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 #include "netstack/udp/udp_table.hpp"
 #include "netstack/wire/icmp.hpp"
 #include "netstack/wire/udp.hpp"
@@ -15,20 +16,11 @@ namespace netstack {
 
 namespace detail {
 
-/// True if the checksum is right, was checked by somebody else, or was not made.
+/// True if the checksum is right, was checked by somebody else, or was not made. Data at the UDP header.
 inline bool udp_csum_ok(sk_buff& skb, udphdr const& uh, iphdr const& iph) {
   // RFC 1122 §4.1.3.4: zero says that the sender made none.
   if (uh.check.raw() == 0) return true;
-  // partial: from this very host, not even begun.
-  if (skb.ip_summed == ip_summed::unnecessary || skb.ip_summed == ip_summed::partial) return true;
-  u32 sum = csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0);
-  if (skb.ip_summed == ip_summed::complete) return csum_fold(csum_add(sum, skb.csum)).raw() == 0;
-  u32 offset = 0;
-  skb_for_each_piece(skb, 0, skb.len, [&](u8 const* at, u32 n) {
-    sum = csum_block_add(sum, csum_partial(at, n, 0), offset);
-    offset += n;
-  });
-  return csum_fold(sum).raw() == 0;
+  return skb_checksum_validate(skb, csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0));
 }
 
 inline udp_key udp_key_of(sk_buff& skb, udphdr const& uh, iphdr const& iph) {
@@ -129,14 +121,15 @@ inline sock* skb_steal_sock(sk_buff& skb) {
 /// net_protocol::handler. Data at the UDP header, network_header valid.
 template <class Net>
 verdict udp_rcv(Net& net, sk_buff& skb) {
-  auto const* uh = skb.peek<udphdr>();
-  if (!uh) [[unlikely]]
+  if (!pskb_may_pull(skb, static_cast<u32>(udp_hlen))) [[unlikely]]
     return drop(net, skb, drop_reason::udp_hdr);
+  auto const* uh = skb.transport_hdr<udphdr>();
   u32 const ulen = uh->len.host();
   // RFC 768: the length counts the header; what the IP packet carries beyond it is padding.
   if (ulen < udp_hlen || ulen > skb.len) [[unlikely]]
     return drop(net, skb, drop_reason::udp_hdr);
-  if (ulen < skb.len) skb.trim(ulen);
+  if (ulen < skb.len && !pskb_trim_rcsum(skb, ulen)) [[unlikely]]
+    return drop(net, skb, drop_reason::nomem);
   iphdr const& iph = *ip_hdr(skb);
 
   if (skb.sk) {

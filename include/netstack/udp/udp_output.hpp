@@ -123,45 +123,12 @@ inline void udp_push_header(sk_buff& skb, flowi4 const& fl4, udp_csum_mode mode,
   *uh = {.source = fl4.sport, .dest = fl4.dport, .len = ulen, .check = check};
 }
 
-/// Copies payload behind what the packet has: into the linear frame, then into further frames. False: the pool, or the
-/// packet's frag slots, are used up; the packet is to be thrown away.
-template <class Net>
-bool udp_append(Net& net, sk_buff& skb, iov_iter& from, std::size_t len, bool sum, u32& csum) {
-  auto& pool = net.worker().pool;
-  std::size_t offset = skb.len;
-  auto const fill = [&](u8* to, std::size_t n) {
-    if (sum)
-      csum = from.csum_and_copy_from(to, n, csum, offset);
-    else
-      from.copy_from(to, n);
-    offset += n;
-    len -= n;
-  };
-  if (std::size_t const room = skb.tailroom(); room > 0 && len > 0) {
-    std::size_t const n = std::min(room, len);
-    fill(skb.put(static_cast<u32>(n)), n);
-  }
-  while (len > 0) {
-    auto& info = skb_shinfo(skb);
-    skb_frag* last = info.nr_frags ? &info.frags[info.nr_frags - 1] : nullptr;
-    if (!last || last->offset + last->size == pool.frame_size()) {
-      if (info.nr_frags == max_skb_frags) return false;
-      sk_buff* donor = pool.alloc_skb(0);
-      if (!donor) return false;
-      pool.get_frame(donor->frame);
-      last = &info.frags[info.nr_frags++];
-      *last = {donor->frame, 0, 0};
-      skb.truesize += donor->truesize;
-      if (skb.sk) skb.sk->sk_wmem_alloc += donor->truesize;
-      pool.free_skb(*donor);  // its frame is the packet's now
-    }
-    std::size_t const n = std::min<std::size_t>(pool.frame_size() - last->size, len);
-    fill(pool.frame_data(last->frame) + last->size, n);
-    last->size += static_cast<u32>(n);
-    skb.len += static_cast<u32>(n);
-    skb.data_len += static_cast<u32>(n);
-  }
-  return true;
+/// Copies `len` bytes of payload to `to`, and adds them to the sum when one is made.
+inline void udp_fill(u8* to, iov_iter& from, std::size_t len, bool sum, std::size_t offset, u32& csum) {
+  if (sum)
+    csum = from.csum_and_copy_from(to, len, csum, offset);
+  else
+    from.copy_from(to, len);
 }
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 // tx: called by inet_sendmsg as sk_prot's sendmsg and sendpage → calls udp_send_skb
 // Linux: net/ipv4/udp.c (udp_sendmsg, udp_push_pending_frames, udp_sendpage), net/ipv4/ip_output.c (ip_append_data)
 #pragma once
+#include "netstack/skb/skb_frags.hpp"
 #include "netstack/udp/udp_output.hpp"
 
 namespace netstack {
@@ -28,21 +29,56 @@ result<void> udp_push_pending_frames(Net& net, sock& sk) {
 
 namespace detail {
 
-/// A packet of the socket's with room for the headers of this flow. udp_prepare has waited for send buffer already.
-/// Errors: no_buffer_space.
+/// A packet of the socket's with room for the headers of this flow in front of `len` bytes of payload, which lie in
+/// further frames when one is not enough. udp_prepare has waited for send buffer already. Errors: no_buffer_space.
 template <class Net>
-result<sk_buff*> udp_alloc_skb(Net& net, sock& sk, udp_flow const& flow) {
-  sk_buff* skb = net.worker().pool.alloc_skb(udp_headroom(*flow.rt->dev, flow.tx.optlen));
+result<sk_buff*> udp_alloc_skb(Net& net, sock& sk, udp_flow const& flow, u32 len) {
+  auto& pool = net.worker().pool;
+  u32 const headroom = udp_headroom(*flow.rt->dev, flow.tx.optlen);
+  u32 const linear = std::min(len, pool.frame_size() - headroom);
+  sk_buff* skb;
+  if (linear == len) [[likely]] {
+    skb = pool.alloc_skb(headroom);
+    if (skb) skb->put(len);
+  } else {
+    skb = alloc_skb_with_frags(pool, headroom, linear, len - linear);
+  }
   if (!skb) [[unlikely]]
     return failure{std::errc::no_buffer_space};
   skb_set_owner_w(*skb, sk);
   return skb;
 }
 
+/// Lengthens the packet: in its last frame, then in new ones. False: the pool, or the packet's frag slots, are used up.
+template <class Net>
+bool udp_append(Net& net, sk_buff& skb, iov_iter& from, std::size_t len, bool sum, u32& csum) {
+  auto& pool = net.worker().pool;
+  if (std::size_t const n = std::min<std::size_t>(skb.tailroom(), len); n > 0) {
+    std::size_t const offset = skb.len;
+    udp_fill(skb.put(static_cast<u32>(n)), from, n, sum, offset, csum);
+    len -= n;
+  }
+  while (len > 0) {
+    auto& info = skb_shinfo(skb);
+    if (info.nr_frags == 0 || info.frags[info.nr_frags - 1].size == pool.frame_size()) {
+      u32 const frame = info.nr_frags < max_skb_frags ? pool.alloc_frame() : skb_pool::no_frame;
+      if (frame == skb_pool::no_frame) return false;
+      skb_add_rx_frag(skb, info.nr_frags, frame, 0, 0, pool.frame_truesize());
+      skb.sk->sk_wmem_alloc += pool.frame_truesize();
+    }
+    u32 const last = info.nr_frags - 1u, at = info.frags[last].size, offset = skb.len;
+    u32 const n = static_cast<u32>(std::min<std::size_t>(pool.frame_size() - at, len));
+    skb_coalesce_rx_frag(skb, last, n, 0);
+    udp_fill(pool.frame_data(info.frags[last].frame) + at, from, n, sum, offset, csum);
+    len -= n;
+  }
+  return true;
+}
+
 /// The first part of a corked datagram fixes where it goes and how.
 template <class Net>
 result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
-  auto const skb = udp_alloc_skb(net, sk, flow);
+  auto const skb = udp_alloc_skb(net, sk, flow, 0);
   if (!skb) return failure{skb.error()};
   auto& inet = inet_sk(sk);
   auto& cork = inet.cork;
@@ -81,15 +117,20 @@ result<std::size_t> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::si
 /// One call, one datagram.
 template <class Net>
 result<std::size_t> udp_send_now(Net& net, sock& sk, msghdr const& m, std::size_t len, udp_flow const& flow) {
-  auto const got = udp_alloc_skb(net, sk, flow);
+  auto const got = udp_alloc_skb(net, sk, flow, static_cast<u32>(len));
   if (!got) return failure{got.error()};
   sk_buff& skb = **got;
   u32 csum = 0;
   iov_iter from{m.msg_iov};
   bool const sum = udp_csum_mode_of(sk, *flow.rt->dev) == udp_csum_mode::software;
-  if (!udp_append(net, skb, from, len, sum, csum)) {
-    consume_skb(skb);
-    return failure{std::errc::no_buffer_space};
+  if (!skb.is_nonlinear()) [[likely]] {
+    udp_fill(skb.data, from, len, sum, 0, csum);
+  } else {
+    std::size_t offset = 0;
+    for_each_piece(skb, 0, skb.len, [&](u8* at, u32 n) {
+      udp_fill(at, from, n, sum, offset, csum);
+      offset += n;
+    });
   }
   if (auto r = udp_send_skb(net, sk, skb, flow, csum); !r) return failure{r.error()};
   return len;
