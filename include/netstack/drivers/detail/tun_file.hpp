@@ -4,8 +4,6 @@
 // Linux: drivers/net/tun.c; Documentation/networking/tuntap.rst
 #pragma once
 #include <fcntl.h>
-#include <linux/if_tun.h>
-#include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -19,6 +17,27 @@
 #include "netstack/base/result.hpp"
 
 namespace netstack::drivers::detail {
+
+// linux/if_tun.h and net/if.h define names that are ours as well (ethhdr, iphdr, IFF_UP), so their part in this is
+// written down here.
+namespace tun_abi {
+inline constexpr int iff_tun = 0x0001, iff_tap = 0x0002, iff_multi_queue = 0x0100, iff_attach_queue = 0x0200,
+                     iff_detach_queue = 0x0400, iff_no_pi = 0x1000, iff_vnet_hdr = 0x4000;
+inline constexpr unsigned tun_f_csum = 0x01, tun_f_tso4 = 0x02, tun_f_tso6 = 0x04, tun_f_tso_ecn = 0x08;
+inline constexpr unsigned long tunsetiff = _IOW('T', 202, int), tunsetoffload = _IOW('T', 208, unsigned),
+                               tunsetqueue = _IOW('T', 217, int);
+inline constexpr std::size_t name_size = 16;
+/// struct ifreq, as far as it goes here.
+struct ifreq {
+  char name[name_size]{};
+  union {
+    short flags;
+    int mtu;
+    char pad[24]{};
+  };
+};
+static_assert(sizeof(ifreq) == 40);
+}  // namespace tun_abi
 
 /// What stands in front of each frame with IFF_VNET_HDR, in host byte order (struct virtio_net_hdr).
 struct virtio_net_hdr {
@@ -35,7 +54,7 @@ static_assert(sizeof(virtio_net_hdr) == 10);
 
 class tun_file {
   int fd_ = -1;
-  char name_[IFNAMSIZ]{};
+  char name_[tun_abi::name_size]{};
 
   static failure last_error() { return failure{static_cast<std::errc>(errno)}; }
 
@@ -49,41 +68,40 @@ class tun_file {
   /// Linux's name of the interface.
   [[nodiscard]] std::string_view ifname() const { return name_; }
 
-  /// flags: IFF_TUN or IFF_TAP, with IFF_VNET_HDR and IFF_MULTI_QUEUE if wanted. An empty name lets the kernel choose.
-  /// Errors: no_such_device, permission_denied (of /dev/net/tun); device_or_resource_busy, operation_not_permitted,
-  /// invalid_argument (of the interface).
-  result<void> open(char const (&ifname)[IFNAMSIZ], int flags) {
+  /// flags: tun_abi::iff_tun or iff_tap, with iff_vnet_hdr and iff_multi_queue if wanted. An empty name lets the kernel
+  /// choose. Errors: no_such_device, permission_denied (of /dev/net/tun); device_or_resource_busy,
+  /// operation_not_permitted, invalid_argument (of the interface).
+  result<void> open(char const (&ifname)[tun_abi::name_size], int flags) {
     fd_ = ::open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (fd_ < 0) {
       if (errno == ENOENT || errno == ENXIO) errno = ENODEV;
       return last_error();
     }
-    ifreq ifr{};
-    ifr.ifr_flags = static_cast<short>(flags | IFF_NO_PI);
-    std::memcpy(ifr.ifr_name, ifname, sizeof ifname);
-    ifr.ifr_name[IFNAMSIZ - 1] = 0;
-    if (::ioctl(fd_, TUNSETIFF, &ifr) < 0) {
+    tun_abi::ifreq ifr;
+    ifr.flags = static_cast<short>(flags | tun_abi::iff_no_pi);
+    std::memcpy(ifr.name, ifname, sizeof ifname - 1);
+    if (::ioctl(fd_, tun_abi::tunsetiff, &ifr) < 0) {
       auto const why = last_error();
       close();
       return why;
     }
-    std::memcpy(name_, ifr.ifr_name, sizeof name_);
+    std::memcpy(name_, ifr.name, sizeof name_);
     return {};
   }
   void close() {
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
   }
 
-  /// Which frames the kernel may hand over unfinished (TUN_F_*).
+  /// Which frames the kernel may hand over unfinished (tun_abi::tun_f_…).
   result<void> set_offload(unsigned offloads) {
-    if (::ioctl(fd_, TUNSETOFFLOAD, offloads) < 0) return last_error();
+    if (::ioctl(fd_, tun_abi::tunsetoffload, offloads) < 0) return last_error();
     return {};
   }
   /// One of several queues stops, or starts again, to get its share of the flows.
   void set_attached(bool attached) {
-    ifreq ifr{};
-    ifr.ifr_flags = static_cast<short>(attached ? IFF_ATTACH_QUEUE : IFF_DETACH_QUEUE);
-    (void)::ioctl(fd_, TUNSETQUEUE, &ifr);  // EINVAL: it is so already
+    tun_abi::ifreq ifr;
+    ifr.flags = static_cast<short>(attached ? tun_abi::iff_attach_queue : tun_abi::iff_detach_queue);
+    (void)::ioctl(fd_, tun_abi::tunsetqueue, &ifr);  // EINVAL: it is so already
   }
   /// Throws away what waits to be read.
   void drain() {
@@ -96,16 +114,16 @@ class tun_file {
   result<void> configure_linux_side(bool up, u32 mtu) {
     int const s = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (s < 0) return last_error();
-    ifreq ifr{};
-    std::memcpy(ifr.ifr_name, name_, sizeof name_);
+    tun_abi::ifreq ifr;
+    std::memcpy(ifr.name, name_, sizeof name_);
     bool good = true;
     if (mtu != 0) {
-      ifr.ifr_mtu = static_cast<int>(mtu);
+      ifr.mtu = static_cast<int>(mtu);
       good = ::ioctl(s, SIOCSIFMTU, &ifr) == 0;
     }
     if (good && up) {
       good = ::ioctl(s, SIOCGIFFLAGS, &ifr) == 0;
-      ifr.ifr_flags = static_cast<short>(ifr.ifr_flags | IFF_UP);
+      ifr.flags = static_cast<short>(ifr.flags | 1);  // IFF_UP
       good = good && ::ioctl(s, SIOCSIFFLAGS, &ifr) == 0;
     }
     auto const why = last_error();

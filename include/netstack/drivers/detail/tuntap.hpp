@@ -110,13 +110,13 @@ struct tuntap : driver {
     auto& p = netdev_priv<tuntap>(dev);
     u32 const capacity = tun_queue::capacity(net.worker().pool);
     if (args.tso && (!args.vnet_hdr || capacity <= super_max)) return failure{std::errc::invalid_argument};
-    int const flags =
-        (Ethernet ? IFF_TAP : IFF_TUN) | (args.vnet_hdr ? IFF_VNET_HDR : 0) | (args.multi_queue ? IFF_MULTI_QUEUE : 0);
+    int const flags = (Ethernet ? tun_abi::iff_tap : tun_abi::iff_tun) | (args.vnet_hdr ? tun_abi::iff_vnet_hdr : 0) |
+                      (args.multi_queue ? tun_abi::iff_multi_queue : 0);
     if (auto r = p.queue.file.open(args.ifname, flags); !r) return r;
     p.queue.vnet_hdr = args.vnet_hdr;
     p.queue.multi_queue = args.multi_queue;
     p.tso = args.tso;
-    unsigned const offloads = args.tso ? TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN : TUN_F_CSUM;
+    unsigned const offloads = tun_abi::tun_f_csum | (args.tso ? tso_offloads : 0);
     result<void> r = args.vnet_hdr ? p.queue.file.set_offload(offloads) : result<void>{};
     if (r && (args.bring_up || args.linux_mtu != 0))
       r = p.queue.file.configure_linux_side(args.bring_up, args.linux_mtu);
@@ -138,6 +138,7 @@ struct tuntap : driver {
   static constexpr std::string_view explain(std::errc why) { return explain_tun(why); }
 
  private:
+  static constexpr unsigned tso_offloads = tun_abi::tun_f_tso4 | tun_abi::tun_f_tso6 | tun_abi::tun_f_tso_ecn;
   static constexpr u32 super_max = 65535 + vlan_eth_hlen;
 
   template <class Net>
