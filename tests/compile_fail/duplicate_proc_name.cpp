@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// [S183] A text under /proc/net comes from one module.
+// [S165] A text under /proc/net comes from one module.
 // EXPECT: netstack: two modules offer the same /proc text
 // EXPECT: proc_name_is_unique<first, second>
 #include "netstack/stack/stack.hpp"

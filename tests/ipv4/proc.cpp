@@ -106,7 +106,7 @@ TEST_CASE("the constants of group Tcp", "[S163]") {
         std::string::npos);
 }
 
-TEST_CASE("Ip's Forwarding and DefaultTTL follow the settings", "[S161][S158]") {
+TEST_CASE("Ip's Forwarding and DefaultTTL follow the settings", "[S161]") {
   host h;
   REQUIRE(h.boot());
   auto const first = [&] { return proc_text(h.init_net(), "net/snmp").find("\nIp: 2 64 0 "); };

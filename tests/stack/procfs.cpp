@@ -197,7 +197,7 @@ TEST_CASE("a text shows the namespace it is read in", "[S170]") {
   h.put_net(**other);
 }
 
-TEST_CASE("/proc/net/dev is the kernel's, byte for byte with the same numbers", "[S164]") {
+TEST_CASE("/proc/net/dev is the kernel's, byte for byte with the same numbers", "[proc]") {
   booted h;
   auto& net = h.init_net();
   auto const host_lines = lines_of(host_text("/proc/net/dev"));
@@ -228,7 +228,7 @@ TEST_CASE("/proc/net/dev is the kernel's, byte for byte with the same numbers", 
   }
 }
 
-TEST_CASE("each statistic of a device stands in its column", "[S164]") {
+TEST_CASE("each statistic of a device stands in its column", "[proc]") {
   booted h;
   auto& s = h.init_net().loopback_dev->stats;
   s.rx_bytes += 1, s.rx_packets += 2, s.rx_errors += 3, s.rx_dropped += 4, s.rx_missed_errors += 5;
@@ -283,7 +283,7 @@ TEST_CASE("/proc/net/ptype has the kernel's columns", "[S84]") {
   CHECK(same == 2);
 }
 
-TEST_CASE("/proc/net/softnet_stat has the kernel's columns, a line per worker", "[S60]") {
+TEST_CASE("/proc/net/softnet_stat has the kernel's columns, a line per worker", "[proc]") {
   struct two : stack<two, handlers, sizes<config{.workers = 2, .max_net = 1, .skb_pool = 64}>> {};
   two h;
   REQUIRE(h.boot());
@@ -297,7 +297,7 @@ TEST_CASE("/proc/net/softnet_stat has the kernel's columns, a line per worker", 
   for (auto const& line : lines_of(host_text("/proc/net/softnet_stat"))) CHECK(masked(line) == masked(ours[0]));
 }
 
-TEST_CASE("drop reasons and the pool's balance as texts", "[S164]") {
+TEST_CASE("drop reasons and the pool's balance as texts", "[proc]") {
   booted h;
   auto& net = h.init_net();
   CHECK(proc_text(net, "net/drop_reasons").empty());

@@ -272,7 +272,7 @@ TEST_CASE("arrays change wholly or not at all; a prefix of them may be written",
   CHECK(read(net, "net/test/memory") == "10\t20\t18446744073709551615\n");
 }
 
-TEST_CASE("strings, units and texts of their own", "[S23]") {
+TEST_CASE("strings, units and texts of their own", "[sysctl]") {
   booted h;
   auto& net = h.init_net();
   CHECK(write(net, "net/test/name", "reno\n") == 0);
@@ -298,7 +298,7 @@ TEST_CASE("strings, units and texts of their own", "[S23]") {
   CHECK(sysctl_read(net, "net/test/ttl", small).error() == std::errc::no_buffer_space);
 }
 
-TEST_CASE("a set of ports is written and read as ranges", "[S32]") {
+TEST_CASE("a set of ports is written and read as ranges", "[sysctl]") {
   booted h;
   auto& net = h.init_net();
   auto& set = net_generic<knobs>(net).reserved;
@@ -326,7 +326,7 @@ TEST_CASE("a set of ports is written and read as ranges", "[S32]") {
   CHECK(read(net, "net/test/reserved") == "\n");
 }
 
-TEST_CASE("per-device settings: all, default and each device", "[S31]") {
+TEST_CASE("per-device settings: all, default and each device", "[sysctl]") {
   booted h;
   auto& net = h.init_net();
   u32 const lo = net.loopback_dev->ifindex;
@@ -342,7 +342,7 @@ TEST_CASE("per-device settings: all, default and each device", "[S31]") {
     CHECK(has(paths, std::string("net/test/conf/") + which + "/forwarding"));
 }
 
-TEST_CASE("each namespace has its own copy, fresh ones the composition's defaults", "[S31][S21]") {
+TEST_CASE("each namespace has its own copy, fresh ones the composition's defaults", "[S31]") {
   booted h;
   auto& a = h.init_net();
   CHECK(write(a, "net/test/ttl", "1") == 0);
@@ -362,7 +362,7 @@ TEST_CASE("each namespace has its own copy, fresh ones the composition's default
   h.put_net(b);
 }
 
-TEST_CASE("settings of the receive loop reach it", "[S29]") {
+TEST_CASE("settings of the receive loop reach it", "[sysctl]") {
   booted h;
   auto& net = h.init_net();
   auto& sd = h.worker().softnet;
@@ -375,7 +375,7 @@ TEST_CASE("settings of the receive loop reach it", "[S29]") {
   CHECK(sd.backlog.weight == 16);
 }
 
-TEST_CASE("a write reaches every worker's slice", "[S31]") {
+TEST_CASE("a write reaches every worker's slice", "[sysctl]") {
   struct two : stack<two, knobs, sizes<config{.workers = 2, .max_net = 2, .skb_pool = 64}>> {};
   two h;
   REQUIRE(h.boot());
@@ -393,7 +393,7 @@ TEST_CASE("a write reaches every worker's slice", "[S31]") {
   CHECK(read(h.init_net(1), "net/test/port_range") == "32768\t60999\n");
 }
 
-TEST_CASE("no heap, and a read costs well under a microsecond", "[S23]") {
+TEST_CASE("no heap, and a read costs well under a microsecond", "[sysctl]") {
   booted h;
   auto& net = h.init_net();
   char text[64];

@@ -60,7 +60,7 @@ TEST_CASE("a reader's sums only grow while two workers count, and end exact", "[
   CHECK(snmp_get(h.init_net(1), "Sample", "In").value_or(0) == 2 * rounds * step);
 }
 
-TEST_CASE("a worker that polls on its own thread takes over a sysctl without a race", "[S31]") {
+TEST_CASE("a worker that polls on its own thread takes over a sysctl without a race", "[sysctl]") {
   host h;
   REQUIRE(h.boot());
   std::atomic<bool> stop{false};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the texts of the device layer: /proc/net/dev, dev_mcast, ptype, softnet_stat. A device is shown by the slice
-// of the net's worker. [S69] [S84] [S164]
+// of the net's worker. [S69] [S84]
 // Linux: net/core/net-procfs.c, net/core/dev_addr_lists.c
 #pragma once
 #include "netstack/core/softnet.hpp"
