@@ -21,15 +21,17 @@ inline constexpr be32 localhost{0x7f000001};
 /// 127.0.0.1 (or 127.x.y.z) and a port.
 inline sockaddr_in lo_addr(u16 port, u32 addr = 0x7f000001) { return inet_addr_of(be32{addr}, port); }
 
-/// Keeps what every tap sees: the network header and what follows, of each frame received (lo: of each sent).
+/// Keeps what the taps see, from the network header on: frames received, and frames sent.
 struct packet_tap : module {
   struct perworker {
     std::vector<std::vector<u8>>* seen;  ///< null: not interested
+    std::vector<std::vector<u8>>* sent;
   };
   template <class Net>
   static verdict rcv(Net& net, sk_buff& skb) {
-    if (auto* seen = worker_generic<packet_tap>(net.worker()).seen; seen && skb.pkt_type != pkt_type::outgoing)
-      seen->emplace_back(skb.data, skb.data + skb.headlen());
+    auto& tap = worker_generic<packet_tap>(net.worker());
+    if (auto* list = skb.pkt_type == pkt_type::outgoing ? tap.sent : tap.seen)
+      list->emplace_back(skb.head + skb.network_header, skb.tail);
     return verdict::consumed();
   }
   template <class Net>
