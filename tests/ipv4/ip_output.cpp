@@ -122,11 +122,12 @@ TEST_CASE("what the path does not carry is refused before it is sent", "[S137]")
   }
   CHECK(rig.ip().FragFails.read() == 4);
   CHECK(rig.drops(drop_reason::ip_too_big) == 4);
-  // A path MTU below the link's; probing ignores it.
+  // A path MTU below the link's; probing ignores it, and so does what routers may cut.
   ipv4_update_pmtu(rig.net(), peer_addr, 1000);
   CHECK_FALSE(rig.send({.daddr = peer_addr}, plain, bytes(981)));
   CHECK(rig.send({.daddr = peer_addr}, plain, bytes(980)));
   CHECK(rig.send({.daddr = peer_addr}, {.protocol = 99, .pmtudisc = ip_pmtudisc::probe}, bytes(1480)));
+  CHECK(rig.send({.daddr = peer_addr}, {.protocol = 99, .pmtudisc = ip_pmtudisc::dont}, bytes(1480)));
   rig.still_alive();
 }
 

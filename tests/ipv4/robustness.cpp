@@ -145,6 +145,9 @@ TEST_CASE("RFC 5927: blind ICMP errors shrink nothing and stop nothing", "[RFC59
   REQUIRE(rt);
   CHECK(ip_dst_mtu(rig.net(), **rt, peer_addr) == 552);
   rig.inject({.payload = icmp_message(icmp_type::source_quench, 0, 0, quote)});
+  (void)rig.sent();
+  rig.inject({.payload = echo_request(1, 1, bytes(1472))});  // a large ping is still answered
+  CHECK(rig.sent().size() == 1);
   rig.still_alive();
 }
 

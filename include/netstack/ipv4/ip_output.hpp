@@ -105,11 +105,12 @@ namespace detail {
   }
 }
 
+/// What this datagram may measure. One that routers may cut is not held to what the path said: nobody here could cut it.
 template <class Net>
 u32 ip_tx_mtu(Net& net, rtable const& rt, ip_tx const& tx, be32 daddr) {
-  bool const ask_path =
-      tx.pmtudisc == ip_pmtudisc::want || tx.pmtudisc == ip_pmtudisc::do_ || tx.pmtudisc == ip_pmtudisc::dont;
-  return ask_path ? ip_dst_mtu(net, rt, daddr) : rt.dev->mtu;
+  bool const ask_path = tx.pmtudisc == ip_pmtudisc::want || tx.pmtudisc == ip_pmtudisc::do_;
+  if (ask_path) return ip_dst_mtu(net, rt, daddr);
+  return rt.mtu && tx.pmtudisc == ip_pmtudisc::dont ? rt.mtu : rt.dev->mtu;
 }
 
 /// Room for what goes in front of the data.
