@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: BSL-1.0
+// UDP without a copy: the packet itself comes and goes, callbacks run inside poll(), nothing is allocated.
+#include "netstack/socket/udp_socket.hpp"
+
+#include "support/inet_host.hpp"
+
+namespace {
+
+using namespace netstack;
+using namespace netstack::test;
+
+struct host : stack<host, ipv4, udp, packet_tap> {};
+using net_t = netstack::net<host>;
+
+/// Echoes whatever comes, from inside poll(), in the frame it came in.
+struct echo_server {
+  udp_socket<net_t> socket;
+  u32 echoed = 0;
+  u8 const* last_payload = nullptr;
+
+  explicit echo_server(net_t& net, u16 port) : socket(net) {
+    REQUIRE(socket.open());
+    REQUIRE(socket.bind(lo_addr(port)));
+    socket.on_data_ready([](void* self) { static_cast<echo_server*>(self)->run(); }, this);
+  }
+  void run() {
+    while (auto d = socket.receive()) {
+      last_payload = d->skb->data;
+      if (socket.send(d->skb, d->from)) ++echoed;
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a received packet is handed out itself, and echoed in its own frame", "[S101]") {
+  inet_host<host> h;
+  auto& net = h.net();
+  echo_server server(net, 7);
+  udp_socket<net_t> client(net);
+  REQUIRE(client.open());
+  REQUIRE(client.connect(lo_addr(7)));
+  for (u32 n : {0u, 1u, 64u, 1472u, 1919u}) {
+    auto skb = client.allocate();
+    REQUIRE(skb);
+    u8* const at = (*skb)->put(n);
+    for (u32 i = 0; i < n; ++i) at[i] = static_cast<u8>(i * 7);
+    REQUIRE(client.send(*skb));
+    CHECK(*skb == nullptr);  // taken
+    h.run();
+    auto answer = client.receive();
+    REQUIRE(answer);
+    CHECK(answer->from == lo_addr(7));
+    REQUIRE(answer->payload().size() == n);
+    for (u32 i = 0; i < n; ++i) CHECK(answer->payload()[i] == static_cast<u8>(i * 7));
+    // lo hands the frame itself round: the same bytes at the same place all the way.
+    CHECK(answer->payload().data() == at);
+    CHECK(server.last_payload == at);
+  }
+  CHECK(server.echoed == 5);
+  CHECK(client.receive().error() == std::errc::resource_unavailable_try_again);
+  CHECK(h.host.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("checksums are made for devices that make none") {
+  inet_host<host> h;
+  auto& net = h.net();
+  net.loopback_dev->features &= ~netif_f::hw_csum;
+  std::vector<std::vector<u8>> sent;
+  worker_generic<packet_tap>(h.host.worker()).sent = &sent;
+  echo_server server(net, 7);
+  udp_socket<net_t> client(net);
+  REQUIRE(client.open());
+  auto skb = client.allocate();
+  REQUIRE(skb);
+  std::memcpy((*skb)->put(5), "hello", 5);
+  REQUIRE(client.send(*skb, lo_addr(7)));
+  h.run();
+  REQUIRE(sent.size() == 2);  // question and answer: the answer's bytes were read by the tap, so they moved
+  for (auto const& packet : sent) {
+    iphdr ip;
+    std::memcpy(&ip, packet.data(), sizeof ip);
+    CHECK(csum_tcpudp_magic(ip.saddr, ip.daddr, 13, ipproto::udp, csum_partial(packet.data() + 20, 13, 0)).raw() == 0);
+    CHECK(std::string_view(reinterpret_cast<char const*>(packet.data()) + 28, 5) == "hello");
+  }
+  CHECK(client.receive()->payload().size() == 5);
+  CHECK(h.host.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("a packet that somebody else holds is not written to") {
+  inet_host<host> h;
+  auto& net = h.net();
+  udp_socket<net_t> a(net);
+  REQUIRE(a.open());
+  REQUIRE(a.bind(lo_addr(6000)));
+  auto skb = a.allocate();
+  REQUIRE(skb);
+  std::memcpy((*skb)->put(4), "data", 4);
+  std::memset((*skb)->head, 0xee, (*skb)->headroom());
+  sk_buff* const clone = skb_clone(**skb);
+  sk_buff* const held = &skb_get(*clone);
+  skb_ptr mine{clone};
+  REQUIRE(a.send(mine, lo_addr(6000)));
+  for (u32 i = 0; i < held->headroom(); ++i) REQUIRE(held->head[i] == 0xee);
+  h.run();
+  CHECK(a.receive()->payload().size() == 4);
+  consume_skb(*held);
+  skb->reset();
+  CHECK(h.host.worker().pool.in_use() == 0);
+  CHECK(h.host.worker().pool.clones_in_use() == 0);
+}
+
+TEST_CASE("a full send buffer leaves the packet with the caller until write_space") {
+  inet_host<host> h;
+  auto& net = h.net();
+  udp_socket<net_t> s(net);
+  REQUIRE(s.open());
+  u32 woken = 0;
+  s.on_write_space([](void* n) { ++*static_cast<u32*>(n); }, &woken);
+  sock& sk = h.sk(s.fd());
+  sk.sk_wmem_alloc += sk.sk_sndbuf;
+  auto skb = s.allocate();
+  REQUIRE(skb);
+  (*skb)->put(1);
+  CHECK(s.send(*skb, lo_addr(9)).error() == std::errc::resource_unavailable_try_again);
+  REQUIRE(*skb != nullptr);
+  CHECK(woken == 0);
+  sk.sk_wmem_alloc -= sk.sk_sndbuf;
+  CHECK(s.send(*skb, lo_addr(9)));
+  CHECK(*skb == nullptr);
+  h.run();
+  CHECK(woken == 1);
+  // Any other failure takes it.
+  skb = s.allocate();
+  CHECK(s.send(*skb, inet_addr_of(be32{0x08080808}, 1)).error() == std::errc::network_unreachable);
+  CHECK(*skb == nullptr);
+  CHECK(h.host.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("errors are reported by callback and taken by the next call", "[S118]") {
+  inet_host<host> h;
+  auto& net = h.net();
+  udp_socket<net_t> s(net);
+  u32 errors = 0;
+  s.on_error_report([](void* n) { ++*static_cast<u32*>(n); }, &errors);  // before open() is as good
+  REQUIRE(s.open());
+  REQUIRE(s.connect(lo_addr(9)));
+  auto skb = s.allocate();
+  REQUIRE(skb);
+  REQUIRE(s.send(*skb));
+  h.run();
+  CHECK(errors == 1);
+  CHECK(s.receive().error() == std::errc::connection_refused);
+  CHECK(s.receive().error() == std::errc::resource_unavailable_try_again);
+}
+
+TEST_CASE("the typed socket is an ordinary one: handle, options, exclusive open, and an end") {
+  inet_host<host> h;
+  auto& net = h.net();
+  udp_socket<net_t> s(net);
+  CHECK(s.fd() == -1);
+  CHECK(s.receive().error() == std::errc::bad_file_descriptor);
+  CHECK(s.bind(lo_addr(1)).error() == std::errc::bad_file_descriptor);
+  REQUIRE(s.open());
+  CHECK(s.open().error() == std::errc::already_connected);
+  CHECK(setsockopt(net, s.fd(), sol::socket, so::broadcast, 1));
+  REQUIRE(s.bind(lo_addr(6000)));
+  CHECK(s.local().value() == lo_addr(6000));
+  int const other = h.udp();
+  REQUIRE(h.send_text(other, "x", lo_addr(6000)));
+  h.run();
+  auto d = s.receive();
+  REQUIRE(d);
+  s.close();
+  CHECK(udp_worker_of(net).socks.in_use() == 1);  // the packet outlives the socket, and owes it nothing
+  CHECK(d->payload().size() == 1);
+  d->skb.reset();
+  CHECK(h.host.worker().pool.in_use() == 0);
+  // Another socket in its slot is not this one.
+  REQUIRE(h.udp() >= 0);
+  CHECK_FALSE(s.is_open());
+  CHECK(s.open());
+}
+
+TEST_CASE("a namespace that goes closes its typed sockets") {
+  inet_host<host> h;
+  auto made = h.host.copy_net_ns();
+  REQUIRE(made);
+  inet_host<host>::lo_up(**made);
+  udp_socket<net_t> s(**made);
+  REQUIRE(s.open());
+  REQUIRE(s.bind(lo_addr(6000)));
+  h.host.put_net(**made);
+  h.run();
+  CHECK_FALSE(s.is_open());
+  CHECK(s.receive().error() == std::errc::bad_file_descriptor);
+  CHECK(udp_worker_of(h.net()).socks.in_use() == 0);
+}
