@@ -54,9 +54,11 @@ TEST_CASE("a borrowed route costs no reference until it is forced") {
   CHECK_FALSE(skb_dst_force(skb));
   skb_dst_set_noref(skb, r.dst());
   sk_buff& clone = *skb_clone(skb);
-  CHECK(skb_dst_is_noref(clone));
+  sk_buff& copy = *skb_copy(skb);
+  CHECK((skb_dst_is_noref(clone) && skb_dst_is_noref(copy)));
   CHECK(r.refcnt == 1);
   consume_skb(clone);
+  consume_skb(copy);
   CHECK(r.refcnt == 1);
   CHECK(skb_dst_force(skb));
   CHECK(skb_dst_force(skb));  // twice is once

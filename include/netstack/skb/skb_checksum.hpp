@@ -113,7 +113,7 @@ inline result<void> pskb_trim_rcsum(sk_buff& skb, u32 len, skb_pool::site at = s
 /// start, where the pseudo header's sum stands now. False, and no change, if that is not within the linear area: for a
 /// packet whose sender is not trusted (a virtio-net header).
 [[nodiscard]] inline bool skb_partial_csum_set(sk_buff& skb, u16 start, u16 offset) {
-  if (u32{start} + offset + sizeof(sum16) > skb.headlen() || skb.headroom() + start > 0xffff) return false;
+  if (u32{start} + offset + sizeof(sum16) > skb.headlen()) return false;
   skb.ip_summed = ip_summed::partial;
   skb.csum_start = static_cast<u16>(skb.headroom() + start);
   skb.csum_offset = offset;
