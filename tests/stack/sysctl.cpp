@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "netstack/socket/socket.hpp"
 #include "netstack/stack/stack.hpp"
 #include "support/catch.hpp"
 
@@ -132,6 +133,36 @@ struct plain : module {
   };
   static constexpr std::array ctl_tables{ctl<&pernet::value>("net/plain/value")};
 };
+
+/// A family whose sockets only remember how long a queue they were asked for.
+struct listen_state {
+  sock sk;
+  int backlog = 0;
+};
+struct listener : module {
+  using pernet = listen_state;
+  template <class Net>
+  static result<void> listen(Net& net, sockfs::socket&, int backlog) {
+    net_generic<listener>(net).backlog = backlog;
+    return {};
+  }
+  template <class Net>
+  static result<void> release(Net&, sockfs::socket& s) {
+    s.sk = nullptr;
+    return {};
+  }
+  template <class Net>
+  static constexpr proto_ops<Net> ops{.name = "listener", .family = 1, .release = release<Net>, .listen = listen<Net>};
+  template <class Net>
+  static result<void> create(Net& net, sockfs::socket& s, int, bool) {
+    s.sk = &net_generic<listener>(net).sk;
+    s.ops = &ops<Net>;
+    return {};
+  }
+  template <class Net>
+  static constexpr std::array families{net_proto_family<Net>{.family = 1, .create = create<Net>, .name = "listener"}};
+};
+struct listening_host : stack<listening_host, listener, sizes<config{.skb_pool = 64}>> {};
 
 struct host : stack<host, knobs, plain, sizes<config{.max_net = 3, .skb_pool = 64}>> {};
 struct without_knobs : stack<without_knobs, plain, sizes<config{.skb_pool = 64}>> {};
@@ -360,6 +391,24 @@ TEST_CASE("each namespace has its own copy, fresh ones the composition's default
   CHECK(read(b, "net/core/netdev_budget") == "error 2");
   CHECK_FALSE(has(paths_of(b), "net/core/netdev_budget"));
   h.put_net(b);
+}
+
+TEST_CASE("net/core/somaxconn cuts what listen() asks for", "[sysctl]") {
+  listening_host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  auto const fd = netstack::socket(net, 1, sock_type::stream);
+  REQUIRE(fd);
+  auto const asked = [&](int backlog) {
+    REQUIRE(netstack::listen(net, *fd, backlog));
+    return net_generic<listener>(net).backlog;
+  };
+  CHECK(asked(5) == 5);
+  CHECK(asked(10'000) == 4096);
+  CHECK(write(net, "net/core/somaxconn", "128") == 0);
+  CHECK(asked(10'000) == 128);
+  CHECK(asked(-1) == 128);
+  CHECK(write(net, "net/core/somaxconn", "-1") == EINVAL);
 }
 
 TEST_CASE("settings of the receive loop reach it", "[sysctl]") {

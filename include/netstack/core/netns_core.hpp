@@ -30,7 +30,8 @@ struct netns_core {
   s32 sysctl_rmem_max = sk_wmem_max;
   s32 sysctl_wmem_default = sk_wmem_max;  ///< of a new socket, bytes of truesize
   s32 sysctl_rmem_default = sk_wmem_max;
-  u32 caps = cap::all;  ///< what the namespace's sockets may do; the stack's owner is its root
+  s32 sysctl_somaxconn = 4096;  ///< the longest queue that listen() can ask for
+  u32 caps = cap::all;          ///< what the namespace's sockets may do; the stack's owner is its root
 };
 
 struct net_core;
@@ -55,6 +56,7 @@ inline constexpr std::array net_core_table{
     ctl<&netns_core::sysctl_rmem_max>("net/core/rmem_max", {.min = sock_min_rcvbuf}),
     ctl<&netns_core::sysctl_wmem_default>("net/core/wmem_default", {.min = sock_min_sndbuf}),
     ctl<&netns_core::sysctl_rmem_default>("net/core/rmem_default", {.min = sock_min_rcvbuf}),
+    ctl<&netns_core::sysctl_somaxconn>("net/core/somaxconn", {.min = 0}),
     ctl_of<Net, detail::softnet_of<Net>, &softnet_data::dev_weight>(
         "net/core/dev_weight",
         {.min = 1, .max = 65535, .init_net_only = true, .changed = ctl_changed<Net, detail::dev_weight_changed<Net>>}),

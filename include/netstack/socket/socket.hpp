@@ -80,13 +80,13 @@ result<void> connect(Net& net, int fd, sockaddr_view addr) {
   return detail::with_socket(
       net, fd, [&](Net& home, sockfs::socket& s) { return sockfs::ops_of<Net>(s).connect(home, s, addr, s.nonblock); });
 }
-/// backlog is cut to net/core/somaxconn's default.
+/// backlog is cut to sysctl net/core/somaxconn; a negative one asks for as many as that.
 template <class Net>
 result<void> listen(Net& net, int fd, int backlog) {
-  constexpr int somaxconn = 4096;
-  int const cut = backlog < 0 || backlog > somaxconn ? somaxconn : backlog;
-  return detail::with_socket(net, fd,
-                             [&](Net& home, sockfs::socket& s) { return sockfs::ops_of<Net>(s).listen(home, s, cut); });
+  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) {
+    s32 const most = net_generic<net_core>(home).sysctl_somaxconn;
+    return sockfs::ops_of<Net>(s).listen(home, s, backlog < 0 || backlog > most ? most : backlog);
+  });
 }
 /// A handle for the next connection. Errors: operation_not_supported, too_many_files_open_in_system, the family's.
 template <class Net>
