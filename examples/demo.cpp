@@ -20,7 +20,7 @@ using namespace netstack;
 using tap = drivers::pcap_writer<drivers::tap>;
 using pipe_end = drivers::pcap_writer<drivers::pipe>;
 
-struct host : stack<host, presets::host, tap, pipe_end> {};
+struct host : stack<host, presets::host, tap, pipe_end, drivers::pipe> {};
 using net_t = net<host>;
 
 static constexpr char const* pcap_file = "demo.pcap";
@@ -117,7 +117,7 @@ int main() {
           "demo: not root, so two stacks in this process talk over a pipe; as root it would be Linux over TAP\n");
       if (!second.boot()) return 1;
       auto a = register_netdev<pipe_end>(net, "eth0", {.inner = {.cables = &cable, .end = 0}, .path = pcap_file});
-      auto b = register_netdev<pipe_end>(second.init_net(), "eth0", {.inner = {.cables = &cable, .end = 1}});
+      auto b = register_netdev<drivers::pipe>(second.init_net(), "eth0", {.cables = &cable, .end = 1});
       if (!configure(net, a, "192.0.2.2/24") || !configure(second.init_net(), b, "192.0.2.1/24")) return 1;
       good = exchange_between_stacks(h, second);
     }
