@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what an IPv4 socket knows beyond a sock: the address and port it sends from, how its packets look, what its
-// receiver wants to be told, the groups it joined, and the datagram it is still collecting.
+// receiver wants to be told, and the datagram it is still collecting.
 // Linux: include/net/inet_sock.h (struct inet_sock, struct inet_cork)
 #pragma once
 #include "netstack/core/sock.hpp"
@@ -12,13 +12,6 @@ namespace netstack {
 namespace ip_cmsg {
 inline constexpr u16 pktinfo = 1, ttl = 2, tos = 4, recvopts = 8, retopts = 16, origdstaddr = 64, checksum = 128;
 }
-
-/// A group that a socket joined on a device (Linux's struct ip_mc_socklist).
-struct ip_mc_socklist {
-  be32 multiaddr{};
-  u32 ifindex = 0;
-};
-inline constexpr u32 ip_max_memberships = 20;
 
 /// A datagram under construction (MSG_MORE, UDP_CORK): everything about it was fixed by its first part.
 struct inet_cork {
@@ -41,7 +34,6 @@ struct inet_sock : sock {
   u8 mc_ttl = 1;
   ip_pmtudisc pmtudisc = ip_pmtudisc::want;
   u8 optlen = 0;
-  u8 mc_count = 0;
   bool recverr : 1 = false;
   bool hdrincl : 1 = false;
   bool mc_loop : 1 = true;
@@ -57,19 +49,16 @@ struct inet_sock : sock {
   u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
   u16 local_port_hi = 0;
   unsigned char options[ipopt::max_len]{};  ///< IP_OPTIONS, optlen bytes
-  ip_mc_socklist mc_list[ip_max_memberships]{};
   inet_cork cork{};
 };
 
 [[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }
 [[nodiscard]] inline inet_sock const& inet_sk(sock const& sk) { return static_cast<inet_sock const&>(sk); }
 
-/// May a packet for group `daddr` that came in by `ifindex` reach this socket? Linux: ip_mc_sf_allow
-[[nodiscard]] inline bool ip_mc_sf_allow(inet_sock const& inet, be32 daddr, u32 ifindex) {
-  if (!ipv4_is_multicast(daddr)) return true;
-  for (u8 i = 0; i < inet.mc_count; ++i)
-    if (inet.mc_list[i].multiaddr == daddr && inet.mc_list[i].ifindex == ifindex) return true;
-  return inet.mc_all;
+/// May a packet for a group reach this socket? Membership by socket comes with IGMP; until then each hears every group
+/// that the host is in, unless it renounced IP_MULTICAST_ALL. Linux: ip_mc_sf_allow
+[[nodiscard]] inline bool ip_mc_sf_allow(inet_sock const& inet, be32 daddr) {
+  return inet.mc_all || !ipv4_is_multicast(daddr);
 }
 
 }  // namespace netstack

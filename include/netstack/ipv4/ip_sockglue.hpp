@@ -8,6 +8,7 @@
 #include "netstack/core/sock_opt.hpp"
 #include "netstack/core/sock_queue.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/ipv4/route_output.hpp"
 #include "netstack/wire/icmp.hpp"
 
 namespace netstack {
@@ -27,25 +28,10 @@ struct inet_skb_rcv {
 };
 inline inet_skb_rcv& INET_SKB_RCV(sk_buff& skb) { return skb.cb<inet_skb_rcv>(); }
 
-namespace detail {
-/// Which of our addresses the sender of a broadcast or multicast should be answered from. Linux: fib_compute_spec_dst
-template <class Net>
-be32 spec_dst_of_group(Net& net, sk_buff const& skb, iphdr const& iph) {
-  flowi4 back{.daddr = iph.saddr, .oif = skb.dev->ifindex};
-  if (!ipv4_is_zeronet(iph.saddr) && ip_route_output_key(net, back)) return back.saddr;
-  return inet_select_addr(net, skb.dev, iph.saddr, rt_scope::link);
-}
-}  // namespace detail
-
 /// Notes what IP_PKTINFO will be asked for while the route is still known, and lets go of the route.
 template <class Net>
 void ipv4_pktinfo_prepare(Net& net, sock const& sk, sk_buff& skb) {
-  if (inet_sk(sk).cmsg_flags & ip_cmsg::pktinfo) {
-    auto const* rt = skb_rtable(skb);
-    auto const& iph = *ip_hdr(skb);
-    bool const unicast = !rt || rt->rt_type == rtn::local;
-    INET_SKB_RCV(skb).spec_dst = unicast ? iph.daddr : detail::spec_dst_of_group(net, skb, iph);
-  }
+  if (inet_sk(sk).cmsg_flags & ip_cmsg::pktinfo) INET_SKB_RCV(skb).spec_dst = fib_compute_spec_dst(net, skb);
   skb_dst_drop(skb);
 }
 

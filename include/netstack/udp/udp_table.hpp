@@ -143,7 +143,7 @@ template <class Net>
   if (sk.sk_dport && sk.sk_dport != key.sport) return false;
   if (sk.sk_rcv_saddr && sk.sk_rcv_saddr != key.daddr) return false;
   if (sk.sk_bound_dev_if != 0 && sk.sk_bound_dev_if != key.dif) return false;
-  return ip_mc_sf_allow(inet_sk(sk), key.daddr, key.dif);
+  return ip_mc_sf_allow(inet_sk(sk), key.daddr);
 }
 
 }  // namespace netstack

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: BSL-1.0
+// UDP between two hosts over a cable: data of every size, errors back, broadcast and all-hosts, and buffers that fill.
+#include "netstack/core/dev_config.hpp"
+#include "netstack/socket/udp_socket.hpp"
+#include "support/two_hosts.hpp"
+
+namespace {
+
+using namespace netstack;
+
+struct host : stack<host, ipv4, udp, drivers::pipe, sizes<config{.skb_pool = 2048}>> {};
+using rig = test::two_hosts<host>;
+
+std::string pattern(std::size_t n, std::size_t seed = 0) {
+  std::string s(n, '\0');
+  for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>((i + seed) * 31 + i / 256);
+  return s;
+}
+
+}  // namespace
+
+TEST_CASE("echo of every size is byte-exact, and the sender is named", "[S93]") {
+  rig t;
+  int const client = rig::udp(t.a, 5000), server = rig::udp(t.b, 7);
+  for (std::size_t n = 0; n <= 1472; ++n) {
+    auto const text = pattern(n, n);
+    REQUIRE(rig::send(t.a, client, text, rig::addr_b, 7).value() == n);
+    t.run();
+    sockaddr_in from;
+    auto const got = rig::receive(t.b, server, &from);
+    REQUIRE(got);
+    REQUIRE(*got == text);
+    CHECK(from == rig::name(rig::addr_a, 5000));
+    REQUIRE(rig::send(t.b, server, *got, rig::addr_a, 5000));
+    t.run();
+    REQUIRE(rig::receive(t.a, client).value() == text);
+  }
+  // One byte more does not fit the link.
+  CHECK(rig::send(t.a, client, pattern(1473), rig::addr_b, 7).error() == std::errc::message_size);
+  CHECK(t.a.worker().pool.in_use() == 0);
+  CHECK(t.b.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("a closed port is heard of by the connected sender", "[S118]") {
+  rig t;
+  int const fd = rig::udp(t.a);
+  REQUIRE(connect(t.a.init_net(), fd, rig::name(rig::addr_b, 9)));
+  CHECK(send(t.a.init_net(), fd, "x", 1).value() == 1);
+  t.run();
+  CHECK(send(t.a.init_net(), fd, "x", 1).error() == std::errc::connection_refused);
+  CHECK(UDP_STATS(t.b.init_net()).NoPorts.read() == 1);
+}
+
+TEST_CASE("a host that is not there is heard of too, after its ARP requests", "[S118]") {
+  rig t;
+  REQUIRE(dev_open(t.a.init_net(), *t.a.init_net().loopback_dev));  // the report is sent to ourselves
+  int const fd = rig::udp(t.a);
+  REQUIRE(setsockopt(t.a.init_net(), fd, sol::ip, ip_opt::recverr, 1));
+  CHECK(rig::send(t.a, fd, "x", ipv4_addr("192.0.2.99"), 9).value() == 1);
+  t.run_for(5'000'000'000);
+  CHECK(rig::receive(t.a, fd).error() == std::errc::host_unreachable);
+  CHECK(t.a.worker().pool.in_use() <= 1);  // the entry of the error queue
+}
+
+TEST_CASE("a broadcast and the all-hosts group reach every socket of the link", "[S149]") {
+  rig t;
+  auto& net_b = t.b.init_net();
+  int const sender = rig::udp(t.a, 5000);
+  REQUIRE(setsockopt(t.a.init_net(), sender, sol::socket, so::broadcast, 1));
+  int listeners[3];
+  for (int& fd : listeners) {
+    fd = rig::udp(t.b);
+    REQUIRE(setsockopt(net_b, fd, sol::socket, so::reuseaddr, 1));
+    REQUIRE(bind(net_b, fd, rig::name({}, 6000)));
+  }
+  for (be32 to : {ipv4_addr("192.0.2.255"), inaddr_broadcast, inaddr_allhosts_group}) {
+    if (to == inaddr_broadcast)
+      REQUIRE(setsockopt(t.a.init_net(), sender, sol::socket, so::bindtoifindex, static_cast<int>(t.dev_a->ifindex)));
+    if (to == inaddr_allhosts_group)
+      REQUIRE(setsockopt(t.a.init_net(), sender, sol::ip, ip_opt::multicast_if, in_addr{rig::addr_a}));
+    REQUIRE(rig::send(t.a, sender, "to all", to, 6000));
+    t.run();
+    for (int fd : listeners) CHECK(rig::receive(t.b, fd).value() == "to all");
+  }
+  REQUIRE(setsockopt(net_b, listeners[1], sol::ip, ip_opt::multicast_all, 0));
+  REQUIRE(rig::send(t.a, sender, "x", inaddr_allhosts_group, 6000));
+  t.run();
+  CHECK(rig::receive(t.b, listeners[0]).value() == "x");
+  CHECK(rig::receive(t.b, listeners[1]).error() == std::errc::resource_unavailable_try_again);
+  CHECK(t.b.worker().pool.clones_in_use() == 0);
+}
+
+TEST_CASE("datagrams larger than a frame cross a link that carries them") {
+  drivers::pipe::params jumbo{};
+  rig t(jumbo);
+  REQUIRE(dev_set_mtu(t.a.init_net(), *t.dev_a, 9000));
+  REQUIRE(dev_set_mtu(t.b.init_net(), *t.dev_b, 9000));
+  int const client = rig::udp(t.a, 5000), server = rig::udp(t.b, 7);
+  for (std::size_t n : {1473, 1800, 2048, 4096, 8972}) {
+    auto const text = pattern(n);
+    REQUIRE(rig::send(t.a, client, text, rig::addr_b, 7).value() == n);
+    t.run();
+    REQUIRE(rig::receive(t.b, server).value() == text);
+  }
+  CHECK(rig::send(t.a, client, pattern(8973), rig::addr_b, 7).error() == std::errc::message_size);
+  CHECK(t.a.worker().pool.in_use() == 0);
+  CHECK(t.b.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("a sender faster than the reader loses datagrams by the count, never by the byte", "[S46]") {
+  rig t;
+  int const client = rig::udp(t.a, 5000), server = rig::udp(t.b, 7);
+  u32 sent = 0, got = 0;
+  for (int round = 0; round < 50; ++round) {
+    for (int i = 0; i < 40; ++i) {
+      std::string const text = std::to_string(sent) + ':' + pattern(100, sent);
+      if (rig::send(t.a, client, text, rig::addr_b, 7)) ++sent;
+    }
+    t.run();
+    for (int i = 0; i < 20; ++i)
+      if (auto const r = rig::receive(t.b, server)) {
+        CHECK(r->substr(r->find(':') + 1) == pattern(100, std::stoul(*r)));
+        ++got;
+      }
+  }
+  while (rig::receive(t.b, server)) ++got;
+  auto& mib = UDP_STATS(t.b.init_net());
+  CHECK(mib.RcvbufErrors.read() > 0);
+  CHECK(got + mib.RcvbufErrors.read() + mib.MemErrors.read() == sent);
+  CHECK(mib.InErrors.read() == mib.RcvbufErrors.read() + mib.MemErrors.read());
+  CHECK(mib.InDatagrams.read() == got);
+  CHECK(UDP_STATS(t.a.init_net()).OutDatagrams.read() == sent);
+  CHECK(t.b.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("the typed sockets of two hosts play ping-pong without a copy of their own") {
+  rig t;
+  using net_t = netstack::net<host>;
+  struct player {
+    udp_socket<net_t> s;
+    u32 returned = 0, limit = 0;
+    player(net_t& net, u16 port, u32 n) : s(net), limit(n) {
+      REQUIRE(s.open());
+      REQUIRE(s.bind(rig::name({}, port)));
+      s.on_data_ready(
+          [](void* self) {
+            auto& p = *static_cast<player*>(self);
+            while (auto d = p.s.receive())
+              if (p.returned < p.limit && p.s.send(d->skb, d->from)) ++p.returned;
+          },
+          this);
+    }
+  };
+  player a(t.a.init_net(), 5000, 1000), b(t.b.init_net(), 5001, 1000);
+  auto ball = a.s.allocate();
+  REQUIRE(ball);
+  std::memcpy((*ball)->put(4), "ball", 4);
+  REQUIRE(a.s.send(*ball, rig::name(rig::addr_b, 5001)));
+  t.run();
+  CHECK(a.returned == 1000);
+  CHECK(b.returned == 1000);
+  CHECK(t.a.worker().pool.in_use() == 0);
+  CHECK(t.b.worker().pool.in_use() == 0);
+}
