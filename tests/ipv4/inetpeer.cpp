@@ -2,9 +2,11 @@
 // Peers: the AVL tree's balance, identification sequences, token buckets, and collection under virtual time.
 #include "netstack/ipv4/inetpeer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "support/catch.hpp"
@@ -62,14 +64,15 @@ TEST_CASE("one peer per remote and namespace", "[S131]") {
   CHECK(r.get(1, second, false) == nullptr);
 }
 
-TEST_CASE("the tree stays balanced over a million inserts in order", "[S132]") {
+TEST_CASE("the tree stays balanced over a million inserts", "[S132]") {
   constexpr u32 n = 60000;
+  bool const in_order = GENERATE(true, false);
   rig<n> r;
-  u32 inserted = 0;
-  for (u32 i = 0; inserted < 1'000'000; ++i, ++inserted)
-    if (!r.get(i, second + i)) FAIL("full at " << i);
+  prng addresses{11};
+  for (u32 i = 0; i < 1'000'000; ++i)
+    if (!r.get(in_order ? i : addresses.next_u32(), second + i)) FAIL("full at " << i);
   CHECK(r.peers->size() == n);
-  CHECK(r.peers->evictions == 1'000'000 - n);
+  CHECK(r.peers->evictions > 1'000'000 - n - 1000);
   // Adelson-Velsky and Landis: height < 1.4405 log2(n + 2).
   CHECK(height(r.peers->tree()) <= static_cast<int>(1.4405 * std::log2(n + 2)));
 }
@@ -98,6 +101,32 @@ TEST_CASE("identifications: every value once before any comes back, another orde
   CHECK(same_difference < 65536 / 4);  // one sequence does not give away the other
 }
 
+TEST_CASE("identifications: no peer's sequence walks in steps of one size", "[S133]") {
+  rig<256> r;
+  for (u32 host = 0; host < 200; ++host) {
+    inet_peer& p = *r.get(host);
+    std::vector<u32> steps(65536);
+    u16 last = inet_getid(p);
+    for (int i = 0; i < 65536; ++i) {
+      u16 const id = inet_getid(p);
+      ++steps[static_cast<u16>(id - last)];
+      last = id;
+    }
+    CHECK(*std::max_element(steps.begin(), steps.end()) < 65536 / 10);
+  }
+}
+
+TEST_CASE("identifications: a peer that was forgotten starts elsewhere", "[S133]") {
+  rig<1> r;
+  std::vector<u16> starts;
+  for (u32 round = 0; round < 64; ++round) {
+    starts.push_back(inet_getid(*r.get(1, round * second)));
+    r.get(2, round * second);  // evicts it
+  }
+  std::sort(starts.begin(), starts.end());
+  CHECK(std::unique(starts.begin(), starts.end()) - starts.begin() > 60);
+}
+
 TEST_CASE("the token bucket allows six at once, then one per interval", "[S158]") {
   rig<16> r;
   inet_peer& p = *r.get(1, 100 * second);
@@ -116,13 +145,21 @@ TEST_CASE("unused peers are collected, sooner when the tree is fuller; held ones
   rig<100> r;
   u64 const start = 1000 * second;
   for (u32 i = 0; i < 10; ++i) r.get(i, start);
-  r.get(3, start)->refcnt = 1;
+  inet_peer& held = *r.get(0, start);  // the oldest
+  r.peers->hold(held);
   CHECK(r.peers->collect(start + 500 * second) == 0);
   r.get(5, start + 500 * second);
-  // The holder's entry stops the walk at it, so what stands behind waits with it.
-  r.get(3, start + 500 * second);
-  CHECK(r.peers->collect(start + 601 * second) == 8);
+  CHECK(r.peers->collect(start + 601 * second) == 8);  // all but the one just used and the held one
   CHECK(r.peers->size() == 2);
+  CHECK(r.peers->collect(start + 5000 * second) == 1);
+  r.peers->hold(held);
+  r.peers->put(held, start + 5000 * second);
+  CHECK(r.peers->collect(start + 9000 * second) == 0);
+  CHECK(r.get(0, start + 9000 * second, false) == &held);
+  r.peers->put(held, start + 9000 * second);
+  CHECK(r.peers->collect(start + 9500 * second) == 0);  // unused only since then
+  CHECK(r.peers->collect(start + 9601 * second) == 1);
+  CHECK(r.peers->size() == 0);
   rig<100> full;
   for (u32 i = 0; i < 100; ++i) full.get(i, start);
   CHECK(full.peers->collect(start + 119 * second) == 0);
@@ -136,21 +173,90 @@ TEST_CASE("a full tree evicts the longest unused, and refuses when all are held"
   REQUIRE(r.get(9, 101 * second));
   CHECK(r.get(1, 101 * second, false) == nullptr);
   CHECK(r.get(0, 101 * second, false) != nullptr);
-  for (u32 i : {0u, 2u, 3u, 9u}) r.get(i, 102 * second)->refcnt = 1;
+  for (u32 i : {0u, 2u, 3u, 9u}) r.peers->hold(*r.get(i, 102 * second));
   CHECK(r.get(10, 103 * second) == nullptr);
+  CHECK(r.get(9, 103 * second) != nullptr);
+  r.peers->put(*r.get(3), 104 * second);
+  CHECK(r.get(10, 105 * second) != nullptr);
+  CHECK(r.get(3, 105 * second, false) == nullptr);
+}
+
+TEST_CASE("a held peer outlives its namespace and is found no more", "[S131]") {
+  rig<4> r;
+  inet_peer& p = *r.get(1);
+  r.peers->hold(p);
+  r.peers->get(1, be32{1}, true, second);
+  r.peers->flush(0);
+  CHECK(r.peers->size() == 2);
+  CHECK(r.get(1, second, false) == nullptr);
+  CHECK(p.daddr == be32{1});
+  inet_peer* fresh = r.get(1, 2 * second);
+  CHECK(fresh != &p);
+  r.peers->put(p, 3 * second);
+  CHECK(r.peers->size() == 2);
+  CHECK(r.get(1, 3 * second, false) == fresh);
+  r.peers->flush(1);
+  CHECK(r.peers->size() == 1);
 }
 
 TEST_CASE("the interval between collections is jittered and shrinks as the tree fills", "[S134]") {
   rig<100> r;
-  u64 low = ~u64{0}, high = 0;
-  for (int i = 0; i < 1000; ++i) {
-    u64 const t = r.peers->next_interval();
-    low = std::min(low, t);
-    high = std::max(high, t);
-  }
+  auto range = [&r] {
+    u64 low = ~u64{0}, high = 0;
+    for (int i = 0; i < 1000; ++i) {
+      u64 const t = r.peers->next_interval();
+      low = std::min(low, t);
+      high = std::max(high, t);
+    }
+    return std::pair{low, high};
+  };
+  auto const [low, high] = range();
   CHECK(high <= 120 * second);
   CHECK(low >= 90 * second);
   CHECK(high - low > 20 * second);
+  for (u32 i = 0; i < 50; ++i) r.get(i);
+  auto const [half_low, half_high] = range();
+  CHECK(half_high <= 65 * second);
+  CHECK(half_low >= 48 * second);
+  CHECK(half_high - half_low > 10 * second);
   for (u32 i = 0; i < 100; ++i) r.get(i);
-  CHECK(r.peers->next_interval() <= 10 * second);
+  CHECK(range() == std::pair{10 * second, 10 * second});  // gc_mintime is a floor
+}
+
+TEST_CASE("a least time above its greatest gives way to it", "[S134]") {
+  rig<100> r;
+  u64 const start = 1000 * second;
+  r.peers->limits = {
+      .minttl = 900 * second, .maxttl = 300 * second, .gc_mintime = 50 * second, .gc_maxtime = 20 * second};
+  for (u32 i = 0; i < 60; ++i) r.get(i, start);
+  CHECK(r.peers->collect(start + 299 * second) == 0);
+  CHECK(r.peers->next_interval() == 20 * second);
+  CHECK(r.peers->collect(start + 300 * second) == 60);
+}
+
+TEST_CASE("a large collection goes on in the next poll, on the stack's timers", "[S134]") {
+  struct context {
+    rig<5000> r;
+    timer_wheel<> timers;
+    u64 now = 1000 * second;
+    u32 runs = 0, most = 0;
+  } c;
+  c.timers.init(c.now);
+  for (u32 i = 0; i < 5000; ++i) c.r.get(i, c.now);
+  auto& timer = c.r.peers->periodic_timer;
+  timer.function = [](void* ctx, timer_list& self) {
+    auto& on = *static_cast<context*>(ctx);
+    on.most = std::max(on.most, on.r.peers->collect(on.now));
+    ++on.runs;
+    on.timers.mod_timer(self, on.now + on.r.peers->next_interval());
+  };
+  u64 const late = c.now + 700 * second;  // all of them are due
+  c.timers.mod_timer(timer, late);
+  while (c.r.peers->size() != 0 && c.now < late + second) {
+    c.now = *c.timers.next_expiry();
+    c.timers.run(c.now, &c);
+  }
+  CHECK(c.r.peers->size() == 0);
+  CHECK(c.most == c.r.peers->collect_batch);
+  CHECK(c.runs == 5);
 }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what is remembered of a remote host beyond any route: its IP identification generator, its ICMP token
 // bucket, the path MTU and the redirect it was told. One AVL tree a worker, keyed by namespace and address; entries
-// nobody used for long are collected at a jittered interval that shortens as the tree fills. [S131] [S132] [S133]
-// [S134] tx: called by ipv4/ip_output (IDs), ipv4/pmtu, ipv4/icmp_limit Linux: net/ipv4/inetpeer.c (the 2.6 design: one
-// tree, periodic collection); RFC 6864 (IDs), RFC 1191 §6.3
+// nobody used for long are collected at a jittered interval that shortens as the tree fills.
+// [S131] [S132] [S133] [S134]
+// tx: called by ipv4/ip_output (IDs), ipv4/pmtu, ipv4/icmp_limit
+// Linux: net/ipv4/inetpeer.c (the 2.6 design: one tree, periodic collection); RFC 6864 (IDs), RFC 1191 §6.3
 #pragma once
+#include <algorithm>
 #include <boost/intrusive/avl_set.hpp>
 #include <boost/intrusive/list.hpp>
 
@@ -20,18 +22,22 @@ struct ipv4;
 
 /// A peer's place in the tree, and in the list of those longest not used.
 using inet_peer_tree_hook =
-    boost::intrusive::avl_set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>>;
+    boost::intrusive::avl_set_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>,
+                                        boost::intrusive::optimize_size<true>>;
 using inet_peer_unused_hook =
     boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::normal_link>>;
 
+/// Borrowed for the present poll, unless held. A held peer is not collected; once its namespace is gone it is found no
+/// more, and lives until the last holder lets go.
 struct inet_peer : inet_peer_tree_hook, inet_peer_unused_hook {
   be32 daddr{};
   u32 netns = 0;
-  u32 refcnt = 0;       ///< holders beyond this poll: not collected
-  u64 dtime = 0;        ///< last used, ns
-  u32 ip_id_key = 0;    ///< secret of the identification sequence
-  u32 ip_id_count = 0;  ///< its place
-  u64 rate_tokens = 0;  ///< ns worth of ICMP errors it may be sent
+  u32 refcnt = 0;         ///< holders beyond this poll
+  bool detached = false;  ///< no longer in the tree
+  u64 dtime = 0;          ///< last used, ns
+  u32 ip_id_key = 0;      ///< secret of the identification sequence
+  u32 ip_id_count = 0;    ///< its place
+  u64 rate_tokens = 0;    ///< ns worth of ICMP errors it may be sent
   u64 rate_last = 0;
   u32 n_redirects = 0;
   u32 pmtu_learned = 0;  ///< 0: none
@@ -67,17 +73,23 @@ class inet_peer_base {
     using type = u64;
     u64 operator()(inet_peer const& p) const { return p.key(); }
   };
-  using tree_type = boost::intrusive::avl_set<inet_peer, boost::intrusive::base_hook<inet_peer_tree_hook>,
-                                              boost::intrusive::key_of_value<by_key>>;
-  using unused_type = boost::intrusive::list<inet_peer, boost::intrusive::base_hook<inet_peer_unused_hook>>;
+  using tree_type =
+      boost::intrusive::avl_set<inet_peer, boost::intrusive::base_hook<inet_peer_tree_hook>,
+                                boost::intrusive::key_of_value<by_key>, boost::intrusive::constant_time_size<false>>;
+  using unused_type = boost::intrusive::list<inet_peer, boost::intrusive::base_hook<inet_peer_unused_hook>,
+                                             boost::intrusive::constant_time_size<false>>;
 
   tree_type tree_;
-  unused_type unused_;  // longest unused first
+  unused_type unused_;  // those that nobody holds, longest unused first
   slab<inet_peer, N> peers_;
   prng* random_ = nullptr;
   u32 threshold_ = 0;
+  bool more_ = false;  // the last collection stopped early
 
  public:
+  /// What one collection takes away at most, so that a poll does not wait for it; the next follows at once.
+  static constexpr u32 collect_batch = 1024;
+
   inet_peer_limits limits;
   timer_list periodic_timer;
   u64 evictions = 0;
@@ -119,44 +131,64 @@ class inet_peer_base {
     return p;
   }
 
+  /// Keeps the peer beyond this poll.
+  void hold(inet_peer& p) {
+    if (p.refcnt++ == 0) unused_.erase(unused_.iterator_to(p));
+  }
+  /// Lets go; from now on the peer counts as unused, if nobody else holds it.
+  void put(inet_peer& p, u64 now) {
+    BUG_ON(p.refcnt == 0, "inet_peer put more often than held");
+    if (--p.refcnt != 0) return;
+    if (p.detached) return peers_.free(&p);
+    p.dtime = now;
+    unused_.push_back(p);
+  }
+
   /// Collects what was not used for its time to live, which shrinks from maxttl to minttl as the tree fills; how many.
   u32 collect(u64 now) {
-    u64 const span = (limits.maxttl - limits.minttl) / threshold_;
-    u64 const ttl = peers_.in_use() >= threshold_ ? limits.minttl : limits.maxttl - span * peers_.in_use();
+    u64 const minttl = std::min(limits.minttl, limits.maxttl);  // each is a sysctl
+    u64 const ttl = limits.maxttl - (limits.maxttl - minttl) / threshold_ * fill();
     u32 n = 0;
-    while (!unused_.empty() && unused_.front().refcnt == 0 && now >= unused_.front().dtime + ttl)
-      free(unused_.front()), ++n;
+    while (!unused_.empty() && n < collect_batch && now >= unused_.front().dtime + ttl) free(unused_.front()), ++n;
+    more_ = n == collect_batch;
     return n;
   }
-  /// Until the next collection: from gc_maxtime down to gc_mintime as the tree fills, jittered by up to a quarter.
+  /// Until the next collection: from gc_maxtime down to gc_mintime as the tree fills, less up to a quarter so that
+  /// workers do not collect in step; never less than gc_mintime, unless the last one left something.
   [[nodiscard]] u64 next_interval() {
-    u64 const range = limits.gc_maxtime - limits.gc_mintime;
-    u64 const base = limits.gc_maxtime - range * std::min(peers_.in_use(), threshold_) / threshold_;
-    return base - random_->next_u64() % (base / 4 + 1);
+    if (more_) return 1'000'000;
+    u64 const mintime = std::min(limits.gc_mintime, limits.gc_maxtime);
+    u64 const most = limits.gc_maxtime - (limits.gc_maxtime - mintime) / threshold_ * fill();
+    u64 const least = std::max(most - most / 4, mintime);
+    return most - (most > least ? random_->next_u64() % (most - least + 1) : 0);
   }
   /// Forgets every peer of a namespace.
   void flush(u32 netns) {
-    for (auto it = unused_.begin(); it != unused_.end();) {
+    auto it = tree_.lower_bound(u64{netns} << 32);
+    while (it != tree_.end() && it->netns == netns) {
       inet_peer& p = *it++;
-      if (p.netns == netns) free(p);
+      if (p.refcnt == 0) {
+        free(p);
+      } else {
+        tree_.erase(tree_.iterator_to(p));
+        p.detached = true;
+      }
     }
   }
 
  private:
+  [[nodiscard]] u32 fill() const { return std::min(peers_.in_use(), threshold_); }
   void touch(inet_peer& p, u64 now) {
     // Once a second is often enough for an age of minutes, and spares the list on the hot path.
-    if (now < p.dtime + 1'000'000'000) return;
+    if (p.refcnt != 0 || now < p.dtime + 1'000'000'000) return;
     p.dtime = now;
     unused_.splice(unused_.end(), unused_, unused_.iterator_to(p));
   }
   bool evict_one() {
-    for (auto& p : unused_)
-      if (p.refcnt == 0) {
-        free(p);
-        ++evictions;
-        return true;
-      }
-    return false;
+    if (unused_.empty()) return false;
+    free(unused_.front());
+    ++evictions;
+    return true;
   }
   void free(inet_peer& p) {
     tree_.erase(tree_.iterator_to(p));
