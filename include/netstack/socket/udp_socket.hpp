@@ -15,8 +15,7 @@
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_ptr.hpp"
 #include "netstack/socket/socket.hpp"
-#include "netstack/udp/udp_recvmsg.hpp"
-#include "netstack/udp/udp_table.hpp"
+#include "netstack/udp/udp.hpp"
 
 namespace netstack {
 
