@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: two internet hosts on one link: two_stacks with 192.0.2.1/24 on a and 192.0.2.2/24 on b. The compositions
-// list ipv4 and udp.
+// Decides: two internet hosts on one link: two_stacks with 192.0.2.1/24 on a and 192.0.2.2/24 on b, lo up. The
+// compositions list ipv4 and udp.
 //
 //   two_hosts<host> t;
 //   auto const fd = t.udp(t.a, 7);                  // a bound UDP socket
@@ -16,11 +16,15 @@
 
 namespace netstack::test {
 
-template <class A, class B = A>
-struct two_hosts : two_stacks<A, B> {
+template <class A, class B = A, class Driver = drivers::pipe>
+struct two_hosts : two_stacks<A, B, Driver> {
+  using params = typename Driver::params;
   static constexpr be32 addr_a = ipv4_addr("192.0.2.1"), addr_b = ipv4_addr("192.0.2.2");
 
-  explicit two_hosts(drivers::pipe::params const& pipe = {}, u64 seed = 1) : two_stacks<A, B>(pipe, seed) {
+  explicit two_hosts(params const& both = {}, u64 seed = 1) : two_hosts(both, both, seed) {}
+  two_hosts(params const& of_a, params const& of_b, u64 seed) : two_stacks<A, B, Driver>(of_a, of_b, seed) {
+    REQUIRE(dev_open(this->a.init_net(), *this->a.init_net().loopback_dev));
+    REQUIRE(dev_open(this->b.init_net(), *this->b.init_net().loopback_dev));
     REQUIRE(inet_addr_add(this->a.init_net(), this->dev_a->ifindex, ipv4_cidr("192.0.2.1/24")));
     REQUIRE(inet_addr_add(this->b.init_net(), this->dev_b->ifindex, ipv4_cidr("192.0.2.2/24")));
     this->run();

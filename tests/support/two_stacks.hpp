@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how two stacks are run against each other: booted on one virtual clock, wired by a pipe, polled on one
-// thread until neither has anything to do. The compositions list drivers::pipe.
+// thread until neither has anything to do. The compositions list the driver: drivers::pipe, or one that wraps it.
 //
 //   two_stacks<host> net;                         // or two_stacks<client, server>
+//   two_stacks<host, host, drivers::fault_injector<drivers::pipe>> net{{.tx = {.loss = 10'000}}};
 //   … give net.a.init_net() and net.b.init_net() addresses on net.dev_a, net.dev_b …
 //   net.run();                                    // everything that happens at this instant
 //   net.run_for(200'000'000);                     // and with the timers of the next 200 ms
@@ -16,8 +17,18 @@
 
 namespace netstack::test {
 
-template <class A, class B = A>
+/// The pipe's own parameters inside those of a driver that wraps it.
+template <class Params>
+drivers::pipe::params& pipe_params(Params& params) {
+  if constexpr (requires { params.inner; })
+    return pipe_params(params.inner);
+  else
+    return params;
+}
+
+template <class A, class B = A, class Driver = drivers::pipe>
 struct two_stacks {
+  using params = typename Driver::params;
   virtual_clock clock;
   drivers::pipe_cable cable;
   A a;
@@ -25,15 +36,12 @@ struct two_stacks {
   net_device* dev_a = nullptr;
   net_device* dev_b = nullptr;
 
-  explicit two_stacks(drivers::pipe::params pipe = {}, u64 seed = 1) {
-    pipe.cables = &cable;
-    pipe.wakeup = false;
+  explicit two_stacks(params const& both = {}, u64 seed = 1) : two_stacks(both, both, seed) {}
+  two_stacks(params const& of_a, params const& of_b, u64 seed) {
     REQUIRE(a.boot({.clock = clock.source(), .seed = seed}));
     REQUIRE(b.boot({.clock = clock.source(), .seed = seed + 1}));
-    pipe.end = 0;
-    dev_a = plug(a, pipe);
-    pipe.end = 1;
-    dev_b = plug(b, pipe);
+    dev_a = plug(a, of_a, 0);
+    dev_b = plug(b, of_b, 1);
     run();  // both see the carrier
   }
 
@@ -59,8 +67,12 @@ struct two_stacks {
 
  private:
   template <class Host>
-  static net_device* plug(Host& host, drivers::pipe::params const& pipe) {
-    auto dev = register_netdev<drivers::pipe>(host.init_net(), "eth%d", pipe);
+  net_device* plug(Host& host, params wire, u8 end) {
+    auto& pipe = pipe_params(wire);
+    pipe.cables = &cable;
+    pipe.wakeup = false;
+    pipe.end = end;
+    auto dev = register_netdev<Driver>(host.init_net(), "eth%d", wire);
     REQUIRE(dev);
     REQUIRE(dev_open(host.init_net(), **dev));
     return *dev;
