@@ -242,6 +242,39 @@ TEST_CASE("each statistic of a device stands in its column", "[proc]") {
                                           "17", "78", "0"});
 }
 
+TEST_CASE("an interface with a queue in each worker shows their sums; another namespace's of its number does not count",
+          "[proc]") {
+  struct two : stack<two, handlers, drivers::pipe, sizes<config{.workers = 2, .max_net = 2, .skb_pool = 64}>> {};
+  drivers::pipe_cable cables[2];
+  two h;
+  REQUIRE(h.boot());
+  drivers::pipe::params p{};
+  p.wakeup = false;
+  for (u32 w = 0; w < 2; ++w) {
+    p.cables = cables;
+    p.queues = 2;
+    auto dev = register_netdev<drivers::pipe>(h.init_net(w), "eth0", p, 7);
+    REQUIRE(dev);
+    (*dev)->stats.rx_bytes += 1000 + w;
+    (*dev)->stats.tx_window_errors += 5;
+  }
+  auto const row = [&](netstack::net<two>& net) { return words_of(lines_of(proc_text(net, "net/dev")).back()); };
+  for (u32 w = 0; w < 2; ++w) {
+    CHECK(row(h.init_net(w))[0] == "eth0:");
+    CHECK(row(h.init_net(w))[1] == "2001");
+    CHECK(row(h.init_net(w))[15] == "10");
+  }
+  auto other = h.copy_net_ns();
+  REQUIRE(other);
+  h.poll(1);
+  (*other)->loopback_dev->stats.rx_bytes += 3;
+  CHECK(row(**other)[0] == "lo:");
+  CHECK(row(**other)[1] == "3");
+  unregister_netdev(h.init_net(1), *h.init_net(1).dev_get_by_index(7));
+  CHECK(row(h.init_net(0))[1] == "1000");
+  h.put_net(**other);
+}
+
 TEST_CASE("/proc/net/dev_mcast lists the multicast filters", "[S69]") {
   booted h;
   auto& net = h.init_net();

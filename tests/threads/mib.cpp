@@ -60,6 +60,31 @@ TEST_CASE("a reader's sums only grow while two workers count, and end exact", "[
   CHECK(snmp_get(h.init_net(1), "Sample", "In").value_or(0) == 2 * rounds * step);
 }
 
+TEST_CASE("/proc/net/dev sums a device's queues while their workers count", "[S162]") {
+  host h;
+  REQUIRE(h.boot());
+  constexpr u64 rounds = 20'000;
+  std::atomic<int> running{2};
+  std::thread workers[2];
+  for (u32 w = 0; w < 2; ++w)
+    workers[w] = std::thread([&, w] {
+      auto& stats = h.init_net(w).loopback_dev->stats;
+      for (u64 i = 0; i < rounds; ++i) ++stats.rx_packets, stats.rx_bytes += 64;
+      running.fetch_sub(1);
+    });
+  u64 last = 0;
+  bool grows = true;
+  while (running.load() != 0) {
+    auto const words = words_of(lines_of(proc_text(h.init_net(0), "net/dev"))[2]);
+    u64 const packets = std::stoull(words.at(2));
+    grows = grows && packets >= last;
+    last = packets;
+  }
+  for (auto& t : workers) t.join();
+  CHECK(grows);
+  CHECK(words_of(lines_of(proc_text(h.init_net(1), "net/dev"))[2]).at(2) == std::to_string(2 * rounds));
+}
+
 TEST_CASE("a worker that polls on its own thread takes over a sysctl without a race", "[sysctl]") {
   host h;
   REQUIRE(h.boot());

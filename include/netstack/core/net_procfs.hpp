@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: the texts of the device layer: /proc/net/dev, dev_mcast, ptype, softnet_stat. A device is shown by the slice
-// of the net's worker. [S69] [S84]
+// Decides: the texts of the device layer: /proc/net/dev, dev_mcast, ptype, softnet_stat. Devices are those of the
+// net's worker, their statistics sums over all workers. [S69] [S84]
 // Linux: net/core/net-procfs.c, net/core/dev_addr_lists.c
 #pragma once
+#include "netstack/core/dev_stats.hpp"
 #include "netstack/core/softnet.hpp"
 #include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/proc.hpp"
@@ -31,30 +32,27 @@ bool dev_seq_show(Net& net, seq_file& m, seq_cursor& at) {
   net_device* const dev = detail::next_device(net, at.key);
   if (!dev) return false;
   at.key = dev->ifindex;
-  auto const& s = dev->stats;
+  dev_get_stats const sum(net, *dev);
+  using s = net_device_stats;
   std::size_t const name = dev->ifname().size();
   if (name < 6) m.fill(' ', 6 - name);
   seq_puts(m, dev->ifname());
-  seq_put_decimal_ull(m, ": ", s.rx_bytes.read(), 7);
-  seq_put_decimal_ull(m, " ", s.rx_packets.read(), 7);
-  seq_put_decimal_ull(m, " ", s.rx_errors.read(), 4);
-  seq_put_decimal_ull(m, " ", s.rx_dropped.read() + s.rx_missed_errors.read(), 4);
-  seq_put_decimal_ull(m, " ", s.rx_fifo_errors.read(), 4);
-  seq_put_decimal_ull(
-      m, " ", s.rx_length_errors.read() + s.rx_over_errors.read() + s.rx_crc_errors.read() + s.rx_frame_errors.read(),
-      5);
+  seq_put_decimal_ull(m, ": ", sum(&s::rx_bytes), 7);
+  seq_put_decimal_ull(m, " ", sum(&s::rx_packets), 7);
+  seq_put_decimal_ull(m, " ", sum(&s::rx_errors), 4);
+  seq_put_decimal_ull(m, " ", sum(&s::rx_dropped, &s::rx_missed_errors), 4);
+  seq_put_decimal_ull(m, " ", sum(&s::rx_fifo_errors), 4);
+  seq_put_decimal_ull(m, " ", sum(&s::rx_length_errors, &s::rx_over_errors, &s::rx_crc_errors, &s::rx_frame_errors), 5);
   seq_put_decimal_ull(m, " ", 0, 10);  // compressed: no device here does
-  seq_put_decimal_ull(m, " ", s.multicast.read(), 9);
-  seq_put_decimal_ull(m, " ", s.tx_bytes.read(), 8);
-  seq_put_decimal_ull(m, " ", s.tx_packets.read(), 7);
-  seq_put_decimal_ull(m, " ", s.tx_errors.read(), 4);
-  seq_put_decimal_ull(m, " ", s.tx_dropped.read(), 4);
-  seq_put_decimal_ull(m, " ", s.tx_fifo_errors.read(), 4);
-  seq_put_decimal_ull(m, " ", s.collisions.read(), 5);
-  seq_put_decimal_ull(m, " ",
-                      s.tx_carrier_errors.read() + s.tx_aborted_errors.read() + s.tx_window_errors.read() +
-                          s.tx_heartbeat_errors.read(),
-                      7);
+  seq_put_decimal_ull(m, " ", sum(&s::multicast), 9);
+  seq_put_decimal_ull(m, " ", sum(&s::tx_bytes), 8);
+  seq_put_decimal_ull(m, " ", sum(&s::tx_packets), 7);
+  seq_put_decimal_ull(m, " ", sum(&s::tx_errors), 4);
+  seq_put_decimal_ull(m, " ", sum(&s::tx_dropped), 4);
+  seq_put_decimal_ull(m, " ", sum(&s::tx_fifo_errors), 4);
+  seq_put_decimal_ull(m, " ", sum(&s::collisions), 5);
+  seq_put_decimal_ull(
+      m, " ", sum(&s::tx_carrier_errors, &s::tx_aborted_errors, &s::tx_window_errors, &s::tx_heartbeat_errors), 7);
   seq_put_decimal_ull(m, " ", 0, 10);
   seq_putc(m, '\n');
   return true;

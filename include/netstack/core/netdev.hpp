@@ -146,12 +146,14 @@ void list_netdevice(Net& net, net_device& dev) {
   dev.ptype_match = match_packet_types<Net>(dev);
   dev.state |= netdev_state::registered;
   net.dev_base.push_back(dev);
+  net.dev_stats.publish(dev);
   net.call_netdevice_notifiers(netdev_event::registered, dev);
 }
 template <class Net>
 void unlist_netdevice(Net& net, net_device& dev) {
   net.call_netdevice_notifiers(netdev_event::unregister, dev);
   dev.state &= ~netdev_state::registered;
+  net.dev_stats.retract(dev);
   net.dev_base.erase(net.dev_base.iterator_to(dev));
 }
 

@@ -4,6 +4,7 @@
 // that lower floors reach upward through their template parameter alone. [S12] [S13]
 // Linux: include/net/net_namespace.h
 #pragma once
+#include "netstack/core/dev_stats.hpp"
 #include "netstack/core/net_device.hpp"
 #include "netstack/stack/link_tables.hpp"
 #include "netstack/stack/proc_tables.hpp"
@@ -84,7 +85,8 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   u32 next_ifindex = 1;  ///< lo gets 1
   u32 passive = 0;
   netstack::worker<Host>* home = nullptr;
-  net_device_list dev_base;  ///< in order of registration
+  net_device_list dev_base;                                                       ///< in order of registration
+  dev_stats_table<Host::sizes.workers == 1 ? 0 : Host::sizes.max_dev> dev_stats;  ///< of dev_base, for other workers
   net_device* loopback_dev = nullptr;
   u32 sock_inuse = 0;                                                     ///< open sockets, the stack's own apart
   u32 prot_inuse[proto_list.size() + std::size_t{proto_list.empty()}]{};  ///< the same by row of proto_list [S89]
