@@ -195,8 +195,14 @@ TEST_CASE("one subnet on two devices: the second takes over when the first goes"
   net_device* eth1 = rig.add_device(rig_dev::params{.mac = {{2, 0, 0, 0, 0, 2}}}, "192.0.2.2/24");
   CHECK(rig.main() == "unicast:192.0.2.0/24:eth0<192.0.2.1");
   SECTION("its address goes") { REQUIRE(rig.del("192.0.2.1/24")); }
-  SECTION("it goes down") { dev_close(rig.net(), rig.dev); }
-  SECTION("it goes away") { unregister_netdev(rig.net(), rig.dev); }
+  SECTION("it goes down") {
+    dev_close(rig.net(), rig.dev);
+    CHECK_FALSE(rig.dev.flags & iff::up);
+  }
+  SECTION("it goes away") {
+    unregister_netdev(rig.net(), rig.dev);
+    CHECK(rig.net().dev_get_by_name("eth0") == nullptr);
+  }
   CHECK(rig.main() == "unicast:192.0.2.0/24:eth1<192.0.2.2");
   CHECK(inet_addr_type(rig.net(), ipv4_addr("192.0.2.255")) == rtn::broadcast);
   (void)eth1;
