@@ -37,11 +37,12 @@ struct state {
 template <u8 I>
 struct protocol : module {
   using pernet = state<I>;
+  enum class own_drop_reasons { too_long };
 
   template <class Net>
   static verdict receive(Net& net, sk_buff& skb) {
     auto& self = net_generic<protocol>(net);
-    if (static_cast<int>(skb.len) > self.limit) return drop(net, skb, Net::template drop_reason_of<protocol>(0));
+    if (static_cast<int>(skb.len) > self.limit) return drop(net, skb, own_drop_reasons::too_long);
     ++self.received;
     return verdict::consumed();
   }
@@ -50,10 +51,6 @@ struct protocol : module {
     net_generic<protocol>(net).limit = I;
     return {};
   }
-  template <class Net>
-  static void too_long(Net& net) {
-    ++net_generic<protocol>(net).errors;
-  }
 
   template <class Net>
   static constexpr std::array net_protocols{
@@ -61,9 +58,9 @@ struct protocol : module {
   template <class Net>
   static constexpr std::array initcalls{
       initcall<Net>{.level = initcall_level::fs, .name = init_name<I>.chars, .init = init<Net>}};
-  using own_drop_reasons = void;
   template <class Net>
-  static constexpr std::array drop_reasons{drop_reason_def<Net>{.name = "TOY_TOO_LONG", .count = too_long<Net>}};
+  static constexpr std::array drop_reasons{
+      drop_reason_def<Net>{.name = "TOY_TOO_LONG", .count = count_mib<Net, protocol, &state<I>::errors>}};
   static constexpr std::array ctl_tables{ctl<&state<I>::limit>(path<I>.chars, {.min = 1, .max = 1500})};
   static constexpr std::array items{SNMP_MIB_ITEM<&state<I>::received>("InMsgs"),
                                     SNMP_MIB_ITEM<&state<I>::sent>("OutMsgs"),

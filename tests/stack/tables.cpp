@@ -72,21 +72,17 @@ using net_t = net<host>;
 
 /// A user's module with reasons of its own: the library is not edited, the composition numbers them.
 struct choosy : module {
-  using own_drop_reasons = void;
-  enum : std::size_t { too_sweet, too_sour };
+  enum class own_drop_reasons { too_sweet, too_sour, without_row };
   struct pernet {
     counter sour;
   };
   template <class Net>
-  static void count_sour(Net& n) {
-    ++net_generic<choosy>(n).sour;
-  }
-  template <class Net>
-  static constexpr std::array drop_reasons{drop_reason_def<Net>{.name = "TOO_SWEET"},
-                                           drop_reason_def<Net>{.name = "TOO_SOUR", .count = count_sour<Net>}};
+  static constexpr std::array drop_reasons{
+      drop_reason_def<Net>{.name = "TOO_SWEET"},
+      drop_reason_def<Net>{.name = "TOO_SOUR", .count = count_mib<Net, choosy, &pernet::sour>}};
 };
 struct picky : module {
-  using own_drop_reasons = void;
+  enum class own_drop_reasons { picky };
   template <class Net>
   static constexpr std::array drop_reasons{drop_reason_def<Net>{.name = "PICKY"}};
 };
@@ -149,17 +145,19 @@ TEST_CASE("a user's module has drop reasons of its own: name, number, counter, t
   REQUIRE(h.boot({.seed = 1}));
   auto& n = h.init_net();
   using N = net<rejecting>;
-  constexpr drop_reason sour = N::drop_reason_of<choosy>(choosy::too_sour);
+  using own = choosy::own_drop_reasons;
+  constexpr drop_reason sour = N::drop_reason_of(own::too_sour);
   STATIC_REQUIRE(sour >= drop_reason::count);
-  STATIC_REQUIRE(N::drop_reason_of<picky>(0) == drop_reason::count);
-  STATIC_REQUIRE(sour != N::drop_reason_of<choosy>(choosy::too_sweet));
+  STATIC_REQUIRE(N::drop_reason_of(picky::own_drop_reasons::picky) == drop_reason::count);
+  STATIC_REQUIRE(sour != N::drop_reason_of(own::too_sweet));
+  STATIC_REQUIRE(N::drop_reason_of(own::without_row) == drop_reason::not_specified);
   CHECK(std::string_view(N::drop_table::rows[static_cast<std::size_t>(sour)].name) == "TOO_SOUR");
   for (int i = 0; i < 6; ++i) {
     sk_buff* skb = h.worker().pool.alloc_skb();
     REQUIRE(skb);
     skb->dev = n.loopback_dev;
     skb->protocol = be16{static_cast<u16>(0x1000 + i)};
-    verdict const v = drop(n, *skb, sour);
+    verdict const v = drop(n, *skb, own::too_sour);
     CHECK(v.is_drop());
     CHECK(v.reason() == sour);
     finish(*skb, v);

@@ -22,6 +22,16 @@ void kfree_skb(Net& net, sk_buff& skb, drop_reason reason) {
   consume_skb(skb);
 }
 
+/// Both for a reason of a user's module.
+template <class Net, own_drop_reason Own>
+verdict drop(Net& net, sk_buff& skb, Own reason) {
+  return drop(net, skb, Net::drop_reason_of(reason));
+}
+template <class Net, own_drop_reason Own>
+void kfree_skb(Net& net, sk_buff& skb, Own reason) {
+  kfree_skb(net, skb, Net::drop_reason_of(reason));
+}
+
 /// What the owner of a packet does with a handler's answer.
 NETSTACK_INLINE void finish(sk_buff& skb, verdict v) {
   if (!v.is_kept()) consume_skb(skb);

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the name of every rejection. The library's reasons are this enum; a user's module adds its own without
-// editing it: the composition numbers them behind (Net::drop_reason_of<M>(i)). A module's `drop_reasons` rows give each
-// of its reasons a text and the MIB counters it moves; drop() (core/drop.hpp) counts both.
+// editing it: an `enum class own_drop_reasons { truncated };` inside it, which the composition numbers behind these. A
+// module's `drop_reasons` rows (a user's: in its enum's order) give each reason a text and the MIB counters it moves;
+// drop() (core/drop.hpp) counts both.
 // Linux: include/net/dropreason-core.h
 #pragma once
+#include <type_traits>
+
 #include "netstack/base/config.hpp"
+#include "netstack/registry/pernet.hpp"
 #include "netstack/skb/verdict.hpp"
 
 namespace netstack {
@@ -73,6 +77,10 @@ enum class drop_reason : u16 {
   count,
 };
 
+/// A reason of a user's module: drop() and kfree_skb() take it as they take ours.
+template <class Reason>
+concept own_drop_reason = std::is_enum_v<Reason> && !std::is_same_v<Reason, drop_reason>;
+
 /// One row of a module's `drop_reasons`.
 template <class Net>
 struct drop_reason_def {
@@ -80,5 +88,11 @@ struct drop_reason_def {
   char const* name = "";
   void (*count)(Net&) = nullptr;  ///< moves the MIB counters of this rejection
 };
+
+/// drop_reason_def::count for counters in the module's pernet: `.count = count_mib<Net, pulse, &pernet::InErrors>`.
+template <class Net, class M, auto... Counters>
+void count_mib(Net& net) {
+  ((++(net_generic<M>(net).*Counters)), ...);
+}
 
 }  // namespace netstack

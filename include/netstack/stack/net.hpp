@@ -65,10 +65,10 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   template <nf_inet Point>
   static constexpr auto nf_hooks = tables::resolve_nf_hooks<net, modules, Point>();
   using drop_table = tables::drop_table<net, modules>;
-  /// The number of the i-th reason of a user's module (`using own_drop_reasons = void;`).
-  template <class M>
-  static constexpr drop_reason drop_reason_of(std::size_t i) {
-    return static_cast<drop_reason>(static_cast<std::size_t>(drop_table::template first_of<M>()) + i);
+  /// The number of a reason of a user's module (`enum class own_drop_reasons { … };` in it).
+  template <own_drop_reason Own>
+  static constexpr drop_reason drop_reason_of(Own reason) {
+    return drop_table::number(reason);
   }
   template <class Driver>
   static constexpr u8 driver_index = static_cast<u8>(index_of<Driver, tables::drivers_of<modules>>);

@@ -337,6 +337,12 @@ inline constexpr bool has_own_reasons = requires {
   typename M::own_drop_reasons;
 };
 
+template <class Reason, class M>
+inline constexpr bool is_reason_of = false;
+template <class Reason, class M>
+requires has_own_reasons<M>
+inline constexpr bool is_reason_of<Reason, M> = std::is_same_v<Reason, typename M::own_drop_reasons>;
+
 template <class Net, class Modules>
 struct drop_table;
 template <class Net, class... Ms>
@@ -366,13 +372,14 @@ struct drop_table<Net, type_list<Ms...>> {
     return out;
   }();
 
-  /// Number of the i-th reason of a module that brings its own.
-  template <class M>
-  static constexpr drop_reason first_of() {
-    std::size_t at = library;
-    bool found = false;
-    (void)((std::is_same_v<M, Ms> ? (found = true) : (at += own<Ms>, false)) || ...);
-    return static_cast<drop_reason>(found ? at : 0);
+  /// Number of a reason of a module that brings its own; not_specified if it has no row.
+  template <class Own>
+  static constexpr drop_reason number(Own reason) {
+    static_assert((is_reason_of<Own, Ms> || ...), "netstack: a drop reason's module is not in the list: add it");
+    std::size_t at = library, rows_of_module = 0;
+    (void)((is_reason_of<Own, Ms> ? (rows_of_module = own<Ms>, true) : (at += own<Ms>, false)) || ...);
+    auto const i = static_cast<std::size_t>(reason);
+    return i < rows_of_module ? static_cast<drop_reason>(at + i) : drop_reason::not_specified;
   }
 };
 
