@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // A driver of your own: Ethernet frames over a connected datagram socket, one frame a message. Here the socket's other
 // end is this program, which plays a station that asks for an address; any other process could.
+// docs/writing-a-driver.md explains it part by part.
 // RUN:
 // OUTPUT: 1 frame of type 0806 from 02:00:00:00:00:02
 // OUTPUT: 0 packets in use
@@ -13,8 +14,8 @@
 
 using namespace netstack;
 
-// --- the driver
-// -------------------------------------------------------------------------------------------------------
+// --- the driver ------------------------------------------------------------------------------------------------------
+// [state]
 struct socket_wire : driver {
   static constexpr char const* name = "socket_wire";
   struct params {
@@ -22,43 +23,48 @@ struct socket_wire : driver {
     mac_addr mac{};
   };
   using priv = params;
+  static int fd(net_device& dev) { return netdev_priv<socket_wire>(dev).fd; }
+  // [/state]
+  // [open]
   template <class Net>
   static result<void> open(Net&, net_device& dev) {
-    for (char old; ::recv(netdev_priv<socket_wire>(dev).fd, &old, 1, MSG_DONTWAIT) >= 0;) continue;
+    for (char old; ::recv(fd(dev), &old, 1, MSG_DONTWAIT) >= 0;) continue;
     return {};
   }
   template <class Net>
   static void stop(Net&, net_device&) {}  // send() has copied: nothing is in flight
+  // [/open]
+  // [xmit]
   template <class Net>
   static netdev_tx xmit(Net&, net_device& dev, sk_buff& skb, bool) {
-    if (::send(netdev_priv<socket_wire>(dev).fd, skb.data, skb.len, MSG_DONTWAIT) < 0) {
+    if (::send(fd(dev), skb.data, skb.len, MSG_DONTWAIT) < 0) {
       if (errno == EAGAIN || errno == ENOBUFS) return netdev_tx::busy;  // the core offers it again
       ++dev.stats.tx_errors;
     }
     consume_skb(skb);
     return netdev_tx::ok;
   }
+  // [/xmit]
+  // [poll]
   template <class Net>
   static u32 poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
-    u32 n = 0;
-    for (; n < budget; ++n) {
+    for (u32 n = 0; n < budget; ++n) {
       sk_buff* skb = net.worker().pool.alloc_skb();
-      if (!skb) break;  // frames wait in the socket
-      auto const got = ::recv(netdev_priv<socket_wire>(dev).fd, skb->data, skb->tailroom(), MSG_DONTWAIT);
-      if (got < 0) {
-        consume_skb(*skb);
-        break;
-      }
+      if (!skb) return n;  // frames wait in the socket
+      auto const got = ::recv(fd(dev), skb->data, skb->tailroom(), MSG_DONTWAIT);
+      if (got < 0) return consume_skb(*skb), n;
       skb->put(static_cast<u32>(got));
       ++dev.stats.rx_packets, dev.stats.rx_bytes += skb->len;
       eth_type_trans(*skb, dev);
       rx.push_back(*skb);
     }
-    return n;
+    return budget;
   }
+  // [/poll]
+  // [ops]
   template <class Net>
   static int poll_fd(Net&, net_device& dev) {
-    return netdev_priv<socket_wire>(dev).fd;
+    return fd(dev);
   }
   template <class Net>
   static constexpr net_device_ops<Net> netdev_ops{.ndo_open = open<Net>,
@@ -66,6 +72,8 @@ struct socket_wire : driver {
                                                   .ndo_start_xmit = xmit<Net>,
                                                   .ndo_poll = poll<Net>,
                                                   .ndo_poll_fd = poll_fd<Net>};
+  // [/ops]
+  // [probe]
   template <class Net>
   static result<void> probe(Net&, net_device& dev, params const& p) {
     ether_setup(dev);
@@ -75,9 +83,11 @@ struct socket_wire : driver {
   }
   template <class Net>
   static void remove(Net&, net_device&) {}
+  // [/probe]
 };
-// ----------------------------------------------------------------------------------------------------------------------
+// ---------------------------------------------------------------------------------------------------------------------
 
+// [use]
 /// Listens to ARP, so that there is something to see.
 struct watcher : module {
   template <class Net>
@@ -106,3 +116,4 @@ int main() {
   std::printf("%u packets in use\n", h.worker().pool.in_use());
   return 0;
 }
+// [/use]

@@ -11,6 +11,7 @@
 
 namespace {
 
+// [rig]
 struct rig {
   struct host : stack<host, socket_wire, sizes<config{.max_net = 1, .skb_pool = 2048}>> {};
   using driver = socket_wire;
@@ -35,10 +36,13 @@ struct rig {
     return n >= 0;
   }
 };
+// [/rig]
 
 }  // namespace
 
 TEST_CASE("the example's driver conforms", "[S75]") {
   CHECK(own_driver_example() == 0);
-  test::check_conformance<rig>(70);
+  // [run]
+  test::check_conformance<rig>(70);  // at least so many of them apply
+  // [/run]
 }
