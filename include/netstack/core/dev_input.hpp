@@ -181,7 +181,8 @@ bool deliver_list_if(Net& net, u16 type, skb_list& list) {
     if (list_func)
       list_func(net, list);
     else
-      while (sk_buff* skb = list.pop_front()) finish(*skb, pt.func(net, *skb));
+      while (sk_buff* skb = list.pop_front())
+        finish(*skb, skb->dev->running() ? pt.func(net, *skb) : drop(net, *skb, drop_reason::dev_down));
     return true;
   }
 }

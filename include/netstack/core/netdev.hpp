@@ -59,10 +59,10 @@ result<void> dev_alloc_name(Net& net, net_device& dev, std::string_view pattern)
   return failure{std::errc::too_many_files_open_in_system};
 }
 
-/// Brings the device up. Errors: the driver's. Idempotent.
+/// Brings the device up. Errors: the driver's. Idempotent. A removed worker's slice stays down. [S10]
 template <class Net>
 result<void> dev_open(Net& net, net_device& dev) {
-  if (dev.running()) return {};
+  if (dev.running() || net.worker().removed()) return {};
   if (dev.unregistering) return failure{std::errc::no_such_device};
   net.call_netdevice_notifiers(netdev_event::pre_up, dev);
   if (auto r = Net::netdev_ops[dev.driver].ndo_open(net, dev); !r) return r;

@@ -83,7 +83,7 @@ void rps_steer(Net& net, net_device& dev, skb_list& burst) {
     skb->tstamp = here.now_real;
     if (detail::rps_send(net, *skb, target)) kick |= u64{1} << target;
   }
-  for (; kick != 0; kick &= kick - 1) net.stack().worker(static_cast<u32>(std::countr_zero(kick))).sleeper.wake();
+  for (; kick != 0; kick &= kick - 1) net.stack().worker(static_cast<u32>(std::countr_zero(kick))).wake();
   burst = mine;
 }
 

@@ -137,7 +137,7 @@ class namespaces {
     control_message<worker<Host>> m{.apply = apply, .netns = static_cast<u16>(index), .op = {}};
     if constexpr (Host::sizes.workers > 1) {
       BUG_ON(!host().worker(w).inbox.post(0, m), "control ring full");
-      host().worker(w).sleeper.wake();
+      host().worker(w).wake();
     }
   }
 

@@ -115,6 +115,17 @@ class stack : public namespaces<Host> {
   ///   for (;;) { while (h.poll()) {}  if (h.arm()) epoll_wait(…, h.fd() among others, …); }
   [[nodiscard]] int fd(u32 of_worker = 0) const { return worker(of_worker).sleeper.fd(); }
   bool arm(u32 of_worker = 0) { return worker(of_worker).arm(); }
+  /// Worker `w` runs no more: its thread has ended. On the thread of `heir`, which takes over its queued frames, and
+  /// answers for it; its interface queues are closed, its sockets and timers rest. For good. [S10]
+  /// Errors: invalid_argument (worker 0, which holds the control, or the heir itself, or removed before).
+  result<void> remove_worker(u32 w, u32 heir = 0) {
+    if (w == 0 || w == heir || w >= sizes.workers || heir >= sizes.workers || worker(w).removed() ||
+        worker(heir).removed())
+      return failure{std::errc::invalid_argument};
+    machine_->online.fetch_and(~(u64{1} << w), std::memory_order_acq_rel);
+    worker(heir).adopt(worker(w));
+    return {};
+  }
   /// The workers that RPS may send to, as bits. [S64]
   [[nodiscard]] u64 online_workers() const { return machine_->online.load(std::memory_order_relaxed); }
 
@@ -137,7 +148,7 @@ class stack : public namespaces<Host> {
     for (u32 w = 0; w < sizes.workers; ++w)
       if (w != slice.worker().id) {
         BUG_ON(!worker(w).inbox.post(slice.worker().id, m), "control ring full");
-        worker(w).sleeper.wake();
+        worker(w).wake();
       }
   }
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what one thread owns, and in which order it works: everything that the data path touches lies in here, so no
 // lock and no shared cache line stands on a packet's way. poll() is the whole loop body: clock, control messages,
-// receive (net_rx_action), transmit (net_tx_action), timers. [S10] [S59] [S62] [S63] [S178] [S180] rx: called by
-// host.poll() → calls ndo_poll → eth_type_trans → netif_receive_skb Linux: net/core/dev.c (net_rx_action,
-// net_tx_action), kernel/softirq.c
+// receive (net_rx_action), transmit (net_tx_action), timers. [S10] [S59] [S62] [S63] [S178] [S180]
+// rx: called by host.poll() → calls ndo_poll → eth_type_trans → netif_receive_skb
+// Linux: net/core/dev.c (net_rx_action, net_tx_action), kernel/softirq.c
 #pragma once
 #include <algorithm>
 
 #include "netstack/base/random.hpp"
+#include "netstack/core/dev_cpu_dead.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/slab.hpp"
 #include "netstack/core/timer.hpp"
@@ -61,6 +62,8 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   waiter sleeper;
   control_inbox<worker, Host::sizes.workers, Host::sizes.control_ring> inbox;
   rps_port<Host::sizes.workers, Host::sizes.rps_ring> rps;
+  std::atomic<worker*> heir{nullptr};  ///< who answers for this worker since it was removed
+  u64 adopted = 0;                     ///< removed workers that this one answers for, as bits
   net_type nets[Host::sizes.max_net];
   skb_pool_storage<Host::sizes, Host::skb_ext_bytes> pool_storage;
 
@@ -87,12 +90,13 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   /// One round of work; returns how many frames, timers and messages were handled. 0: nothing to do now.
   u32 poll() {
     BUG_ON(polling, "poll() from inside a handler");
+    BUG_ON(removed(), "poll() of a removed worker");
     polling = true;
     sleeper.done();
     refresh_clock();
     u32 work = inbox.drain(*this);
+    if constexpr (sizes.workers > 1) work += receive_from_workers();
     softnet.in_softirq = true;
-    if constexpr (sizes.workers > 1) work += rps_receive(*this, *this);
     for (auto& n : softnet.instances) napi_schedule(softnet, n);
     work += net_rx_action(*this);
     if (softnet.pending & softnet_data::net_tx) work += net_tx_action(*this);
@@ -100,6 +104,23 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     end_softirq();
     polling = false;
     return work;
+  }
+
+  [[nodiscard]] bool removed() const { return heir.load(std::memory_order_relaxed) != nullptr; }
+  /// Any thread, after it left a frame or a message here.
+  void wake() {
+    sleeper.wake();
+    if (worker* const other = heir.load(std::memory_order_acquire)) [[unlikely]]
+      other->wake();
+  }
+  /// Takes over what a removed worker has, and what is still sent to it. [S10]
+  void adopt(worker& dead) {
+    dead.heir.store(this, std::memory_order_release);
+    // Who wakes the dead from now on sees its heir; what was left there before this is seen by our next poll().
+    dead.sleeper.wake();
+    adopted |= dead.adopted | u64{1} << dead.id;
+    dev_cpu_dead(dead, *this);
+    sleeper.wake();
   }
 
   /// Gives one device a turn out of order: for a blocking reader who knows where its frames come from (skb.napi_id).
@@ -147,8 +168,23 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     return softnet.poll_list.empty() && !(softnet.pending & softnet_data::net_rx) &&
            (!(softnet.pending & softnet_data::net_tx) || softnet.tx_stalled) && softnet.completion_queue.empty();
   }
+  /// Frames of this worker and of those that it has adopted, and the latter's messages.
+  u32 receive_from_workers() {
+    u32 work = rps_receive(*this, *this);
+    for (u64 left = adopted; left != 0; left &= left - 1) {
+      worker& dead = stack().worker(static_cast<u32>(std::countr_zero(left)));
+      work += dead.inbox.drain(dead) + rps_receive(*this, dead);
+    }
+    return work;
+  }
   [[nodiscard]] bool messages_wait() const {
-    if constexpr (sizes.workers > 1) return !inbox.empty() || rps.frames_wait();
+    if constexpr (sizes.workers > 1) {
+      if (!inbox.empty() || rps.frames_wait()) return true;
+      for (u64 left = adopted; left != 0; left &= left - 1) {
+        worker const& dead = stack().worker(static_cast<u32>(std::countr_zero(left)));
+        if (!dead.inbox.empty() || dead.rps.frames_wait()) return true;
+      }
+    }
     return false;
   }
   /// Every device re-armed; true if one has frames already.

@@ -68,7 +68,7 @@ class bench {
 
   [[nodiscard]] auto& pool() { return h.worker().pool; }
   [[nodiscard]] net_device_ops<net_t> const& ops() const { return net_t::netdev_ops[dev->driver]; }
-  [[nodiscard]] bool ethernet() const { return dev->type == arphrd::ether; }
+  [[nodiscard]] bool ethernet() const { return dev->type != arphrd::none; }
   [[nodiscard]] u32 frame_max() const { return dev->mtu + dev->hard_header_len; }
 
   /// Makes the device, down.

@@ -13,11 +13,12 @@ struct lifecycle_cases {
   static void probe_fills_the_device(bench_t& b) {
     b.make();
     auto const& dev = *b.dev;
+    bool const station = b.ethernet() && !dev.is_loopback();
     check(dev.ifindex > 1, "a device needs a number behind lo's");
     check(dev.mtu >= dev.min_mtu && dev.mtu <= dev.max_mtu, "mtu lies outside min_mtu to max_mtu");
     check_equal(dev.hard_header_len, b.ethernet() ? eth_hlen : 0, "hard_header_len for the device's type");
-    check(!b.ethernet() || dev.dev_addr.is_valid(), "dev_addr is no station address");
-    check(!b.ethernet() || dev.broadcast == mac_broadcast, "broadcast address is not set (ether_setup)");
+    check(!station || dev.dev_addr.is_valid(), "dev_addr is no station address");
+    check(!station || dev.broadcast == mac_broadcast, "broadcast address is not set (ether_setup)");
     check(dev.perm_addr == dev.dev_addr, "perm_addr differs from dev_addr");
     check(dev.real_num_tx_queues >= 1 && dev.real_num_tx_queues <= max_tx_queues, "real_num_tx_queues");
     check(dev.tx_queue_len > 0, "tx_queue_len is 0: nothing could wait for the driver");
