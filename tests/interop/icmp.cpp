@@ -166,9 +166,8 @@ TEST_CASE("hostile frames by scapy, and Linux still gets its answer",
   if (netstack::test::skip_without_root("makes a network namespace and a TAP device")) return;
   if (std::system("/usr/bin/python3 -c 'import scapy' 2>/dev/null") != 0)
     return netstack::test::skip("needs python3-scapy");
-  // Beside this file.
-  std::string script = __FILE__;
-  script = script.substr(0, script.rfind('/') + 1) + "hostile_ip.py";
+  char const* source = std::getenv("NETSTACK_SOURCE");  // CTest says where the sources lie
+  std::string const script = std::string(source ? source : ".") + "/tests/interop/hostile_ip.py";
   tap_pair t;
   t.run();
   auto const text = t.ns.run("/usr/bin/python3 '" + script + "' nst0");

@@ -35,7 +35,10 @@ TEST_CASE("one way serves all destinations of a route, until anything changes", 
   SECTION("a route") { REQUIRE(ip_route_add(net, {.fc_gw4 = peer_addr})); }
   SECTION("an address") { REQUIRE(inet_addr_add(net, rig.eth0->ifindex, ipv4_cidr("192.0.2.3/24"))); }
   SECTION("an address that goes") { REQUIRE(inet_addr_del(net, rig.eth0->ifindex, ipv4_cidr("192.0.2.1/24"))); }
-  SECTION("a device going down") { dev_close(net, *rig.eth0); }
+  SECTION("a device going down") {
+    dev_close(net, *rig.eth0);
+    CHECK_FALSE(rig.eth0->flags & iff::up);
+  }
   SECTION("the MTU") { REQUIRE(dev_set_mtu(net, *rig.eth0, 1400)); }
   CHECK(first.obsolete);
   CHECK(first.slot == nullptr);

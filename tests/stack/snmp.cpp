@@ -25,13 +25,13 @@ struct sample_net {
 };
 inline s64 twice(sample_net const& net) { return 2 * static_cast<s64>(net.settings); }
 
-inline constexpr std::array sample_items{
+inline constexpr snmp_item sample_items[]{
     SNMP_MIB_ITEM<&sample_mib::In>("InDatagrams"),
     SNMP_MIB_ITEM<&sample_mib::Out>("OutDatagrams"),
     SNMP_MIB_ITEM<&sample_mib::Errors>("InErrors"),
     SNMP_MIB_ITEM<&sample_mib::MaxConn>("MaxConn"),
 };
-inline constexpr std::array whole_items{
+inline constexpr snmp_item whole_items[]{
     SNMP_MIB_GAUGE<twice>("Forwarding"),
     SNMP_MIB_ITEM<&sample_net::types, &by_type_mib::in, std::size_t{3}>("InDestUnreachs"),
 };

@@ -19,7 +19,7 @@ struct sample_mib {
   counter In;
   u32 setting = 1;
 };
-inline constexpr std::array sample_items{SNMP_MIB_ITEM<&sample_mib::In>("In")};
+inline constexpr snmp_item sample_items[]{SNMP_MIB_ITEM<&sample_mib::In>("In")};
 struct sample : module {
   using pernet = sample_mib;
   static constexpr std::array snmp{snmp_group{.prefix = "Sample", .items = sample_items}};

@@ -24,7 +24,7 @@ struct so_flag {
   int optname;
   sock_flags flag;
 };
-inline constexpr std::array so_flags{
+inline constexpr so_flag so_flags[]{
     so_flag{so::dontroute, sock_flags::localroute},
     so_flag{so::broadcast, sock_flags::broadcast},
     so_flag{so::keepalive, sock_flags::keepopen},

@@ -24,7 +24,7 @@ struct ip_cmsg_option {
   int optname;
   u16 flag;
 };
-inline constexpr std::array ip_cmsg_options{
+inline constexpr ip_cmsg_option ip_cmsg_options[]{
     ip_cmsg_option{ip_opt::pktinfo, ip_cmsg::pktinfo},
     ip_cmsg_option{ip_opt::recvttl, ip_cmsg::ttl},
     ip_cmsg_option{ip_opt::recvtos, ip_cmsg::tos},

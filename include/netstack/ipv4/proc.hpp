@@ -32,7 +32,7 @@ inline s64 ip_forwarding(netns_ipv4 const& net) { return net.devconf_all.forward
 
 }  // namespace detail
 
-inline constexpr std::array snmp4_ip_list{
+inline constexpr snmp_item snmp4_ip_list[]{
     SNMP_MIB_GAUGE<detail::ip_forwarding>("Forwarding"),
     SNMP_MIB_ITEM<&netns_ipv4::sysctl_ip_default_ttl>("DefaultTTL"),
     detail::ip_item<&ipstats_mib::InReceives>("InReceives"),
@@ -55,7 +55,7 @@ inline constexpr std::array snmp4_ip_list{
     detail::ip_item<&ipstats_mib::OutTransmits>("OutTransmits"),
 };
 
-inline constexpr std::array snmp4_ipextstats_list{
+inline constexpr snmp_item snmp4_ipextstats_list[]{
     detail::ip_item<&ipstats_mib::InNoRoutes>("InNoRoutes"),
     detail::ip_item<&ipstats_mib::InTruncatedPkts>("InTruncatedPkts"),
     detail::ip_item<&ipstats_mib::InMcastPkts>("InMcastPkts"),
@@ -76,7 +76,7 @@ inline constexpr std::array snmp4_ipextstats_list{
     detail::ip_item<&ipstats_mib::ReasmOverlaps>("ReasmOverlaps"),
 };
 
-inline constexpr std::array snmp4_icmp_list{
+inline constexpr snmp_item snmp4_icmp_list[]{
     detail::icmp_item<&icmp_mib::InMsgs>("InMsgs"),
     detail::icmp_item<&icmp_mib::InErrors>("InErrors"),
     detail::icmp_item<&icmp_mib::InCsumErrors>("InCsumErrors"),
@@ -109,7 +109,7 @@ inline constexpr std::array snmp4_icmp_list{
 };
 
 /// RFC 4022's group: what TCP counts is 0 as long as no TCP is composed. [S163]
-inline constexpr std::array snmp4_tcp_list{
+inline constexpr snmp_item snmp4_tcp_list[]{
     SNMP_MIB_ITEM<&tcp_mib::RtoAlgorithm>("RtoAlgorithm"),
     SNMP_MIB_ITEM<&tcp_mib::RtoMin>("RtoMin"),
     SNMP_MIB_ITEM<&tcp_mib::RtoMax>("RtoMax"),

@@ -2,7 +2,7 @@
 // Decides: how a module's counters get their names in /proc/net/snmp and /proc/net/netstat. The counters themselves are
 // `counter` members of the module's pernet; one writer (the worker), reads sum over the workers' slices. [S161] [S164]
 //
-//   inline constexpr std::array udp_mib_items{SNMP_MIB_ITEM<&udp_mib::InDatagrams>("InDatagrams"), …};
+//   inline constexpr snmp_item udp_mib_items[]{SNMP_MIB_ITEM<&udp_mib::InDatagrams>("InDatagrams"), …};
 //   static constexpr std::array snmp{snmp_group{.prefix = "Udp", .items = udp_mib_items,
 //                                               .block = snmp_block<&udp_net::mib>, .order = snmp_order::udp}};
 //
@@ -11,6 +11,7 @@
 #include <span>
 
 #include "netstack/base/counter.hpp"
+#include "netstack/meta/member.hpp"
 #include "netstack/registry/proc.hpp"
 
 namespace netstack {
@@ -23,33 +24,9 @@ struct snmp_item {
 
 namespace detail {
 
-template <auto Step>
-struct mib_step;
-template <class C, class F, F C::*Member>
-struct mib_step<Member> {
-  using from = C;
-  static F const& go(C const& c) { return c.*Member; }
-};
-template <std::size_t Index>
-struct mib_step<Index> {
-  template <class A>
-  static auto const& go(A const& array) {
-    return array[Index];
-  }
-};
-
-template <class T>
-T const& mib_walk(T const& at) {
-  return at;
-}
-template <auto Step, auto... Rest, class T>
-auto const& mib_walk(T const& at) {
-  return mib_walk<Rest...>(mib_step<Step>::go(at));
-}
-
 template <auto First, auto... Rest>
 u64 mib_read(void const* block) {
-  auto const& value = mib_walk<First, Rest...>(*static_cast<typename mib_step<First>::from const*>(block));
+  auto const& value = member_at(*static_cast<member_owner<First> const*>(block), First, Rest...);
   if constexpr (requires { value.read(); })
     return value.read();
   else
@@ -64,13 +41,13 @@ constexpr C mib_argument(s64 (*)(C const&));
 
 }  // namespace detail
 
-/// The counter (or the number, as a gauge) at the end of a chain of pointers to members and array indices
-/// (std::size_t), from the group's block inwards: `SNMP_MIB_ITEM<&icmpmsg_mib::in, std::size_t{3}>("InDestUnreachs")`.
+/// The counter (or the number, as a gauge) at the end of a chain of pointers to members, from the group's block
+/// inwards.
 template <auto First, auto... Rest>
 constexpr snmp_item SNMP_MIB_ITEM(char const* name) {
-  using root = typename detail::mib_step<First>::from;
-  using leaf = std::remove_cvref_t<decltype(detail::mib_walk<First, Rest...>(std::declval<root const&>()))>;
-  return {.name = name, .read = detail::mib_read<First, Rest...>, .gauge = std::is_integral_v<leaf>};
+  return {.name = name,
+          .read = detail::mib_read<First, Rest...>,
+          .gauge = std::is_integral_v<member_type<member_owner<First>, First, Rest...>>};
 }
 
 /// A state computed from the block: s64 Function(block const&), e.g. Ip's Forwarding, Tcp's MaxConn.
@@ -105,7 +82,7 @@ struct snmp_group {
 /// snmp_group::block from pointers to members, from the module's pernet inwards.
 template <auto First, auto... Rest>
 void const* snmp_block(void const* pernet) {
-  return &detail::mib_walk<First, Rest...>(*static_cast<typename detail::mib_step<First>::from const*>(pernet));
+  return &member_at(*static_cast<member_owner<First> const*>(pernet), First, Rest...);
 }
 
 }  // namespace netstack

@@ -21,6 +21,7 @@
 #include <type_traits>
 
 #include "netstack/base/result.hpp"
+#include "netstack/meta/member.hpp"
 #include "netstack/registry/proc.hpp"
 
 namespace netstack {
@@ -71,54 +72,26 @@ struct ctl_bitmap {
 
 namespace detail {
 
-template <auto Step>
-struct ctl_step;  // the class a step starts from
-template <class C, class F, F C::*Member>
-struct ctl_step<Member> {
-  using from = C;
-  static constexpr F& go(C& c) { return c.*Member; }
-};
-template <class C, class F, F& (*Function)(C&)>
-struct ctl_step<Function> {
-  using from = C;
-  static F& go(C& c) { return Function(c); }
-};
-
-template <class T>
-constexpr T& ctl_walk(T& at) {
-  return at;
-}
-template <auto Step, auto... Rest, class T>
-constexpr auto& ctl_walk(T& at) {
-  return ctl_walk<Rest...>(ctl_step<Step>::go(at));
-}
-
 template <auto First, auto... Rest>
 void* ctl_pernet_data(void*, void* pernet, u32) {
-  return &ctl_walk<First, Rest...>(*static_cast<typename ctl_step<First>::from*>(pernet));
+  return &member_at(*static_cast<member_owner<First>*>(pernet), First, Rest...);
 }
 template <class Net, auto Function, auto... Chain>
 void* ctl_net_data(void* net, void*, u32) {
-  return &ctl_walk<Chain...>(Function(*static_cast<Net*>(net)));
+  return &member_at(Function(*static_cast<Net*>(net)), Chain...);
 }
 template <class Net, auto Function, auto... Chain>
 void* ctl_dev_data(void* net, void*, u32 which) {
   auto* conf = Function(*static_cast<Net*>(net), which);
-  return conf ? static_cast<void*>(&ctl_walk<Chain...>(*conf)) : nullptr;
+  return conf ? static_cast<void*>(&member_at(*conf, Chain...)) : nullptr;
 }
 
 // Signatures are read off the function's type: naming a call would complete Net, and the composition is checked before
 // it is complete.
-template <class Function>
-struct ctl_source;
 template <class Net, class T>
-struct ctl_source<T& (*)(Net&)> {
-  using type = T;
-};
+std::type_identity<T> ctl_source(T& (*)(Net&));
 template <class Net, class T>
-struct ctl_source<T* (*)(Net&, u32)> {
-  using type = T;
-};
+std::type_identity<T> ctl_source(T* (*)(Net&, u32));
 template <class Net, auto Show>
 bool ctl_show(void* net, seq_file& m, seq_cursor& at) {
   return Show(*static_cast<Net*>(net), m, at);
@@ -190,28 +163,25 @@ constexpr ctl_table ctl_row(char const* procname, ctl_options const& o, decltype
 
 }  // namespace detail
 
-/// A setting in the module's pernet. Chain: pointers to members (or functions C& → T&), from the pernet inwards.
+/// A setting in the module's pernet. Chain: pointers to members, from the pernet inwards.
 template <auto First, auto... Rest>
 constexpr ctl_table ctl(char const* procname, ctl_options const& options = {}) {
-  using root = typename detail::ctl_step<First>::from;
-  using field = std::remove_reference_t<decltype(detail::ctl_walk<First, Rest...>(std::declval<root&>()))>;
-  return detail::ctl_row<field>(procname, options, detail::ctl_pernet_data<First, Rest...>);
+  return detail::ctl_row<member_type<member_owner<First>, First, Rest...>>(procname, options,
+                                                                           detail::ctl_pernet_data<First, Rest...>);
 }
 
 /// A setting that lies elsewhere: Function(Net&) → T&, then Chain inwards.
 template <class Net, auto Function, auto... Chain>
 constexpr ctl_table ctl_of(char const* procname, ctl_options const& options = {}) {
-  using root = typename detail::ctl_source<decltype(Function)>::type;
-  using field = std::remove_reference_t<decltype(detail::ctl_walk<Chain...>(std::declval<root&>()))>;
-  return detail::ctl_row<field>(procname, options, detail::ctl_net_data<Net, Function, Chain...>);
+  using root = typename decltype(detail::ctl_source(Function))::type;
+  return detail::ctl_row<member_type<root, Chain...>>(procname, options, detail::ctl_net_data<Net, Function, Chain...>);
 }
 
 /// A setting of each device: Function(Net&, u32 which) → T*, null where there is none; then Chain inwards.
 template <class Net, auto Function, auto... Chain>
 constexpr ctl_table ctl_dev(char const* procname, ctl_options const& options = {}) {
-  using root = typename detail::ctl_source<decltype(Function)>::type;
-  using field = std::remove_reference_t<decltype(detail::ctl_walk<Chain...>(std::declval<root&>()))>;
-  return detail::ctl_row<field>(procname, options, detail::ctl_dev_data<Net, Function, Chain...>);
+  using root = typename decltype(detail::ctl_source(Function))::type;
+  return detail::ctl_row<member_type<root, Chain...>>(procname, options, detail::ctl_dev_data<Net, Function, Chain...>);
 }
 
 /// ctl_options::changed from a function of the module.

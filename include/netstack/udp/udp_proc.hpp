@@ -51,7 +51,7 @@ constexpr snmp_item udp_item(char const* name) {
 }
 }  // namespace detail
 
-inline constexpr std::array snmp4_udp_list{
+inline constexpr snmp_item snmp4_udp_list[]{
     detail::udp_item<&udp_mib::InDatagrams>("InDatagrams"),   detail::udp_item<&udp_mib::NoPorts>("NoPorts"),
     detail::udp_item<&udp_mib::InErrors>("InErrors"),         detail::udp_item<&udp_mib::OutDatagrams>("OutDatagrams"),
     detail::udp_item<&udp_mib::RcvbufErrors>("RcvbufErrors"), detail::udp_item<&udp_mib::SndbufErrors>("SndbufErrors"),
