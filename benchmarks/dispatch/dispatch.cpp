@@ -88,8 +88,8 @@ struct switch_statement {
     return Net::inet_protos.rows[I].handler(net, skb);
 #define NETSTACK_CASES(I) NETSTACK_CASE(I) NETSTACK_CASE(I + 1) NETSTACK_CASE(I + 2) NETSTACK_CASE(I + 3)
       NETSTACK_CASES(0)
-      NETSTACK_CASES(4) NETSTACK_CASES(8) NETSTACK_CASES(12) NETSTACK_CASES(16) NETSTACK_CASES(20) default
-          : return verdict::consumed();
+      NETSTACK_CASES(4)
+      NETSTACK_CASES(8) NETSTACK_CASES(12) NETSTACK_CASES(16) NETSTACK_CASES(20) default : return verdict::consumed();
     }
   }
 };

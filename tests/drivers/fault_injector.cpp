@@ -218,7 +218,8 @@ TEST_CASE("a full queue is busy for the sender and back-pressure for the receive
 
 TEST_CASE("the same seed gives the same faults, another seed others", "[faults]") {
   auto const trace = [](u64 seed) {
-    faulty_link w{{.loss = 50'000, .duplicate = 50'000, .corrupt = 50'000, .reorder = 50'000, .jitter_ns = 100'000}, {}, seed};
+    faulty_link w{
+        {.loss = 50'000, .duplicate = 50'000, .corrupt = 50'000, .reorder = 50'000, .jitter_ns = 100'000}, {}, seed};
     w.send_many(*w.a, 1000);
     std::vector<std::pair<u32, u64>> t;
     for (auto const& g : w.got()) t.emplace_back(g.number, g.when);

@@ -64,7 +64,7 @@ class [[nodiscard]] result<void> {
 /// Linux's spelling of a result: the value (0 for void), or the negative errno. For the POSIX-shaped wrapper only.
 constexpr int to_errno(result<void> const& r) { return r ? 0 : -static_cast<int>(r.error()); }
 template <class T>
-  requires std::is_integral_v<T>
+requires std::is_integral_v<T>
 constexpr auto to_errno(result<T> const& r) {
   using wide = std::conditional_t<(sizeof(T) > 4), long long, long>;
   return r ? static_cast<wide>(*r) : -static_cast<wide>(static_cast<int>(r.error()));

@@ -105,7 +105,8 @@ namespace detail {
   }
 }
 
-/// What this datagram may measure. One that routers may cut is not held to what the path said: nobody here could cut it.
+/// What this datagram may measure. One that routers may cut is not held to what the path said: nobody here could cut
+/// it.
 template <class Net>
 u32 ip_tx_mtu(Net& net, rtable const& rt, ip_tx const& tx, be32 daddr) {
   bool const ask_path = tx.pmtudisc == ip_pmtudisc::want || tx.pmtudisc == ip_pmtudisc::do_;

@@ -7,11 +7,10 @@
 //     using driver = my_driver;
 //     static constexpr bool receives = true;                       // frames come from the far end through ndo_poll
 //     static constexpr bool lossless = true;                       // the far end keeps what it has no time for
-//     static constexpr u32 window = 256;                           // frames it keeps before it must be asked; 8 at least
-//     static constexpr bool exclusive = true;                      // optional: a second claim is busy
-//     host h;                                                      // not booted yet
-//     result<net_device*> make(char const* name);                  // registers the device; twice: a second one
-//     bool inject(std::span<u8 const> frame);                      // the far end sends; false: it cannot
+//     static constexpr u32 window = 256;                           // frames it keeps before it must be asked; 8 at
+//     least static constexpr bool exclusive = true;                      // optional: a second claim is busy host h; //
+//     not booted yet result<net_device*> make(char const* name);                  // registers the device; twice: a
+//     second one bool inject(std::span<u8 const> frame);                      // the far end sends; false: it cannot
 //     bool collect(std::vector<u8>& frame);                        // the far end receives, checksums finished
 //   };
 //   for (auto const& c : testing::driver_conformance<rig>())
