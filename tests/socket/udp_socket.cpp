@@ -62,6 +62,41 @@ TEST_CASE("a received packet is handed out itself, and echoed in its own frame",
   CHECK(h.host.worker().pool.in_use() == 0);
 }
 
+TEST_CASE("a host of many addresses answers from the one that was asked") {
+  inet_host<host> h;
+  auto& net = h.net();
+  auto const asked = ipv4_addr("127.0.0.5");
+  udp_socket<net_t> server(net), client(net);
+  REQUIRE(server.open());
+  REQUIRE(server.bind(inet_addr_of(be32{}, 7)));
+  REQUIRE(client.open());
+  REQUIRE(client.bind(lo_addr(6000)));
+  auto const exchange = [&] {
+    auto skb = client.allocate();
+    REQUIRE(skb);
+    REQUIRE(client.send(*skb, inet_addr_of(asked, 7)));
+    h.run();
+    auto d = server.receive();
+    REQUIRE(d);
+    be32 const to = d->to;
+    REQUIRE(server.send(d->skb, d->from, to));
+    h.run();
+    auto const answer = client.receive();
+    REQUIRE(answer);
+    return std::pair{to, answer->from};
+  };
+  // Unless it asks where datagrams were sent to, it hears nothing of that, and the route decides.
+  CHECK(exchange() == std::pair{be32{}, lo_addr(7)});
+  REQUIRE(setsockopt(net, server.fd(), sol::ip, ip_opt::pktinfo, 1));
+  CHECK(exchange() == std::pair{asked, inet_addr_of(asked, 7)});
+  // An address that is not ours is refused, and the packet taken.
+  auto skb = server.allocate();
+  REQUIRE(skb);
+  CHECK_FALSE(server.send(*skb, lo_addr(6000), ipv4_addr("192.0.2.9")));
+  CHECK(*skb == nullptr);
+  CHECK(h.host.worker().pool.in_use() == 0);
+}
+
 TEST_CASE("checksums are made for devices that make none") {
   inet_host<host> h;
   auto& net = h.net();

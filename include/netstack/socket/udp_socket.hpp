@@ -23,6 +23,7 @@ namespace netstack {
 struct udp_datagram {
   skb_ptr skb;
   sockaddr_in from{};
+  be32 to{};  ///< our address that the answer should come from; zero unless the socket has ip_opt::pktinfo
 
   [[nodiscard]] std::span<u8 const> payload() const { return {skb->data, skb->headlen()}; }
 };
@@ -78,7 +79,8 @@ class udp_socket {
     sk_buff& skb = **got;
     ++UDP_STATS(*net_).InDatagrams;
     skb_orphan(skb);
-    return udp_datagram{skb_ptr{&skb}, udp_source(skb)};
+    bool const asked = (inet_sk(s).cmsg_flags & ip_cmsg::pktinfo) != 0;
+    return udp_datagram{skb_ptr{&skb}, udp_source(skb), asked ? INET_SKB_RCV(skb).spec_dst : be32{}};
   }
 
   /// An empty packet with room for the headers in front: fill it with skb->put(n). Errors: no_buffer_space.
@@ -88,17 +90,23 @@ class udp_socket {
     return skb_ptr{skb};
   }
 
-  /// Sends the packet's data as one datagram to `to` (default: the peer). The packet is taken unless the answer is
-  /// resource_unavailable_try_again: then the send buffer is full, and it stays with the caller until write_space.
-  /// A packet that others look at too, or without room in front, moves to another frame. Errors: those of sendto().
-  result<void> send(skb_ptr& skb, sockaddr_view to = {}) {
+  /// Sends the packet's data as one datagram to `to` (default: the peer), from our address `from` (default: the
+  /// socket's, or the route's). The packet is taken unless the answer is resource_unavailable_try_again: then the send
+  /// buffer is full, and it stays with the caller until write_space. A packet that others look at too, or without room
+  /// in front, moves to another frame. Errors: those of sendto().
+  result<void> send(skb_ptr& skb, sockaddr_view to = {}, be32 from = {}) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
     enter(net_->worker());
     sock& s = sk();
     if (auto r = sock_wait_for_wmem(*net_, s, 0); !r) return r;
     if (auto r = inet_autobind(*net_, s); !r) return r;
     detail::udp_flow flow;
-    msghdr const m{.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_flags = msg::dontwait};
+    msghdr m{.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_flags = msg::dontwait};
+    std::byte control[cmsg_space(sizeof(in_pktinfo))];
+    if (from) {
+      m.msg_control = control;
+      put_cmsg(m, sol::ip, ip_opt::pktinfo, in_pktinfo{.ipi_spec_dst = {from}});
+    }
     if (auto r = detail::udp_prepare(*net_, s, m, flow); !r) {
       skb.reset();
       return r;
