@@ -118,6 +118,27 @@ TEST_CASE("the file holds both directions, cut at snaplen, with nanosecond times
   CHECK((f[116] == 0xbb && f[179] == 0xbb));
 }
 
+TEST_CASE("a checksum that was left to the device is in the file as it is on the wire", "[pcap]") {
+  temporary file;
+  two_ends t({.path = file.path.c_str()});
+  sk_buff* skb = t.h.worker().pool.alloc_skb();
+  std::memset(skb->put(60), 0x11, 60);
+  REQUIRE(skb_partial_csum_set(*skb, 34, 6));
+  skb->ip_summed = ip_summed::partial;
+  sum16 const finished = csum_fold(skb_checksum(*skb, 34, 26, 0));
+  skb->dev = t.a;
+  CHECK(dev_queue_xmit(t.h.init_net(), *skb));
+  t.h.poll();
+  dev_close(t.h.init_net(), *t.a);
+  auto const f = file.read();
+  REQUIRE(f.size() == 24 + 16 + 60);
+  sum16 recorded;
+  std::memcpy(&recorded, f.data() + 24 + 16 + 34 + 6, sizeof recorded);
+  CHECK(recorded.raw() == finished.raw());
+  CHECK(f[24 + 16 + 34 + 5] == 0x11);
+  CHECK(f[24 + 16 + 34 + 8] == 0x11);
+}
+
 TEST_CASE("bare IP packets have their own link type", "[pcap]") {
   temporary file;
   { two_ends two{{.path = file.path.c_str()}, arphrd::none}; }

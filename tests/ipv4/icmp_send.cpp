@@ -111,6 +111,33 @@ TEST_CASE("an error quotes what fits into 576 bytes, from the IP header on", "[S
   rig.still_alive();
 }
 
+TEST_CASE("a checksum that was left to us is quoted finished, and the packet itself stays as it is", "[S160]") {
+  router_rig rig;
+  auto* skb = rig.host.worker().pool.alloc_skb();
+  REQUIRE(skb);
+  auto d = with(17, bytes(32, 9));
+  d.daddr = far;
+  bytes const original = d.build();
+  std::memcpy(skb->put(static_cast<u32>(original.size())), original.data(), original.size());
+  skb->dev = rig.eth0;
+  skb->pkt_type = pkt_type::host;
+  skb->reset_network_header();
+  REQUIRE(skb_partial_csum_set(*skb, 20, 6));
+  sum16 const finished = skb_finished_checksum(*skb, 20);
+  icmp_send(rig.net(), *skb, icmp_type::dest_unreach, 0, 0);
+  CHECK(std::memcmp(skb->data, original.data(), original.size()) == 0);
+  consume_skb(*skb);
+  rig.run();
+  auto const sent = rig.sent();
+  REQUIRE(sent.size() == 1);
+  CHECK(sent[0].is_sound());
+  bytes expected = original;
+  std::memcpy(expected.data() + 26, &finished, sizeof finished);
+  CHECK(expected != original);
+  CHECK(sent[0].payload(sizeof(icmphdr)) == expected);
+  rig.still_alive();
+}
+
 TEST_CASE("where an error comes from", "[S159]") {
   router_rig rig;
   // The way back to 203.0.113.9 is by eth0, but its datagram comes in by eth1.

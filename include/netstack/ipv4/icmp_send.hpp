@@ -9,7 +9,7 @@
 #include "netstack/ipv4/ip_options_echo.hpp"
 #include "netstack/ipv4/ip_output.hpp"
 #include "netstack/registry/icmp_control.hpp"
-#include "netstack/skb/skb_walk.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 
 namespace netstack {
 
@@ -102,10 +102,12 @@ sk_buff* icmp_build_error(Net& net, sk_buff const& about, u8 type, u8 code, u32 
   u32 const quoted = std::min({room, about.len, skb->tailroom() - u32{sizeof(icmphdr)}});
   auto* icmph = reinterpret_cast<icmphdr*>(skb->put(sizeof(icmphdr) + quoted));
   *icmph = {.type = type, .code = code, .un = std::bit_cast<icmp_un>(be32{info})};
-  if (!skb_copy_bits(about, 0, reinterpret_cast<u8*>(icmph + 1), quoted)) {
+  auto* quotation = reinterpret_cast<u8*>(icmph + 1);
+  if (!skb_copy_bits(about, 0, quotation, quoted)) {
     consume_skb(*skb);
     return nullptr;
   }
+  skb_checksum_in_copy(about, quotation, quoted);  // one that was left to us: nobody on a wire saw it unfinished
   icmph->checksum = ip_compute_csum(icmph, sizeof(icmphdr) + quoted);
   return skb;
 }

@@ -121,6 +121,24 @@ inline result<void> pskb_trim_rcsum(sk_buff& skb, u32 len, skb_pool::site at = s
   return true;
 }
 
+/// What a partial checksum that starts at `from` comes to.
+inline sum16 skb_finished_checksum(sk_buff const& skb, u32 from) {
+  sum16 const sum = csum_fold(skb_checksum(skb, from, skb.len - from, 0));
+  return sum == sum16{} ? csum_mangled_0 : sum;  // RFC 768: zero would say that there is none
+}
+
+/// Finishes a partial checksum in a copy of the packet's first `n` bytes, if it lies among them; the packet stays as it
+/// is. For who shows a packet as it is, or would have been, on the wire.
+inline void skb_checksum_in_copy(sk_buff const& skb, u8* copy, u32 n) {
+  if (skb.ip_summed != ip_summed::partial) return;
+  int const start = skb_checksum_start_offset(skb);
+  if (start < 0 || static_cast<u32>(start) > skb.len) return;
+  auto const from = static_cast<u32>(start), where = from + skb.csum_offset;
+  if (where + sizeof(sum16) > n) return;
+  sum16 const sum = skb_finished_checksum(skb, from);
+  std::memcpy(copy + where, &sum, sizeof sum);
+}
+
 /// Finishes a partial checksum in software, for a device that cannot. The bytes are copied first if others read them.
 /// Error: invalid_argument if the checksum would lie outside the linear area; not_enough_memory. Then nothing changed.
 inline result<void> skb_checksum_help(sk_buff& skb, skb_pool::site at = skb_pool::site::current()) {
@@ -129,8 +147,7 @@ inline result<void> skb_checksum_help(sk_buff& skb, skb_pool::site at = skb_pool
     if (start < 0 || start + skb.csum_offset + static_cast<int>(sizeof(sum16)) > static_cast<int>(skb.headlen()))
       return failure{std::errc::invalid_argument};
     auto const from = static_cast<u32>(start), where = from + skb.csum_offset;
-    sum16 sum = csum_fold(skb_checksum(skb, from, skb.len - from, 0));
-    if (sum == sum16{}) sum = csum_mangled_0;  // RFC 768: zero would say that there is none
+    sum16 const sum = skb_finished_checksum(skb, from);
     if (auto own = skb_ensure_writable(skb, where + static_cast<u32>(sizeof sum), at); !own) return own;
     std::memcpy(skb.data + where, &sum, sizeof sum);
   }

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "netstack/base/result.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_walk.hpp"
 
 namespace netstack::drivers::detail {
@@ -62,7 +63,8 @@ class pcap_file {
     return {};
   }
 
-  /// One frame, with the `before` bytes in front of its data.
+  /// One frame, with the `before` bytes in front of its data, as it is on the wire: a checksum that was left to the
+  /// device is finished in the record.
   void add(u64 now_real, sk_buff const& skb, u32 before) {
     u32 const length = before + skb.len;
     u32 const captured = length < snaplen_ ? length : snaplen_;
@@ -75,6 +77,7 @@ class pcap_file {
     u32 const in_front = std::min(before, captured);
     append(skb.data - before, in_front);
     for_each_piece(skb, 0, captured - in_front, [this](u8 const* bytes, u32 n) { append(bytes, n); });
+    skb_checksum_in_copy(skb, buffer_ + used_ - (captured - in_front), captured - in_front);
     ++records_;
   }
   [[nodiscard]] bool empty() const { return used_ == 0; }
