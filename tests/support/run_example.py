@@ -13,7 +13,10 @@ def main():
     arguments = re.search(r"^// RUN:(.*)$", text, re.M)[1]
     run = subprocess.run([program, *shlex.split(arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     print(run.stdout)
-    missing = [r for r in re.findall(r"^// OUTPUT: (.+?)\s*$", text, re.M) if not re.search(r, run.stdout, re.M)]
+    expected = re.findall(r"^// OUTPUT: (.+?)\s*$", text, re.M)
+    if not expected:
+        sys.exit(f"{source} has no `// OUTPUT: regex` line")
+    missing = [r for r in expected if not re.search(r, run.stdout, re.M)]
     for regex in missing:
         print(f"no line of the output matches: {regex}")
     if run.returncode:
