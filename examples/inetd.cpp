@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // A host on a device of your choice with the classic small services over UDP: echo 7, discard 9, daytime 13,
 // chargen 19.
-//   inetd --dev tap:NAME|tun:NAME|pipe --addr A/P [--gateway G] [--pcap FILE] [--seconds N]
-// Prints `ready`; SIGTERM, SIGINT or the end of the time prints the counters. Exit 0: nothing leaked.
+//   inetd --dev tap:NAME|tun:NAME|pipe --addr A/P [--addr A/P …] [--gateway G] [--pcap FILE] [--seconds N]
+// Prints `ready`; SIGTERM, SIGINT or the end of the time prints the counters. Exit 0: nothing leaked. What keeps it
+// from starting is said in one line.
 // RUN: --dev pipe --addr 192.0.2.2/24 --seconds 1
 // OUTPUT: ^ready$
 // OUTPUT: ^Udp: InDatagrams
 #include <CLI/CLI.hpp>
 #include <csignal>
+#include <fstream>
 
 #include "netstack/drivers/pcap_writer.hpp"
 #include "netstack/drivers/pipe.hpp"
@@ -38,18 +40,34 @@ result<net_device*> attach_tun(net_t& net, std::string const& ifname, std::strin
   return attach<Driver>(net, p, pcap);
 }
 
-static int fail(char const* what, std::errc why, std::string_view advice = {}) {
-  std::string const text = std::make_error_code(why).message();
-  std::fprintf(stderr, "inetd: %s: %s\n", what, advice.empty() ? text.c_str() : std::string(advice).c_str());
+static int fail(std::string const& what, std::string_view why) {
+  std::fprintf(stderr, "inetd: %s: %.*s\n", what.c_str(), static_cast<int>(why.size()), why.data());
   return 1;
+}
+static int fail(std::string const& what, std::errc why) { return fail(what, std::make_error_code(why).message()); }
+
+/// The device goes up and gets its addresses and its way out; 0, or what fail() answers.
+static int configure(net_t& net, net_device& dev, std::vector<std::string> const& addrs, std::string const& gateway) {
+  if (auto r = dev_open(net, dev); !r) return fail(dev.name, r.error());
+  for (auto const& addr : addrs) {
+    auto const prefix = parse_prefix(addr);
+    if (!prefix) return fail(addr, "an address looks like 192.0.2.2/24");
+    if (auto r = inet_addr_add(net, dev.ifindex, *prefix); !r) return fail(addr, r.error());
+  }
+  if (gateway.empty()) return 0;
+  auto const gw = parse_ipv4(gateway);
+  if (!gw) return fail(gateway, "a gateway looks like 192.0.2.1");
+  if (auto r = ip_route_add(net, {.fc_gw4 = *gw}); !r) return fail(gateway, r.error());
+  return 0;
 }
 
 int main(int argc, char** argv) {
   CLI::App app{"UDP echo, discard, daytime and chargen on netstack"};
-  std::string dev, addr, gateway, pcap;
+  std::string dev, gateway, pcap;
+  std::vector<std::string> addrs;
   double seconds = 0;
   app.add_option("--dev", dev, "tap:NAME, tun:NAME or pipe")->required();
-  app.add_option("--addr", addr, "our address, A/P")->required();
+  app.add_option("--addr", addrs, "our addresses, A/P each")->required();
   app.add_option("--gateway", gateway, "default route");
   app.add_option("--pcap", pcap, "record all frames here");
   app.add_option("--seconds", seconds, "stop by itself");
@@ -63,22 +81,16 @@ int main(int argc, char** argv) {
   drivers::pipe_cable cable;
   auto const colon = dev.find(':');
   std::string const kind = dev.substr(0, colon), name = colon == std::string::npos ? "" : dev.substr(colon + 1);
-  result<net_device*> made = failure{std::errc::invalid_argument};
-  if (kind == "tap") made = attach_tun<drivers::tap>(net, name, pcap);
-  if (kind == "tun") made = attach_tun<drivers::tun>(net, name, pcap);
-  if (kind == "pipe") made = attach<drivers::pipe>(net, {.cables = &cable}, pcap);
-  if (!made) return fail(dev.c_str(), made.error(), kind == "pipe" ? "" : drivers::tap::explain(made.error()));
-  if (auto r = dev_open(net, **made); !r) return fail(dev.c_str(), r.error());
+  bool const is_tun = (kind == "tap" || kind == "tun") && !name.empty() && name.size() < ifnamsiz;
+  if (!is_tun && dev != "pipe")
+    return fail(dev, "a device is tap:NAME, tun:NAME or pipe, and a name has at most 15 characters");
+  if (!pcap.empty() && !std::ofstream(pcap, std::ios::app)) return fail(pcap, "this file cannot be written");
+  auto const made = kind == "tap"   ? attach_tun<drivers::tap>(net, name, pcap)
+                    : kind == "tun" ? attach_tun<drivers::tun>(net, name, pcap)
+                                    : attach<drivers::pipe>(net, {.cables = &cable}, pcap);
+  if (!made) return is_tun ? fail(dev, drivers::tap::explain(made.error())) : fail(dev, made.error());
+  if (int const code = configure(net, **made, addrs, gateway); code != 0) return code;
 
-  auto const prefix = parse_prefix(addr);
-  if (!prefix) return fail(addr.c_str(), prefix.error(), "an address looks like 192.0.2.2/24");
-  if (auto r = inet_addr_add(net, (*made)->ifindex, *prefix); !r) return fail(addr.c_str(), r.error());
-  if (!gateway.empty()) {
-    auto const gw = parse_ipv4(gateway);
-    if (!gw) return fail(gateway.c_str(), gw.error());
-    if (auto r = ip_route_add(net, {.fc_gw4 = *gw}); !r) return fail(gateway.c_str(), r.error());
-  }
-  bool clean = false;
   {
     services::inetd<net_t> services{net};
     if (auto r = services.start(); !r) return fail("services", r.error());
@@ -92,6 +104,5 @@ int main(int argc, char** argv) {
   }
   dev_close(net, **made);
   h.poll();
-  clean = services::report(net);
-  return clean ? 0 : 1;
+  return services::report(net) ? 0 : 1;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Shared by inetd and demo: the four small UDP services, and what is printed at the end. Each service answers from
-// inside poll(): for echo the packet that was received is the packet that is sent.
+// inside poll(), by the address it was asked at; for echo the packet that was received is the packet that is sent.
 #pragma once
 #include <cstdio>
 #include <cstring>
@@ -26,6 +26,7 @@ class inetd {
     }
     result<void> start(u16 port) {
       if (auto r = socket.open(); !r) return r;
+      if (auto r = setsockopt(*net, socket.fd(), sol::ip, ip_opt::pktinfo, 1); !r) return r;  // fills d.to
       socket.on_data_ready([](void* self) { static_cast<service*>(self)->drain(); }, this);
       return socket.bind(inet_addr_of(be32{}, port));
     }
@@ -36,10 +37,10 @@ class inetd {
     auto skb = s.allocate();
     if (!skb) return;  // the pool is empty: the asker asks again
     std::memcpy((*skb)->put(n), text, n);
-    (void)s.send(*skb, d.from);
+    (void)s.send(*skb, d.from, d.to);
   }
   /// RFC 862: what comes is sent back.
-  static void echo(udp_socket<Net>& s, udp_datagram& d) { (void)s.send(d.skb, d.from); }
+  static void echo(udp_socket<Net>& s, udp_datagram& d) { (void)s.send(d.skb, d.from, d.to); }
   /// RFC 863: what comes is thrown away.
   static void discard(udp_socket<Net>&, udp_datagram&) {}
   /// RFC 867: any datagram is answered with the time of day.

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSL-1.0
-"""Sends malformed IPv4 and ICMP frames to 192.0.2.2 on the interface that is named. Called by tests/interop/icmp.cpp."""
+"""hostile_ip.py INTERFACE [KIND…]: sends malformed frames to 192.0.2.2. KIND: ip (IPv4 and ICMP, the default), udp, arp,
+ether. Called by tests/interop/icmp.cpp and inetd.cpp."""
 import random
 import sys
 
-from scapy.all import ICMP, IP, Ether, Raw, conf, fuzz, getmacbyip, raw
+from scapy.all import ARP, ICMP, IP, UDP, Ether, Raw, conf, fuzz, getmacbyip, raw
 from scapy.utils import checksum
 
 ME, STACK = "192.0.2.1", "192.0.2.2"
@@ -18,7 +19,7 @@ def with_options(options, payload):
     return bytes(head) + payload
 
 
-def frames(ether):
+def ip_frames(ether):
     def ip(**fields):
         return ether / IP(src=ME, dst=STACK, **fields)
 
@@ -62,6 +63,72 @@ def frames(ether):
         yield bytes(mangled)
 
 
+def udp_frames(ether):
+    def udp(payload=b"u" * 32, **fields):
+        return ether / IP(src=ME, dst=STACK) / UDP(**{"sport": 5000, "dport": 7, **fields}) / Raw(payload)
+
+    whole = raw(udp())
+    for cut in range(len(whole) - 14 - 20):  # IP says the truth, UDP is cut short
+        yield ether / IP(src=ME, dst=STACK, proto=17) / Raw(whole[34:34 + cut])
+    for cut in range(14, len(whole)):  # and IP does not
+        yield whole[:cut]
+    for length in (*range(10), 39, 41, 1500, 65535):
+        yield udp(len=length)
+    for chksum in (0, 1, 0xFFFF):
+        yield udp(chksum=chksum)
+    for port in (0, 1, 7, 9, 13, 19, 65535):
+        for source in (0, 1, 7, 19, 65535):  # echo to chargen, and whom nobody can answer
+            yield udp(sport=source, dport=port)
+            yield udp(b"", sport=source, dport=port)
+    for src in ("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", STACK, "192.0.2.255"):
+        for port in (7, 19):
+            yield ether / IP(src=src, dst=STACK) / UDP(sport=7, dport=port) / Raw(b"loop")
+    for dst in ("192.0.2.255", "255.255.255.255", "224.0.0.1", "127.0.0.1"):
+        yield ether / IP(src=ME, dst=dst) / UDP(sport=5000, dport=7) / Raw(b"all")
+    for frag, flags in ((0, "MF"), (3, "MF"), (3, ""), (8189, "")):
+        yield ether / IP(src=ME, dst=STACK, frag=frag, flags=flags) / UDP(sport=5000, dport=7) / Raw(b"f" * 24)
+    for kind in (3, 11, 12):  # errors about datagrams that were never sent
+        for code in range(16):
+            yield ether / IP(src=ME, dst=STACK) / ICMP(type=kind, code=code) / IP(src=STACK, dst=ME) / UDP(sport=7)
+    for _ in range(300):
+        yield ether / IP(src=ME, dst=STACK) / fuzz(UDP(dport=random.choice((7, 9, 13, 19)))) / Raw(random.randbytes(9))
+        mangled = bytearray(whole)
+        mangled[random.randrange(14, len(mangled))] ^= 1 << random.randrange(8)
+        yield bytes(mangled)
+
+
+def arp_frames(ether):
+    def arp(**fields):
+        return Ether(dst=ether.dst, type=0x0806) / ARP(**{"psrc": "192.0.2.77", "pdst": STACK, **fields})
+
+    whole = raw(arp(op=1))
+    for cut in range(14, len(whole)):
+        yield whole[:cut]
+    for field in ("hwtype", "ptype", "op"):
+        for value in (0, 2, 3, 0x86DD, 0xFFFF):
+            yield arp(**{field: value})
+    for field in ("hwlen", "plen"):
+        for value in (0, 1, 5, 7, 16, 255):
+            yield arp(**{field: value})
+    for op in (1, 2):
+        for psrc in ("0.0.0.0", "127.0.0.1", "224.0.0.1", "255.255.255.255", STACK):
+            for hwsrc in ("00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff", "01:00:5e:00:00:01", ether.dst):
+                yield arp(op=op, psrc=psrc, hwsrc=hwsrc)
+    for host in range(3, 255):  # more neighbours than a small network has
+        for third in (2, 3, 4):
+            yield arp(op=1, psrc=f"192.0.{third}.{host}", hwsrc=f"02:00:00:00:{third:02x}:{host:02x}")
+
+
+def ether_frames(ether):
+    for kind in (0, 1, 46, 1500, 1501, 1535, 1536, 0x0800, 0x0806, 0x8100, 0x86DD, 0x88A8, 0x8847, 0xFFFF):
+        for size in (0, 1, 3, 4, 8, 20, 46, 1400, 1500):
+            yield Ether(dst=ether.dst, type=kind) / Raw(random.randbytes(size))
+    for dst in ("00:00:00:00:00:00", "01:00:5e:00:00:01", "33:33:00:00:00:01", "ff:ff:ff:ff:ff:ff", "02:11:22:33:44:55"):
+        yield Ether(dst=dst, type=0x0800) / IP(src=ME, dst=STACK) / UDP(sport=5000, dport=7) / Raw(b"who")
+    for _ in range(200):
+        yield random.randbytes(random.randrange(14, 1514))
+
+
 def main():
     conf.verb = 0
     conf.iface = sys.argv[1]
@@ -69,9 +136,11 @@ def main():
     mac = getmacbyip(STACK)
     sock = conf.L2socket(iface=sys.argv[1])
     sent = 0
-    for frame in frames(Ether(dst=mac, type=0x0800)):
-        sock.send(frame)
-        sent += 1
+    kinds = {"ip": ip_frames, "udp": udp_frames, "arp": arp_frames, "ether": ether_frames}
+    for kind in sys.argv[2:] or ["ip"]:
+        for frame in kinds[kind](Ether(dst=mac, type=0x0800)):
+            sock.send(frame)
+            sent += 1
     print("sent", sent)
 
 

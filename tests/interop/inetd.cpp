@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+// examples/inetd as a program on a TAP and on a TUN device, with the Linux kernel as the peer, in a network namespace
+// of the test's own: floods, every size of datagram, the four services, 65 addresses, its recording read by tcpdump,
+// hostile frames, its end, and what it says when it cannot start.
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <sstream>
+
+#include "support/netns.hpp"
+#include "support/program.hpp"
+
+namespace {
+
+using netstack::test::example;
+using netstack::test::netns;
+using netstack::test::program;
+
+bool cannot_run() {
+  return netstack::test::skip_without_root("makes a network namespace and a TAP device") ||
+         netstack::test::skip_without_example("inetd");
+}
+
+bool says(std::string const& text, std::string const& what) { return text.find(what) != std::string::npos; }
+
+/// A directory that anybody may look into, gone with this object.
+struct scratch {
+  std::string path = "/tmp/netstack-inetd-XXXXXX";
+  scratch() {
+    REQUIRE(::mkdtemp(path.data()) != nullptr);
+    netns::run("chmod 755 " + path);
+  }
+  ~scratch() { (void)netns::attempt("rm -r " + path); }
+  scratch(scratch const&) = delete;
+};
+
+std::vector<std::string> inetd_on(std::string const& dev, std::vector<std::string> const& more = {}) {
+  std::vector<std::string> command{example("inetd"), "--dev", dev, "--addr", "192.0.2.2/24"};
+  command.insert(command.end(), more.begin(), more.end());
+  return command;
+}
+
+/// A UDP socket of the kernel, connected to a service of the stack, so an ICMP error about it is an errno.
+struct client {
+  int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  client(char const* addr, std::uint16_t port, int patience_ms = 2000) {
+    timeval const tv{patience_ms / 1000, patience_ms % 1000 * 1000};
+    REQUIRE(::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &tv, sizeof tv) == 0);
+    sockaddr_in in{};
+    in.sin_family = AF_INET;
+    in.sin_port = htons(port);
+    REQUIRE(::inet_pton(AF_INET, addr, &in.sin_addr) == 1);
+    REQUIRE(::connect(fd, reinterpret_cast<sockaddr const*>(&in), sizeof in) == 0);
+  }
+  ~client() { ::close(fd); }
+  client(client const&) = delete;
+  /// What came back; errno's text in brackets when nothing did.
+  [[nodiscard]] std::string ask(std::string const& text) const {
+    if (::send(fd, text.data(), text.size(), 0) != static_cast<ssize_t>(text.size())) return "[send failed]";
+    char answer[2048];
+    ssize_t const n = ::recv(fd, answer, sizeof answer, 0);
+    if (n < 0) return std::string("[") + std::strerror(errno) + "]";
+    return {answer, static_cast<std::size_t>(n)};
+  }
+};
+
+std::string pattern(std::size_t n) {
+  std::string s(n, '\0');
+  for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>((i + n) * 31 + i / 256);
+  return s;
+}
+
+/// A counter of the report's /proc/net/snmp; -1 when it is not there.
+long snmp(std::string const& report, std::string const& prefix, std::string const& name) {
+  std::istringstream lines(report);
+  std::string names, values;
+  while (std::getline(lines, names))
+    if (names.rfind(prefix + ": ", 0) == 0 && std::getline(lines, values)) {
+      std::istringstream n(names), v(values);
+      std::string key, value;
+      while (n >> key && v >> value)
+        if (key == name) return std::stol(value);
+    }
+  return -1;
+}
+
+/// The end of an inetd that is well: all three texts, nothing leaked, exit code 0.
+std::string end_well(program& inetd) {
+  CHECK(inetd.running());
+  auto const end = inetd.terminate();
+  INFO(end.text);
+  CHECK(end.code == 0);
+  for (char const* file : {"--- /proc/net/snmp\n", "--- /proc/net/drop_reasons\n", "--- /proc/net/skb_pool\n"})
+    CHECK(says(end.text, file));
+  auto const pool = end.text.find("worker     used   frames high_water clones_used");
+  REQUIRE(pool != std::string::npos);
+  std::istringstream row(end.text.substr(end.text.find('\n', pool)));
+  long worker = -1, used = -1, frames = -1, high_water = -1, clones_used = -1;
+  row >> worker >> used >> frames >> high_water >> clones_used;
+  CHECK(used == 0);
+  CHECK(clones_used == 0);
+  CHECK(high_water > 0);
+  return end.text;
+}
+
+/// The four services, and a port that has none.
+void check_services() {
+  client const echo("192.0.2.2", 7);
+  std::size_t wrong = 0;
+  for (std::size_t n = 0; n <= 1472; ++n) wrong += echo.ask(pattern(n)) != pattern(n);
+  CHECK(wrong == 0);
+  CHECK(client("192.0.2.2", 9, 100).ask("away with it") == "[Resource temporarily unavailable]");
+  CHECK(client("192.0.2.2", 11).ask("who is there?") == "[Connection refused]");
+  auto const time = client("192.0.2.2", 13).ask("what time is it?");
+  INFO(time);
+  std::tm tm{};
+  char const* const rest = ::strptime(time.c_str(), "%A, %B %d, %Y %H:%M:%S-UTC", &tm);
+  REQUIRE(rest != nullptr);
+  CHECK(std::string(rest) == "\r\n");
+  CHECK(std::abs(std::difftime(::timegm(&tm), std::time(nullptr))) <= 5);
+  auto const chars = client("192.0.2.2", 19).ask("go on");
+  CHECK(chars.size() == 512);
+  CHECK(chars.substr(0, 74) == " !\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefg\r\n");
+  CHECK(chars.substr(74, 4) == "!\"#$");
+}
+
+/// tcpdump, and tshark where it is, find every frame in order.
+void check_recording(std::string const& file, long pings, long datagrams) {
+  auto const count = [&](std::string const& what) {
+    return std::stol(netns::attempt("tcpdump -nn -vv -r " + file + " 2>/dev/null | grep -cE '" + what + "'").text);
+  };
+  CHECK(count("ICMP echo request") == pings);
+  CHECK(count("ICMP echo reply") == pings);
+  CHECK(count(R"(192\.0\.2\.2\.7: .*UDP, length)") == datagrams);
+  CHECK(count(R"(192\.0\.2\.2\.7 > .*UDP, length)") == datagrams);
+  auto const faults = netns::attempt("tcpdump -nn -vv -r " + file +
+                                     " 2>&1 | grep -iE 'bad |wrong |incorrect|truncated|malformed|\\[\\||invalid'")
+                          .text;
+  INFO(faults.substr(0, 2000));
+  CHECK(faults.empty());
+  if (netns::attempt("command -v tshark").status != 0) return;
+  auto const found = netns::attempt(
+      "tshark -r " + file +
+      " -o ip.check_checksum:TRUE -o udp.check_checksum:TRUE -Y '_ws.malformed || ip.checksum.status == 0 || "
+      "udp.checksum.status == 0 || icmp.checksum.status == 0' 2>/dev/null | head -n 5");
+  INFO(found.text);
+  CHECK(found.text.empty());
+}
+
+void serves(std::string const& kind) {
+  netns ns;
+  scratch dir;
+  std::string const recording = dir.path + "/frames.pcap";
+  program inetd(inetd_on(kind + ":nst0", {"--pcap", recording}));
+  REQUIRE(inetd.prints("ready"));
+  ns.run("ip addr add 192.0.2.1/24 dev nst0");
+  auto const flood = ns.run("ping -n -q -f -c 10000 192.0.2.2");
+  INFO(flood);
+  CHECK(says(flood, "10000 packets transmitted, 10000 received, 0% packet loss"));
+  check_services();
+  auto const report = end_well(inetd);
+  CHECK(snmp(report, "Icmp", "InEchos") == 10000);
+  CHECK(snmp(report, "Icmp", "OutEchoReps") == 10000);
+  CHECK(snmp(report, "Udp", "InDatagrams") == 1473 + 3);
+  CHECK(snmp(report, "Udp", "OutDatagrams") == 1473 + 2);
+  CHECK(snmp(report, "Udp", "NoPorts") == 1);
+  check_recording(recording, 10000, 1473);
+}
+
+/// How an inetd that cannot start ends: one line that says what to do, and an exit code that is not 0.
+std::string refusal(std::vector<std::string> const& command) {
+  program inetd(command);
+  auto const end = inetd.wait();
+  INFO(end.text);
+  CHECK(end.code > 0);
+  CHECK(end.code != 127);
+  CHECK(end.text.rfind("inetd: ", 0) == 0);
+  CHECK(end.text.find('\n') == end.text.size() - 1);
+  return end.text;
+}
+
+}  // namespace
+
+TEST_CASE("inetd on a TAP device: floods, every size, four services, a clean recording and end") {
+  if (cannot_run()) return;
+  serves("tap");
+}
+
+TEST_CASE("inetd on a TUN device: floods, every size, four services, a clean recording and end") {
+  if (cannot_run()) return;
+  serves("tun");
+}
+
+TEST_CASE("inetd with 65 addresses: each is pinged, and answers as itself", "[S130]") {
+  if (cannot_run()) return;
+  netns ns;
+  std::vector<std::string> more;
+  for (int i = 10; i < 74; ++i) more.insert(more.end(), {"--addr", "192.0.2." + std::to_string(i) + "/24"});
+  program inetd(inetd_on("tap:nst0", more));
+  REQUIRE(inetd.prints("ready"));
+  ns.run("ip addr add 192.0.2.1/24 dev nst0");
+  auto const lost =
+      ns.run("for i in 2 $(seq 10 73); do ping -n -q -c 1 -W 2 192.0.2.$i >/dev/null || echo lost $i; done");
+  CHECK(lost.empty());
+  for (int i = 10; i < 74; ++i) {
+    // A connected socket takes nothing from any other address.
+    std::string const addr = "192.0.2." + std::to_string(i);
+    CHECK(client(addr.c_str(), 7).ask(addr) == addr);
+  }
+  CHECK(snmp(end_well(inetd), "Icmp", "InEchos") == 65);
+}
+
+TEST_CASE("inetd under hostile frames by scapy", "[AMNESIA:33][Ripple20][INFRA:HALT][LAND]") {
+  if (cannot_run()) return;
+  if (std::system("/usr/bin/python3 -c 'import scapy' 2>/dev/null") != 0)
+    return netstack::test::skip("needs python3-scapy");
+  std::string script = __FILE__;
+  script = script.substr(0, script.rfind('/') + 1) + "hostile_ip.py";
+  netns ns;
+  program inetd(inetd_on("tap:nst0"));
+  REQUIRE(inetd.prints("ready"));
+  ns.run("ip addr add 192.0.2.1/24 dev nst0");
+  auto const sent = ns.run("/usr/bin/python3 '" + script + "' nst0 ip udp arp ether");
+  INFO(sent);
+  CHECK(says(sent, "sent "));
+  auto const ping = ns.run("ping -n -c 3 -i 0.1 -W 2 192.0.2.2");
+  INFO(ping);
+  CHECK(says(ping, "3 received, 0% packet loss"));
+  CHECK(client("192.0.2.2", 7).ask("still there?") == "still there?");
+  auto const report = end_well(inetd);
+  for (char const* reason : {"IP_HDR", "IP_CSUM", "UDP_CSUM", "NO_SOCKET", "ARP_HDR", "UNHANDLED_PROTO", "OTHERHOST"})
+    CHECK(says(report, std::string("\n") + reason + " "));
+  CHECK(snmp(report, "Udp", "InErrors") > 0);
+}
+
+TEST_CASE("inetd that cannot start says in one line what to do") {
+  if (cannot_run()) return;
+  netns ns;
+  scratch dir;
+  // Where an unprivileged user may run it.
+  std::string const copy = dir.path + "/inetd";
+  ns.run("install -m 755 '" + example("inetd") + "' " + copy);
+  auto const nobody = refusal({"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", copy, "--dev", "tap:nst0",
+                               "--addr", "192.0.2.2/24"});
+  CHECK(says(nobody, "run as root"));
+  auto const missing = refusal({"unshare", "-m", "sh", "-c", "mount -t tmpfs none /dev/net && exec \"$0\" \"$@\"",
+                                example("inetd"), "--dev", "tap:nst0", "--addr", "192.0.2.2/24"});
+  CHECK(says(missing, "/dev/net/tun is missing: "));
+
+  program first(inetd_on("tap:nst0"));
+  REQUIRE(first.prints("ready"));
+  CHECK(says(refusal(inetd_on("tap:nst0")), "another program uses this interface: stop it, or choose another name"));
+  CHECK(says(refusal(inetd_on("tap:lo")), "an interface of this name exists, but is of another kind"));
+  (void)end_well(first);
+
+  CHECK(says(refusal(inetd_on("wifi:nst0")), "a device is tap:NAME, tun:NAME or pipe"));
+  CHECK(says(refusal(inetd_on("tap:a-name-that-is-too-long")), "at most 15 characters"));
+  CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "192.0.2.300/24"})), "an address looks like 192.0.2.2/24"));
+  CHECK(says(refusal(inetd_on("tap:nst0", {"--gateway", "gate"})), "a gateway looks like 192.0.2.1"));
+  CHECK(says(refusal(inetd_on("tap:nst0", {"--pcap", dir.path + "/none/such.pcap"})), "cannot be written"));
+}
