@@ -7,25 +7,12 @@
 // telling where the next one is, in an array as large as the trie of fib/lookup/100000: what any trie must pay here.
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <random>
 #include <vector>
 
+#include "../heap_calls.hpp"
 #include "netstack/ipv4/fib.hpp"
-
-namespace {
-std::size_t allocations = 0;
-}
-
-NETSTACK_NOINLINE void* operator new(std::size_t n) {
-  ++allocations;
-  if (void* p = std::malloc(n)) return p;
-  std::abort();
-}
-NETSTACK_NOINLINE void operator delete(void* p) noexcept { std::free(p); }
-NETSTACK_NOINLINE void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace {
 
@@ -79,7 +66,7 @@ struct world {
   ~world() { fib.flush_all(); }
 };
 
-void report(benchmark::State& state, std::size_t allocated) {
+void report(benchmark::State& state, u64 allocated) {
   state.counters["allocs/op"] = static_cast<double>(allocated) / static_cast<double>(state.iterations());
   if (allocated) state.SkipWithError("the heap was used");
 }
@@ -87,7 +74,8 @@ void report(benchmark::State& state, std::size_t allocated) {
 void lookup(benchmark::State& state, mix m, where w, bool read) {
   world const in{static_cast<u32>(state.range(0)), m, w};
   auto const& to = in.destinations;
-  std::size_t i = 0, before = allocations;
+  std::size_t i = 0;
+  u64 const before = bench_heap_calls();
   u32 sum = 0;
   for (auto _ : state) {
     fib_info const* fi = in.fib.lookup(to[i++ % (1U << 18)]);
@@ -95,17 +83,18 @@ void lookup(benchmark::State& state, mix m, where w, bool read) {
     if (read) sum += fi->fib_nh_oif;
   }
   benchmark::DoNotOptimize(sum);
-  report(state, allocations - before);
+  report(state, bench_heap_calls() - before);
   state.counters["lines"] = in.slab->trie.lines_in_use();
 }
 
 void lookup_chained(benchmark::State& state) {
   world const in{static_cast<u32>(state.range(0)), mix::mixed, where::inside};
   auto const& to = in.destinations;
-  std::size_t i = 0, before = allocations;
+  std::size_t i = 0;
+  u64 const before = bench_heap_calls();
   for (auto _ : state) i = (i + in.fib.lookup(to[i])->fib_nh_oif) % (1U << 18);
   benchmark::DoNotOptimize(i);
-  report(state, allocations - before);
+  report(state, bench_heap_calls() - before);
 }
 
 void floor_three_reads(benchmark::State& state) {
@@ -121,25 +110,25 @@ void floor_three_reads(benchmark::State& state) {
 void lookup_own_address(benchmark::State& state) {
   world const in{1, mix::mixed, where::inside};
   be32 to{0x0a000002};
-  std::size_t const before = allocations;
+  u64 const before = bench_heap_calls();
   for (auto _ : state) {
     benchmark::DoNotOptimize(to);
     benchmark::DoNotOptimize(in.fib.lookup(to));
   }
-  report(state, allocations - before);
+  report(state, bench_heap_calls() - before);
 }
 
 void insert_erase(benchmark::State& state) {
   world in{static_cast<u32>(state.range(0)), mix::mixed, where::inside};
   std::mt19937 rng{2};
-  std::size_t const before = allocations;
+  u64 const before = bench_heap_calls();
   for (auto _ : state) {
     auto const len = static_cast<u8>(8 + rng() % 25);
     fib_config const cfg{.fc_dst_len = len, .fc_dst = be32{static_cast<u32>(rng()) & fib_mask(len)}, .fc_priority = 9};
     benchmark::DoNotOptimize(in.fib.insert(cfg));
     benchmark::DoNotOptimize(in.fib.erase(cfg));
   }
-  report(state, allocations - before);
+  report(state, bench_heap_calls() - before);
 }
 
 BENCHMARK_CAPTURE(lookup, mixed, mix::mixed, where::inside, false)

@@ -2,22 +2,10 @@
 // What a packet costs before anybody looks at it: allocation and free, one by one and in bursts, clones. Per packet.
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
 #include <memory>
-#include <new>
 
+#include "../heap_calls.hpp"
 #include "netstack/skb/skb_ops.hpp"
-
-namespace {
-std::size_t heap_calls = 0;
-}
-NETSTACK_NOINLINE void* operator new(std::size_t n) {
-  ++heap_calls;
-  if (void* p = std::malloc(n)) return p;
-  throw std::bad_alloc{};
-}
-NETSTACK_NOINLINE void operator delete(void* p) noexcept { std::free(p); }
-NETSTACK_NOINLINE void operator delete(void* p, std::size_t) noexcept { std::free(p); }
 
 namespace netstack {
 namespace {
@@ -27,14 +15,14 @@ constexpr config sizes{};
 struct bench {
   std::unique_ptr<skb_pool_storage<sizes, 0>> storage{new skb_pool_storage<sizes, 0>};
   skb_pool pool;
-  std::size_t calls_before;
+  u64 calls_before;
   bench() {
     pool.init(*storage);
-    calls_before = heap_calls;
+    calls_before = bench_heap_calls();
   }
   /// Any heap call is a failure: the number is shown, and the benchmark says so.
   void report(benchmark::State& state, int packets) {
-    auto const calls = heap_calls - calls_before;
+    auto const calls = bench_heap_calls() - calls_before;
     state.SetItemsProcessed(state.iterations() * packets);
     state.counters["allocs/op"] = static_cast<double>(calls) / static_cast<double>(state.iterations());
     if (calls) state.SkipWithError("the heap was used");

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: BSL-1.0
+// netstack_bench: the suite of testing/bench.hpp for an internet host with everything switched on that a real one has.
+// The other files of this folder's program add their rows: skb/pool, wire/checksum, ipv4/fib, floor/floor.
+#include "netstack/testing/bench.hpp"
+
+#include <cstdlib>
+
+#include "../../tests/support/heap_counter.hpp"
+#include "../heap_calls.hpp"
+#include "netstack/netstack.hpp"
+
+namespace {
+
+struct host : netstack::stack<host, netstack::presets::host, netstack::testing::bench_wire,
+                              netstack::sizes<netstack::config{
+                                  .max_net = 1, .max_sock = 100'100, .max_handle = 100'100, .sock_hash = 1u << 17}>> {};
+
+}  // namespace
+
+std::uint64_t bench_heap_calls() { return netstack::test::the_heap.allocations; }
+
+int main(int argc, char** argv) {
+  netstack::test::heap_counter heap;
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  // A fixed number of packets, for who counts instructions.
+  char const* const packets = std::getenv("NETSTACK_BENCH_PACKETS");
+  netstack::bench<host>({.allocations = bench_heap_calls, .iterations = packets ? std::atoll(packets) : 0});
+  benchmark::RunSpecifiedBenchmarks();
+}
