@@ -3,12 +3,13 @@
 // its turn, round and round, up to its weight of frames a turn, until none has work or the budget of frames or time is
 // used up: then time_squeeze counts, and the next poll() goes on where this one stopped. The backlog is one of them.
 // [S62] [S65] [S66] [S79] [S80]
-// rx: called by worker.poll() → ndo_poll of each device → core/rps or netif_receive_skb_list
+// rx: called by worker.poll() → ndo_poll of each device → core/gro, core/rps or netif_receive_skb_list
 // Linux: net/core/dev.c (net_rx_action, napi_poll, napi_complete_done, napi_disable)
 #pragma once
 #include <algorithm>
 
 #include "netstack/core/backlog.hpp"
+#include "netstack/core/gro.hpp"
 #include "netstack/core/rps.hpp"
 #include "netstack/registry/napi_trace.hpp"
 #include "netstack/registry/netdev_ops.hpp"
@@ -43,6 +44,7 @@ u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
   if (ops.ndo_tx_complete) ops.ndo_tx_complete(net, dev);
   skb_list burst;
   u32 const work = ops.ndo_poll(net, dev, budget, burst);
+  if constexpr (composition_has_gro<Net>()) napi_gro_receive_list(net, dev.napi, burst);
   if constexpr (Net::sizes.workers > 1)
     if (dev.rps_cpus != 0) rps_steer(net, dev, burst);
   netif_receive_skb_list(net, burst);

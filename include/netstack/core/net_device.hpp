@@ -26,6 +26,7 @@ inline constexpr u32 sg = 1u << 3;          ///< takes frames with frags
 inline constexpr u32 hw_vlan_tx = 1u << 4;  ///< inserts skb.vlan_tci
 inline constexpr u32 hw_vlan_rx = 1u << 5;  ///< takes the tag out of what it receives
 inline constexpr u32 fraglist = 1u << 6;    ///< takes frames with a frag list
+inline constexpr u32 gro = 1u << 7;         ///< received segments of a flow are merged (core/gro.hpp)
 }  // namespace netif_f
 namespace netdev_state {
 inline constexpr u32 present = 1u << 0, nocarrier = 1u << 1, registered = 1u << 3, netns_local = 1u << 4,
@@ -52,13 +53,18 @@ struct napi_instances_tag;
 struct dev_base_tag;
 }  // namespace detail
 
+/// Packets that a NAPI holds at once for their successors, Linux's MAX_GRO_SKBS.
+inline constexpr u32 max_gro_skbs = 8;
+
 /// A device's place in the poll list of softnet_data. [S65] [S66]
 struct napi_struct : detail::device_hook<detail::poll_list_tag>, detail::device_hook<detail::napi_instances_tag> {
   static constexpr u8 sched = 1, disabled = 2;
   u8 state = disabled;
-  u16 weight = 64;            ///< frames a turn; 0: never polled (loopback)
-  u32 napi_id = 0;            ///< what skb.napi_id says of the frames received here [S55]
-  net_device* dev = nullptr;  ///< null: the backlog
+  u16 weight = 64;                    ///< frames a turn; 0: never polled (loopback)
+  u8 gro_count = 0;                   ///< packets in gro_list; 0 outside of its turn [S67]
+  u32 napi_id = 0;                    ///< what skb.napi_id says of the frames received here [S55]
+  net_device* dev = nullptr;          ///< null: the backlog
+  sk_buff* gro_list[max_gro_skbs]{};  ///< held for more segments of their flows, oldest first
 
   [[nodiscard]] bool scheduled() const { return (state & sched) != 0; }
   [[nodiscard]] bool on_poll_list() const { return detail::device_hook<detail::poll_list_tag>::is_linked(); }

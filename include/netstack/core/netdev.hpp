@@ -188,6 +188,7 @@ result<net_device*> register_netdev(Net& net, std::string_view name, typename Dr
   }
   dev.perm_addr = dev.dev_addr;
   if (dev.hw_features == 0) dev.hw_features = dev.features;
+  if constexpr (detail::composition_has_gro<Net>()) dev.features |= netif_f::gro, dev.hw_features |= netif_f::gro;
   detail::list_netdevice(net, dev);
   return &dev;
 }

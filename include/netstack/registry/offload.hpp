@@ -4,18 +4,23 @@
 // of a composition changes speed, never bytes. [S87]
 // Linux: include/linux/netdevice.h (struct packet_offload), include/net/protocol.h (struct net_offload)
 #pragma once
+#include <span>
+
 #include "netstack/base/result.hpp"
 #include "netstack/skb/skb_list.hpp"
 
 namespace netstack {
 
-/// One protocol's callbacks; data at its header. Which number `type` is, the table says that it stands in.
+/// One protocol's callbacks. Which number `type` is, the table says that it stands in.
 template <class Net>
 struct offload_callbacks {
-  /// Joins skb to a held packet of the same flow in `held` (true: skb is part of it now) or leaves it alone.
-  bool (*gro_receive)(Net&, skb_list& held, sk_buff& skb) = nullptr;
-  /// The merged packet goes up: lengths and checksums are put right.
-  void (*gro_complete)(Net&, sk_buff& skb, u32 header_offset) = nullptr;
+  /// The received packet's header lies at skb_gro_offset() from data. Of the held packets, oldest first, those that may
+  /// be of its flow say so in NAPI_GRO_CB().same_flow; this clears it where the header differs, and either merges skb
+  /// into the one that is left (skb_gro_receive), or lets it be held as the first of its flow, or sets
+  /// NAPI_GRO_CB(skb).flush: it must not wait. Returns the held packet that is complete now, or null. [S67]
+  sk_buff* (*gro_receive)(Net&, std::span<sk_buff* const> held, sk_buff& skb) = nullptr;
+  /// A packet of several segments goes up: lengths and checksums are put right. Its header lies at data + offset.
+  void (*gro_complete)(Net&, sk_buff& skb, u32 offset) = nullptr;
   /// Cuts a packet of gso_size into segments that fit. Errors: no_buffer_space (nothing was made), invalid_argument.
   result<skb_list> (*gso_segment)(Net&, sk_buff& skb, u32 features) = nullptr;
 };
