@@ -13,7 +13,20 @@ using namespace netstack::test;
 constexpr be32 far = ipv4_addr("198.51.100.9");
 constexpr mac_addr far_mac{{2, 0, 0, 0, 0, 0x99}};
 
-struct forward_rig : ip_rig<> {
+/// Says of datagrams with one mark in their TOS that DF does not bind us.
+constexpr u8 cut_me = 0x88;
+struct df_breaker : module {
+  template <class Net>
+  static nf_verdict look(Net&, sk_buff& skb) {
+    skb.ignore_df = ip_hdr(skb)->tos == cut_me;
+    return nf_verdict::accept;
+  }
+  template <class Net>
+  static constexpr std::array nf_hooks{nf_hook_ops<Net>{nf_inet::pre_routing, look<Net>, 0, "df_breaker"}};
+};
+struct forward_host : rig_stack<forward_host, df_breaker> {};
+
+struct forward_rig : ip_rig<forward_host> {
   net_device* eth1;
   explicit forward_rig(u32 mtu = 1500)
       : eth1(add_device(rig_dev::params{.mac = {{2, 0, 0, 0, 0, 2}}, .mtu = mtu}, "198.51.100.1/24")) {
@@ -83,6 +96,17 @@ TEST_CASE("time to live ends here", "[S137]") {
   // For ourselves the TTL does not matter.
   rig.inject({.ttl = 1, .payload = echo_request(1, 1, bytes(4))});
   CHECK(rig.sent().size() == 1);
+}
+
+TEST_CASE("ignore_df: nobody is told that a packet would have had to be cut", "[S49]") {
+  forward_rig rig(1000);
+  auto d = through(bytes(981));
+  d.frag_off = ip_df;
+  d.tos = cut_me;
+  rig.inject(d);
+  CHECK(rig.sent().empty());
+  CHECK(rig.drops(drop_reason::ip_too_big) == 1);
+  rig.still_alive();
 }
 
 TEST_CASE("a link that carries less: frag-needed with DF, silence without", "[S137]") {

@@ -215,7 +215,7 @@ TEST_CASE("get raises users; a clone shares the data and has no owner", "[S36]")
   consume_skb(skb);
 }
 
-TEST_CASE("a payload-only original lets its clone write headers, and takes that right back", "[S36]") {
+TEST_CASE("a payload-only original lets its clone write headers, and takes that right back", "[S36][S49]") {
   pool_of<> pool;
   sk_buff& skb = new_skb(pool, pattern(80));
   sk_buff& before = *skb_clone(skb);

@@ -103,6 +103,23 @@ TEST_CASE("SO_PEEK_OFF walks through what waits") {
   CHECK(peek(4) == "ghi");
 }
 
+TEST_CASE("an empty datagram is peeked at once: the next peek at an offset passes it over", "[S49][S96]") {
+  inet_host<host> h;
+  auto& net = h.net();
+  int const fd = h.udp(53);
+  REQUIRE(h.send_text(fd, "", lo_addr(53)));
+  REQUIRE(h.send_text(fd, "abc", lo_addr(53)));
+  h.run();
+  char buf[4];
+  CHECK(recv(net, fd, buf, 4, msg::peek).value() == 0);
+  CHECK(recv(net, fd, buf, 4, msg::peek).value() == 0);  // without an offset it is still the first
+  REQUIRE(setsockopt(net, fd, sol::socket, so::peek_off, 0));
+  CHECK(recv(net, fd, buf, 4, msg::peek).value() == 3);
+  REQUIRE(setsockopt(net, fd, sol::socket, so::peek_off, -1));
+  CHECK(recv(net, fd, buf, 4).value() == 0);  // reading does not care
+  CHECK(h.recv_text(fd) == "abc");
+}
+
 TEST_CASE("a name goes where there is room for it, with its whole length") {
   inet_host<host> h;
   auto& net = h.net();

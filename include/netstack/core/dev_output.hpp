@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/core/dev_input.hpp"
 #include "netstack/core/flow_dissector.hpp"
+#include "netstack/core/sock.hpp"
 #include "netstack/core/validate_xmit.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 
@@ -60,16 +61,26 @@ void dev_queue_xmit_nit(Net& net, sk_buff& skb) {
   }
 }
 
-/// The transmit queue of a frame: what skb.queue_mapping will say. [S47]
+/// The queue for the frame's priority, or else for its flow.
+template <class Net>
+u16 skb_tx_hash(Net& net, net_device const& dev, sk_buff& skb) {
+  if (dev.num_tc != 0) return dev.prio_tc_map[skb.priority & 15];
+  return static_cast<u16>(reciprocal_scale(skb_get_hash(net, skb), dev.real_num_tx_queues));
+}
+
+/// The transmit queue of a frame: what skb.queue_mapping will say. A connected socket stays with its first choice, lest
+/// its packets overtake each other, until one says that none is ahead of it (ooo_okay). [S47] [S49]
 template <class Net>
 u16 netdev_pick_tx(Net& net, net_device& dev, sk_buff& skb) {
   u16 queue;
-  if (auto* select = Net::netdev_ops[dev.driver].ndo_select_queue)
+  if (auto* select = Net::netdev_ops[dev.driver].ndo_select_queue) {
     queue = select(net, dev, skb);
-  else if (dev.num_tc != 0)
-    queue = dev.prio_tc_map[skb.priority & 15];
-  else
-    queue = static_cast<u16>(reciprocal_scale(skb_get_hash(net, skb), dev.real_num_tx_queues));
+  } else {
+    if (skb.sk && skb.sk->sk_tx_queue_mapping < dev.real_num_tx_queues && !skb.ooo_okay)
+      return skb.sk->sk_tx_queue_mapping;
+    queue = skb_tx_hash(net, dev, skb);
+    if (skb.sk && skb.sk->sk_dst_cache) skb.sk->sk_tx_queue_mapping = queue;
+  }
   return queue < dev.real_num_tx_queues ? queue : u16{0};
 }
 

@@ -46,6 +46,7 @@ enum class sock_flags : u8 {
 };
 
 inline constexpr u64 no_timeout = ~u64{0};
+inline constexpr u16 no_queue_mapping = 0xffff;
 
 struct alignas(cache_line) sock {
   // --- lookup -------------------------------------------------------------------------------------------------------
@@ -88,6 +89,7 @@ struct alignas(cache_line) sock {
   bool sk_owned = false;  ///< a call works on it: packets go to the backlog
   u8 sk_rx_dst_ifindex_valid = 0;
   u32 sk_rx_dst_ifindex = 0;
+  u16 sk_tx_queue_mapping = no_queue_mapping;  ///< the transmit queue of a connected socket's packets
   proto_memory* sk_memory = nullptr;
   // --- the rest -----------------------------------------------------------------------------------------------------
   sk_buff_head sk_write_queue;
@@ -159,6 +161,7 @@ inline void sk_report_error(sock& sk, s32 err) {
 inline void sk_dst_reset(sock& sk) {
   if (sk.sk_dst_cache) dst_release(*sk.sk_dst_cache);
   sk.sk_dst_cache = nullptr;
+  sk.sk_tx_queue_mapping = no_queue_mapping;
 }
 /// Caches the route; takes a reference.
 inline void sk_dst_set(sock& sk, dst_entry& dst) {

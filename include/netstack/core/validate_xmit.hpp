@@ -38,7 +38,9 @@ inline result<void> vlan_push_inside(sk_buff& skb) {
 
 /// Makes the frame one that the device takes. not_specified: it is; any other reason: it cannot be, drop it for that.
 inline drop_reason validate_xmit_skb(sk_buff& skb, net_device const& dev) {
-  auto const lacks = [&](u32 feature) { return (dev.features & feature) == 0; };
+  // Of a packet in a packet the device must know the inner headers, if it is to finish or cut it. [S54]
+  u32 const features = skb.encapsulation ? dev.features & dev.hw_enc_features : dev.features;
+  auto const lacks = [&](u32 feature) { return (features & feature) == 0; };
   bool const tagged = static_cast<bool>(skb.vlan_proto);
   if (tagged && lacks(netif_f::hw_vlan_tx) && !vlan_push_inside(skb)) return drop_reason::nomem;
   bool const super = skb_shinfo(skb).gso_size != 0;

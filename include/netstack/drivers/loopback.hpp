@@ -69,6 +69,7 @@ struct loopback : driver {
     dev.state |= netdev_state::netns_local;
     dev.napi.weight = 0;  // the backlog delivers
     dev.features = netif_f::hw_csum | netif_f::rxcsum | netif_f::sg | netif_f::gso;
+    dev.hw_enc_features = dev.features;
     return {};
   }
   template <class Net>

@@ -49,8 +49,9 @@ std::optional<drop_reason> ip_forward_check(Net& net, sk_buff& skb) {
   }
   u32 const mtu = rt.mtu ? rt.mtu : rt.dev->mtu;
   if (skb.len > mtu) {
-    // RFC 1191 §4: the sender learns what the next link carries.
-    if (iph.frag_off & be16{ip_df}) icmp_send(net, skb, icmp_type::dest_unreach, icmp_code::frag_needed, mtu);
+    // RFC 1191 §4: the sender learns what the next link carries, unless its DF does not bind us. [S49]
+    if ((iph.frag_off & be16{ip_df}) && !skb.ignore_df)
+      icmp_send(net, skb, icmp_type::dest_unreach, icmp_code::frag_needed, mtu);
     return drop_reason::ip_too_big;
   }
   return {};

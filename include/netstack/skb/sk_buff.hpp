@@ -7,9 +7,10 @@
 //                    |<---- len - data_len ---->|  then frags[] and frag_list in skb_shared_info, data_len bytes
 //
 // The metadata lies apart from the frame (skb_pool.hpp): [sk_buff][cb][extensions], at a stride the composition fixes.
-// Absent, since nothing here could set or honour them: pfmemalloc, head_frag, no_fcs, wifi_acked, dma_cookie, tc_verd;
-// a module that wants a secmark, a tc_index or a conntrack adds an extension (skb_ext.hpp). [S50] Linux:
-// include/linux/skbuff.h
+// Absent, since nothing here could set or honour them: pfmemalloc, head_frag, no_fcs, wifi_acked, dma_cookie,
+// ndisc_nodetype, tc_verd, offload_fwd_mark [S49] [S55]; a module that wants a secmark, a tc_index or a conntrack adds
+// an extension (skb_ext.hpp) [S50].
+// Linux: include/linux/skbuff.h
 #pragma once
 #include <cstddef>
 #include <type_traits>
@@ -88,8 +89,8 @@ struct alignas(cache_line) sk_buff {
   u8 cloned : 1;
   u8 dst_noref : 1;    ///< dst is borrowed for this poll; skb_dst_force() takes a reference
   u8 rx_l4_valid : 1;  ///< the L4 checksum was verified by software already
-  u8 ignore_df : 1;    ///< may be fragmented although DF is set (Linux's local_df)
-  u8 peeked : 1;       ///< seen by MSG_PEEK: counted as received once
+  u8 ignore_df : 1;    ///< may be cut although DF is set (Linux's local_df): no frag-needed about it
+  u8 peeked : 1;       ///< seen by MSG_PEEK: with SO_PEEK_OFF the next peek passes an empty one over
   u8 nohdr : 1;        ///< payload only: its clones may write headers in front (skb_header_release)
   // --- second cache line: allocation, accounting, checksum ------------------------------------------------------
   u8* head;
@@ -126,9 +127,10 @@ struct alignas(cache_line) sk_buff {
   u16 reserved_tailroom;  ///< bytes at the end that availroom() leaves free
   u8 encapsulation : 1;
   u8 l4_hash : 1;
-  u8 ooo_okay : 1;  ///< no packet of its flow is queued: it may change the tx queue
-  u8 offload_fwd : 1;
-  u32 alloc_line;  ///< debug_leaks: where the packet was allocated
+  u8 ooo_okay : 1;    ///< no packet of its flow is queued: it may change the tx queue
+  u8 hwtstamped : 1;  ///< a device has stamped it: skb_hwtstamps() [S28]
+  u8 tx_flags;        ///< skbtx::…: which times its sender wants to be told [S28]
+  u32 alloc_line;     ///< debug_leaks: where the packet was allocated
   char const* alloc_site;
 
   [[nodiscard]] u32 headlen() const { return len - data_len; }

@@ -80,7 +80,6 @@ inline void copy_skb_header(sk_buff& to, sk_buff const& from) {
   std::memcpy(reinterpret_cast<std::byte*>(&to) + begin, reinterpret_cast<std::byte const*>(&from) + begin,
               end - begin);
   to.encapsulation = from.encapsulation, to.l4_hash = from.l4_hash, to.ooo_okay = from.ooo_okay;
-  to.offload_fwd = from.offload_fwd;
   to.pool->copy_private(to, from);
   auto const& info = skb_shinfo(from);
   auto& copy = skb_shinfo(to);

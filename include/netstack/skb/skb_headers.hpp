@@ -38,7 +38,15 @@ inline void skb_set_inner_transport_header(sk_buff& skb, int offset) {
 inline u8* skb_inner_mac_header(sk_buff const& skb) { return skb.head + skb.inner_mac_header; }
 inline u8* skb_inner_network_header(sk_buff const& skb) { return skb.head + skb.inner_network_header; }
 inline u8* skb_inner_transport_header(sk_buff const& skb) { return skb.head + skb.inner_transport_header; }
-/// The headers as they are now become the inner ones, before the tunnel pushes its own.
+inline int skb_inner_network_offset(sk_buff const& skb) {
+  return static_cast<int>(skb.inner_network_header) - static_cast<int>(skb.headroom());
+}
+inline int skb_inner_transport_offset(sk_buff const& skb) {
+  return static_cast<int>(skb.inner_transport_header) - static_cast<int>(skb.headroom());
+}
+/// What the tunnel carries.
+inline void skb_set_inner_protocol(sk_buff& skb, be16 protocol) { skb.inner_protocol = protocol; }
+/// The headers as they are now become the inner ones, before the tunnel pushes its own. [S54]
 inline void skb_reset_inner_headers(sk_buff& skb) {
   skb.inner_mac_header = skb.mac_header;
   skb.inner_network_header = skb.network_header;
