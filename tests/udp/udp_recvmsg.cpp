@@ -223,7 +223,7 @@ TEST_CASE("control messages beyond the room are cut, and msg_flags says so") {
   int const fd = h.udp(53);
   REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::recvttl, 1));
   REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::pktinfo, 1));
-  for (std::size_t room : {1, 15, 16, 20, 32, 40, 56}) {
+  for (std::size_t room : {1U, 15U, 16U, 20U, 32U, 40U, 56U}) {
     REQUIRE(h.send_text(fd, "x", lo_addr(53)));
     h.run();
     auto const r = receive(h, fd, room);

@@ -7,7 +7,7 @@
 #pragma once
 #include "netstack/core/dev_input.hpp"
 #include "netstack/core/flow_dissector.hpp"
-#include "netstack/core/sock.hpp"
+#include "netstack/core/timestamping.hpp"
 #include "netstack/core/validate_xmit.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 
@@ -107,7 +107,8 @@ netdev_tx xmit_one(Net& net, net_device& dev, sk_buff& skb, bool more) {
     xmit_flush(net, dev);
     more = true;
   }
-  netdev_tx const answer = ops.ndo_start_xmit(net, dev, skb, more);
+  netdev_tx const answer = skb.tx_flags == 0 ? ops.ndo_start_xmit(net, dev, skb, more)  //
+                                             : xmit_stamped(net, dev, skb, more);
   if (answer == netdev_tx::ok) [[likely]] {
     ++dev.stats.tx_packets;
     dev.stats.tx_bytes += len;
@@ -162,6 +163,8 @@ result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
     if (auto const bad = validate_xmit_skb(skb, dev); bad != drop_reason::not_specified)
       return detail::xmit_drop(net, dev, skb, bad,
                                bad == drop_reason::pkt_too_big ? std::errc::message_size : std::errc::no_buffer_space);
+  if (skb.tx_flags & skbtx::sched_tstamp) [[unlikely]]
+    __skb_tstamp_tx(net, skb, scm_tstamp::sched);
   skb_dst_drop(skb);
   netdev_queue* txq = &dev.tx[0];
   if (dev.real_num_tx_queues != 1) [[unlikely]] {

@@ -11,6 +11,7 @@
 #include "netstack/core/backlog.hpp"
 #include "netstack/core/gro.hpp"
 #include "netstack/core/rps.hpp"
+#include "netstack/core/timestamping.hpp"
 #include "netstack/registry/napi_trace.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 
@@ -44,6 +45,8 @@ u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
   if (ops.ndo_tx_complete) ops.ndo_tx_complete(net, dev);
   skb_list burst;
   u32 const work = ops.ndo_poll(net, dev, budget, burst);
+  if (ops.ndo_rxtstamp) [[unlikely]]
+    for (sk_buff& skb : burst) skb_defer_rx_timestamp(net, dev, skb);
   if constexpr (composition_has_gro<Net>()) napi_gro_receive_list(net, dev.napi, burst);
   if constexpr (Net::sizes.workers > 1)
     if (dev.rps_cpus != 0) rps_steer(net, dev, burst);

@@ -76,6 +76,8 @@ inline sk_buff* skb_transfer(skb_pool& pool, sk_buff const& skb) {
   copy->mark = skb.mark, copy->priority = skb.priority;
   copy->skb_iif = skb.skb_iif, copy->napi_id = skb.napi_id, copy->queue_mapping = skb.queue_mapping;
   copy->vlan_proto = skb.vlan_proto, copy->vlan_tci = skb.vlan_tci;
+  copy->hwtstamped = skb.hwtstamped;
+  if (skb.hwtstamped) skb_shinfo(*copy).hwtstamp = skb_shinfo(skb).hwtstamp;
   return copy;
 }
 

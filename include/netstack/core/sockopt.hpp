@@ -77,6 +77,7 @@ inline constexpr u32 tx_hardware = 1u << 0, tx_software = 1u << 1, rx_hardware =
                      software = 1u << 4, sys_hardware = 1u << 5, raw_hardware = 1u << 6, opt_id = 1u << 7,
                      tx_sched = 1u << 8, tx_ack = 1u << 9, opt_cmsg = 1u << 10, opt_tsonly = 1u << 11;
 inline constexpr u32 mask = (1u << 12) - 1;
+inline constexpr u32 tx_record_mask = tx_hardware | tx_software | tx_sched;  ///< which times of departure
 }  // namespace sof_timestamping
 
 using ::timespec;  // the value of scm::timestampns

@@ -144,9 +144,15 @@ inline result<std::size_t> ip_recv_error(sock& sk, msghdr& m) {
   auto const& serr = SKB_EXT_ERR(*skb);
   std::size_t const copied = skb_copy_datagram_msg(*skb, 0, m, skb->len);
   if (copied < skb->len) m.msg_flags |= msg::trunc;
-  sock_recv_cmsgs(sk, m, *skb);
+  sock_recv_cmsgs(sk, m, *skb, sof_timestamping::software);
   sockaddr_in const sin{.sin_family = af::inet, .sin_port = serr.port, .sin_addr = {serr.daddr}};
-  if (m.msg_name) {
+  bool const is_time = serr.ee.ee_origin == so_ee_origin::timestamping;
+  if (is_time) {
+    m.msg_namelen = 0;
+    if ((sk.sk_tsflags & sof_timestamping::opt_cmsg) && skb->len != 0)
+      put_cmsg(m, sol::ip, ip_opt::pktinfo,
+               in_pktinfo{static_cast<int>(serr.ifindex), {ip_hdr(*skb)->saddr}, {ip_hdr(*skb)->daddr}});
+  } else if (m.msg_name) {
     std::memcpy(m.msg_name, &sin, std::min<std::size_t>(m.msg_namelen, sizeof sin));
     m.msg_namelen = sizeof sin;
   }

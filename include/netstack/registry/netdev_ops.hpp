@@ -40,6 +40,10 @@ struct net_device_ops {
   bool (*ndo_arm)(Net&, net_device&) = nullptr;
   u16 (*ndo_select_queue)(Net&, net_device&, sk_buff&) = nullptr;  ///< of dev.real_num_tx_queues; default: by priority
                                                                    ///< map, else by flow hash
+  /// A device with a clock: a received PTP event of this ptp_class, to be stamped by skb_set_hwtstamps. [S28]
+  void (*ndo_rxtstamp)(Net&, net_device&, sk_buff&, u8 type) = nullptr;
+  /// A copy of one that ndo_start_xmit gets next; skb_complete_tx_timestamp takes it once the time is known.
+  void (*ndo_txtstamp)(Net&, net_device&, sk_buff& clone, u8 type) = nullptr;
 };
 
 }  // namespace netstack

@@ -60,6 +60,8 @@ struct skb_shared_info {
   u16 payload_refs;    ///< of dataref, those that read the payload only (nohdr)
   sk_buff* frag_list;  ///< further packets whose data follows the frags
   skb_frag frags[max_skb_frags];
+  u32 tskey;     ///< which of its sender's packets, if tx_flags ask for times (SOF_TIMESTAMPING_OPT_ID)
+  u64 hwtstamp;  ///< the device's time, if hwtstamped
 };
 
 /// Where an sk_buff lies, which is how it is freed.

@@ -80,10 +80,12 @@ inline void copy_skb_header(sk_buff& to, sk_buff const& from) {
   std::memcpy(reinterpret_cast<std::byte*>(&to) + begin, reinterpret_cast<std::byte const*>(&from) + begin,
               end - begin);
   to.encapsulation = from.encapsulation, to.l4_hash = from.l4_hash, to.ooo_okay = from.ooo_okay;
+  to.hwtstamped = from.hwtstamped;
   to.pool->copy_private(to, from);
   auto const& info = skb_shinfo(from);
   auto& copy = skb_shinfo(to);
   copy.gso_size = info.gso_size, copy.gso_segs = info.gso_segs, copy.gso_type = info.gso_type;
+  copy.hwtstamp = info.hwtstamp;
 }
 
 /// A new packet whose linear area is a copy of skb's, headroom included; nothing beyond it yet.

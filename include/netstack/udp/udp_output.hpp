@@ -5,6 +5,7 @@
 // tx: called by inet_sendmsg as sk_prot's sendmsg → calls ip_send_skb
 // Linux: net/ipv4/udp.c (udp_sendmsg, udp_send_skb); RFC 768; RFC 1122 §4.1.3.4 (checksums) [S101] [S112]
 #pragma once
+#include "netstack/core/timestamping.hpp"
 #include "netstack/ipv4/datagram.hpp"
 #include "netstack/ipv4/ip_sockglue.hpp"
 #include "netstack/udp/udp_sock.hpp"
@@ -136,6 +137,8 @@ inline void udp_fill(u8* to, iov_iter& from, std::size_t len, bool sum, std::siz
 /// Sends a packet whose data is the payload: UDP header, IP header, gone. Always takes the skb.
 template <class Net>
 result<void> udp_send_skb(Net& net, sock& sk, sk_buff& skb, detail::udp_flow const& flow, u32 csum) {
+  if (sk.sk_tsflags & sof_timestamping::tx_record_mask) [[unlikely]]
+    sock_tx_timestamp(sk, skb);
   detail::udp_push_header(skb, flow.fl4, detail::udp_csum_mode_of(sk, *flow.rt->dev), csum);
   auto const r = ip_send_skb(net, skb, *flow.rt, flow.fl4, flow.tx);
   if (r) [[likely]] {

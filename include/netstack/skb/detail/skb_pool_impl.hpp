@@ -233,6 +233,7 @@ inline void skb_pool::move_to_frame(sk_buff& skb, u32 frame) {
   BUG_ON(to.dataref != 0 || to.holds != 1, "move to a frame in use");
   to.dataref = 1;
   to.gso_size = from.gso_size, to.gso_segs = from.gso_segs, to.gso_type = from.gso_type;
+  to.tskey = from.tskey, to.hwtstamp = from.hwtstamp;
   share_frags(from, to);
   put_data(skb);
   skb.frame = frame;
