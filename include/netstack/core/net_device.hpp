@@ -122,7 +122,7 @@ struct net_device : detail::device_hook<detail::dev_base_tag> {
   netstack::operstate operstate = netstack::operstate::down;
   u32 min_mtu = 68;  ///< RFC 791: every internet module forwards 68 octets
   u32 max_mtu = 65535;
-  u32 hw_features = 0;      ///< features that may be turned off and on
+  u32 hw_features = 0;  ///< features that may be turned off and on
   /// Features that hold for a packet in a packet, too: those that need not know the inner headers, unless the driver
   /// says more. [S54]
   u32 hw_enc_features = netif_f::sg | netif_f::fraglist | netif_f::hw_vlan_tx;
