@@ -92,8 +92,8 @@ static bool configure(net_t& net, result<net_device*> const& dev, char const* pr
 
 int main() {
   host::describe([](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
+  drivers::pipe_cable cable;  // outlives the stacks that are plugged into it
   host h, second;
-  drivers::pipe_cable cable;
   if (!h.boot()) return 1;
   auto& net = h.init_net();
   u32 good = 0;

@@ -73,12 +73,12 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", seconds, "stop by itself");
   CLI11_PARSE(app, argc, argv);
 
+  drivers::pipe_cable cable;  // outlives the stack that is plugged into it
   host h;
   if (auto r = h.boot(); !r) return fail("boot", r.error());
   auto& net = h.init_net();
   (void)dev_open(net, *net.loopback_dev);
 
-  drivers::pipe_cable cable;
   auto const colon = dev.find(':');
   std::string const kind = dev.substr(0, colon), name = colon == std::string::npos ? "" : dev.substr(colon + 1);
   bool const is_tun = (kind == "tap" || kind == "tun") && !name.empty() && name.size() < ifnamsiz;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // examples/inetd as a program on a TAP and on a TUN device, with the Linux kernel as the peer, in a network namespace
 // of the test's own: floods, every size of datagram, the four services, 65 addresses, its recording read by tcpdump,
-// hostile frames, its end, and what it says when it cannot start.
+// hostile frames, its end, and what it says when it cannot start. And the demo, as a user without privileges runs it.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -263,4 +263,18 @@ TEST_CASE("inetd that cannot start says in one line what to do") {
   CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "192.0.2.300/24"})), "an address looks like 192.0.2.2/24"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--gateway", "gate"})), "a gateway looks like 192.0.2.1"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--pcap", dir.path + "/none/such.pcap"})), "cannot be written"));
+}
+
+TEST_CASE("the demo of a user without privileges: two stacks in one process, and it says so") {
+  if (cannot_run() || netstack::test::skip_without_example("demo")) return;
+  scratch dir;
+  netns::run("chmod 777 " + dir.path + " && install -m 755 '" + example("demo") + "' " + dir.path + "/demo");
+  program demo({"sh", "-c", "cd " + dir.path + " && exec setpriv --reuid=65534 --regid=65534 --clear-groups ./demo"});
+  auto const end = demo.wait();
+  INFO(end.text);
+  CHECK(end.code == 0);
+  CHECK(says(end.text, "demo: not root, so two stacks in this process talk over a pipe"));
+  CHECK(says(end.text, "demo: 1473 of 1473 datagrams came back byte for byte"));
+  CHECK(says(end.text, "demo: everything is back in the pool; the exchange is in demo.pcap"));
+  check_recording(dir.path + "/demo.pcap", 0, 1473);
 }
