@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <set>
 
+#include "netstack/skb/skb_frags.hpp"
 #include "skb/fixture.hpp"
 
 using namespace netstack;
@@ -552,4 +553,55 @@ TEST_CASE("Linux's queue purge frees all", "[S37]") {
   CHECK(queue.empty());
   CHECK(pool->in_use() == 1);
   consume_skb(shared);
+}
+
+TEST_CASE("a lent frame is nobody's packet until it comes back, and only from whom it was lent to", "[S33]") {
+  pool_of<> pool;
+  int hardware = 0, other = 0;
+  u32 frames[8];
+  for (u32& f : frames) f = pool->lend_frame(&hardware);
+  CHECK(pool->lent() == 8);
+  CHECK(pool->in_use() == 0);
+  CHECK(pool->available() == small.skb_pool - 8);
+  CHECK(pool->report_leaks([](skb_leak const&) {}) == 0);
+  // Filled: a packet as alloc_skb makes it, over that very frame.
+  sk_buff& skb = pool->receive_lent(frames[3], &hardware, 100);
+  CHECK(skb.frame == frames[3]);
+  CHECK(skb.head == pool->frame_data(frames[3]));
+  CHECK(skb.headroom() == 100);
+  CHECK((skb.len == 0 && skb.users == 1 && !skb.next && !skb.prev && !skb.dev && skb_shinfo(skb).dataref == 1));
+  CHECK(pool->in_use() == 1);
+  // The rest of a long one: frags.
+  pool->claim_lent(frames[4], &hardware);
+  skb.put(10);
+  skb_add_rx_frag(skb, 0, frames[4], 0, 20, pool->frame_truesize());
+  CHECK(pool->in_use() == 2);
+  consume_skb(skb);
+  CHECK(pool->in_use() == 0);
+  pool->return_lent(frames[0], &hardware);
+  CHECK(pool->lent() == 5);
+  CHECK(contains(trapped([&] { pool->return_lent(frames[0], &hardware); }), "not lent there"));
+  CHECK(contains(trapped([&] { (void)pool->receive_lent(frames[3], &hardware, 0); }), "not lent there"));
+  CHECK(contains(trapped([&] { (void)pool->receive_lent(frames[1], &other, 0); }), "not lent there"));
+  CHECK(contains(trapped([&] { pool->claim_lent(small.skb_pool + 5, &hardware); }), "not lent there"));
+  CHECK(contains(trapped([&] { pool->put_frame(frames[1]); }), "put_frame of a free frame"));
+  // Other bare frames and packets stay when the hardware goes.
+  u32 const bare = pool->alloc_frame();
+  sk_buff& stays = new_skb(pool);
+  sk_buff* clone = skb_clone(stays);
+  consume_skb(stays);
+  u32 const elsewhere = pool->lend_frame(&other);
+  pool->return_all_lent(&hardware);
+  CHECK(pool->lent() == 1);
+  CHECK(pool->in_use() == 2);
+  pool->return_lent(elsewhere, &other);
+  pool->put_frame(bare);
+  consume_skb(*clone);
+  // An empty pool lends nothing, and that is no failure.
+  skb_list all;
+  CHECK(pool->alloc_bulk(small.skb_pool, all) == small.skb_pool);
+  u64 const failures = pool->alloc_failures;
+  CHECK(pool->lend_frame(&hardware) == skb_pool::no_frame);
+  CHECK(pool->alloc_failures == failures);
+  pool->free_bulk(all);
 }

@@ -71,6 +71,7 @@ enum class skb_slot : u8 {
   companion,  ///< second of a pair: a clone
   frameless,  ///< of the clone slots
   free,       ///< first of a pair on the free list
+  lent,       ///< first of a pair whose frame a driver's hardware has
 };
 
 struct alignas(cache_line) sk_buff {

@@ -53,7 +53,8 @@ struct skb_leak {
 class skb_pool {
   sk_buff* free_pairs_ = nullptr;  // LIFO through next
   sk_buff* free_clones_ = nullptr;
-  u32 in_use_ = 0;
+  u32 in_use_ = 0;  // lent ones included
+  u32 lent_ = 0;
   u32 fresh_pair_ = 0;  // pairs from here on were never used
   u32 fresh_clone_ = 0;
   u32 clones_in_use_ = 0;
@@ -92,7 +93,7 @@ class skb_pool {
     using S = skb_pool_storage<C, Ext>;
     unpoison_all();
     free_pairs_ = free_clones_ = nullptr;
-    in_use_ = clones_in_use_ = fresh_pair_ = fresh_clone_ = 0;
+    in_use_ = lent_ = clones_in_use_ = fresh_pair_ = fresh_clone_ = 0;
     alloc_failures = clone_failures = 0;
     frames_ = storage.frames, pairs_ = storage.pairs, clones_ = storage.clones;
     frame_shift_ = static_cast<u32>(std::countr_zero(C.frame_size));
@@ -126,7 +127,9 @@ class skb_pool {
   [[nodiscard]] skb_shared_info& shinfo(u32 frame) const { return shinfo_of(pair(frame)); }
 
   // --- balance ----------------------------------------------------------------------------------------------------
-  [[nodiscard]] u32 in_use() const { return in_use_; }
+  /// Frames of packets and frags. What drivers have ready for frames to come is counted apart.
+  [[nodiscard]] u32 in_use() const { return in_use_ - lent_; }
+  [[nodiscard]] u32 lent() const { return lent_; }
   [[nodiscard]] u32 clones_in_use() const { return clones_in_use_; }
   [[nodiscard]] u32 available() const { return nr_frames_ - in_use_; }
   /// Most frames ever in use at once: a fresh one is taken only when all others are.
@@ -184,6 +187,38 @@ class skb_pool {
   /// Turns a frame that only the caller holds into a packet, as alloc_skb would have made it.
   [[nodiscard]] sk_buff& build_skb(u32 frame, u32 headroom, site at = site::current());
 
+  // --- frames that hardware fills: whose a frame is, is written in its pair, and every step asks -------------------
+  /// A frame for `to` (a driver's private area) to receive into, or no_frame (not a failure: it asks again).
+  [[nodiscard]] u32 lend_frame(void const* to) {
+    sk_buff* const first = available() != 0 ? take_pair() : nullptr;
+    if (!first) [[unlikely]]
+      return no_frame;
+    detail::mark_lent(*first);
+    first->prev = static_cast<sk_buff*>(const_cast<void*>(to));
+    ++lent_;
+    return first->frame;
+  }
+  /// A lent frame that came back filled, as a packet with data at `headroom`, nothing put yet.
+  [[nodiscard]] sk_buff& receive_lent(u32 frame, void const* from, u32 headroom, site at = site::current()) {
+    sk_buff& first = end_loan(frame, from);
+    first.next = nullptr;
+    prepare(first, headroom);
+    if (debug_) [[unlikely]]
+      note(first, at);
+    return first;
+  }
+  /// The same as a frame that the caller holds (alloc_frame): the rest of a packet, as a frag.
+  void claim_lent(u32 frame, void const* from) {
+    sk_buff& first = end_loan(frame, from);
+    auto& info = shinfo_of(first);
+    info.dataref = 0, info.holds = 1;
+    first.slot_kind = skb_slot::first;
+  }
+  /// A lent frame comes back unused.
+  void return_lent(u32 frame, void const* from) { put_pair(end_loan(frame, from)); }
+  /// Everything that `from` still has: its hardware is off.
+  void return_all_lent(void const* from);
+
   // --- for the operations on whole packets (skb_copy.hpp and its neighbours) ----------------------------------------
   /// True if no other sk_buff and no frag looks at the bytes of the packet's linear area.
   [[nodiscard]] bool is_private(sk_buff const& skb) const {
@@ -223,7 +258,10 @@ class skb_pool {
     return static_cast<u32>(at / pair_size_);
   }
   [[nodiscard]] NETSTACK_NO_ASAN bool is_free(u32 frame) const {
-    return frame >= fresh_pair_ || pair(frame).slot_kind == skb_slot::free;
+    return frame >= fresh_pair_ || pair(frame).slot_kind >= skb_slot::free;  // or lent
+  }
+  [[nodiscard]] NETSTACK_NO_ASAN bool is_lent_to(u32 frame, void const* to) const {
+    return frame < fresh_pair_ && pair(frame).slot_kind == skb_slot::lent && pair(frame).prev == to;
   }
   [[nodiscard]] NETSTACK_NO_ASAN static bool is_alive(sk_buff const& skb) { return skb.users != 0; }
   NETSTACK_NO_ASAN static void set_fclone(sk_buff& skb, u8 fclone) {
@@ -246,6 +284,13 @@ class skb_pool {
   }
   static void note(sk_buff& skb, site at) { skb.alloc_site = at.file, skb.alloc_line = static_cast<u32>(at.line); }
 
+  sk_buff& end_loan(u32 frame, void const* from) {
+    BUG_ON(!is_lent_to(frame, from), "a frame that was not lent there came back");
+    sk_buff& first = pair(frame);
+    first.prev = nullptr;
+    --lent_;
+    return first;
+  }
   [[nodiscard]] sk_buff* take_pair() {
     sk_buff* skb = free_pairs_;
     if (skb) [[likely]] {

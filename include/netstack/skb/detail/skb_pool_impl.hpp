@@ -118,6 +118,11 @@ inline sk_buff& skb_pool::build_skb(u32 frame, u32 headroom, site at) {
   return first;
 }
 
+inline void skb_pool::return_all_lent(void const* from) {
+  for (u32 frame = 0; frame < fresh_pair_; ++frame)
+    if (is_lent_to(frame, from)) return_lent(frame, from);
+}
+
 void skb_pool::free_slow(sk_buff& skb) {
   if (skb.pool != this) return skb.pool->free_skb(skb);
   BUG_ON(skb.users == 0, "packet freed twice");

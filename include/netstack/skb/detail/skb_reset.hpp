@@ -36,6 +36,7 @@ struct skb_hold_group {
 inline constexpr auto fresh_tail = std::bit_cast<std::array<u64, 2>>(skb_tail_group{});
 inline constexpr auto sole_user = std::bit_cast<u32>(skb_hold_group{1, 0, skb_slot::first});
 inline constexpr auto nobody = std::bit_cast<u32>(skb_hold_group{0, 0, skb_slot::free});
+inline constexpr auto on_loan = std::bit_cast<u32>(skb_hold_group{0, 0, skb_slot::lent});
 
 static_assert(offsetof(sk_buff, data) % 16 == 0 && offsetof(sk_buff, data_len) == offsetof(sk_buff, data) + 12);
 static_assert(offsetof(sk_buff, dev) == offsetof(sk_buff, data) + 16 && offsetof(sk_buff, dev) + 32 == cache_line);
@@ -61,6 +62,7 @@ NETSTACK_INLINE bool sole_user_of_first_slot(sk_buff const& skb) {
   return *reinterpret_cast<any_u32 const*>(&skb.users) == sole_user;
 }
 NETSTACK_INLINE void mark_free(sk_buff& first) { *reinterpret_cast<any_u32*>(&first.users) = nobody; }
+NETSTACK_INLINE void mark_lent(sk_buff& first) { *reinterpret_cast<any_u32*>(&first.users) = on_loan; }
 /// Always in one store: free reads the group in one load, which a narrower store before it would hold up.
 NETSTACK_INLINE void set_hold_group(sk_buff& skb, u16 users, u8 fclone, skb_slot kind) {
   *reinterpret_cast<any_u32*>(&skb.users) = std::bit_cast<u32>(skb_hold_group{users, fclone, kind});
