@@ -8,11 +8,12 @@
 
 namespace netstack::test {
 
-/// Runs every case on the rig; `least`: how many must not be skipped.
+/// Runs every case on the rig whose name starts with `prefix`; `least`: how many must not be skipped.
 template <class Rig>
-void check_conformance(u32 least) {
+void check_conformance(u32 least, std::string_view prefix = {}) {
   u32 passed = 0;
   for (auto const& c : testing::driver_conformance<Rig>()) {
+    if (!std::string_view(c.name).starts_with(prefix)) continue;
     auto const r = testing::run(c);
     INFO(c.name << ": " << r.text);
     CHECK_FALSE(r.is(testing::outcome::failed));

@@ -196,23 +196,23 @@ struct rx_cases {
     u64 const lost = missed(*b.dev);
     b.must_inject(b.frame(1, 100, true));
     skb_list held = hold(b, 0);
-    for (int i = 0; i < 3; ++i) {
-      skb_list burst;
-      b.poll_into(burst, 64);
-      check(burst.empty(), "a frame out of an empty pool");
-    }
+    u32 const lent = b.pool().lent();  // what the hardware has may still come
+    std::size_t got = 0;
+    for (int i = 0; i < 3; ++i) got += b.take(64).size();
+    check(got <= lent, "a frame out of an empty pool");
     b.pool().free_list(held);
     b.must_inject(b.frame(2, 100, true));
-    auto const got = b.take_until(2);
-    check_equal(got.size() + missed(*b.dev) - lost, 2, "frames delivered or counted as missed");
+    got += b.take_until(2).size();
+    check_equal(got + missed(*b.dev) - lost, 2, "frames delivered or counted as missed");
   }
   static void pool_empty_in_mid_burst(bench_t& b) {
     up(b);
     u64 const lost = missed(*b.dev);
     for (u32 i = 1; i < b.few; ++i) b.must_inject(b.frame(i, 100, true));
     skb_list held = hold(b, 3);
+    u32 const lent = b.pool().lent();
     u32 got = static_cast<u32>(b.take(64).size());
-    check(got <= 3, "more frames than the pool had");
+    check(got <= 3 + lent, "more frames than the pool had");
     b.pool().free_list(held);
     b.must_inject(b.frame(b.few, 100, true));
     got += static_cast<u32>(b.take_until(b.few).size());
