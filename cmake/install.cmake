@@ -7,7 +7,7 @@ set(package_dir "${CMAKE_INSTALL_DATADIR}/cmake/netstack")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/netstack" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
 install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DOCDIR}")
-install(TARGETS netstack EXPORT netstackTargets)
+install(TARGETS netstack netstack_af_xdp netstack_pcap EXPORT netstackTargets)
 install(EXPORT netstackTargets NAMESPACE netstack:: DESTINATION "${package_dir}")
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/netstackConfig.cmake.in" "${PROJECT_BINARY_DIR}/netstackConfig.cmake"
