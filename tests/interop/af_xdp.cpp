@@ -1,0 +1,605 @@
+// SPDX-License-Identifier: BSL-1.0
+// AF_XDP against Linux over veth, in network namespaces of the test's own: the conformance cases, pings and datagrams
+// of every size, what Linux leaves unfinished, long and tagged frames, interfaces that go down or away under load,
+// claims that collide, killed owners, several queues and devices, and a million packets without heap or copy.
+#include "netstack/drivers/af_xdp.hpp"
+
+#include <sys/wait.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "netstack/drivers/pcap_writer.hpp"
+#include "netstack/netstack.hpp"
+#include "support/conformance.hpp"
+#include "support/heap_counter.hpp"
+#include "support/linux_udp.hpp"
+#include "support/xdp_rig.hpp"
+
+namespace {
+
+using namespace netstack;
+using drivers::af_xdp;
+using test::netns;
+using test::packet_socket;
+
+/// Sends every frame of one private ethertype on to the other device, as it is.
+struct bouncer : module {
+  struct perworker {
+    net_device* a = nullptr;
+    net_device* b = nullptr;
+    u64 seen = 0, moved = 0;
+  };
+  static constexpr u16 type = 0x88b6;
+  template <class Net>
+  static verdict rcv(Net& net, sk_buff& skb) {
+    auto& my = worker_generic<bouncer>(net.worker());
+    ++my.seen;
+    if (!my.a) return verdict::consumed();
+    u8 const* const bytes = skb.head;
+    skb.dev = skb.dev == my.a ? my.b : my.a;
+    skb.push(eth_hlen);
+    my.moved += skb.head != bytes;
+    (void)dev_queue_xmit(net, skb);
+    return verdict::kept();
+  }
+  template <class Net>
+  static constexpr std::array packet_types{packet_type<Net>{.type = type, .func = rcv<Net>, .name = "bouncer"}};
+};
+
+struct host : stack<host, presets::host, af_xdp, drivers::pcap_writer<af_xdp>, bouncer,
+                    sizes<config{.max_net = 2, .skb_pool = 2048}>> {};
+using net_t = net<host>;
+using rig = test::veth_rig<host, af_xdp>;
+
+bool cannot_run() { return test::skip_without_root("makes a network namespace and a veth pair"); }
+
+/// Linux is 192.0.2.1 on nst1, the stack 192.0.2.2 on nst0; run() gives it a thread of its own until join().
+struct xdp_pair {
+  netns ns;
+  host h;
+  net_device* dev = nullptr;
+  std::atomic<bool> stop{false};
+  std::thread driver;
+
+  explicit xdp_pair(af_xdp::params p = {}, bool finish_checksums = true, std::string const& veth = "") {
+    test::make_veth(veth);
+    if (finish_checksums) test::ethtool_set("nst1", test::ethtool_stxcsum, false);
+    REQUIRE(h.boot());
+    REQUIRE(dev_open(net(), *net().loopback_dev));
+    std::strcpy(p.ifname, "nst0");
+    auto made = register_netdev<af_xdp>(net(), "eth0", p);
+    REQUIRE(made);
+    dev = *made;
+    REQUIRE(dev_open(net(), *dev));
+    REQUIRE(inet_addr_add(net(), dev->ifindex, ipv4_cidr("192.0.2.2/24")));
+    ns.run("ip addr add 192.0.2.1/24 dev nst1");
+  }
+  ~xdp_pair() { join(); }
+  [[nodiscard]] net_t& net() { return h.init_net(); }
+  [[nodiscard]] skb_pool& pool() { return h.worker().pool; }
+  void run() {
+    stop = false;
+    driver = std::thread([this] {
+      while (!stop.load(std::memory_order_relaxed)) {
+        h.worker().wait(2'000'000);
+        while (h.poll()) {
+        }
+      }
+    });
+  }
+  void join() {
+    stop = true;
+    if (driver.joinable()) driver.join();
+  }
+  template <class Ready>
+  bool poll_until(Ready ready) {
+    for (int i = 0; i < 3000; ++i) {
+      if (ready()) return true;
+      h.worker().wait(1'000'000);
+      while (h.poll()) {
+      }
+    }
+    return false;
+  }
+};
+
+bool says(std::string const& text, char const* what) { return text.find(what) != std::string::npos; }
+
+u64 statistic(host& h, net_device& dev, std::string_view name) {
+  auto const names = ethtool_get_strings(h.init_net(), dev);
+  std::vector<u64> values(names.size());
+  REQUIRE(ethtool_get_stats(h.init_net(), dev, values));
+  for (std::size_t i = 0; i < names.size(); ++i)
+    if (names[i] == name) return values[i];
+  FAIL("no statistic " << name);
+  return 0;
+}
+
+std::vector<u8> frame_of(net_device const& dev, std::size_t len, u16 type) {
+  std::vector<u8> f(len);
+  for (std::size_t i = 0; i < len; ++i) f[i] = static_cast<u8>(i * 3 + i / 256);
+  ethhdr const eth{.h_dest = dev.dev_addr, .h_source = {{2, 0, 0, 0, 0, 9}}, .h_proto = be16{type}};
+  std::memcpy(f.data(), &eth, sizeof eth);
+  return f;
+}
+/// The next frame of that ethertype that the device received, from its link header on; empty: none in time.
+std::vector<u8> receive(xdp_pair& t, u16 type) {
+  std::vector<u8> got;
+  t.poll_until([&] {
+    skb_list burst;
+    net_t::netdev_ops[t.dev->driver].ndo_poll(t.net(), *t.dev, 64, burst);
+    while (sk_buff* skb = burst.pop_front()) {
+      if (got.empty() && skb->protocol == be16{type}) {
+        got.assign(skb->head + skb->mac_header, skb->data);
+        for_each_piece(*skb, 0, skb->len, [&](u8 const* p, u32 n) { got.insert(got.end(), p, p + n); });
+      }
+      consume_skb(*skb);
+    }
+    return !got.empty();
+  });
+  return got;
+}
+
+void echo_every_size(xdp_pair& t) {
+  test::stack_echo<net_t> server(t.net(), 7);
+  auto const r = test::linux_asks_every_size("192.0.2.2", 7, [&] {
+    t.h.worker().wait(1'000'000);
+    while (t.h.poll()) {
+    }
+  });
+  CHECK(r.wrong == 0);
+  CHECK(r.lost == 0);
+  CHECK(server.echoed == 1473);
+  CHECK(UDP_STATS(t.net()).InCsumErrors.read() == 0);
+  CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
+}
+
+/// Runs f in a child process, whose exit code is the errno it answers.
+template <class F>
+std::errc in_child(F f) {
+  pid_t const child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) ::_exit(static_cast<int>(f()));
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  REQUIRE(WIFEXITED(status));
+  return static_cast<std::errc>(WEXITSTATUS(status));
+}
+std::errc claim(af_xdp::params p) {
+  host h;
+  if (!h.boot()) return std::errc::not_enough_memory;
+  p.patience_ms = 100;
+  auto dev = register_netdev<af_xdp>(h.init_net(), "dut", p);
+  return dev ? std::errc{} : dev.error();
+}
+
+}  // namespace
+
+TEST_CASE("AF_XDP conforms, in native and in skb mode", "[S73][S74][S75][S76][S78][S79]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth();
+  rig::far.open("nst1", 0x88b5);
+  rig::params = {.ifname = "nst0", .mode = drivers::xdp_mode::native, .patience_ms = 300};
+  test::check_conformance<rig>(73);
+  rig::params.mode = drivers::xdp_mode::skb;
+  test::check_conformance<rig>(20, "tx_");
+  test::check_conformance<rig>(14, "rx_");
+  rig::far.close();
+}
+
+TEST_CASE("a flood of pings over AF_XDP loses nothing", "[S116]") {
+  if (cannot_run()) return;
+  struct {
+    drivers::xdp_mode mode;
+    char const* count;
+  } const runs[] = {{drivers::xdp_mode::native, "10000"}, {drivers::xdp_mode::skb, "10000"}};
+  for (auto const& r : runs) {
+    xdp_pair t({.mode = r.mode});
+    CHECK(af_xdp::native(*t.dev) == (r.mode == drivers::xdp_mode::native));
+    t.run();
+    auto const text = t.ns.run(std::string("ping -n -q -f -c ") + r.count + " 192.0.2.2");
+    t.join();
+    INFO(text);
+    CHECK(says(text, " 0% packet loss"));
+    CHECK(t.pool().in_use() == 0);
+    CHECK(t.dev->stats.rx_missed_errors.read() == 0);
+  }
+}
+
+TEST_CASE("Linux gets every size from 0 to 1472 bytes echoed over AF_XDP", "[S93][S112]") {
+  if (cannot_run()) return;
+  for (auto mode : {drivers::xdp_mode::native, drivers::xdp_mode::skb}) {
+    xdp_pair t({.mode = mode});
+    echo_every_size(t);
+  }
+}
+
+TEST_CASE("checksums that veth leaves unfinished are refused and counted, or trusted on request", "[S45]") {
+  if (cannot_run()) return;
+  {
+    xdp_pair t({}, false);
+    test::stack_echo<net_t> server(t.net(), 7);
+    test::linux_socket client;
+    client.connect("192.0.2.2", 7);
+    for (int i = 0; i < 5; ++i) REQUIRE(::send(client.fd, "hello", 5, 0) == 5);
+    CHECK(t.poll_until([&] { return UDP_STATS(t.net()).InCsumErrors.read() == 5; }));
+    CHECK(server.echoed == 0);
+  }
+  xdp_pair t({.trust_checksums = true}, false);
+  echo_every_size(t);
+}
+
+TEST_CASE("longer frames than the pool's come and go in pieces", "[xdp]") {
+  if (cannot_run()) return;
+  for (auto mode : {drivers::xdp_mode::native, drivers::xdp_mode::skb}) {
+    xdp_pair t({.mode = mode}, true, "mtu 9000");
+    CHECK(t.dev->mtu == 9000);
+    REQUIRE(statistic(t.h, *t.dev, "multi_buffer") == 1);
+    packet_socket far;
+    far.open("nst1", 0x88b5);
+    for (std::size_t len : {1791u, 1792u, 1793u, 3584u, 3585u, 9014u}) {
+      auto const f = frame_of(*t.dev, len, 0x88b5);
+      REQUIRE(far.send(f));
+      CHECK(receive(t, 0x88b5) == f);
+      u32 const linear = std::min<u32>(static_cast<u32>(len), 1000);
+      sk_buff* skb = alloc_skb_with_frags(t.pool(), 256, linear, static_cast<u32>(len) - linear);
+      REQUIRE(skb);
+      REQUIRE(skb_store_bits(*skb, 0, f.data(), static_cast<u32>(len)));
+      skb->dev = t.dev;
+      REQUIRE(dev_queue_xmit(t.net(), *skb));
+      std::vector<u8> back;
+      CHECK(t.poll_until([&] { return far.receive(back); }));
+      CHECK(back == f);
+    }
+    CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
+    t.run();
+    auto const text = t.ns.run("ping -n -q -i 0.01 -c 20 -s 8972 -M do 192.0.2.2");
+    t.join();
+    INFO(text);
+    CHECK(says(text, " 0% packet loss"));
+    CHECK(t.pool().in_use() == 0);
+  }
+}
+
+TEST_CASE("a tag in the frame stays there", "[S52]") {
+  if (cannot_run()) return;
+  for (auto mode : {drivers::xdp_mode::native, drivers::xdp_mode::skb}) {
+    xdp_pair t({.mode = mode});
+    packet_socket far, untagged;
+    far.open("nst1", eth_p::p_8021q), untagged.open("nst1", 0x88b5);
+    auto const f = frame_of(*t.dev, 1518, eth_p::p_8021q);
+    REQUIRE(far.send(f));
+    CHECK(receive(t, eth_p::p_8021q) == f);
+    // And back: the longest frame with the tag that the core writes.
+    auto const plain = frame_of(*t.dev, 1514, 0x88b5);
+    sk_buff* skb = t.pool().alloc_skb();
+    std::memcpy(skb->put(1514), plain.data(), 1514);
+    skb->dev = t.dev;
+    skb->vlan_proto = be16{eth_p::p_8021q}, skb->vlan_tci = 7;
+    REQUIRE(dev_queue_xmit(t.net(), *skb));
+    std::vector<u8> got;
+    CHECK(t.poll_until([&] { return untagged.receive(got); }));
+    CHECK(got == plain);  // Linux has read the tag and laid it aside
+  }
+}
+
+TEST_CASE("a super-segment of Linux arrives as one packet in skb mode", "[xdp]") {
+  if (cannot_run()) return;
+  xdp_pair t({.mode = drivers::xdp_mode::skb, .trust_checksums = true}, false);
+  packet_socket far;
+  far.open("nst1", eth_p::ip);
+  auto f = frame_of(*t.dev, 54 + 30'000, eth_p::ip);
+  iphdr ip{.tot_len = be16{static_cast<u16>(f.size() - sizeof(ethhdr))}, .ttl = 64, .protocol = ipproto::tcp};
+  ip.saddr = be32{0xc0000201}, ip.daddr = be32{0xc0000202};
+  ip.check = ip_header_csum(ip);
+  std::memcpy(f.data() + sizeof(ethhdr), &ip, sizeof ip);
+  f[46] = 5 << 4;  // RFC 9293 §3.1: data offset
+  packet_socket::virtio_net_hdr header;
+  header.flags = header.needs_csum, header.gso_type = header.gso_tcpv4;
+  header.hdr_len = 54, header.gso_size = 1448, header.csum_start = 34, header.csum_offset = 16;
+  REQUIRE(far.send(f, header));
+  CHECK(receive(t, eth_p::ip) == f);
+  CHECK(t.pool().in_use() == 0);
+}
+
+TEST_CASE("an interface that goes down and comes back, and one that vanishes under load", "[S72][S73]") {
+  if (cannot_run()) return;
+  xdp_pair t;
+  REQUIRE(t.dev->carrier_ok());
+  for (char const* end : {"nst0", "nst1"}) {
+    t.ns.run(std::string("ip link set ") + end + " down");
+    CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+    t.ns.run(std::string("ip link set ") + end + " up");
+    CHECK(t.poll_until([&] { return t.dev->carrier_ok(); }));
+    t.ns.run("ip addr replace 192.0.2.1/24 dev nst1");
+    t.run();
+    auto const text = t.ns.run("ping -n -q -i 0.01 -c 20 192.0.2.2");
+    t.join();
+    INFO(text);
+    CHECK(says(text, " 0% packet loss"));
+  }
+  t.run();
+  std::thread load([&] { (void)netns::attempt("timeout 0.5 ping -n -q -f 192.0.2.2"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  t.ns.run("ip link del nst1");
+  load.join();
+  t.join();
+  CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+  // Asleep although the socket is dead: a second of waiting takes a second.
+  auto& worker = t.h.worker();
+  u32 rounds = 0;
+  worker.refresh_clock();
+  for (u64 const start = worker.now; worker.now - start < 300'000'000; ++rounds) {
+    worker.wait(100'000'000);
+    while (t.h.poll()) {
+    }
+  }
+  CHECK(rounds < 30);
+  CHECK(t.pool().in_use() == 0);
+  unregister_netdev(t.net(), *t.dev);
+  CHECK(t.pool().lent() == 0);
+  // And a new one of the same name is taken like any other.
+  test::make_veth();
+  auto again = register_netdev<af_xdp>(t.net(), "eth0", {.ifname = "nst0"});
+  REQUIRE(again);
+  CHECK(dev_open(t.net(), **again));
+}
+
+TEST_CASE("the namespace of an interface may end before its user", "[S73]") {
+  if (cannot_run()) return;
+  host h;
+  REQUIRE(h.boot());
+  net_device* dev = nullptr;
+  {
+    netns ns;
+    test::make_veth();
+    auto made = register_netdev<af_xdp>(h.init_net(), "eth0", {.ifname = "nst0"});
+    REQUIRE((made && dev_open(h.init_net(), **made)));
+    dev = *made;
+    ns.run("ip link del nst0");
+  }
+  for (int i = 0; i < 10; ++i) {
+    h.worker().wait(20'000'000);
+    h.poll();
+  }
+  CHECK(!dev->carrier_ok());
+  unregister_netdev(h.init_net(), *dev);
+  CHECK(h.worker().pool.lent() == 0);
+}
+
+TEST_CASE("each refusal of AF_XDP has its errno, and a line that says what to do", "[S73][S74]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth();
+  CHECK(claim({.ifname = "nst9"}) == std::errc::no_such_device);
+  CHECK(claim({.ifname = "nst0", .queue = 1}) == std::errc::invalid_argument);
+  CHECK(claim({.ifname = "nst0", .queue = 64}) == std::errc::invalid_argument);
+  CHECK(claim({.ifname = "nst0", .rx_ring = 1000}) == std::errc::invalid_argument);
+  CHECK(claim({.ifname = "lo"}) == std::errc::operation_not_supported);
+  CHECK(claim({.ifname = "nst0", .copy = drivers::xdp_copy::zero_copy}) == std::errc::operation_not_supported);
+  CHECK(claim({.ifname = "nst0"}) == std::errc{});
+  // Another process has the queue.
+  host first;
+  REQUIRE(first.boot());
+  REQUIRE(register_netdev<af_xdp>(first.init_net(), "eth0", {.ifname = "nst0"}));
+  CHECK(in_child([] { return claim({.ifname = "nst0"}); }) == std::errc::device_or_resource_busy);
+  CHECK(in_child([] {
+          if (::setresgid(65534, 65534, 65534) != 0 || ::setresuid(65534, 65534, 65534) != 0)
+            return std::errc::io_error;
+          return claim({.ifname = "nst0"});
+        }) == std::errc::operation_not_permitted);
+  for (auto why : {std::errc::device_or_resource_busy, std::errc::invalid_argument, std::errc::no_such_device,
+                   std::errc::operation_not_permitted, std::errc::operation_not_supported}) {
+    auto const line = af_xdp::explain(why);
+    CHECK(!line.empty());
+    CHECK(line.find('\n') == std::string_view::npos);
+    CHECK(line != af_xdp::explain(std::errc::io_error));
+  }
+}
+
+TEST_CASE("a killed owner leaves nothing: no program, no busy queue", "[S73]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth();
+  int ready[2];
+  REQUIRE(::pipe(ready) == 0);
+  pid_t const child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    host h;
+    bool const up = h.boot() && [&] {
+      auto dev = register_netdev<af_xdp>(h.init_net(), "eth0", {.ifname = "nst0"});
+      return dev && dev_open(h.init_net(), **dev);
+    }();
+    [[maybe_unused]] auto n = ::write(ready[1], up ? "y" : "n", 1);
+    for (;;) h.worker().wait(1'000'000'000);
+  }
+  char answer = 0;
+  REQUIRE(::read(ready[0], &answer, 1) == 1);
+  CHECK(answer == 'y');
+  CHECK(says(ns.run("ip link show nst0"), "xdp"));
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  ::close(ready[0]), ::close(ready[1]);
+  host h;
+  REQUIRE(h.boot());
+  auto dev = register_netdev<af_xdp>(h.init_net(), "eth0", {.ifname = "nst0"});
+  REQUIRE((dev && dev_open(h.init_net(), **dev)));
+  unregister_netdev(h.init_net(), **dev);
+  auto const text = ns.run("ip link show nst0");
+  INFO(text);
+  CHECK(!says(text, "xdp"));
+}
+
+TEST_CASE("what the filter does not name goes to Linux, and everything while the device is down", "[xdp]") {
+  if (cannot_run()) return;
+  xdp_pair t({.filter = {.ethertypes = {0x88b5}}});
+  t.ns.run("ip addr flush dev nst1; ip addr add 192.0.2.1/24 dev nst1");
+  packet_socket far, linux_side;
+  far.open("nst1", 0x88b5), linux_side.open("nst0", eth_p::all);
+  auto const ours = frame_of(*t.dev, 100, 0x88b5), theirs = frame_of(*t.dev, 100, 0x88b7);
+  std::vector<u8> got;
+  REQUIRE((far.send(theirs) && far.send(ours)));
+  CHECK(receive(t, 0x88b5) == ours);
+  CHECK(linux_side.receive(got));
+  CHECK(got == theirs);
+  CHECK(!linux_side.receive(got));
+  dev_close(t.net(), *t.dev);
+  REQUIRE(far.send(ours));
+  CHECK(linux_side.receive(got));
+  CHECK(got == ours);
+}
+
+namespace {
+
+/// What the kernel answers when it runs a filter's program on a frame: whether it is ours.
+bool takes(int program, std::vector<u8> frame) {
+  ::bpf_test_run_opts run{};
+  run.sz = sizeof run;
+  run.data_in = frame.data();
+  run.data_size_in = static_cast<u32>(frame.size());
+  run.repeat = 1;
+  REQUIRE(::bpf_prog_test_run_opts(program, &run) == 0);
+  CHECK((run.retval == XDP_DROP || run.retval == XDP_PASS));
+  return run.retval == XDP_DROP;
+}
+
+}  // namespace
+
+TEST_CASE("the filter's program knows ethertypes, and UDP and TCP ports over IPv4 and IPv6", "[xdp]") {
+  if (cannot_run()) return;
+  int const map = ::bpf_map_create(BPF_MAP_TYPE_XSKMAP, "test", 4, 4, 64, nullptr);
+  REQUIRE(map >= 0);
+  auto const program_of = [&](drivers::xdp_filter const& f) {
+    int const fd = drivers::detail::xdp_code{f, map, XDP_DROP}.load_program("test", true);  // nobody has a queue
+    REQUIRE(fd >= 0);
+    return fd;
+  };
+  auto const ipv4 = [](u8 protocol, u16 port, u32 options = 0, u16 frag = 0) {
+    std::vector<u8> f(14 + 20 + options + 8 + 20);
+    f[12] = 0x08, f[14] = static_cast<u8>(0x45 + options / 4), f[23] = protocol;
+    f[20] = static_cast<u8>(frag >> 8), f[21] = static_cast<u8>(frag);
+    f[34 + options + 2] = static_cast<u8>(port >> 8), f[34 + options + 3] = static_cast<u8>(port);
+    return f;
+  };
+  auto const ipv6 = [](u8 next, u16 port) {
+    std::vector<u8> f(14 + 40 + 8);
+    f[12] = 0x86, f[13] = 0xdd, f[14] = 0x60, f[20] = next;
+    f[56] = static_cast<u8>(port >> 8), f[57] = static_cast<u8>(port);
+    return f;
+  };
+  auto const other = [](u16 type) {
+    std::vector<u8> f(60);
+    f[12] = static_cast<u8>(type >> 8), f[13] = static_cast<u8>(type);
+    return f;
+  };
+  int const all = program_of({});
+  CHECK((takes(all, ipv4(6, 80)) && takes(all, other(0x0806)) && takes(all, ipv6(58, 0))));
+  int const types = program_of({.ethertypes = {0x0806, 0x88b5}});
+  CHECK((takes(types, other(0x0806)) && takes(types, other(0x88b5))));
+  CHECK((!takes(types, other(0x88b6)) && !takes(types, ipv4(17, 7)) && !takes(types, ipv6(17, 7))));
+  int const ports = program_of({.ethertypes = {0x0806}, .ports = {7, 0, 9, 53, 80, 443, 8080, 65535}});
+  for (u16 port : std::initializer_list<u16>{7, 9, 53, 80, 443, 8080, 65535}) {
+    CHECK((takes(ports, ipv4(17, port)) && takes(ports, ipv4(6, port)) && takes(ports, ipv6(17, port))));
+    CHECK((takes(ports, ipv4(17, port, 4)) && takes(ports, ipv4(6, port, 40)) && takes(ports, ipv6(6, port))));
+    CHECK((!takes(ports, ipv4(17, port, 0, 0x2000)) && !takes(ports, ipv4(17, port, 0, 0x0001))));
+    CHECK((!takes(ports, ipv4(1, port)) && !takes(ports, ipv6(58, port)) && takes(ports, ipv4(17, port, 0, 0x4000))));
+  }
+  CHECK((takes(ports, other(0x0806)) && !takes(ports, ipv4(17, 8)) && !takes(ports, ipv6(6, 0x0700))));
+  // Cut short before the port: Linux's.
+  for (std::size_t n = 14; n < 38; ++n) {
+    auto f = ipv4(17, 7);
+    f.resize(n);
+    CHECK(!takes(ports, f));
+  }
+  for (int fd : {map, all, types, ports}) ::close(fd);
+}
+
+TEST_CASE("several queues and several devices share one pool, whoever comes and goes first", "[xdp]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth("numrxqueues 2 numtxqueues 2");
+  ns.run("ip link add nst2 type veth peer name nst3 && ip link set nst2 up && ip link set nst3 up");
+  host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  using recorded = drivers::pcap_writer<af_xdp>;
+  auto q0 = register_netdev<af_xdp>(net, "q0", {.ifname = "nst0", .queue = 0, .rx_frames = 64});
+  auto q1 = register_netdev<recorded>(net, "q1",
+                                      {.inner = {.ifname = "nst0", .queue = 1, .rx_frames = 64}, .path = "/dev/null"});
+  auto other = register_netdev<af_xdp>(net, "other", {.ifname = "nst2", .rx_frames = 64});
+  REQUIRE((q0 && q1 && other));
+  for (auto* dev : {*q0, *q1, *other}) REQUIRE(dev_open(net, *dev));
+  CHECK(h.worker().pool.lent() == 3 * 64);
+  packet_socket far, third;
+  auto const exchange = [&](net_device& dev, packet_socket& peer) {
+    auto const f = frame_of(dev, 300, 0x88b5);
+    sk_buff* skb = h.worker().pool.alloc_skb();
+    std::memcpy(skb->put(300), f.data(), 300);
+    skb->dev = &dev;
+    REQUIRE(dev_queue_xmit(net, *skb));
+    std::vector<u8> got;
+    CHECK(peer.receive(got));
+    CHECK(got == f);
+  };
+  far.open("nst1", 0x88b5), third.open("nst3", 0x88b5);
+  for (auto* dev : {*q0, *q1}) exchange(*dev, far);
+  exchange(**other, third);
+  // Every queue receives: flows are spread over them by Linux.
+  auto const count = [&] { return (*q0)->stats.rx_packets.read() + (*q1)->stats.rx_packets.read(); };
+  for (int i = 0; i < 50; ++i) REQUIRE(far.send(frame_of(**q0, 300, 0x88b5)));
+  for (int i = 0; i < 100 && count() < 50; ++i) h.poll();
+  CHECK(count() == 50);
+  // The first one registered the frames; the others live on without it, and it comes back.
+  unregister_netdev(net, **q0);
+  exchange(**q1, far);
+  exchange(**other, third);
+  q0 = register_netdev<af_xdp>(net, "q0", {.ifname = "nst0", .queue = 0, .rx_frames = 64});
+  REQUIRE((q0 && dev_open(net, **q0)));
+  for (auto* dev : {*q0, *q1}) exchange(*dev, far);
+  CHECK(in_child([] { return claim({.ifname = "nst0", .queue = 1}); }) == std::errc::device_or_resource_busy);
+  for (auto* dev : {*q1, *other, *q0}) unregister_netdev(net, *dev);
+  CHECK(h.worker().pool.lent() == 0);
+  CHECK(h.worker().pool.in_use() == 0);
+  CHECK(!says(ns.run("ip link show nst0"), "xdp"));
+}
+
+TEST_CASE("a million packets between two AF_XDP devices, without heap, and no frame is copied", "[S33]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth();
+  host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  auto a = register_netdev<af_xdp>(net, "a", {.ifname = "nst0"}),
+       b = register_netdev<af_xdp>(net, "b", {.ifname = "nst1"});
+  REQUIRE((a && b && dev_open(net, **a) && dev_open(net, **b)));
+  auto& my = worker_generic<bouncer>(h.worker());
+  my.a = *a, my.b = *b;
+  constexpr u64 goal = asan_enabled ? 30'000 : 1'000'000;
+  for (u32 i = 0; i < 100; ++i) {
+    sk_buff* skb = h.worker().pool.alloc_skb();
+    std::memset(skb->put(60 + 13 * i), 0, 60 + 13 * i);
+    skb->dev = *a;
+    skb->pull(eth_hlen);
+    eth_header(*skb, **a, bouncer::type, mac_broadcast);
+    REQUIRE(dev_queue_xmit(net, *skb));
+  }
+  test::heap_counter heap;
+  u32 idle = 0;
+  while (my.seen < goal && idle < 1'000'000) idle = h.poll() ? 0 : idle + 1;
+  heap.pause();
+  INFO("the first allocation:\n" << heap.first());
+  CHECK(heap.allocations() == 0);
+  CHECK(my.seen >= goal);
+  CHECK(my.moved == 0);
+  my.a = nullptr;
+  for (int quiet = 0; quiet < 1000;) quiet = h.poll() ? 0 : quiet + 1;
+  CHECK((*a)->stats.tx_packets.read() + (*b)->stats.tx_packets.read() ==
+        (*a)->stats.rx_packets.read() + (*b)->stats.rx_packets.read());
+  CHECK(h.worker().pool.in_use() == 0);
+  CHECK(h.worker().pool.high_water() <= 2048);
+}
