@@ -3,7 +3,8 @@
 """Holds the source tree to its architecture.
 
 Over include/netstack: the direction of includes (floors.txt), header length, guards, macros, Boost.Hana behind one
-header, no mutable static state in the text. Over all C++ files: the licence line. --self-test plants one violation
+header, no mutable static state in the text. Over all C++ files: the licence line. Over the examples: a protocol or
+driver of one's own is as short as the pages say. --self-test plants one violation
 after the other in a scratch tree and requires that each is reported.
 """
 import argparse
@@ -13,6 +14,7 @@ import sys
 import tempfile
 
 LONGEST_HEADER = 600
+LONGEST_OWN = 60
 SPDX = "// SPDX-License-Identifier: BSL-1.0"
 SOURCE_FOLDERS = ("include", "tests", "examples", "benchmarks", "fuzz")
 
@@ -64,6 +66,14 @@ def check_text(where, relative, folder, lines):
             yield f"{where}:{number}: mutable static"
 
 
+def check_own(where, text):
+    """What stands between `// --- the driver ---` and the next rule, without the marks of parts."""
+    for own in re.findall(r"^// --- the [^\n]*-\n(.*?)^// -{20,}$", text, re.S | re.M):
+        count = sum(not re.match(r"\s*// \[/?\w+\]$", line) for line in own.splitlines())
+        if count > LONGEST_OWN:
+            yield f"{where}: {count} lines for one's own module, more than {LONGEST_OWN}"
+
+
 def check(root):
     floors = read_floors(root / "tests/architecture/floors.txt")
     library = root / "include/netstack"
@@ -83,6 +93,8 @@ def check(root):
         lines = list(enumerate(without_comments(text).splitlines(), 1))
         yield from check_includes(where, folder, lines, floors)
         yield from check_text(where, relative, folder, lines)
+    for path in sorted((root / "examples").rglob("own_*.cpp")):
+        yield from check_own(path.relative_to(root), path.read_text())
     for folder in SOURCE_FOLDERS:
         for path in sorted((root / folder).rglob("*.[ch]pp")):
             if path.open().readline().rstrip("\n") != SPDX:
@@ -107,6 +119,7 @@ VIOLATIONS = [
     ("core/a.hpp", "#pragma once\ninline thread_local int x;\n", "thread_local"),
     ("core/a.hpp", "#pragma once\nstruct s {\n  static inline int x = 0;\n};\n", "mutable static"),
     ("core/a.hpp", "#pragma once\ninline void f() {\n  static int calls;\n}\n", "mutable static"),
+    ("../../examples/own_a.cpp", "// --- the driver ---\n" + "\n" * 61 + "// " + "-" * 40 + "\n", "one's own module"),
 ]
 CLEAN = ('#pragma once\n#include <vector>\n\n#include "netstack/base/b.hpp"\n// static int x; thread_local "\n'
          "struct s {\n  static constexpr int x = 0;\n  static void f();\n  static int g() { return 1; }\n};\n")
