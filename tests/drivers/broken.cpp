@@ -15,7 +15,7 @@ using namespace netstack;
 using test::defect;
 
 /// The text with which the case fails; empty if it passes. In a process of its own: a broken driver may damage its
-/// stack, and a crash is no verdict.
+/// stack, or use a freed frame and be ended by a sanitizer.
 template <class Rig>
 std::string failure_of(std::string_view name) {
   int ends[2];
@@ -38,6 +38,7 @@ std::string failure_of(std::string_view name) {
   int status = 0;
   ::waitpid(child, &status, 0);
   CHECK(WIFEXITED(status));
+  if (text.empty() && WIFEXITED(status) && WEXITSTATUS(status) != 0) text = "a sanitizer ended the process";
   return text;
 }
 

@@ -96,7 +96,7 @@ TEST_CASE("datagrams larger than a frame cross a link that carries them") {
   REQUIRE(dev_set_mtu(t.a.init_net(), *t.dev_a, 9000));
   REQUIRE(dev_set_mtu(t.b.init_net(), *t.dev_b, 9000));
   int const client = rig::udp(t.a, 5000), server = rig::udp(t.b, 7);
-  for (std::size_t n : {1473, 1800, 2048, 4096, 8972}) {
+  for (std::size_t n : std::initializer_list<std::size_t>{1473, 1800, 2048, 4096, 8972}) {
     auto const text = pattern(n);
     REQUIRE(rig::send(t.a, client, text, rig::addr_b, 7).value() == n);
     t.run();

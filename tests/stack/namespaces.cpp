@@ -3,23 +3,11 @@
 #include "netstack/meta/fixed_string.hpp"
 #include "netstack/stack/stack.hpp"
 
-#include <cstdlib>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "support/catch.hpp"
-
-namespace {
-std::size_t heap_calls = 0;
-}
-void* operator new(std::size_t n) {
-  ++heap_calls;
-  if (void* p = std::malloc(n)) return p;
-  throw std::bad_alloc();
-}
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#include "support/heap_counter.hpp"
 
 namespace {
 
@@ -171,15 +159,16 @@ TEST_CASE("each namespace has its own lo with ifindex 1, and both go with it", "
 TEST_CASE("100,000 namespaces come and go without heap", "[S12][S33]") {
   host h;
   REQUIRE(h.boot());
-  std::size_t const before = heap_calls;
+  test::heap_counter heap;
   for (int i = 0; i < 100'000; ++i) {
     auto ns = h.copy_net_ns();
     if (!ns) FAIL("namespace " << i);
     h.put_net(**ns);
     h.poll();
   }
-  std::size_t const after = heap_calls;
-  CHECK(after == before);
+  auto const allocations = heap.allocations();
+  INFO(heap.first());
+  CHECK(allocations == 0);
   CHECK(h.worker().devices.in_use() == 1);
   CHECK(h.worker().pool.in_use() == 0);
   CHECK(h.nr_namespaces() == 1);

@@ -3,28 +3,14 @@
 #include "netstack/stack/sysctl.hpp"
 
 #include <chrono>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 #include <string>
 #include <vector>
 
 #include "netstack/socket/socket.hpp"
 #include "netstack/stack/stack.hpp"
 #include "support/catch.hpp"
-
-namespace {
-std::size_t heap_calls = 0;
-}
-void* operator new(std::size_t n) {
-  ++heap_calls;
-  if (void* p = std::malloc(n)) return p;
-  throw std::bad_alloc();
-}
-void* operator new(std::size_t n, std::nothrow_t const&) noexcept { return ++heap_calls, std::malloc(n); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete(void* p, std::nothrow_t const&) noexcept { std::free(p); }
-void operator delete(void* p, std::size_t) noexcept { std::free(p); }
+#include "support/heap_counter.hpp"
 
 namespace {
 
@@ -447,14 +433,14 @@ TEST_CASE("no heap, and a read costs well under a microsecond", "[sysctl]") {
   auto& net = h.init_net();
   char text[64];
   constexpr int rounds = 100'000;
-  std::size_t const before = heap_calls;
+  test::heap_counter heap;
   auto const start = std::chrono::steady_clock::now();
   bool good = true;
   for (int i = 0; i < rounds; ++i) good = good && sysctl_read(net, "net/test/ttl", text).has_value();
   auto const middle = std::chrono::steady_clock::now();
   for (int i = 0; i < rounds; ++i) good = good && sysctl_write(net, "net/test/conf/lo/forwarding", "1").has_value();
   auto const end = std::chrono::steady_clock::now();
-  std::size_t const calls = heap_calls - before;
+  auto const calls = heap.allocations();
   CHECK(good);
   CHECK(calls == 0);
   auto const ns = [](auto from, auto to) {

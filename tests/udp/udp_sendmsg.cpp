@@ -93,7 +93,8 @@ TEST_CASE("every length is sent byte for byte with a right checksum", "[S101][S1
   int const fd = h.udp(6000), to = h.udp(6001);
   REQUIRE(setsockopt(h.net(), to, sol::socket, so::rcvbufforce, 1'000'000));
   for (std::size_t n :
-       {0, 1, 2, 3, 7, 8, 63, 64, 65, 500, 1471, 1472, 1473, 1919, 1920, 1921, 2048, 4000, 9000, 20000, 40000, 65507}) {
+       std::initializer_list<std::size_t>{0,    1,    2,    3,    7,    8,    63,   64,   65,    500,   1471,
+                                          1472, 1473, 1919, 1920, 1921, 2048, 4000, 9000, 20000, 40000, 65507}) {
     h.seen.clear();
     auto const text = pattern(n);
     CAPTURE(n);
