@@ -162,3 +162,52 @@ TEST_CASE("the typed sockets of two hosts play ping-pong without a copy of their
   CHECK(t.a.worker().pool.in_use() == 0);
   CHECK(t.b.worker().pool.in_use() == 0);
 }
+
+TEST_CASE("a busy reader polls the device that its packets come from, before all others", "[S55]") {
+  drivers::pipe_cable second;  // outlives the hosts
+  rig t;
+  net_device* other[2];
+  for (u8 end : {u8{0}, u8{1}}) {
+    auto& h = end ? t.b : t.a;
+    auto made = register_netdev<drivers::pipe>(h.init_net(), "eth%d",
+                                               {.cables = &second, .end = end, .wakeup = false, .type = arphrd::none});
+    REQUIRE((made && dev_open(h.init_net(), **made)));
+    other[end] = *made;
+  }
+  t.run();
+  auto const flood = [&] {
+    for (int i = 0; i < 5; ++i) {
+      sk_buff* skb = t.b.worker().pool.alloc_skb();
+      skb->put(40);
+      skb->dev = other[1];
+      REQUIRE(dev_queue_xmit(t.b.init_net(), *skb));
+    }
+  };
+  int const fd = rig::udp(t.a, 5000), sender = rig::udp(t.b, 7);
+  auto& net = t.a.init_net();
+  REQUIRE(rig::send(t.b, sender, "who has 192.0.2.1?", rig::addr_a, 5000));
+  t.run();
+  REQUIRE(rig::receive(t.a, fd));
+  int blocking = 0;
+  REQUIRE(ioctl(net, fd, sioc::fionbio, &blocking));
+  REQUIRE(setsockopt(net, fd, sol::socket, so::rcvtimeo, timeval{5, 0}));
+  auto const receive = [&] {
+    REQUIRE(rig::send(t.b, sender, "x", rig::addr_a, 5000));
+    flood();
+    t.b.poll();
+    return rig::receive(t.a, fd).value();
+  };
+  CHECK(receive() == "x");
+  t.run();
+  CHECK(getsockopt(net, fd, sol::socket, so::incoming_napi_id).value() == 0);  // not asked to remember
+  REQUIRE(setsockopt(net, fd, sol::socket, so::busy_poll, 50));
+  CHECK(receive() == "x");
+  t.run();
+  CHECK(getsockopt(net, fd, sol::socket, so::incoming_napi_id).value() == static_cast<int>(t.dev_a->napi.napi_id));
+  u64 const before = other[0]->stats.rx_packets.read();
+  CHECK(before == 10);
+  CHECK(receive() == "x");
+  CHECK(other[0]->stats.rx_packets.read() == before);  // its frames still wait
+  t.run();
+  CHECK(other[0]->stats.rx_packets.read() == before + 5);
+}

@@ -42,7 +42,8 @@ enum class sock_flags : u8 {
   rcvmark,
   bindaddr_lock,  ///< the local address was chosen by bind(), not by connect()
   bindport_lock,
-  kern,  ///< made by the stack for itself
+  kern,       ///< made by the stack for itself
+  busy_poll,  ///< SO_BUSY_POLL: the socket remembers where its packets come from
 };
 
 inline constexpr u64 no_timeout = ~u64{0};
@@ -99,6 +100,7 @@ struct alignas(cache_line) sock {
   s32 sk_peek_off = -1;
   u32 sk_rcvlowat = 1;
   u32 sk_ll_usec = 0;  ///< SO_BUSY_POLL
+  u32 sk_napi_id = 0;  ///< of the packet queued last, if sk_ll_usec is not 0 [S55]
   u32 sk_tsflags = 0;  ///< SO_TIMESTAMPING
   u32 sk_tskey = 0;
   s32 sk_incoming_cpu = -1;

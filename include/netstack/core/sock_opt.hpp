@@ -138,7 +138,8 @@ result<void> set_int(Net& net, sock& sk, int optname, int val) {
       if (static_cast<u32>(val) > sk.sk_ll_usec && !ns_capable(net, cap::net_admin))
         return failure{std::errc::operation_not_permitted};
       sk.sk_ll_usec = static_cast<u32>(val);
-      return {};
+      sk.sk_napi_id = 0;
+      return sock_valbool_flag(sk, sock_flags::busy_poll, val != 0), result<void>{};
     case so::incoming_cpu: sk.sk_incoming_cpu = val; return {};
     case so::bindtoifindex:
       if (val < 0) return failure{std::errc::invalid_argument};
@@ -185,6 +186,7 @@ inline result<int> get_int(sock& sk, int optname) {
     case so::peek_off: return sk.sk_peek_off;
     case so::busy_poll: return static_cast<int>(sk.sk_ll_usec);
     case so::incoming_cpu: return sk.sk_incoming_cpu;
+    case so::incoming_napi_id: return static_cast<int>(sk.sk_napi_id);
     case so::bindtoifindex: return static_cast<int>(sk.sk_bound_dev_if);
     default: break;
   }

@@ -22,6 +22,8 @@ verdict sock_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
     return drop(net, skb, drop_reason::proto_mem);
   }
   if (sock_flag(sk, sock_flags::timestamp) && skb.tstamp == 0) skb.tstamp = net.worker().now_real;
+  if (sock_flag(sk, sock_flags::busy_poll)) [[unlikely]]
+    sk.sk_napi_id = skb.napi_id;  // Linux's sk_mark_napi_id
   skb_set_owner_r(skb, sk);
   skb.dev = nullptr;  // the device may go before the reader comes
   skb.dropcount = sk.sk_drops;

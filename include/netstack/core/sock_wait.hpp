@@ -11,10 +11,10 @@
 namespace netstack {
 
 /// Drives the worker until ready(). timeo in ns: 0 does not wait, no_timeout waits for ever. busy_ns: how long to poll
-/// before sleeping (SO_BUSY_POLL). Errors: resource_unavailable_try_again (timeout), resource_deadlock_would_occur
-/// (inside a callback).
+/// before sleeping (SO_BUSY_POLL); napi_id: whose turn comes first in that time, 0: nobody's. Errors:
+/// resource_unavailable_try_again (timeout), resource_deadlock_would_occur (inside a callback).
 template <class Net, class Ready>
-result<void> drive_until(Net& net, u64 timeo, u64 busy_ns, Ready&& ready) {
+result<void> drive_until(Net& net, u64 timeo, u64 busy_ns, u32 napi_id, Ready&& ready) {
   if (ready()) return {};
   if (timeo == 0) return failure{std::errc::resource_unavailable_try_again};
   auto& worker = net.worker();
@@ -22,7 +22,9 @@ result<void> drive_until(Net& net, u64 timeo, u64 busy_ns, Ready&& ready) {
   worker.refresh_clock();
   u64 const start = worker.now;
   for (;;) {
-    u32 const work = worker.poll();
+    u32 work = napi_id != 0 ? worker.busy_poll(napi_id, 64) : 0;
+    if (work != 0 && ready()) return {};
+    work += worker.poll();
     if (ready()) return {};
     u64 const waited = worker.now - start;
     if (timeo != no_timeout && waited >= timeo) return failure{std::errc::resource_unavailable_try_again};
@@ -35,7 +37,8 @@ result<void> drive_until(Net& net, u64 timeo, u64 busy_ns, Ready&& ready) {
 template <class Net, class Ready>
 result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& ready) {
   sock_hold(sk);
-  auto r = drive_until(net, timeo, busy_ns, [&] { return sock_flag(sk, sock_flags::dead) || ready(); });
+  u32 const napi_id = busy_ns != 0 ? sk.sk_napi_id : 0;
+  auto r = drive_until(net, timeo, busy_ns, napi_id, [&] { return sock_flag(sk, sock_flags::dead) || ready(); });
   if (sock_flag(sk, sock_flags::dead)) r = failure{std::errc::bad_file_descriptor};
   sock_put(sk);
   return r;

@@ -24,7 +24,7 @@ netdev_tx loopback_xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
   skb_orphan(skb);
   skb_dst_drop(skb);
   u32 const len = skb.len;
-  skb.tstamp = 0;
+  skb.tstamp = 0, skb.hwtstamped = 0, skb.tx_flags = 0;
   skb.skb_iif = 0;
   eth_type_trans(skb, dev);
   // Nothing can damage it on the way: a checksum still to be finished is as good as a checked one.

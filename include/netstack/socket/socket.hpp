@@ -298,7 +298,7 @@ result<int> poll(Net& net, std::span<pollfd> fds, u64 timeout_ns) {
     }
     return found > 0;
   };
-  auto const r = drive_until(net, timeout_ns, 0, scan);
+  auto const r = drive_until(net, timeout_ns, 0, 0, scan);
   if (!r && r.error() == std::errc::resource_deadlock_would_occur) return failure{r.error()};
   return found;
 }
