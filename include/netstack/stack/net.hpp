@@ -54,6 +54,7 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto ethtool_ops = tables::resolve_ethtool_ops<net>(tables::drivers_of<modules>{});
   static constexpr auto driver_names = tables::driver_names(tables::drivers_of<modules>{});
   static constexpr auto rx_handlers = tables::collect<tables::rx_handlers, net>(modules{});
+  static constexpr auto drop_traces = tables::collect<tables::drop_traces, net>(modules{});
   static constexpr auto napi_traces = tables::collect<tables::napi_traces, net>(modules{});
   /// Where M's rows start in rx_handlers.
   template <class M>
@@ -116,6 +117,7 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
     auto const i = static_cast<std::size_t>(reason);
     ++drops[i];
     if (auto* count = drop_table::rows[i].count) count(*this);
+    for (auto const& trace : drop_traces) trace.trace_kfree_skb(*this, skb, reason);
     if constexpr (Host::sizes.drop_trace != 0)
       drop_trace[drop_trace_next++ & (Host::sizes.drop_trace - 1)] = {
           reason, static_cast<u16>(skb.dev ? skb.dev->ifindex : 0), skb.protocol, home->now};

@@ -5,6 +5,7 @@
 #include "netstack/meta/concat.hpp"
 #include "netstack/meta/type_name.hpp"
 #include "netstack/registry/drop_reasons.hpp"
+#include "netstack/registry/drop_trace.hpp"
 #include "netstack/registry/ethtool_ops.hpp"
 #include "netstack/registry/icmp_control.hpp"
 #include "netstack/registry/initcall.hpp"
@@ -169,6 +170,18 @@ struct rx_handlers {
   template <class M, class Net>
   static constexpr auto const& of() {
     return M::template rx_handlers<Net>;
+  }
+};
+struct drop_traces {
+  template <class Net>
+  using entry = drop_trace<Net>;
+  template <class M, class Net>
+  static constexpr bool present = requires {
+    M::template drop_traces<Net>;
+  };
+  template <class M, class Net>
+  static constexpr auto const& of() {
+    return M::template drop_traces<Net>;
   }
 };
 struct napi_traces {
