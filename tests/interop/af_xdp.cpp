@@ -6,106 +6,32 @@
 
 #include <sys/wait.h>
 
-#include <atomic>
 #include <csignal>
-#include <thread>
 
 #include "netstack/drivers/pcap_writer.hpp"
-#include "netstack/netstack.hpp"
+#include "support/bouncer.hpp"
 #include "support/conformance.hpp"
-#include "support/heap_counter.hpp"
 #include "support/linux_udp.hpp"
-#include "support/xdp_rig.hpp"
+#include "support/veth_rig.hpp"
 
 namespace {
 
 using namespace netstack;
 using drivers::af_xdp;
+using test::frame_of;
 using test::netns;
 using test::packet_socket;
+using test::says;
 
-/// Sends every frame of one private ethertype on to the other device, as it is.
-struct bouncer : module {
-  struct perworker {
-    net_device* a = nullptr;
-    net_device* b = nullptr;
-    u64 seen = 0, moved = 0;
-  };
-  static constexpr u16 type = 0x88b6;
-  template <class Net>
-  static verdict rcv(Net& net, sk_buff& skb) {
-    auto& my = worker_generic<bouncer>(net.worker());
-    ++my.seen;
-    if (!my.a) return verdict::consumed();
-    u8 const* const bytes = skb.head;
-    skb.dev = skb.dev == my.a ? my.b : my.a;
-    skb.push(eth_hlen);
-    my.moved += skb.head != bytes;
-    (void)dev_queue_xmit(net, skb);
-    return verdict::kept();
-  }
-  template <class Net>
-  static constexpr std::array packet_types{packet_type<Net>{.type = type, .func = rcv<Net>, .name = "bouncer"}};
-};
-
-struct host : stack<host, presets::host, af_xdp, drivers::pcap_writer<af_xdp>, bouncer,
+struct host : stack<host, presets::host, af_xdp, drivers::pcap_writer<af_xdp>, test::bouncer,
                     sizes<config{.max_net = 2, .skb_pool = 2048}>> {};
 using net_t = net<host>;
 using rig = test::veth_rig<host, af_xdp>;
 
 bool cannot_run() { return test::skip_without_root("makes a network namespace and a veth pair"); }
 
-/// Linux is 192.0.2.1 on nst1, the stack 192.0.2.2 on nst0; run() gives it a thread of its own until join().
-struct xdp_pair {
-  netns ns;
-  host h;
-  net_device* dev = nullptr;
-  std::atomic<bool> stop{false};
-  std::thread driver;
-
-  explicit xdp_pair(af_xdp::params p = {}, bool finish_checksums = true, std::string const& veth = "") {
-    test::make_veth(veth);
-    if (finish_checksums) test::ethtool_set("nst1", test::ethtool_stxcsum, false);
-    REQUIRE(h.boot());
-    REQUIRE(dev_open(net(), *net().loopback_dev));
-    std::strcpy(p.ifname, "nst0");
-    auto made = register_netdev<af_xdp>(net(), "eth0", p);
-    REQUIRE(made);
-    dev = *made;
-    REQUIRE(dev_open(net(), *dev));
-    REQUIRE(inet_addr_add(net(), dev->ifindex, ipv4_cidr("192.0.2.2/24")));
-    ns.run("ip addr add 192.0.2.1/24 dev nst1");
-  }
-  ~xdp_pair() { join(); }
-  [[nodiscard]] net_t& net() { return h.init_net(); }
-  [[nodiscard]] skb_pool& pool() { return h.worker().pool; }
-  void run() {
-    stop = false;
-    driver = std::thread([this] {
-      while (!stop.load(std::memory_order_relaxed)) {
-        h.worker().wait(2'000'000);
-        while (h.poll()) {
-        }
-      }
-    });
-  }
-  void join() {
-    stop = true;
-    if (driver.joinable()) driver.join();
-  }
-  template <class Ready>
-  bool poll_until(Ready ready) {
-    for (int i = 0; i < 3000; ++i) {
-      if (ready()) return true;
-      h.worker().wait(1'000'000);
-      while (h.poll()) {
-      }
-    }
-    return false;
-  }
-};
-
-bool says(std::string const& text, char const* what) { return text.find(what) != std::string::npos; }
+/// Unless told otherwise Linux leaves no checksum unfinished.
+using xdp_pair = test::veth_pair<host, af_xdp>;
 
 u64 statistic(host& h, net_device& dev, std::string_view name) {
   auto const names = ethtool_get_strings(h.init_net(), dev);
@@ -115,45 +41,6 @@ u64 statistic(host& h, net_device& dev, std::string_view name) {
     if (names[i] == name) return values[i];
   FAIL("no statistic " << name);
   return 0;
-}
-
-std::vector<u8> frame_of(net_device const& dev, std::size_t len, u16 type) {
-  std::vector<u8> f(len);
-  for (std::size_t i = 0; i < len; ++i) f[i] = static_cast<u8>(i * 3 + i / 256);
-  ethhdr const eth{.h_dest = dev.dev_addr, .h_source = {{2, 0, 0, 0, 0, 9}}, .h_proto = be16{type}};
-  std::memcpy(f.data(), &eth, sizeof eth);
-  return f;
-}
-/// The next frame of that ethertype that the device received, from its link header on; empty: none in time.
-std::vector<u8> receive(xdp_pair& t, u16 type) {
-  std::vector<u8> got;
-  t.poll_until([&] {
-    skb_list burst;
-    net_t::netdev_ops[t.dev->driver].ndo_poll(t.net(), *t.dev, 64, burst);
-    while (sk_buff* skb = burst.pop_front()) {
-      if (got.empty() && skb->protocol == be16{type}) {
-        got.assign(skb->head + skb->mac_header, skb->data);
-        for_each_piece(*skb, 0, skb->len, [&](u8 const* p, u32 n) { got.insert(got.end(), p, p + n); });
-      }
-      consume_skb(*skb);
-    }
-    return !got.empty();
-  });
-  return got;
-}
-
-void echo_every_size(xdp_pair& t) {
-  test::stack_echo<net_t> server(t.net(), 7);
-  auto const r = test::linux_asks_every_size("192.0.2.2", 7, [&] {
-    t.h.worker().wait(1'000'000);
-    while (t.h.poll()) {
-    }
-  });
-  CHECK(r.wrong == 0);
-  CHECK(r.lost == 0);
-  CHECK(server.echoed == 1473);
-  CHECK(UDP_STATS(t.net()).InCsumErrors.read() == 0);
-  CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
 }
 
 /// Runs f in a child process, whose exit code is the errno it answers.
@@ -213,7 +100,7 @@ TEST_CASE("Linux gets every size from 0 to 1472 bytes echoed over AF_XDP", "[S93
   if (cannot_run()) return;
   for (auto mode : {drivers::xdp_mode::native, drivers::xdp_mode::skb}) {
     xdp_pair t({.mode = mode});
-    echo_every_size(t);
+    test::echo_every_size(t);
   }
 }
 
@@ -229,7 +116,7 @@ TEST_CASE("checksums that veth leaves unfinished are refused and counted, or tru
     CHECK(server.echoed == 0);
   }
   xdp_pair t({.trust_checksums = true}, false);
-  echo_every_size(t);
+  test::echo_every_size(t);
 }
 
 TEST_CASE("longer frames than the pool's come and go in pieces", "[xdp]") {
@@ -243,7 +130,7 @@ TEST_CASE("longer frames than the pool's come and go in pieces", "[xdp]") {
     for (std::size_t len : {1791u, 1792u, 1793u, 3584u, 3585u, 9014u}) {
       auto const f = frame_of(*t.dev, len, 0x88b5);
       REQUIRE(far.send(f));
-      CHECK(receive(t, 0x88b5) == f);
+      CHECK(t.receive(0x88b5) == f);
       u32 const linear = std::min<u32>(static_cast<u32>(len), 1000);
       sk_buff* skb = alloc_skb_with_frags(t.pool(), 256, linear, static_cast<u32>(len) - linear);
       REQUIRE(skb);
@@ -272,7 +159,7 @@ TEST_CASE("a tag in the frame stays there", "[S52]") {
     far.open("nst1", eth_p::p_8021q), untagged.open("nst1", 0x88b5);
     auto const f = frame_of(*t.dev, 1518, eth_p::p_8021q);
     REQUIRE(far.send(f));
-    CHECK(receive(t, eth_p::p_8021q) == f);
+    CHECK(t.receive(eth_p::p_8021q) == f);
     // And back: the longest frame with the tag that the core writes.
     auto const plain = frame_of(*t.dev, 1514, 0x88b5);
     sk_buff* skb = t.pool().alloc_skb();
@@ -301,7 +188,7 @@ TEST_CASE("a super-segment of Linux arrives as one packet in skb mode", "[xdp]")
   header.flags = header.needs_csum, header.gso_type = header.gso_tcpv4;
   header.hdr_len = 54, header.gso_size = 1448, header.csum_start = 34, header.csum_offset = 16;
   REQUIRE(far.send(f, header));
-  CHECK(receive(t, eth_p::ip) == f);
+  CHECK(t.receive(eth_p::ip) == f);
   CHECK(t.pool().in_use() == 0);
 }
 
@@ -443,7 +330,7 @@ TEST_CASE("what the filter does not name goes to Linux, and everything while the
   auto const ours = frame_of(*t.dev, 100, 0x88b5), theirs = frame_of(*t.dev, 100, 0x88b7);
   std::vector<u8> got;
   REQUIRE((far.send(theirs) && far.send(ours)));
-  CHECK(receive(t, 0x88b5) == ours);
+  CHECK(t.receive(0x88b5) == ours);
   CHECK(linux_side.receive(got));
   CHECK(got == theirs);
   CHECK(!linux_side.receive(got));
@@ -533,6 +420,7 @@ TEST_CASE("several queues and several devices share one pool, whoever comes and 
   auto other = register_netdev<af_xdp>(net, "other", {.ifname = "nst2", .rx_frames = 64});
   REQUIRE((q0 && q1 && other));
   for (auto* dev : {*q0, *q1, *other}) REQUIRE(dev_open(net, *dev));
+  REQUIRE(test::carrier(h, {*q0, *q1, *other}));
   CHECK(h.worker().pool.lent() == 3 * 64);
   packet_socket far, third;
   auto const exchange = [&](net_device& dev, packet_socket& peer) {
@@ -558,7 +446,7 @@ TEST_CASE("several queues and several devices share one pool, whoever comes and 
   exchange(**q1, far);
   exchange(**other, third);
   q0 = register_netdev<af_xdp>(net, "q0", {.ifname = "nst0", .queue = 0, .rx_frames = 64});
-  REQUIRE((q0 && dev_open(net, **q0)));
+  REQUIRE((q0 && dev_open(net, **q0) && test::carrier(h, {*q0})));
   for (auto* dev : {*q0, *q1}) exchange(*dev, far);
   CHECK(in_child([] { return claim({.ifname = "nst0", .queue = 1}); }) == std::errc::device_or_resource_busy);
   for (auto* dev : {*q1, *other, *q0}) unregister_netdev(net, *dev);
@@ -576,30 +464,13 @@ TEST_CASE("a million packets between two AF_XDP devices, without heap, and no fr
   auto& net = h.init_net();
   auto a = register_netdev<af_xdp>(net, "a", {.ifname = "nst0"}),
        b = register_netdev<af_xdp>(net, "b", {.ifname = "nst1"});
-  REQUIRE((a && b && dev_open(net, **a) && dev_open(net, **b)));
-  auto& my = worker_generic<bouncer>(h.worker());
-  my.a = *a, my.b = *b;
-  constexpr u64 goal = asan_enabled ? 30'000 : 1'000'000;
-  for (u32 i = 0; i < 100; ++i) {
-    sk_buff* skb = h.worker().pool.alloc_skb();
-    std::memset(skb->put(60 + 13 * i), 0, 60 + 13 * i);
-    skb->dev = *a;
-    skb->pull(eth_hlen);
-    eth_header(*skb, **a, bouncer::type, mac_broadcast);
-    REQUIRE(dev_queue_xmit(net, *skb));
-  }
-  test::heap_counter heap;
-  u32 idle = 0;
-  while (my.seen < goal && idle < 1'000'000) idle = h.poll() ? 0 : idle + 1;
-  heap.pause();
-  INFO("the first allocation:\n" << heap.first());
-  CHECK(heap.allocations() == 0);
-  CHECK(my.seen >= goal);
-  CHECK(my.moved == 0);
-  my.a = nullptr;
-  for (int quiet = 0; quiet < 1000;) quiet = h.poll() ? 0 : quiet + 1;
+  REQUIRE((a && b && dev_open(net, **a) && dev_open(net, **b) && test::carrier(h, {*a, *b})));
+  auto const r = test::bounce(h, **a, **b, asan_enabled ? 30'000 : 1'000'000);
+  INFO("the first allocation:\n" << r.first_allocation);
+  CHECK(r.allocations == 0);
+  CHECK(r.arrived);
+  CHECK(r.moved == 0);
   CHECK((*a)->stats.tx_packets.read() + (*b)->stats.tx_packets.read() ==
         (*a)->stats.rx_packets.read() + (*b)->stats.rx_packets.read());
   CHECK(h.worker().pool.in_use() == 0);
-  CHECK(h.worker().pool.high_water() <= 2048);
 }

@@ -5,8 +5,12 @@
 #pragma once
 #include <sys/ioctl.h>
 
+#include <atomic>
 #include <string>
+#include <thread>
 
+#include "netstack/netstack.hpp"
+#include "support/linux_udp.hpp"
 #include "support/netns.hpp"
 #include "support/packet_socket.hpp"
 
@@ -60,5 +64,115 @@ struct veth_rig {
   bool inject(std::span<u8 const> frame) { return far.send(frame); }
   bool collect(std::vector<u8>& frame) { return far.receive(frame); }
 };
+
+/// Waits until Linux has told that the links are up.
+template <class Host>
+bool carrier(Host& h, std::initializer_list<net_device*> devices) {
+  auto const up = [&] { return std::all_of(devices.begin(), devices.end(), [](auto* d) { return d->carrier_ok(); }); };
+  for (int i = 0; i < 3000 && !up(); ++i) {
+    h.worker().wait(1'000'000);
+    h.poll();
+  }
+  return up();
+}
+
+/// Linux is 192.0.2.1 on nst1, the stack 192.0.2.2 on nst0; run() gives it a thread of its own until join().
+template <class Host, class Driver>
+struct veth_pair {
+  using net_t = netstack::net<Host>;
+  netns ns;
+  Host h;
+  net_device* dev = nullptr;
+  std::atomic<bool> stop{false};
+  std::thread driver;
+
+  /// Unless told otherwise Linux finishes the checksums of what it sends.
+  explicit veth_pair(typename Driver::params p = {}, bool finish_checksums = true, std::string const& veth = "") {
+    make_veth(veth);
+    if (finish_checksums) ethtool_set("nst1", ethtool_stxcsum, false);
+    REQUIRE(h.boot());
+    REQUIRE(dev_open(net(), *net().loopback_dev));
+    std::strcpy(p.ifname, "nst0");
+    auto made = register_netdev<Driver>(net(), "eth0", p);
+    REQUIRE(made);
+    dev = *made;
+    REQUIRE(dev_open(net(), *dev));
+    REQUIRE(inet_addr_add(net(), dev->ifindex, ipv4_cidr("192.0.2.2/24")));
+    ns.run("ip addr add 192.0.2.1/24 dev nst1");
+    REQUIRE(carrier(h, {dev}));
+  }
+  ~veth_pair() { join(); }
+  veth_pair(veth_pair const&) = delete;
+  veth_pair& operator=(veth_pair const&) = delete;
+
+  [[nodiscard]] net_t& net() { return h.init_net(); }
+  [[nodiscard]] skb_pool& pool() { return h.worker().pool; }
+  void run() {
+    stop = false;
+    driver = std::thread([this] {
+      while (!stop.load(std::memory_order_relaxed)) {
+        h.worker().wait(2'000'000);
+        while (h.poll()) {
+        }
+      }
+    });
+  }
+  void join() {
+    stop = true;
+    if (driver.joinable()) driver.join();
+  }
+  template <class Ready>
+  bool poll_until(Ready ready) {
+    for (int i = 0; i < 3000; ++i) {
+      if (ready()) return true;
+      h.worker().wait(1'000'000);
+      while (h.poll()) {
+      }
+    }
+    return false;
+  }
+  /// The next frame of that ethertype that the device received, from its link header on; empty: none in time.
+  std::vector<u8> receive(u16 type) {
+    std::vector<u8> got;
+    poll_until([&] {
+      skb_list burst;
+      net_t::netdev_ops[dev->driver].ndo_poll(net(), *dev, 64, burst);
+      while (sk_buff* skb = burst.pop_front()) {
+        if (got.empty() && skb->protocol == be16{type}) {
+          got.assign(skb->head + skb->mac_header, skb->data);
+          for_each_piece(*skb, 0, skb->len, [&](u8 const* p, u32 n) { got.insert(got.end(), p, p + n); });
+        }
+        consume_skb(*skb);
+      }
+      return !got.empty();
+    });
+    return got;
+  }
+};
+
+/// A frame to the device with bytes that tell their place.
+inline std::vector<u8> frame_of(net_device const& dev, std::size_t len, u16 type) {
+  std::vector<u8> f(len);
+  for (std::size_t i = 0; i < len; ++i) f[i] = static_cast<u8>(i * 3 + i / 256);
+  ethhdr const eth{.h_dest = dev.dev_addr, .h_source = {{2, 0, 0, 0, 0, 9}}, .h_proto = be16{type}};
+  std::memcpy(f.data(), &eth, sizeof eth);
+  return f;
+}
+/// Linux gets 0 to 1472 bytes echoed byte for byte, and nothing stays behind.
+template <class Pair>
+void echo_every_size(Pair& t) {
+  stack_echo<typename Pair::net_t> server(t.net(), 7);
+  auto const r = linux_asks_every_size("192.0.2.2", 7, [&] {
+    t.h.worker().wait(1'000'000);
+    while (t.h.poll()) {
+    }
+  });
+  CHECK(r.wrong == 0);
+  CHECK(r.lost == 0);
+  CHECK(server.echoed == 1473);
+  CHECK(UDP_STATS(t.net()).InCsumErrors.read() == 0);
+  CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
+}
+inline bool says(std::string const& text, char const* what) { return text.find(what) != std::string::npos; }
 
 }  // namespace netstack::test
