@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <pcap/pcap.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <utility>
