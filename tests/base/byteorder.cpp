@@ -51,6 +51,6 @@ TEST_CASE("a field may lie at any address", "[byteorder]") {
 }
 
 TEST_CASE("a checksum is its two bytes, never swapped", "[byteorder]") {
-  CHECK_BOTH(sum16{std::bit_cast<u16>(bytes2{0xab, 0xcd})}.bytes == bytes2{0xab, 0xcd});
+  CHECK_BOTH(sum16{std::bit_cast<u16>(bytes2{0xab, 0xcd})}.bytes() == bytes2{0xab, 0xcd});
   CHECK_BOTH(sum16{u16{7}}.raw() == 7 && sum16{} == sum16{u16{0}});
 }

@@ -10,5 +10,5 @@
 
 int main() {
   std::printf("netstack %d.%d.%d\n", NETSTACK_VERSION_MAJOR, NETSTACK_VERSION_MINOR, NETSTACK_VERSION_PATCH);
-  return netstack::cpu_to_be16(0x0800).bytes[0] == 0x08 ? 0 : 1;
+  return netstack::cpu_to_be16(0x0800).bytes()[0] == 0x08 ? 0 : 1;
 }

@@ -17,7 +17,7 @@ u16 rfc1071(bytes const& data, u32 sum = 0) {
   while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
   return static_cast<u16>(~sum);
 }
-u16 number(sum16 sum) { return static_cast<u16>(sum.bytes[0] << 8 | sum.bytes[1]); }
+u16 number(sum16 sum) { return static_cast<u16>(sum.bytes()[0] << 8 | sum.bytes()[1]); }
 
 /// A UDP-like datagram of n bytes with its right checksum at 6, the pseudo header's sum being `psum`.
 bytes datagram(std::size_t n, u32 psum, u32 seed) {
@@ -136,7 +136,7 @@ TEST_CASE("a partial checksum is finished in software, in bytes of one's own", "
     bytes data = pattern(n, random());
     // 20 bytes in front, then a datagram whose checksum field holds the pseudo header's sum, not complemented.
     sum16 const pseudo{static_cast<u16>(~csum_fold(psum).raw())};
-    std::copy(pseudo.bytes.begin(), pseudo.bytes.end(), data.begin() + 26);
+    std::memcpy(data.data() + 26, &pseudo, sizeof pseudo);
     sk_buff* skb = scattered(pool, data, random, 1);
     REQUIRE(pskb_may_pull(*skb, 28));
     REQUIRE(skb_partial_csum_set(*skb, 20, 6));

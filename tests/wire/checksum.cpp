@@ -241,8 +241,8 @@ TEST_CASE("the pseudo header is addresses, zero, protocol and length", "[checksu
     pseudo[10] = static_cast<unsigned char>(len >> 8);
     pseudo[11] = static_cast<unsigned char>(len);
     be32 saddr, daddr;
-    std::copy_n(pseudo.data(), 4, saddr.bytes.data());
-    std::copy_n(pseudo.data() + 4, 4, daddr.bytes.data());
+    std::memcpy(&saddr, pseudo.data(), 4);
+    std::memcpy(&daddr, pseudo.data() + 4, 4);
     u32 const sum = i % 3 == 0 ? 0xffffffffU : static_cast<u32>(rng());
     u16 const want = oracle(pseudo.data(), pseudo.size(), folded(sum));
     m.check(0, len, folded(csum_tcpudp_nofold(saddr, daddr, len, pseudo[9], sum)), want);

@@ -24,7 +24,7 @@ constexpr bool finishes_and_verifies() {
   auto frame = support::udp_discard;
   // The field holds the sum of the pseudo header, so it takes part.
   sum16 check = csum_fold(csum_partial(frame.data() + udp_at, frame.size() - udp_at, 0));
-  frame[udp_at + 6] = check.bytes[0], frame[udp_at + 7] = check.bytes[1];
+  frame[udp_at + 6] = check.bytes()[0], frame[udp_at + 7] = check.bytes()[1];
   u32 sum = csum_partial(frame.data() + udp_at, frame.size() - udp_at, 0);
   if (csum_tcpudp_magic(iph.saddr, iph.daddr, uh.len.host(), ipproto::udp, sum) != sum16{}) return false;
   frame.back() ^= 1;

@@ -82,13 +82,33 @@ inline void reset_headers(sk_buff& skb) {
 }
 
 /// What every received frame gets before anybody looks at it.
-template <class Net>
-void receive_prepare(Net& net, sk_buff& skb) {
+NETSTACK_INLINE void receive_prepare(sk_buff& skb, net_device const& dev, u64 now_real) {
   reset_headers(skb);
-  net_device& dev = *skb.dev;
   if (skb.skb_iif == 0) skb.skb_iif = dev.ifindex;  // a VLAN or a tunnel keeps where the packet came in [S43]
   if (skb.napi_id == 0) skb.napi_id = dev.napi.napi_id;
-  if (skb.tstamp == 0) skb.tstamp = net.worker().now_real;
+  if (skb.tstamp == 0) skb.tstamp = now_real;
+}
+template <class Net>
+void receive_prepare(Net& net, sk_buff& skb) {
+  receive_prepare(skb, *skb.dev, net.worker().now_real);
+}
+
+/// Takes the frames of the first one's ethertype off the front of a burst of one device, prepared.
+NETSTACK_INLINE skb_list receive_run(skb_list& burst, net_device const& dev, u64 now_real) {
+  skb_list run{.first = burst.first};
+  be16 const type = run.first->protocol;
+  sk_buff* skb = run.first;
+  do {
+    sk_buff* const following = skb->next;
+    if (following) __builtin_prefetch(following->data);
+    receive_prepare(*skb, dev, now_real);
+    run.last = skb;
+    ++run.count;
+    skb = following;
+  } while (skb && skb->protocol == type);
+  run.last->next = nullptr;
+  burst = {.first = skb, .last = skb ? burst.last : nullptr, .count = burst.count - run.count};
+  return run;
 }
 
 template <class Net>
@@ -216,20 +236,18 @@ verdict netif_receive_skb(Net& net, sk_buff& skb) {
 template <class Net>
 void netif_receive_skb_list(Net& net, skb_list& burst) {
   if (burst.empty()) return;
-  bool const onlookers = detail::has_onlookers(net, *burst.first->dev);
-  skb_list same;  // a run of one ethertype
-  while (sk_buff* skb = burst.pop_front()) {
-    if (burst.first) __builtin_prefetch(burst.first->data);
-    if (onlookers || !skb->dev->running()) [[unlikely]] {
-      finish(*skb, netif_receive_skb(net, *skb));
+  net_device& dev = *burst.first->dev;
+  bool const onlookers = detail::has_onlookers(net, dev);
+  u64 const now_real = net.worker().now_real;
+  while (!burst.empty()) {
+    if (onlookers || !dev.running()) [[unlikely]] {
+      sk_buff& skb = *burst.pop_front();
+      finish(skb, netif_receive_skb(net, skb));
       continue;
     }
-    detail::receive_prepare(net, *skb);
-    if (!same.empty() && same.first->protocol != skb->protocol)
-      detail::deliver_list(net, same, detail::ptype_indices<Net>{});
-    same.push_back(*skb);
+    skb_list run = detail::receive_run(burst, dev, now_real);
+    detail::deliver_list(net, run, detail::ptype_indices<Net>{});
   }
-  if (!same.empty()) detail::deliver_list(net, same, detail::ptype_indices<Net>{});
 }
 
 }  // namespace netstack

@@ -32,6 +32,24 @@ verdict sock_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
   return verdict::kept();
 }
 
+/// Appends packets in order as long as they fit, each as sock_queue_rcv_skb would, and tells once. What is left in the
+/// list did not fit.
+template <class Net>
+void sock_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
+  u32 const before = sk.sk_receive_queue.qlen();
+  while (sk_buff* skb = list.first) {
+    if (sk.sk_rmem_alloc > sk.sk_rcvbuf || !sk_rmem_schedule(net, sk, skb->truesize)) [[unlikely]]
+      break;
+    list.pop_front();
+    if (sock_flag(sk, sock_flags::timestamp) && skb->tstamp == 0) skb->tstamp = net.worker().now_real;
+    skb_set_owner_r(*skb, sk);
+    skb->dev = nullptr;
+    skb->dropcount = sk.sk_drops;
+    sk.sk_receive_queue.queue_tail(*skb);
+  }
+  if (sk.sk_data_ready && sk.sk_receive_queue.qlen() != before) sk.sk_data_ready(sk);
+}
+
 /// What an entry of the error queue carries in its control block. The payload is what is left of the packet that caused
 /// it, data where the application's own bytes begin.
 struct sock_exterr_skb {

@@ -84,9 +84,11 @@ std::optional<drop_reason> count_received_cast(Net& net, sk_buff& skb, rtable co
 template <class Net>
 std::optional<drop_reason> ip_rcv_finish_core(Net& net, sk_buff& skb, route_hint* hint) {
   iphdr const& iph = *ip_hdr(skb);
-  if (!skb.dst) ip_early_demux(net, skb, iph);
-  if (!skb.dst) {
-    if (auto why = ip_route_input_noref(net, skb, hint)) return why;
+  if (!skb.dst && !(hint && ip_route_use_hint(skb, iph, *hint))) {
+    ip_early_demux(net, skb, iph);
+    if (!skb.dst)
+      if (auto why = ip_route_input_noref(net, skb, nullptr)) return why;
+    if (hint) ip_route_keep_hint(skb, iph, *hint);
   }
   if (iph.ihl() > 5) [[unlikely]] {
     if (auto why = ip_rcv_options(net, skb)) return why;
@@ -184,42 +186,138 @@ verdict ip_rcv(Net& net, sk_buff& skb) {
 
 namespace detail {
 
-/// Neighbours in a burst that go to one transport which takes lists.
+/// What the packets of a burst have in common: the way of the last one, the transport that takes lists, and the counts
+/// that all of them move, each written once a run instead of once a packet.
 template <class Net>
-struct ip_sublist {
-  skb_list packets{};
+struct ip_burst {
+  route_hint hint{};
+  skb_list packets{};  ///< neighbours for `proto`
   net_protocol<Net> const* proto = nullptr;
+  u64 received = 0;  ///< of the common kind: without ECN, delivered
+  u64 octets = 0;
 
   void flush(Net& net) {
-    if (!packets.empty()) proto->list_func(net, packets);
-    packets = {};
+    if (received != 0) {
+      auto& mib = IP_STATS(net);
+      mib.InReceives += received;
+      mib.InNoECTPkts += received;
+      mib.InDelivers += received;
+      mib.InOctets += octets;
+      received = octets = 0;
+    }
+    if (packets.empty()) return;
+    skb_list list = std::exchange(packets, {});
+    proto->list_func(net, list);
   }
 };
+
+/// Nothing stands between a datagram for this host and a transport that takes lists.
+template <class Net>
+constexpr bool ip_takes_lists = Net::template nf_hooks<nf_inet::pre_routing>.empty() &&
+                                Net::template nf_hooks<nf_inet::local_in>.empty() && Net::raw_deliver.empty();
 
 /// A transport that takes lists, if nothing stands between it and this datagram; else null.
 template <class Net>
 net_protocol<Net> const* ip_list_proto(sk_buff& skb) {
-  if constexpr (!Net::template nf_hooks<nf_inet::local_in>.empty() || !Net::raw_deliver.empty()) return nullptr;
+  if constexpr (!ip_takes_lists<Net>) return nullptr;
   iphdr const& iph = *ip_hdr(skb);
   auto const* proto = Net::inet_protos[iph.protocol];
   bool const plain = skb.dst->input == dst_in::local_deliver && !ip_is_fragment(iph);
   return plain && proto && proto->list_func && proto->no_policy && proto->netns_ok ? proto : nullptr;
 }
 
+/// The first eight bytes of a header as ip_pattern compares them: length, ECN, fragment.
+[[nodiscard]] constexpr u64 ip_first_words(u8 ver_ihl, u8 tos, u16 frag_off) {
+  return std::bit_cast<u64>(
+      std::array<u8, 8>{ver_ihl, tos, 0, 0, 0, 0, static_cast<u8>(frag_off >> 8), static_cast<u8>(frag_off)});
+}
+/// The second eight: the protocol and the source.
+[[nodiscard]] constexpr u64 ip_second_words(u8 protocol, be32 saddr) {
+  auto const a = saddr.bytes();
+  return std::bit_cast<u64>(std::array<u8, 8>{0, protocol, 0, 0, a[0], a[1], a[2], a[3]});
+}
+/// What of the first cache line must be so: the frame is for us, and nobody has put anything beside it.
+NETSTACK_INLINE bool skb_is_fresh(sk_buff const& skb) {
+  return skb.pkt_type == pkt_type::host &&
+         (reinterpret_cast<std::uintptr_t>(skb.dst) | reinterpret_cast<std::uintptr_t>(skb.sk)) == 0;
+}
+
+/// What the common datagram looks like after one of the same flow: its words in registers, not in memory.
+struct ip_pattern {
+  u64 second;  ///< protocol and source, as the header's second eight bytes have them
+  u32 daddr;
+  net_device* dev;
+  rtable* rt;
+
+  static constexpr u64 first_mask = ip_first_words(0xff, 3, ip_mf | ip_offset), first = ip_first_words(0x45, 0, 0);
+  static constexpr u64 second_mask = ip_second_words(0xff, be32{0xffffffff});
+
+  /// A datagram of the same addresses and transport, whole, right, without options or ECN: its way is set, and data
+  /// moved to the transport header. False: it is of another kind, and nothing happened to it.
+  NETSTACK_INLINE bool take(sk_buff& skb) const {
+    if (skb.headlen() < sizeof(iphdr) || !skb_is_fresh(skb)) return false;
+    u64 const a = csum_load<u64>(skb.data), b = csum_load<u64>(skb.data + 8);
+    u32 const c = csum_load<u32>(skb.data + 16);
+    if ((a & first_mask) != first || (b & second_mask) != second || c != daddr || skb.dev != dev ||
+        csum_fold(csum_from64to32(csum_add64(csum_add64(a, b), c))) != sum16{})
+      return false;
+    u32 const len = reinterpret_cast<iphdr const*>(skb.data)->tot_len.host();
+    if (len != skb.len) {
+      if (len > skb.len || len < sizeof(iphdr) || skb.data_len != 0 || skb.ip_summed == ip_summed::complete)
+        return false;
+      skb.tail = skb.data + len;  // the link's padding
+    }
+    skb.dst = rt;
+    skb.dst_noref = 1;
+    skb.transport_header = static_cast<u16>(skb.network_header + sizeof(iphdr));
+    IPCB(skb) = {.iif = skb.skb_iif};
+    skb.data += sizeof(iphdr);
+    skb.len = len - static_cast<u32>(sizeof(iphdr));
+    return true;
+  }
+};
+
+/// Takes the datagrams that are like the one before them off the front of a chain; the rest of it.
 template <class Net>
-verdict ip_list_rcv_one(Net& net, sk_buff& skb, route_hint& hint, ip_sublist<Net>& run) {
+sk_buff* ip_rcv_alike(sk_buff* const first, ip_burst<Net>& burst) {
+  auto const& hint = burst.hint;
+  if (!burst.proto || !hint.rt || hint.rt->obsolete) return first;
+  ip_pattern const pattern{ip_second_words(burst.proto->protocol, hint.saddr), hint.daddr.raw(), hint.dev, hint.rt};
+  sk_buff *skb = first, *last = nullptr;
+  u32 n = 0;
+  u64 octets = 0;
+  while (skb) {
+    sk_buff* const following = skb->next;
+    if (following) __builtin_prefetch(following->data);
+    u32 const len = skb->len;
+    if (!pattern.take(*skb)) break;
+    ++n;
+    octets += len;
+    last = skb;
+    skb = following;
+  }
+  if (n == 0) return first;
+  last->next = nullptr;
+  burst.packets.push_chain(*first, *last, n);
+  burst.received += n;
+  burst.octets += octets;
+  return skb;
+}
+
+template <class Net>
+NETSTACK_NOINLINE verdict ip_list_rcv_one(Net& net, sk_buff& skb, ip_burst<Net>& burst) {
   if (auto why = ip_rcv_core(net, skb)) return drop(net, skb, *why);
   if constexpr (!Net::template nf_hooks<nf_inet::pre_routing>.empty()) {
     return NF_HOOK<nf_inet::pre_routing>(net, skb, ip_rcv_finish<Net>);
   } else {
-    if (auto why = ip_rcv_finish_core(net, skb, &hint)) return drop(net, skb, *why);
+    if (auto why = ip_rcv_finish_core(net, skb, &burst.hint)) return drop(net, skb, *why);
     auto const* proto = ip_list_proto<Net>(skb);
-    if (proto != run.proto) run.flush(net);
-    run.proto = proto;
+    if (proto != burst.proto) burst.flush(net);
+    burst.proto = proto;
     if (!proto) return dst_input(net, skb);
     skb.pull(skb.transport_header - u32{skb.network_header});
     ++IP_STATS(net).InDelivers;
-    run.packets.push_back(skb);
+    burst.packets.push_back(skb);
     return verdict::kept();
   }
 }
@@ -228,14 +326,16 @@ verdict ip_list_rcv_one(Net& net, sk_buff& skb, route_hint& hint, ip_sublist<Net
 
 /// A burst: one route look-up serves neighbours of the same flow, and a transport that takes lists gets one.
 template <class Net>
-void ip_list_rcv(Net& net, skb_list& burst) {
-  route_hint hint{};
-  detail::ip_sublist<Net> run{};
-  while (sk_buff* skb = burst.pop_front()) {
-    if (burst.first) __builtin_prefetch(burst.first->data);
-    finish(*skb, detail::ip_list_rcv_one(net, *skb, hint, run));
+void ip_list_rcv(Net& net, skb_list& list) {
+  detail::ip_burst<Net> burst{};
+  sk_buff* skb = std::exchange(list, {}).first;
+  while (skb) {
+    sk_buff* const following = std::exchange(skb->next, nullptr);
+    finish(*skb, detail::ip_list_rcv_one(net, *skb, burst));
+    skb = following;
+    if constexpr (detail::ip_takes_lists<Net>) skb = detail::ip_rcv_alike(skb, burst);
   }
-  run.flush(net);
+  burst.flush(net);
 }
 
 }  // namespace netstack

@@ -25,16 +25,16 @@ inline void echo_source_route(ip_options_reply& reply, u8 const* srr, be32 const
   u32 stops = used > first ? (used - first) / slot : 0;
   auto const stop = [&](u32 i) { return srr + first + i * slot; };
   // RFC 1812 §5.2.4.1: a route that begins with its own sender is mended.
-  u32 const oldest = stops > 1 && std::memcmp(stop(0), saddr.bytes.data(), slot) == 0 ? 1 : 0;
+  u32 const oldest = stops > 1 && std::memcmp(stop(0), &saddr, slot) == 0 ? 1 : 0;
   if (stops == 0 || stops <= oldest) return;
-  std::memcpy(reply.faddr.bytes.data(), stop(--stops), slot);
+  std::memcpy(&reply.faddr, stop(--stops), slot);
   u8* const to = reply.data + reply.len;
   u32 n = first;
   while (stops > oldest) {
     std::memcpy(to + n, stop(--stops), slot);
     n += slot;
   }
-  std::memcpy(to + n, saddr.bytes.data(), slot);  // the last stop is whom the reply is for
+  std::memcpy(to + n, &saddr, slot);  // the last stop is whom the reply is for
   n += slot;
   to[0] = srr[0], to[1] = static_cast<u8>(n), to[2] = 4;
   reply.len = static_cast<u8>(reply.len + n);

@@ -30,10 +30,10 @@ inline void ip_send_check(iphdr& iph) {
 
 namespace detail {
 
-inline void store_addr(u8* at, be32 addr) { std::memcpy(at, addr.bytes.data(), sizeof addr); }
+inline void store_addr(u8* at, be32 addr) { std::memcpy(at, &addr, sizeof addr); }
 [[nodiscard]] inline be32 load_addr(u8 const* at) {
   be32 addr;
-  std::memcpy(addr.bytes.data(), at, sizeof addr);
+  std::memcpy(&addr, at, sizeof addr);
   return addr;
 }
 

@@ -9,9 +9,21 @@
 
 namespace netstack {
 
+namespace detail {
+
+/// Of a frame that is not addressed to the device alone.
+NETSTACK_COLD inline pkt_type eth_pkt_type(net_device& dev, mac_addr const& dest) {
+  if (dest == dev.broadcast) return pkt_type::broadcast;
+  if (!dest.is_multicast() || !dev_mc_accepts(dev, dest)) return pkt_type::otherhost;
+  ++dev.stats.multicast;
+  return pkt_type::multicast;
+}
+
+}  // namespace detail
+
 /// Sets skb.dev, mac_header, pkt_type and protocol, and moves data past the Ethernet header. A frame too short for one
 /// gets protocol 0 and keeps its data: it is dropped and counted by netif_receive_skb.
-inline void eth_type_trans(sk_buff& skb, net_device& dev) {
+NETSTACK_INLINE void eth_type_trans(sk_buff& skb, net_device& dev) {
   skb.dev = &dev;
   skb.reset_mac_header();
   auto const* eth = skb.pull<ethhdr>();
@@ -20,16 +32,7 @@ inline void eth_type_trans(sk_buff& skb, net_device& dev) {
     ++dev.stats.rx_length_errors;
     return;
   }
-  if (eth->h_dest == dev.dev_addr) [[likely]] {
-    skb.pkt_type = pkt_type::host;
-  } else if (eth->h_dest == dev.broadcast) {
-    skb.pkt_type = pkt_type::broadcast;
-  } else if (eth->h_dest.is_multicast() && dev_mc_accepts(dev, eth->h_dest)) {
-    skb.pkt_type = pkt_type::multicast;
-    ++dev.stats.multicast;
-  } else {
-    skb.pkt_type = pkt_type::otherhost;
-  }
+  skb.pkt_type = eth->h_dest == dev.dev_addr ? pkt_type::host : detail::eth_pkt_type(dev, eth->h_dest);
   // IEEE 802.3 §3.2.6: below 0x0600 the field is a length and an 802.2 header follows.
   skb.protocol = eth_proto_is_802_3(eth->h_proto.host()) ? eth->h_proto : be16{eth_p::p_802_2};
 }

@@ -19,12 +19,16 @@ inline dst_ref& dst_ref_of(sk_buff const& skb) { return *reinterpret_cast<dst_re
 
 inline dst_entry* skb_dst(sk_buff const& skb) { return skb.dst; }
 
+namespace detail {
+NETSTACK_NOINLINE inline void dst_put(dst_ref& ref) {
+  if (--ref.refcnt == 0 && ref.destroy) ref.destroy(ref);
+}
+}  // namespace detail
+
 /// Lets go of the route, if there is one.
-inline void skb_dst_drop(sk_buff& skb) {
-  if (skb.dst && !skb.dst_noref) {
-    auto& ref = detail::dst_ref_of(skb);
-    if (--ref.refcnt == 0 && ref.destroy) ref.destroy(ref);
-  }
+NETSTACK_INLINE void skb_dst_drop(sk_buff& skb) {
+  if (skb.dst && !skb.dst_noref) [[unlikely]]
+    detail::dst_put(detail::dst_ref_of(skb));
   skb.dst = nullptr;
   skb.dst_noref = 0;
 }
@@ -34,14 +38,14 @@ inline void skb_dst_set(sk_buff& skb, dst_entry& dst) {
   skb.dst = &dst;
 }
 /// The packet borrows the route: good until the end of this poll.
-inline void skb_dst_set_noref(sk_buff& skb, dst_entry& dst) {
+NETSTACK_INLINE void skb_dst_set_noref(sk_buff& skb, dst_entry& dst) {
   skb_dst_drop(skb);
   skb.dst = &dst;
   skb.dst_noref = 1;
 }
 inline bool skb_dst_is_noref(sk_buff const& skb) { return skb.dst_noref; }
 /// Before the packet outlives this poll: a borrowed route becomes held. True if the packet has one.
-inline bool skb_dst_force(sk_buff& skb) {
+NETSTACK_INLINE bool skb_dst_force(sk_buff& skb) {
   if (skb.dst_noref) {
     ++detail::dst_ref_of(skb).refcnt;
     skb.dst_noref = 0;

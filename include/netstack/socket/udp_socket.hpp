@@ -32,6 +32,7 @@ template <class Net>
 class udp_socket {
  public:
   using callback = void (*)(void* ctx);
+  using list_callback = void (*)(void* ctx, skb_list& datagrams);
 
   explicit udp_socket(Net& net) : net_(&net) {}
   udp_socket(udp_socket const&) = delete;
@@ -61,8 +62,12 @@ class udp_socket {
   result<void> connect(sockaddr_in const& addr) { return netstack::connect(*net_, fd(), addr); }
   result<sockaddr_in> local() const { return netstack::getsockname(*net_, fd()); }
 
-  /// Run inside poll(): a datagram was queued; half of the send buffer is free again; an error waits (so::error).
+  /// Run inside poll(): datagrams were queued, one or more; half of the send buffer is free again; an error waits
+  /// (so::error).
   void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
+  /// Instead of a queue: run inside poll() with the datagrams of one burst, in order, each packet's data at its
+  /// payload. What is left in the list when it returns is freed. udp_source(skb) tells whom one is from.
+  void on_datagrams(list_callback f, void* ctx) { datagrams_ = {f, ctx}, install(); }
   void on_write_space(callback f, void* ctx) { write_space_ = {f, ctx}, install(); }
   void on_error_report(callback f, void* ctx) { error_report_ = {f, ctx}, install(); }
 
@@ -138,6 +143,10 @@ class udp_socket {
     hook const h = static_cast<udp_socket*>(sk.sk_user_data)->*Which;
     h.f(h.ctx);
   }
+  static void hand_over(sock& sk, skb_list& list) {
+    auto const h = static_cast<udp_socket*>(sk.sk_user_data)->datagrams_;
+    h.f(h.ctx, list);
+  }
   /// Hooks that nobody set cost a packet nothing.
   void install() {
     if (!is_open()) return;
@@ -145,6 +154,7 @@ class udp_socket {
     s.sk_user_data = this;
     s.sk_data_ready = data_ready_.f ? call<&udp_socket::data_ready_> : nullptr;
     s.sk_write_space = write_space_.f ? call<&udp_socket::write_space_> : nullptr;
+    udp_sk(s).encap_rcv = datagrams_.f ? hand_over : nullptr;
     s.sk_error_report = error_report_.f ? call<&udp_socket::error_report_> : nullptr;
   }
   [[nodiscard]] sock& sk() const { return *handle_->sk; }
@@ -178,6 +188,10 @@ class udp_socket {
   sockfs::socket* handle_ = nullptr;
   u64 ino_ = 0;
   hook data_ready_, write_space_, error_report_;
+  struct {
+    list_callback f = nullptr;
+    void* ctx = nullptr;
+  } datagrams_;
 };
 
 }  // namespace netstack

@@ -40,11 +40,31 @@ verdict __udp_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
   return v;
 }
 
+namespace detail {
+
+/// Datagrams for somebody who wants no queue: handed over, and what is left of them freed.
+template <class Net>
+void udp_encap_rcv(Net& net, sock& sk, skb_list& list) {
+  UDP_STATS(net).InDatagrams += list.count;
+  sock_hold(sk);
+  udp_sk(sk).encap_rcv(sk, list);
+  sock_put(sk);
+  if (!list.empty()) net.worker().pool.free_bulk(list);
+}
+
+}  // namespace detail
+
 /// A datagram for this socket, data at the UDP header, checksum verified.
 template <class Net>
 verdict udp_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
   ipv4_pktinfo_prepare(net, sk, skb);
   skb.pull(static_cast<u32>(udp_hlen));
+  if (udp_sk(sk).encap_rcv) {
+    skb_list one;
+    one.push_back(skb);
+    detail::udp_encap_rcv(net, sk, one);
+    return verdict::kept();
+  }
   if (sk.sk_owned) [[unlikely]]
     return sk_add_backlog(net, sk, skb);
   return __udp_queue_rcv_skb(net, sk, skb);
@@ -151,6 +171,94 @@ verdict udp_rcv(Net& net, sk_buff& skb) {
   // RFC 1122 §4.1.3.1: a datagram for a port that nobody listens to SHOULD be answered with port unreachable.
   icmp_send(net, skb, icmp_type::dest_unreach, icmp_code::port_unreach, 0);
   return drop(net, skb, drop_reason::no_socket);
+}
+
+namespace detail {
+
+/// Datagrams of a burst for one socket, checksums verified, data at the payload: to its reader, or into its queue.
+template <class Net>
+void udp_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
+  if (sk.sk_state == tcp_state::established) udp_sk_rx_dst_set(sk, *list.first);
+  if (inet_sk(sk).cmsg_flags & ip_cmsg::pktinfo) [[unlikely]]
+    for (sk_buff& skb : list) INET_SKB_RCV(skb).spec_dst = fib_compute_spec_dst(net, skb);
+  if (udp_sk(sk).encap_rcv) return udp_encap_rcv(net, sk, list);  // the route stays borrowed for this poll
+  for (sk_buff* skb = list.first; skb; skb = skb->next) skb_dst_drop(*skb);
+  sock_hold(sk);
+  if (!sk.sk_owned) [[likely]]
+    sock_queue_rcv_list(net, sk, list);
+  while (sk_buff* skb = list.pop_front()) {
+    if (sock_flag(sk, sock_flags::dead))
+      consume_skb(*skb);
+    else
+      finish(*skb, sk.sk_owned ? sk_add_backlog(net, sk, *skb) : __udp_queue_rcv_skb(net, sk, *skb));
+  }
+  sock_put(sk);
+}
+
+/// What the datagrams of one flow have in common.
+struct udp_pattern {
+  u64 addrs;  ///< source and destination as they lie in the header
+  u32 ports;
+  u32 dif;
+  dst_entry* dst;
+
+  static udp_pattern of(sk_buff& skb) {
+    return {csum_load<u64>(reinterpret_cast<u8 const*>(&ip_hdr(skb)->saddr)), csum_load<u32>(skb.data), IPCB(skb).iif,
+            skb.dst};
+  }
+  /// One of the same flow, whole and right: data moves to the payload. False: nothing happened to it.
+  NETSTACK_INLINE bool take(sk_buff& skb) const {
+    if (skb.dst != dst || skb.sk || skb.headlen() < udp_hlen || IPCB(skb).iif != dif) return false;
+    auto const& uh = *reinterpret_cast<udphdr const*>(skb.data);
+    auto const& iph = *ip_hdr(skb);
+    u32 const len = skb.len;
+    if (csum_load<u64>(reinterpret_cast<u8 const*>(&iph.saddr)) != addrs || csum_load<u32>(skb.data) != ports ||
+        uh.len.host() != len || skb.data_len != 0)
+      return false;
+    if (uh.check.raw() != 0 && !skb_csum_unnecessary(skb)) {
+      if (skb.ip_summed != ip_summed::none || !csum_tcpudp_ok(skb.data, len, iph.saddr, iph.daddr, ipproto::udp))
+        return false;
+      skb.rx_l4_valid = 1;
+    }
+    skb.data += udp_hlen;
+    skb.len = len - static_cast<u32>(udp_hlen);
+    return true;
+  }
+};
+
+/// Takes the first datagram of a chain and those behind it that are of its flow, if it is a common one; the rest of it.
+template <class Net>
+sk_buff* udp_rcv_alike(Net& net, sk_buff* const first) {
+  if (!first->dst || skb_rtable(*first)->rt_type != rtn::local || first->headlen() < udp_hlen) return first;
+  sock* const sk =
+      udp4_lib_lookup(net, udp_key_of(*first, *reinterpret_cast<udphdr const*>(first->data), *ip_hdr(*first)));
+  if (!sk) return first;
+  auto const pattern = udp_pattern::of(*first);
+  skb_list run{.first = first};
+  sk_buff* skb = first;
+  for (; skb && pattern.take(*skb); skb = skb->next) run.last = skb, ++run.count;
+  if (run.count == 0) return first;
+  run.last->next = nullptr;
+  udp_queue_rcv_list(net, *sk, run);
+  return skb;
+}
+
+}  // namespace detail
+
+/// net_protocol::list_func. Each datagram meets what udp_rcv would do with it; neighbours of one flow share the
+/// look-up, and the socket's reader is told once.
+template <class Net>
+void udp_list_rcv(Net& net, skb_list& list) {
+  sk_buff* skb = std::exchange(list, {}).first;
+  while (skb) {
+    sk_buff* const rest = detail::udp_rcv_alike(net, skb);
+    if (rest != skb) {
+      skb = rest;
+      continue;
+    }
+    skb = std::exchange(skb->next, nullptr);
+    finish(*rest, udp_rcv(net, *rest));
+  }
 }
 
 /// net_protocol::early_demux: a connected socket lends its packets their route, before one is looked up. [S117]

@@ -16,6 +16,8 @@ struct udp;
 
 struct udp_sock : inet_sock {
   bool corkflag = false;  ///< UDP_CORK
+  /// Who takes datagrams without a queue in between, data at the payload: what it leaves in the list is freed.
+  void (*encap_rcv)(sock&, skb_list&) = nullptr;
 };
 [[nodiscard]] inline udp_sock& udp_sk(sock& sk) { return static_cast<udp_sock&>(sk); }
 

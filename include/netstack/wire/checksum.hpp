@@ -92,6 +92,13 @@ constexpr sum16 csum_tcpudp_magic(be32 saddr, be32 daddr, u32 len, u8 proto, u32
   return csum_fold(csum_tcpudp_nofold(saddr, daddr, len, proto, sum));
 }
 
+/// True if the checksum of a transport header at `p` with its payload, `len` bytes, is right.
+NETSTACK_INLINE bool csum_tcpudp_ok(unsigned char const* p, u32 len, be32 saddr, be32 daddr, u8 proto) {
+  u32 const words = std::endian::native == std::endian::little ? (len + proto) << 8 : len + proto;
+  u64 const pseudo = u64{saddr.raw()} + daddr.raw() + words;
+  return csum_fold(detail::csum_from64to32(detail::csum_bytes<false>(nullptr, p, len, pseudo))) == sum16{};
+}
+
 /// The checksum over an IPv4 header of `ihl` 32-bit words that lies in memory with its options: zero if it is right.
 /// In a constant expression only a header without options can be read.
 NETSTACK_INLINE constexpr sum16 ip_fast_csum(iphdr const* iph, unsigned ihl) {

@@ -76,7 +76,7 @@ struct icmp_un {
   [[nodiscard]] constexpr be16 mtu() const { return echo.sequence; }
   constexpr void set_mtu(be16 mtu) { echo = {.id = {}, .sequence = mtu}; }
   /// parameterprob: the offset of the offending byte.
-  [[nodiscard]] constexpr u8 pointer() const { return echo.id.bytes[0]; }
+  [[nodiscard]] constexpr u8 pointer() const { return echo.id.bytes()[0]; }
   constexpr void set_pointer(u8 at) { echo = {.id = be16{static_cast<u16>(at << 8)}, .sequence = {}}; }
 };
 

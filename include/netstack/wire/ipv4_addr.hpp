@@ -143,7 +143,7 @@ constexpr ipv4_prefix ipv4_cidr(std::string_view text) {
 /// Writes "192.0.2.1" and a terminating zero; returns the text without the zero.
 constexpr std::string_view format_ipv4(be32 addr, char (&out)[16]) {
   std::size_t n = 0;
-  for (unsigned const octet : addr.bytes) {
+  for (unsigned const octet : addr.bytes()) {
     if (n > 0) out[n++] = '.';
     if (octet >= 100) out[n++] = static_cast<char>('0' + octet / 100);
     if (octet >= 10) out[n++] = static_cast<char>('0' + octet / 10 % 10);

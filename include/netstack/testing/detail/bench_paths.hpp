@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the benchmarks of whole ways through a composition, from the driver's edge to the application and back.
 //   rx/udp/N      a burst arrives, the application looks at each payload where it lies, and it is freed
+//   rx/udp_queued the same through the socket's queue, one receive() a datagram
 //   tx/udp/N      the application's bytes are copied into a packet, summed, given headers and sent
 //   echo/udp/N    arrives (copied in), goes back as it is to whom it came from
 //   echo/icmp/N   a ping, answered by the stack
@@ -27,6 +28,11 @@ struct bench_udp {
       ++got;
     }
   }
+  static void look(void* self, skb_list& list) {
+    auto& app = *static_cast<bench_udp*>(self);
+    app.got += list.count;
+    for (sk_buff const* skb = list.first; skb; skb = skb->next) app.seen += *skb->data;
+  }
   static void echo(void* self) {
     auto& s = static_cast<bench_udp*>(self)->s;
     while (auto d = s.receive()) (void)s.send(d->skb, d->from);
@@ -35,6 +41,19 @@ struct bench_udp {
 
 template <class Host>
 void bench_rx_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
+  bench_udp<Host> app{rig};
+  app.s.on_datagrams(bench_udp<Host>::look, &app);
+  rig.load(bench_frame::udp(payload), false);
+  u64 offered = 0;
+  rig.measure(state, burst, [&] {
+    rig.receive(burst);
+    offered += burst;
+  });
+  if (app.got != offered) state.SkipWithError("datagrams were lost");
+}
+
+template <class Host>
+void bench_rx_udp_queued(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
   bench_udp<Host> app{rig};
   rig.load(bench_frame::udp(payload), false);
   u64 offered = 0;
@@ -99,6 +118,7 @@ void bench_paths(bench_options const& o) {
         }
   };
   if constexpr (netstack::net<Host>::template has<udp>) {
+    add("rx/udp_queued", bench_rx_udp_queued<Host>, {18u, 1472u});
     add("rx/udp", bench_rx_udp<Host>, {18u, 64u, 1472u});
     add("echo/udp", bench_echo_udp<Host>, {18u, 64u, 1472u});
     add("tx/udp", bench_tx_udp<Host>, {18u, 64u, 1472u});

@@ -79,18 +79,24 @@ template <bool Copy>
 NETSTACK_INLINE u64 csum_short(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
   auto const take = [&](std::size_t at) { return csum_take<Copy, u64>(Copy ? dst + at : nullptr, src + at); };
   auto const advance = [&](std::size_t n) { src += n, dst += Copy ? n : 0, len -= n; };
+  [[maybe_unused]] std::size_t const all = len;
   while (len >= 32) {
     sum = csum_add4(sum, take(0), take(8), take(16), take(24));
     advance(32);
   }
   if (len == 0) return sum;
-  if (len >= 16) {
+  if (len & 16) {
     sum = csum_add64(csum_add64(sum, take(0)), take(8));
     advance(16);
   }
-  if (len >= 8) {
+  if (len & 8) {
     sum = csum_add64(sum, take(0));
     advance(8);
+  }
+  if constexpr (!Copy && std::endian::native == std::endian::little) {
+    // One load that ends where the block ends, less what was summed already.
+    if (all >= 8) [[likely]]
+      return len == 0 ? sum : csum_add64(sum, csum_load<u64>(src + len - 8) >> (64 - 8 * len));
   }
   return csum_add64(sum, csum_tail<Copy>(dst, src, len));
 }
