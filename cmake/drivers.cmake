@@ -9,3 +9,5 @@ foreach(driver IN ITEMS af_xdp pcap)
 endforeach()
 target_link_libraries(netstack_af_xdp INTERFACE bpf)
 target_link_libraries(netstack_pcap INTERFACE pcap)
+# pcap/bpf.h and linux/bpf.h, which libbpf needs, cannot be included together.
+target_compile_definitions(netstack_pcap INTERFACE PCAP_DONT_INCLUDE_PCAP_BPF_H)

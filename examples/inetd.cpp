@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // A host on a device of your choice with the classic small services over UDP: echo 7, discard 9, daytime 13,
 // chargen 19.
-//   inetd --dev tap:NAME|tun:NAME|pipe --addr A/P [--addr A/P …] [--gateway G] [--pcap FILE] [--seconds N]
+//   inetd --dev tap:NAME|tun:NAME|xdp:IFACE[:QUEUE]|pcap:IFACE|pipe --addr A/P [--addr A/P …] [--gateway G] [--pcap
+//   FILE] [--seconds N]
 // Prints `ready`; SIGTERM, SIGINT or the end of the time prints the counters. Exit 0: nothing leaked. What keeps it
 // from starting is said in one line.
 // RUN: --dev pipe --addr 192.0.2.2/24 --seconds 1
@@ -11,6 +12,8 @@
 #include <csignal>
 #include <fstream>
 
+#include "netstack/drivers/af_xdp.hpp"
+#include "netstack/drivers/pcap.hpp"
 #include "netstack/drivers/pcap_writer.hpp"
 #include "netstack/drivers/pipe.hpp"
 #include "netstack/drivers/tap.hpp"
@@ -21,8 +24,13 @@ using namespace netstack;
 template <class D>
 using recorded = drivers::pcap_writer<D>;
 
-struct host : stack<host, presets::host, drivers::tap, drivers::tun, drivers::pipe, recorded<drivers::tap>,
-                    recorded<drivers::tun>, recorded<drivers::pipe>> {};
+/// Each driver, and the same with its frames recorded.
+template <class... Ds>
+struct devices : module {
+  using modules = type_list<Ds..., recorded<Ds>...>;
+};
+struct host
+    : stack<host, presets::host, devices<drivers::tap, drivers::tun, drivers::af_xdp, drivers::pcap, drivers::pipe>> {};
 using net_t = net<host>;
 
 static volatile std::sig_atomic_t stop = 0;
@@ -33,9 +41,10 @@ result<net_device*> attach(net_t& net, typename Driver::params const& params, st
   return register_netdev<recorded<Driver>>(net, "eth0", {.inner = params, .path = pcap.c_str()});
 }
 
+/// On one of Linux's interfaces.
 template <class Driver>
-result<net_device*> attach_tun(net_t& net, std::string const& ifname, std::string const& pcap) {
-  typename Driver::params p{.bring_up = true};
+result<net_device*> attach_to(net_t& net, typename Driver::params p, std::string const& ifname,
+                              std::string const& pcap) {
   ifname.copy(p.ifname, ifnamsiz - 1);
   return attach<Driver>(net, p, pcap);
 }
@@ -66,7 +75,7 @@ int main(int argc, char** argv) {
   std::string dev, gateway, pcap;
   std::vector<std::string> addrs;
   double seconds = 0;
-  app.add_option("--dev", dev, "tap:NAME, tun:NAME or pipe")->required();
+  app.add_option("--dev", dev, "tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe")->required();
   app.add_option("--addr", addrs, "our addresses, A/P each")->required();
   app.add_option("--gateway", gateway, "default route");
   app.add_option("--pcap", pcap, "record all frames here");
@@ -80,15 +89,31 @@ int main(int argc, char** argv) {
   (void)dev_open(net, *net.loopback_dev);
 
   auto const colon = dev.find(':');
-  std::string const kind = dev.substr(0, colon), name = colon == std::string::npos ? "" : dev.substr(colon + 1);
-  bool const is_tun = (kind == "tap" || kind == "tun") && !name.empty() && name.size() < ifnamsiz;
-  if (!is_tun && dev != "pipe")
-    return fail(dev, "a device is tap:NAME, tun:NAME or pipe, and a name has at most 15 characters");
+  std::string const kind = dev.substr(0, colon);
+  std::string name = colon == std::string::npos ? "" : dev.substr(colon + 1);
+  u32 queue = 0;
+  if (auto const at = name.find(':'); kind == "xdp" && at != std::string::npos) {
+    queue = static_cast<u32>(std::strtoul(name.c_str() + at + 1, nullptr, 10));
+    name.resize(at);
+  }
+  bool const known = kind == "tap" || kind == "tun" || kind == "xdp" || kind == "pcap";
+  if (dev != "pipe" && (!known || name.empty() || name.size() >= ifnamsiz))
+    return fail(dev,
+                "a device is tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe, and a name has at most 15 "
+                "characters");
   if (!pcap.empty() && !std::ofstream(pcap, std::ios::app)) return fail(pcap, "this file cannot be written");
-  auto const made = kind == "tap"   ? attach_tun<drivers::tap>(net, name, pcap)
-                    : kind == "tun" ? attach_tun<drivers::tun>(net, name, pcap)
-                                    : attach<drivers::pipe>(net, {.cables = &cable}, pcap);
-  if (!made) return is_tun ? fail(dev, drivers::tap::explain(made.error())) : fail(dev, made.error());
+  auto const made = kind == "tap"    ? attach_to<drivers::tap>(net, {.bring_up = true}, name, pcap)
+                    : kind == "tun"  ? attach_to<drivers::tun>(net, {.bring_up = true}, name, pcap)
+                    : kind == "xdp"  ? attach_to<drivers::af_xdp>(net, {.queue = queue}, name, pcap)
+                    : kind == "pcap" ? attach_to<drivers::pcap>(net, {}, name, pcap)
+                                     : attach<drivers::pipe>(net, {.cables = &cable}, pcap);
+  if (!made) {
+    auto const why = made.error();
+    return fail(dev, kind == "xdp"    ? drivers::af_xdp::explain(why)
+                     : kind == "pcap" ? drivers::pcap::explain(why)
+                     : known          ? drivers::tap::explain(why)
+                                      : std::string_view("the wire is taken"));
+  }
   if (int const code = configure(net, **made, addrs, gateway); code != 0) return code;
 
   {

@@ -12,6 +12,7 @@
 #include <map>
 #include <sstream>
 
+#include "support/ethtool.hpp"
 #include "support/netns.hpp"
 #include "support/program.hpp"
 
@@ -262,11 +263,33 @@ TEST_CASE("inetd that cannot start says in one line what to do") {
   CHECK(says(refusal(inetd_on("tap:lo")), "an interface of this name exists, but is of another kind"));
   (void)end_well(first);
 
-  CHECK(says(refusal(inetd_on("wifi:nst0")), "a device is tap:NAME, tun:NAME or pipe"));
+  CHECK(says(refusal(inetd_on("wifi:nst0")), "a device is tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe"));
   CHECK(says(refusal(inetd_on("tap:a-name-that-is-too-long")), "at most 15 characters"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "192.0.2.300/24"})), "an address looks like 192.0.2.2/24"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--gateway", "gate"})), "a gateway looks like 192.0.2.1"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--pcap", dir.path + "/none/such.pcap"})), "cannot be written"));
+}
+
+TEST_CASE("inetd on a Linux interface, by AF_XDP and by pcap, serves the other end of a veth pair") {
+  if (cannot_run()) return;
+  netns ns;
+  ns.run("ip link add nst0 type veth peer name nst1 && ip link set nst0 up && ip link set nst1 up");
+  netstack::test::ethtool_set("nst1", netstack::test::ethtool_stxcsum, false);
+  for (std::string const dev : {"xdp:nst0", "xdp:nst0:0", "pcap:nst0"}) {
+    program inetd(inetd_on(dev));
+    REQUIRE(inetd.prints("ready"));
+    ns.run("ip addr replace 192.0.2.1/24 dev nst1");
+    auto const ping = ns.run("ping -n -q -f -c 1000 192.0.2.2");
+    INFO(ping);
+    CHECK(says(ping, " 0% packet loss"));
+    check_services();
+    if (dev == "xdp:nst0") CHECK(says(refusal(inetd_on(dev)), "another program has this queue"));
+    auto const report = end_well(inetd);
+    CHECK(snmp(report, "Udp", "InErrors") == 0);
+  }
+  CHECK(says(refusal(inetd_on("xdp:nst0:5")), "has no such queue"));
+  CHECK(says(refusal(inetd_on("pcap:nst9")), "there is no such interface here"));
+  CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
 }
 
 TEST_CASE("the demo of a user without privileges: two stacks in one process, and it says so") {

@@ -3,13 +3,12 @@
 // namespace, the stack on nst0 and Linux on nst1; and how the driver is put under the conformance cases there. Needs
 // root.
 #pragma once
-#include <sys/ioctl.h>
-
 #include <atomic>
 #include <string>
 #include <thread>
 
 #include "netstack/netstack.hpp"
+#include "support/ethtool.hpp"
 #include "support/linux_udp.hpp"
 #include "support/netns.hpp"
 #include "support/packet_socket.hpp"
@@ -23,26 +22,6 @@ inline void make_veth(std::string const& options = "") {
   netns::run("ip link add nst0 " + options + " type veth peer name nst1 " + options +
              " && ip link set nst0 up && ip link set nst1 up");
 }
-
-/// `ethtool -K IFACE …`, as far as tests need it: the interface finishes checksums itself (tx), segments (tso).
-inline void ethtool_set(char const* ifname, u32 command, bool on) {
-  struct {
-    u32 cmd, data;
-  } value{command, on};
-  struct {
-    char name[16]{};
-    void* data;
-    char pad[16]{};
-  } request;
-  request.data = &value;
-  std::strncpy(request.name, ifname, sizeof request.name - 1);
-  int const s = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  REQUIRE(s >= 0);
-  int const r = ::ioctl(s, 0x8946 /* SIOCETHTOOL */, &request);
-  ::close(s);
-  REQUIRE(r == 0);
-}
-inline constexpr u32 ethtool_stxcsum = 0x17, ethtool_stso = 0x1f;
 
 /// `Host` lists `Driver`, whose params name the interface by `ifname`.
 template <class Host, class Driver>

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how an interface or a capture file is opened with libpcap, and what its refusals mean. A live handle hands
 // over frames where the kernel left them; a file is read one frame ahead, since its time may not have come.
-// libpcap: pcap(3), pcap-filter(7)
+// pcap/bpf.h and linux/bpf.h, which libbpf needs, both define struct bpf_insn, so the CMake target has pcap/pcap.h
+// leave the former out, and nothing here needs it. libpcap: pcap(3), pcap-filter(7)
 #pragma once
 #include <fcntl.h>
+#include <pcap/dlt.h>
 #include <pcap/pcap.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -136,10 +138,14 @@ class pcap_handle {
   }
   result<void> end_of_open(std::errc why, char const* filter) {
     if (why == std::errc{} && filter) {
-      ::bpf_program program{};
-      bool good = ::pcap_compile(pcap_, &program, filter, 1, PCAP_NETMASK_UNKNOWN) == 0;
-      good = good && ::pcap_setfilter(pcap_, &program) == 0;
-      ::pcap_freecode(&program);
+      struct {  // struct bpf_program
+        unsigned len = 0;
+        void* instructions = nullptr;
+      } code;
+      auto* const program = reinterpret_cast<::bpf_program*>(&code);
+      bool good = ::pcap_compile(pcap_, program, filter, 1, PCAP_NETMASK_UNKNOWN) == 0;
+      good = good && ::pcap_setfilter(pcap_, program) == 0;
+      ::pcap_freecode(program);
       if (!good) why = std::errc::invalid_argument;
     }
     if (why == std::errc{}) return {};

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what tests need of `ethtool -K`.
+#pragma once
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "netstack/base/config.hpp"
+#include "support/catch.hpp"
+
+namespace netstack::test {
+
+/// `ethtool -K IFACE …`, as far as tests need it: the interface finishes checksums itself (tx), segments (tso).
+inline void ethtool_set(char const* ifname, u32 command, bool on) {
+  struct {
+    u32 cmd, data;
+  } value{command, on};
+  struct {
+    char name[16]{};
+    void* data;
+    char pad[16]{};
+  } request;
+  request.data = &value;
+  std::strncpy(request.name, ifname, sizeof request.name - 1);
+  int const s = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  REQUIRE(s >= 0);
+  int const r = ::ioctl(s, 0x8946 /* SIOCETHTOOL */, &request);
+  ::close(s);
+  REQUIRE(r == 0);
+}
+inline constexpr u32 ethtool_stxcsum = 0x17, ethtool_stso = 0x1f;
+
+}  // namespace netstack::test
