@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+// Plays a capture (pcap or pcapng) to a host, by the times of its recording or as fast as the host takes it, and keeps
+// what the host answers and what it rejects, each rejected packet with the reason as Wireshark's packet comment.
+//   pcap_replay FILE [--addr A/P] [--full-speed] [--filter F] [--answers FILE] [--drops FILE]
+// RUN: --self-test
+// OUTPUT: ^received 4 frames, answered with 3$
+// OUTPUT: ^IP_CSUM +1$
+#include <CLI/CLI.hpp>
+
+#include "netstack/drivers/drop_capture.hpp"
+#include "netstack/drivers/pcap.hpp"
+#include "netstack/netstack.hpp"
+
+using namespace netstack;
+struct host : stack<host, presets::host, drivers::pcap, drivers::drop_capture> {};
+
+static int fail(std::string const& what, std::string_view why) {
+  std::fprintf(stderr, "pcap_replay: %s: %.*s\n", what.c_str(), static_cast<int>(why.size()), why.data());
+  return 1;
+}
+
+/// Two pings to 192.0.2.2 with their ARP, the second 10 ms after the first, and one that was damaged on the way.
+static void write_sample(char const* path) {
+  static constexpr unsigned char request[] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0,   9, 8, 6,
+                                              0,    1,    8,    0,    6,    4,    0, 1, 2, 0, 0,   0, 0, 9,
+                                              192,  0,    2,    9,    0,    0,    0, 0, 0, 0, 192, 0, 2, 2};
+  static constexpr unsigned char ping[] = {2,    0, 0,   0,  0, 1, 2, 0, 0,    0,    0,    9,    8,   0,
+                                           0x45, 0, 0,   28, 0, 0, 0, 0, 64,   1,    0xf6, 0xd5, 192, 0,
+                                           2,    9, 192, 0,  2, 2, 8, 0, 0xf7, 0xff, 0,    0,    0,   0};
+  std::FILE* const file = std::fopen(path, "wb");
+  if (!file) return;
+  auto const put = [file](std::initializer_list<u32> words) { std::fwrite(words.begin(), 4, words.size(), file); };
+  put({0xa1b23c4d, 0x00040002, 0, 0, 65535, 1});
+  auto const frame = [&](u32 ns, unsigned char const* bytes, u32 n, bool damaged = false) {
+    put({1'700'000'000, ns, n, n});
+    for (u32 i = 0; i < n; ++i) std::fputc(bytes[i] ^ (damaged && i == 24 ? 0xff : 0), file);
+  };
+  frame(0, request, sizeof request), frame(1'000'000, ping, sizeof ping), frame(11'000'000, ping, sizeof ping);
+  frame(12'000'000, ping, sizeof ping, true);
+  std::fclose(file);
+}
+
+int main(int argc, char** argv) {
+  CLI::App app{"Replays a capture to a host"};
+  std::string file, addr = "192.0.2.2/24", filter, answers, drops;
+  bool full_speed = false, self_test = false;
+  app.add_option("FILE", file, "pcap or pcapng");
+  app.add_option("--addr", addr, "the host's address, A/P");
+  app.add_flag("--full-speed", full_speed, "do not wait for the times of the recording");
+  app.add_option("--filter", filter, "pcap-filter(7): which frames to play");
+  app.add_option("--answers", answers, "keep what the host sends (pcap)");
+  app.add_option("--drops", drops, "keep what the host rejects (pcapng)");
+  app.add_flag("--self-test", self_test, "play a sample");
+  CLI11_PARSE(app, argc, argv);
+  if (self_test) write_sample((file = "pcap_replay.pcap").c_str());
+
+  host h;
+  if (auto r = h.boot(); !r) return fail("boot", std::make_error_code(r.error()).message());
+  auto& net = h.init_net();
+  auto const made =
+      register_netdev<drivers::pcap>(net, "eth0",
+                                     {.file = file.c_str(),
+                                      .dump = answers.empty() ? nullptr : answers.c_str(),
+                                      .filter = filter.empty() ? nullptr : filter.c_str(),
+                                      .speed = full_speed ? drivers::pcap_speed::full : drivers::pcap_speed::recorded});
+  if (!made) return fail(file, drivers::pcap::explain(made.error()));
+  auto const prefix = parse_prefix(addr);
+  if (!prefix) return fail(addr, "an address looks like 192.0.2.2/24");
+  if (!drops.empty())
+    if (auto r = drivers::drop_capture::start(net, drops.c_str()); !r)
+      return fail(drops, std::make_error_code(r.error()).message());
+  if (!dev_open(net, **made) || !inet_addr_add(net, (*made)->ifindex, *prefix)) return fail(addr, "refused");
+
+  while (!drivers::pcap::finished(**made))
+    if (h.poll() == 0) h.wait(1'000'000'000);
+  while (h.poll() != 0) {
+  }
+  auto const& stats = (*made)->stats;
+  std::printf("received %llu frames, answered with %llu\n", static_cast<unsigned long long>(stats.rx_packets.read()),
+              static_cast<unsigned long long>(stats.tx_packets.read()));
+  for_each_drop(net, [](std::string_view name, u64 count) {
+    std::printf("%-24.*s %llu\n", static_cast<int>(name.size()), name.data(), static_cast<unsigned long long>(count));
+  });
+  unregister_netdev(net, **made);
+  drivers::drop_capture::stop(net);
+  return h.worker().pool.in_use() == 0 ? 0 : 1;
+}
