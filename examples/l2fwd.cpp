@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
                 drivers::af_xdp::zero_copy(**dev) ? "zero copy" : "the kernel copies");
     devices.push_back(*dev);
   }
-  for (std::size_t i : {0, 1}) (void)netdev_rx_handler_register<l2fwd>(net, *devices[i], devices[1 - i]);
+  for (std::size_t i = 0; i < 2; ++i) (void)netdev_rx_handler_register<l2fwd>(net, *devices[i], devices[1 - i]);
 
   std::signal(SIGTERM, [](int) { stop = 1; });
   std::signal(SIGINT, [](int) { stop = 1; });
@@ -75,7 +75,7 @@ int main(int argc, char** argv) {
     if (h.poll() == 0) h.wait(100'000'000);
     if (h.worker().now < next) continue;
     next += 1'000'000'000, ++second;
-    for (std::size_t i : {0, 1}) {
+    for (std::size_t i = 0; i < 2; ++i) {
       u64 const sent = devices[i]->stats.tx_packets.read();
       std::printf("%s sent %.3f Mpps  ", ifnames[i].c_str(),
                   static_cast<double>(sent - std::exchange(before[i], sent)) / 1e6);
