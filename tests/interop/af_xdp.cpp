@@ -104,6 +104,28 @@ TEST_CASE("Linux gets every size from 0 to 1472 bytes echoed over AF_XDP", "[S93
   }
 }
 
+TEST_CASE("options change how AF_XDP works, not what arrives", "[xdp]") {
+  if (cannot_run()) return;
+  af_xdp::params const all[] = {
+      {.need_wakeup = false},
+      {.busy_poll_us = 20, .busy_poll_budget = 16},
+      {.rx_frames = 8, .rx_ring = 16, .tx_ring = 64, .tx_budget = 32},
+      {.mac = {{0x02, 0x12, 0x34, 0x56, 0x78, 0x9a}}},
+  };
+  for (auto const& p : all) {
+    xdp_pair t(p);
+    t.run();
+    auto const text = t.ns.run("ping -n -q -f -c 500 -s 1400 192.0.2.2");
+    t.join();
+    INFO(text);
+    CHECK(says(text, " 0% packet loss"));
+    CHECK(t.pool().in_use() == 0);
+    CHECK(statistic(t.h, *t.dev, "tx_kicks") != 0);
+    CHECK((statistic(t.h, *t.dev, "rx_wakeups") != 0) == (p.busy_poll_us != 0));
+    CHECK(statistic(t.h, *t.dev, "need_wakeup") == p.need_wakeup);
+  }
+}
+
 TEST_CASE("checksums that veth leaves unfinished are refused and counted, or trusted on request", "[S45]") {
   if (cannot_run()) return;
   {
@@ -278,6 +300,12 @@ TEST_CASE("each refusal of AF_XDP has its errno, and a line that says what to do
             return std::errc::io_error;
           return claim({.ifname = "nst0"});
         }) == std::errc::operation_not_permitted);
+  // What zero copy needs when it ends: to know when a queue is nobody's again.
+  drivers::detail::linux_if interface;
+  REQUIRE(interface.open("nst0"));
+  unregister_netdev(first.init_net(), *first.init_net().dev_get_by_name("eth0"));
+  drivers::detail::xdp_await_release({.ifindex = interface.ifindex(), .queue = 0});
+  CHECK(claim({.ifname = "nst0"}) == std::errc{});
   for (auto why : {std::errc::device_or_resource_busy, std::errc::invalid_argument, std::errc::no_such_device,
                    std::errc::operation_not_permitted, std::errc::operation_not_supported}) {
     auto const line = af_xdp::explain(why);
@@ -452,6 +480,28 @@ TEST_CASE("several queues and several devices share one pool, whoever comes and 
   for (auto* dev : {*q1, *other, *q0}) unregister_netdev(net, *dev);
   CHECK(h.worker().pool.lent() == 0);
   CHECK(h.worker().pool.in_use() == 0);
+  CHECK(!says(ns.run("ip link show nst0"), "xdp"));
+}
+
+TEST_CASE("two threads that claim queues of one interface at once share its program", "[xdp]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth("numrxqueues 2 numtxqueues 2");
+  std::atomic<u32> up{0}, done{0};
+  auto const live = [&](u32 queue) {
+    for (u32 round = 0; round < 10; ++round) {
+      host h;
+      if (!h.boot()) return;
+      auto dev = register_netdev<af_xdp>(h.init_net(), "eth0", {.ifname = "nst0", .queue = queue, .patience_ms = 5000});
+      up += dev && dev_open(h.init_net(), **dev);
+      ++done;
+      while (done < 2 * (round + 1)) std::this_thread::yield();
+    }
+  };
+  std::thread other([&] { live(1); });
+  live(0);
+  other.join();
+  CHECK(up == 20);
   CHECK(!says(ns.run("ip link show nst0"), "xdp"));
 }
 
