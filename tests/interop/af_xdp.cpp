@@ -214,6 +214,38 @@ TEST_CASE("a super-segment of Linux arrives as one packet in skb mode", "[xdp]")
   CHECK(t.pool().in_use() == 0);
 }
 
+TEST_CASE("a sleeper whose pool was empty is woken by the next frame", "[S78]") {
+  if (cannot_run()) return;
+  xdp_pair t;
+  packet_socket far;
+  far.open("nst1", 0x88b5);
+  auto const f = frame_of(*t.dev, 100, 0x88b5);
+  skb_list held;
+  while (sk_buff* skb = t.pool().available() ? t.pool().alloc_skb() : nullptr) held.push_back(*skb);
+  for (int i = 0; i < 3000 && t.pool().lent() != 0; ++i) {
+    REQUIRE(far.send(f));
+    net_t::netdev_ops[t.dev->driver].ndo_poll(t.net(), *t.dev, 64, held);
+  }
+  REQUIRE(t.pool().lent() == 0);
+  CHECK(t.pool().available() == 0);
+  REQUIRE(far.send(f));
+  t.pool().free_list(held);
+  std::thread late([&] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+    far.send(f);
+  });
+  auto& worker = t.h.worker();
+  worker.refresh_clock();
+  u64 const start = worker.now;
+  worker.wait(5'000'000'000);
+  worker.refresh_clock();
+  late.join();
+  CHECK(worker.now - start < 3'000'000'000);
+  CHECK(t.receive(0x88b5) == f);
+  dev_close(t.net(), *t.dev);
+  CHECK(t.dev->stats.rx_missed_errors.read() == 1);
+}
+
 TEST_CASE("an interface that goes down and comes back, and one that vanishes under load", "[S72][S73]") {
   if (cannot_run()) return;
   xdp_pair t;

@@ -10,6 +10,7 @@
 // Linux: net/xdp/xsk.c; Documentation/networking/af_xdp.rst
 #pragma once
 #include "netstack/core/netdev.hpp"
+#include "netstack/core/timer.hpp"
 #include "netstack/drivers/detail/linux_if.hpp"
 #include "netstack/drivers/detail/xdp_queue.hpp"
 #include "netstack/link/eth.hpp"
@@ -72,9 +73,10 @@ struct af_xdp : driver {
     detail::linux_if interface;
     detail::xdp_attachment program;
     detail::xdp_setup setup;
-    ::xdp_statistics before{};  ///< of the sockets before this one
-    ::xdp_statistics seen{};    ///< what the device's own counters know of
-    u64 next_look = 0;          ///< at the link and the counters
+    ::xdp_statistics before{};                               ///< of the sockets before this one
+    ::xdp_statistics seen{};                                 ///< what the device's own counters know of
+    u64 next_look = 0;                                       ///< at the link and the counters
+    timer_list wake{.function = [](void*, timer_list&) {}};  ///< ends a sleep: the poll that fires it does the work
   };
 
   template <class Net>
@@ -213,8 +215,9 @@ result<void> xdp_open(Net& net, net_device& dev) {
 
 /// Afterwards the queue is anybody's, Linux gets its frames again, and all of ours are in the pool.
 template <class Net>
-void xdp_stop(Net&, net_device& dev) {
+void xdp_stop(Net& net, net_device& dev) {
   auto& p = netdev_priv<af_xdp>(dev);
+  net.worker().timers.del_timer(p.wake);
   if (!p.queue.socket.is_open()) return;
   p.program.forget(p.setup.queue);
   (void)p.queue.kick();
@@ -296,9 +299,18 @@ template <class Net>
 int xdp_poll_fd(Net&, net_device& dev) {
   return netdev_priv<af_xdp>(dev).queue.socket.fd();
 }
+/// Nothing wakes a sleeper but a frame for which one of ours lies ready. So the kernel gets what the pool has again,
+/// and while it has frames of ours to send, the sleep is short.
 template <class Net>
-bool xdp_arm(Net&, net_device& dev) {
-  return netdev_priv<af_xdp>(dev).queue.frames_wait();
+bool xdp_arm(Net& net, net_device& dev) {
+  auto& p = netdev_priv<af_xdp>(dev);
+  p.queue.refill();
+  p.queue.reap();
+  if (p.queue.sending()) {
+    bool const link = !p.queue.stuck() || p.queue.kick() == std::errc{};
+    net.worker().timers.mod_timer(p.wake, net.worker().now + (link ? 1'000'000 : 100'000'000));
+  }
+  return p.queue.frames_wait();
 }
 template <class Net>
 void xdp_set_rx_mode(Net&, net_device& dev) {

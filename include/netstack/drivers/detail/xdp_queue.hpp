@@ -112,6 +112,8 @@ class xdp_queue {
     }
     return socket.kick(kicks);
   }
+  /// The kernel has packets of ours.
+  [[nodiscard]] bool sending() const { return outstanding_ != 0; }
   /// What an earlier kick could not move.
   [[nodiscard]] bool stuck() { return outstanding_ != 0 && socket.tx.pending() != 0; }
   /// Frees what the kernel is done with; how many packets.
