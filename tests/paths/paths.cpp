@@ -126,8 +126,10 @@ TEST_CASE("the way of a sent datagram is the page's", "[paths]") {
   rig t;
   int const fd = rig::udp(t.a);
   resolve(t, fd);
-  auto const calls = test::record([&] { CHECK(rig::send(t.a, fd, "hello", rig::addr_b, 9)); });
+  auto const calls = test::record([&] { CHECK(rig::send(t.a, fd, "hello", rig::addr_b, 10)); });
   test::check_path("tx-path.md", "A UDP datagram, from the application to the driver", calls);
+  auto const again = test::record([&] { CHECK(rig::send(t.a, fd, "hello", rig::addr_b, 10)); });
+  test::check_path("tx-path.md", "The next datagram of the same flow", again);
 }
 
 TEST_CASE("a page that lies is found out", "[paths]") {

@@ -100,7 +100,7 @@ void xmit_flush(Net& net, net_device& dev) {
 
 /// Hands a frame to the driver. Inside a poll every frame has `more` behind it, for all the driver knows.
 template <class Net>
-netdev_tx xmit_one(Net& net, net_device& dev, sk_buff& skb, bool more) {
+NETSTACK_INLINE netdev_tx xmit_one(Net& net, net_device& dev, sk_buff& skb, bool more) {
   auto const& ops = Net::netdev_ops[dev.driver];
   u32 const len = skb.len;
   if (ops.ndo_xmit_flush && !more && net.worker().softnet.in_softirq) {
@@ -117,7 +117,7 @@ netdev_tx xmit_one(Net& net, net_device& dev, sk_buff& skb, bool more) {
 }
 
 template <class Net>
-result<void> xmit_drop(Net& net, net_device& dev, sk_buff& skb, drop_reason reason, std::errc error) {
+NETSTACK_COLD result<void> xmit_drop(Net& net, net_device& dev, sk_buff& skb, drop_reason reason, std::errc error) {
   ++dev.stats.tx_dropped;
   kfree_skb(net, skb, reason);
   if (dev.running()) xmit_flush(net, dev);  // frames before it may wait for the last of their burst

@@ -73,6 +73,12 @@ class iov_iter {
   }
   /// copy_from, and the sum of the copied bytes; `offset` is their place in the whole sum (csum_block_add).
   u32 csum_and_copy_from(u8* to, std::size_t bytes, u32 sum, std::size_t offset = 0) {
+    if (parts_.size() == 1 && offset == 0 && bytes <= left_) [[likely]] {
+      u8 const* const from = static_cast<u8 const*>(parts_.front().iov_base) + at_;
+      at_ += bytes;
+      left_ -= bytes;
+      return csum_partial_copy(to, from, bytes, sum);
+    }
     walk(bytes, [&](u8 const* piece, std::size_t n) {
       sum = csum_block_add(sum, csum_partial_copy(to, piece, n, 0), offset);
       to += n;

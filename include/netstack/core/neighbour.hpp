@@ -7,7 +7,6 @@
 #include <boost/intrusive/list.hpp>
 
 #include "netstack/base/counter.hpp"
-#include "netstack/base/jhash.hpp"
 #include "netstack/base/random.hpp"
 #include "netstack/core/dev_output.hpp"
 #include "netstack/core/timer.hpp"
@@ -77,6 +76,7 @@ struct neigh_cache {
   s32 gc_thresh2 = 512;   ///< above: collected when the last time is 5 s ago
   s32 gc_thresh3 = 1024;  ///< never more
   u64 gc_interval = 30'000'000'000;
+  neighbour* recent = nullptr;  ///< what the last look-up found: a sender rarely changes its next hop
   u64 last_flush = 0, last_rand = 0;
   boost::intrusive::list<neighbour> lru;
   timer_list gc_timer;
@@ -86,12 +86,21 @@ struct neigh_cache {
 };
 
 namespace detail {
+/// A product with a secret odd number, of which the upper half is the better one. Linux: arp_hashfn
 inline u32 neigh_hash(neigh_cache const& cache, u32 const (&key)[4], net_device const& dev) {
-  return jhash_3words(key[0] ^ key[1], key[2] ^ key[3], dev.ifindex ^ u32{dev.netns} << 24, cache.hash_rnd) &
-         cache.mask;
+  u32 const who = key[0] ^ key[1] ^ key[2] ^ key[3] ^ (dev.ifindex << 20 | u32{dev.netns} << 12);
+  return static_cast<u32>(u64{who} * (u64{cache.hash_rnd} << 1 | 1) >> 32) & cache.mask;
 }
 inline bool neigh_is(neighbour const& n, u32 const (&key)[4], net_device const& dev) {
   return n.key[0] == key[0] && n.dev == &dev && n.key[1] == key[1] && n.key[2] == key[2] && n.key[3] == key[3];
+}
+NETSTACK_NOINLINE inline neighbour* neigh_lookup_hash(neigh_cache& cache, u32 const (&key)[4], net_device const& dev) {
+  for (neighbour* n = cache.buckets[neigh_hash(cache, key, dev)]; n; n = n->hash_next)
+    if (neigh_is(*n, key, dev)) {
+      ++cache.hits;
+      return cache.recent = n;
+    }
+  return nullptr;
 }
 template <class Net>
 auto const& neigh_tbl(neighbour const& n) {
@@ -109,14 +118,13 @@ inline void neigh_release(neigh_cache& cache, neighbour& n) {
 }
 
 /// The entry for key on dev, or null; counts as a look-up.
-inline neighbour* neigh_lookup(neigh_cache& cache, u32 const (&key)[4], net_device const& dev) {
+NETSTACK_INLINE neighbour* neigh_lookup(neigh_cache& cache, u32 const (&key)[4], net_device const& dev) {
   ++cache.lookups;
-  for (neighbour* n = cache.buckets[detail::neigh_hash(cache, key, dev)]; n; n = n->hash_next)
-    if (detail::neigh_is(*n, key, dev)) {
-      ++cache.hits;
-      return n;
-    }
-  return nullptr;
+  if (cache.recent && detail::neigh_is(*cache.recent, key, dev)) [[likely]] {
+    ++cache.hits;
+    return cache.recent;
+  }
+  return detail::neigh_lookup_hash(cache, key, dev);
 }
 
 template <class Net>
@@ -128,6 +136,7 @@ void neigh_purge_queue(Net& net, neighbour& n, drop_reason why) {
 /// Takes the entry out of the cache; whoever holds it may keep looking at it, but it answers nothing any more.
 template <class Net>
 void neigh_remove(Net& net, neigh_cache& cache, neighbour& n) {
+  if (cache.recent == &n) cache.recent = nullptr;
   for (neighbour** at = &cache.buckets[detail::neigh_hash(cache, n.key, *n.dev)]; *at; at = &(*at)->hash_next)
     if (*at == &n) {
       *at = n.hash_next;
@@ -178,7 +187,7 @@ u32 neigh_forced_gc(Net& net, neigh_cache& cache) {
 
 /// A new entry for key on dev. Null, counted in table_fulls, when gc_thresh3 or the storage is reached.
 template <class Net>
-neighbour* neigh_create(Net& net, u8 table, u32 const (&key)[4], net_device& dev) {
+NETSTACK_NOINLINE neighbour* neigh_create(Net& net, u8 table, u32 const (&key)[4], net_device& dev) {
   auto const& tbl = Net::neigh_tables[table];
   neigh_cache& cache = tbl.cache(net);
   u64 const now = net.worker().now;

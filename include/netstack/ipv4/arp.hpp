@@ -118,7 +118,7 @@ void arp_error_report(Net& net, neighbour&, sk_buff& skb) {
 
 /// The entry of a next hop, made if there is none. Null: the table is full, or the device is going.
 template <class Net>
-[[nodiscard]] neighbour* ip_neigh(Net& net, net_device& dev, be32 nexthop) {
+[[nodiscard]] NETSTACK_INLINE neighbour* ip_neigh(Net& net, net_device& dev, be32 nexthop) {
   u32 key[4];
   // One entry serves every next hop of a link that has no addresses.
   detail::arp_key(key, dev.flags & (iff::loopback | iff::pointopoint) ? be32{} : nexthop);

@@ -145,19 +145,18 @@ result<void> ip_send_skb(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, 
 
   auto const& ns = ipv4_net(net);
   bool const df = detail::ip_dont_fragment(tx, ns);
-  iphdr iph{.ver_ihl = static_cast<u8>(0x40 | hlen / 4),
-            .tos = tx.tos,
-            .tot_len = be16{static_cast<u16>(len)},
-            .id = be16{df ? u16{0} : ip_select_ident(net, fl4.daddr)},
-            .frag_off = be16{df ? ip_df : u16{0}},
-            .ttl = detail::ip_select_ttl(ns, rt, tx),
-            .protocol = tx.protocol,
-            .saddr = fl4.saddr,
-            .daddr = fl4.daddr};
-  iph.check = ip_header_csum(iph);
+  iphdr const iph{.ver_ihl = static_cast<u8>(0x40 | hlen / 4),
+                  .tos = tx.tos,
+                  .tot_len = be16{static_cast<u16>(len)},
+                  .id = be16{df ? u16{0} : ip_select_ident(net, fl4.daddr)},
+                  .frag_off = be16{df ? ip_df : u16{0}},
+                  .ttl = detail::ip_select_ttl(ns, rt, tx),
+                  .protocol = tx.protocol,
+                  .saddr = fl4.saddr,
+                  .daddr = fl4.daddr};
   skb.reset_transport_header();
   auto* at = reinterpret_cast<iphdr*>(skb.push(hlen));
-  *at = iph;
+  ip_write_header(at, iph);
   if (tx.optlen) [[unlikely]] {
     std::memcpy(at + 1, tx.options, tx.optlen);
     ip_send_check(*at);

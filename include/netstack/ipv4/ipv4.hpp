@@ -40,6 +40,7 @@ struct ipv4 : module {
   static constexpr std::array net_protocols{
       net_protocol<Net>{.protocol = ipproto::icmp,
                         .handler = icmp_rcv<Net>,
+                        .list_func = icmp_list_rcv<Net>,
                         .err_handler = icmp_err<Net>,
                         .no_policy = true,
                         .name = "icmp"},

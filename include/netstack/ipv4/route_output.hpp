@@ -117,8 +117,10 @@ result<net_device*> output_device(Net& net, flowi4& fl4) {
 
 }  // namespace detail
 
+namespace detail {
+
 template <class Net>
-result<rtable*> ip_route_output_key(Net& net, flowi4& fl4) {
+NETSTACK_NOINLINE result<rtable*> ip_route_output_slow(Net& net, flowi4& fl4) {
   if (fl4.saddr)
     if (auto r = detail::check_output_source(net, fl4); !r) return failure{r.error()};
   net_device* dev = nullptr;
@@ -146,6 +148,28 @@ result<rtable*> ip_route_output_key(Net& net, flowi4& fl4) {
   }
   if (ipv4_is_zeronet(fl4.daddr)) return failure{std::errc::invalid_argument};
   return detail::rt_output_by_fib(net, fl4, dev);
+}
+
+/// Nothing but the addresses decided, and nothing but a change of routes or addresses could decide otherwise.
+[[nodiscard]] inline bool rt_output_is_plain(flowi4 const& fl4, rtable const& rt) {
+  return rt.rt_type == rtn::unicast && rt.slot && !ipv4_is_loopback(fl4.saddr) && !ipv4_is_loopback(fl4.daddr);
+}
+
+}  // namespace detail
+
+template <class Net>
+result<rtable*> ip_route_output_key(Net& net, flowi4& fl4) {
+  if (fl4.oif != 0 || fl4.anysrc || fl4.scope != rt_scope::universe) return detail::ip_route_output_slow(net, fl4);
+  be32 const daddr = fl4.daddr, asked = fl4.saddr;
+  auto& recent = detail::rt_slab(net.worker()).recent_of(daddr);
+  if (recent.rt && recent.daddr == daddr && recent.asked_saddr == asked && recent.rt->netns == net.index) [[likely]] {
+    fl4.saddr = recent.saddr;
+    return recent.rt;
+  }
+  auto const rt = detail::ip_route_output_slow(net, fl4);
+  if (rt && detail::rt_output_is_plain(fl4, **rt) && fl4.daddr == daddr)
+    recent = {.daddr = daddr, .asked_saddr = asked, .saddr = fl4.saddr, .rt = *rt};
+  return rt;
 }
 
 /// The address by which this host answers what it received (RFC 1122 §3.2.1.3): the one it was sent to, or for a

@@ -14,6 +14,17 @@ struct ipv4;
 
 /// What an rtable needs to find its way home, whatever the size of the slab.
 struct rtable_pool {
+  /// A look-up of late and its answer, good as long as the way is cached: an answer to a stranger needs no FIB.
+  struct recent_output {
+    be32 daddr{};
+    be32 asked_saddr{};
+    be32 saddr{};
+    rtable* rt = nullptr;
+  };
+  static constexpr u32 recent_outputs = 16;
+  recent_output recent[recent_outputs]{};
+  [[nodiscard]] recent_output& recent_of(be32 daddr) { return recent[daddr.raw() * 0x61C8'8647u >> 28]; }
+
   list<rtable, &rtable::link> live{};  ///< cached or held
   list<rtable, &rtable::link> dead{};  ///< nobody's, but maybe still borrowed by the packet of this very poll
   u64 const* now = nullptr;
@@ -40,6 +51,8 @@ inline void rt_uncache(rtable& rt) {
   if (!rt.slot) return;
   *rt.slot = nullptr;
   rt.slot = nullptr;
+  for (auto& r : rt.pool->recent)
+    if (r.rt == &rt) r.rt = nullptr;
   dst_release(rt);
 }
 

@@ -158,10 +158,12 @@ class skb_pool {
   /// Lets go of one hold on the packet; the last returns the sk_buff, and the frame with the last user of its bytes.
   void free_skb(sk_buff& skb) {
     if constexpr (asan_enabled) BUG_ON(skb.users == 1 && skb.prev, "packet freed while queued");
-    if (is_simple(skb)) [[likely]]
+    if (is_simple(skb)) [[likely]] {
+      settle(skb);
       put_pair(skb);
-    else
+    } else {
       free_slow(skb);
+    }
   }
   /// free_skb for each packet of the list, which is left empty.
   void free_bulk(skb_list& list);
@@ -271,8 +273,12 @@ class skb_pool {
   /// The one hold on a packet that nobody shares, that refers to nothing, and whose shared info reads as a fresh one's.
   /// Loads only: a free need not write what alloc would write again.
   [[nodiscard]] bool is_simple(sk_buff& skb) const {
-    return detail::sole_user_of_first_slot(skb) && skb.pool == this && !skb.destructor && (!skb.dst || skb.dst_noref) &&
+    return detail::sole_user_of_first_slot(skb) && skb.pool == this && (!skb.dst || skb.dst_noref) &&
            detail::shinfo_is_clean(shinfo_of(skb));
+  }
+  /// The owner of a simple packet gets its memory back.
+  NETSTACK_INLINE static void settle(sk_buff& skb) {
+    if (skb.destructor) skb.destructor(skb);
   }
 
   void prepare(sk_buff& skb, u32 headroom) const {

@@ -150,23 +150,29 @@ result<T> getpeername(Net& net, int fd) {
   return getsockname<T>(net, fd, true);
 }
 
+namespace detail {
+/// sendmsg for a caller that needs m no more: copying what was just built would wait for its small stores.
+template <class Net>
+result<std::size_t> sendmsg_once(Net& net, int fd, msghdr& m) {
+  return with_socket(net, fd, [&](Net& home, sockfs::socket& sock) {
+    if (sock.nonblock) m.msg_flags |= msg::dontwait;
+    return sockfs::ops_of<Net>(sock).sendmsg(home, sock, m);
+  });
+}
+}  // namespace detail
+
 /// Sends by m; m.msg_flags are msg:: flags. Answers the bytes taken.
 template <class Net>
 result<std::size_t> sendmsg(Net& net, int fd, msghdr const& m) {
-  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) {
-    msghdr copy = m;
-    if (s.nonblock) copy.msg_flags |= msg::dontwait;
-    return sockfs::ops_of<Net>(s).sendmsg(home, s, copy);
-  });
+  msghdr copy = m;
+  return detail::sendmsg_once(net, fd, copy);
 }
 template <class Net>
 result<std::size_t> sendto(Net& net, int fd, void const* buf, std::size_t len, u32 flags, sockaddr_view to) {
   iovec const part{const_cast<void*>(buf), len};
-  return sendmsg(net, fd,
-                 msghdr{.msg_name = const_cast<void*>(to.data()),
-                        .msg_namelen = to.size(),
-                        .msg_iov = {&part, 1},
-                        .msg_flags = flags});
+  msghdr m{
+      .msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_iov = {&part, 1}, .msg_flags = flags};
+  return detail::sendmsg_once(net, fd, m);
 }
 template <class Net>
 result<std::size_t> send(Net& net, int fd, void const* buf, std::size_t len, u32 flags = 0) {

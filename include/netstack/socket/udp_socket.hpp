@@ -103,6 +103,17 @@ class udp_socket {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
     enter(net_->worker());
     sock& s = sk();
+    if (detail::udp_way* way = way_of(s, to); way && skb->len + udp_hlen <= detail::udp_way_room(*net_, *way))
+        [[likely]] {
+      net_device const& dev = *way->ip.rt->dev;
+      if (!make_own(skb, detail::udp_headroom(dev, 0))) {
+        skb.reset();
+        return failure{std::errc::no_buffer_space};
+      }
+      sk_buff* out = skb.release();
+      skb_set_owner_w(*out, s);
+      return detail::udp_way_send(*net_, udp_sk(s), *out, *way, sum_of(*out, dev, s));
+    }
     if (auto r = sock_wait_for_wmem(*net_, s, 0); !r) return r;
     if (auto r = inet_autobind(*net_, s); !r) return r;
     detail::udp_flow flow;
@@ -124,6 +135,7 @@ class udp_socket {
       skb.reset();
       return failure{std::errc::message_size};
     }
+    detail::udp_way_keep(*net_, udp_sk(s), flow);
     sk_buff* out = skb.release();
     skb_set_owner_w(*out, s);
     return udp_send_skb(*net_, s, *out, flow, sum_of(*out, *flow.rt->dev, s));
@@ -158,6 +170,13 @@ class udp_socket {
     s.sk_error_report = error_report_.f ? call<&udp_socket::error_report_> : nullptr;
   }
   [[nodiscard]] sock& sk() const { return *handle_->sk; }
+
+  /// How the last datagram left, if this one goes there too.
+  detail::udp_way* way_of(sock& s, sockaddr_view to) {
+    return detail::udp_way_of(
+        *net_, s, {.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_iov = {&nothing, 1}});
+  }
+  static constexpr iovec nothing{};
 
   static u32 sum_of(sk_buff const& skb, net_device const& dev, sock const& s) {
     return detail::udp_csum_mode_of(s, dev) == detail::udp_csum_mode::software ? skb_checksum(skb, 0, skb.len, 0) : 0;

@@ -121,7 +121,8 @@ inline void udp_push_header(sk_buff& skb, flowi4 const& fl4, udp_csum_mode mode,
     skb.csum_start = skb.transport_header;
     skb.csum_offset = offsetof(udphdr, check);
   }
-  *uh = {.source = fl4.sport, .dest = fl4.dport, .len = ulen, .check = check};
+  auto const words = std::bit_cast<u64>(std::array<u16, 4>{fl4.sport.raw(), fl4.dport.raw(), ulen.raw(), check.raw()});
+  std::memcpy(static_cast<void*>(uh), &words, sizeof words);
 }
 
 /// Copies `len` bytes of payload to `to`, and adds them to the sum when one is made.
@@ -130,6 +131,19 @@ inline void udp_fill(u8* to, iov_iter& from, std::size_t len, bool sum, std::siz
     csum = from.csum_and_copy_from(to, len, csum, offset);
   else
     from.copy_from(to, len);
+}
+
+/// What a sender is told about a datagram that did not leave.
+template <class Net>
+NETSTACK_COLD result<void> udp_send_failed(Net& net, sock& sk, std::errc error, be32 daddr, be16 dport, rtable* rt) {
+  if (error == std::errc::no_buffer_space) {
+    ++UDP_STATS(net).SndbufErrors;
+    // A queue further down is full: a datagram may be lost, and only who asked for errors is told.
+    if (!inet_sk(sk).recverr) return {};
+  } else if (error == std::errc::message_size) {
+    ip_local_error(net, sk, static_cast<int>(error), daddr, dport, ip_dst_mtu(net, *rt, daddr));
+  }
+  return failure{error};
 }
 
 }  // namespace detail
@@ -145,15 +159,7 @@ result<void> udp_send_skb(Net& net, sock& sk, sk_buff& skb, detail::udp_flow con
     ++UDP_STATS(net).OutDatagrams;
     return {};
   }
-  if (r.error() == std::errc::no_buffer_space) {
-    ++UDP_STATS(net).SndbufErrors;
-    // A queue further down is full: a datagram may be lost, and only who asked for errors is told.
-    if (!inet_sk(sk).recverr) return {};
-  } else if (r.error() == std::errc::message_size) {
-    ip_local_error(net, sk, static_cast<int>(r.error()), flow.fl4.daddr, flow.fl4.dport,
-                   ip_dst_mtu(net, *flow.rt, flow.fl4.daddr));
-  }
-  return r;
+  return detail::udp_send_failed(net, sk, r.error(), flow.fl4.daddr, flow.fl4.dport, flow.rt);
 }
 
 }  // namespace netstack

@@ -4,7 +4,7 @@
 // Linux: net/ipv4/udp.c (udp_sendmsg, udp_push_pending_frames, udp_sendpage), net/ipv4/ip_output.c (ip_append_data)
 #pragma once
 #include "netstack/skb/skb_frags.hpp"
-#include "netstack/udp/udp_output.hpp"
+#include "netstack/udp/udp_way.hpp"
 
 namespace netstack {
 
@@ -154,6 +154,38 @@ result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, udp_flow& flow) {
   return udp_route(net, sk, connected, flow);
 }
 
+/// The datagram repeats the last one: nothing to ask for, one piece of payload.
+template <class Net>
+udp_way* udp_way_of(Net& net, sock& sk, msghdr const& m) {
+  if (m.msg_iov.size() != 1 || !m.msg_control.empty() || (m.msg_flags & ~msg::dontwait) != 0) return nullptr;
+  if (!m.msg_name)
+    return sk.sk_state == tcp_state::established ? udp_way_again(net, udp_sk(sk), sk.sk_daddr, sk.sk_dport) : nullptr;
+  if (m.msg_namelen < sizeof(sockaddr_in)) return nullptr;
+  auto const name = m.name().as<sockaddr_in>();
+  return name.sin_family == af::inet ? udp_way_again(net, udp_sk(sk), name.sin_addr.s_addr, name.sin_port) : nullptr;
+}
+
+template <class Net>
+result<std::size_t> udp_send_again(Net& net, udp_sock& sk, msghdr const& m, udp_way const& way) {
+  net_device const& dev = *way.ip.rt->dev;
+  std::size_t const len = m.msg_iov[0].iov_len;
+  sk_buff* skb = net.worker().pool.alloc_skb(udp_headroom(dev, 0));
+  if (!skb) [[unlikely]]
+    return failure{std::errc::no_buffer_space};
+  skb->sk = &sk;
+  skb->destructor = sock_wfree;
+  sk.sk_wmem_alloc += skb->truesize;
+  u8* const to = skb->put(static_cast<u32>(len));
+  auto const* from = static_cast<u8 const*>(m.msg_iov[0].iov_base);
+  u32 csum = 0;
+  if (udp_csum_mode_of(sk, dev) == udp_csum_mode::software)
+    csum = csum_partial_copy(to, from, len, 0);
+  else
+    std::memcpy(to, from, len);
+  if (auto r = udp_way_send(net, sk, *skb, way, csum); !r) return failure{r.error()};
+  return len;
+}
+
 template <class Net>
 result<std::size_t> udp_send_corked(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
   if (auto r = lock_sock(sk); !r) return failure{r.error()};
@@ -174,6 +206,9 @@ result<std::size_t> udp_send_corked(Net& net, sock& sk, msghdr const& m, std::si
 /// operation_not_supported (msg::oob), the route's, and those of sock_wait_for_wmem.
 template <class Net>
 result<std::size_t> udp_sendmsg(Net& net, sock& sk, msghdr& m) {
+  if (auto const* way = detail::udp_way_of(net, sk, m)) [[likely]]
+    if (m.msg_iov[0].iov_len + udp_hlen <= detail::udp_way_room(net, *way))
+      return detail::udp_send_again(net, udp_sk(sk), m, *way);
   std::size_t const len = m.length();
   if (len > udp_max_len) return failure{std::errc::message_size};
   if (m.msg_flags & msg::oob) return failure{std::errc::operation_not_supported};
@@ -183,6 +218,7 @@ result<std::size_t> udp_sendmsg(Net& net, sock& sk, msghdr& m) {
   detail::udp_flow flow;
   if (auto r = detail::udp_prepare(net, sk, m, flow); !r) return failure{r.error()};
   if (len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) return failure{std::errc::message_size};
+  if (m.msg_control.empty() && (m.msg_flags & ~msg::dontwait) == 0) detail::udp_way_keep(net, udp_sk(sk), flow);
   return detail::udp_send_now(net, sk, m, len, flow);
 }
 

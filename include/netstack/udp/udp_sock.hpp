@@ -8,13 +8,33 @@
 #include "netstack/base/counter.hpp"
 #include "netstack/core/slab.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/ipv4/ip_way.hpp"
 #include "netstack/registry/sysctl.hpp"
 
 namespace netstack {
 
 struct udp;
 
+namespace detail {
+/// Settings of a socket and its namespace, as they were (udp_way.hpp).
+struct udp_way_key {
+  u64 source, look, flags, mark, bound;
+  friend bool operator==(udp_way_key const& a, udp_way_key const& b) {
+    return ((a.source ^ b.source) | (a.look ^ b.look) | (a.flags ^ b.flags) | (a.mark ^ b.mark) |
+            (a.bound ^ b.bound)) == 0;
+  }
+};
+/// How the last datagram left.
+struct udp_way {
+  ip_way ip{};
+  u32 sum = 0;  ///< of the pseudo header without the length, and the ports
+  be16 sport{}, dport{};
+  udp_way_key key{};
+};
+}  // namespace detail
+
 struct udp_sock : inet_sock {
+  detail::udp_way way{};
   bool corkflag = false;  ///< UDP_CORK
   /// Who takes datagrams without a queue in between, data at the payload: what it leaves in the list is freed.
   void (*encap_rcv)(sock&, skb_list&) = nullptr;

@@ -121,6 +121,25 @@ constexpr sum16 ip_header_csum(iphdr const& iph) {
   return csum_fold(detail::csum_from64to32(words + iph.saddr.raw() + iph.daddr.raw()));
 }
 
+/// Writes a header without options, with its checksum (`iph.check` is ignored): in words, so that who reads it next
+/// does not wait for small stores.
+NETSTACK_INLINE void ip_write_header(iphdr* at, iphdr const& iph) {
+  if constexpr (std::endian::native == std::endian::little) {
+    u64 const first = iph.ver_ihl | u64{iph.tos} << 8 | u64{iph.tot_len.raw()} << 16 | u64{iph.id.raw()} << 32 |
+                      u64{iph.frag_off.raw()} << 48;
+    u32 const ttl = iph.ttl | u32{iph.protocol} << 8, saddr = iph.saddr.raw(), daddr = iph.daddr.raw();
+    u64 const sum = detail::csum_add64(first, u64{ttl} + saddr + daddr);
+    u64 const second = ttl | u64{csum_fold(detail::csum_from64to32(sum)).raw()} << 16 | u64{saddr} << 32;
+    auto* const to = reinterpret_cast<unsigned char*>(at);
+    std::memcpy(to, &first, 8);
+    std::memcpy(to + 8, &second, 8);
+    std::memcpy(to + 16, &daddr, 4);
+  } else {
+    *at = iph;
+    at->check = ip_header_csum(iph);
+  }
+}
+
 /// RFC 1624 §3 eqn. 3: HC' = ~(~HC + ~m + m'), where `diff` is ~m + m'. Unlike eqn. 2 of RFC 1141 it cannot turn a
 /// right checksum into the other zero.
 constexpr void csum_replace_by_diff(sum16& check, u32 diff) {

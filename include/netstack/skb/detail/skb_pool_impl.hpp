@@ -75,6 +75,7 @@ inline void skb_pool::free_bulk(skb_list& list) {
   for (sk_buff* skb = first; skb;) {
     sk_buff* const following = skb->next;
     if (is_simple(*skb)) [[likely]] {
+      settle(*skb);
       detail::mark_free(*skb);
       last = skb;
       ++simple;

@@ -33,9 +33,13 @@ struct bench_udp {
     app.got += list.count;
     for (sk_buff const* skb = list.first; skb; skb = skb->next) app.seen += *skb->data;
   }
-  static void echo(void* self) {
+  static void echo(void* self, skb_list& list) {
     auto& s = static_cast<bench_udp*>(self)->s;
-    while (auto d = s.receive()) (void)s.send(d->skb, d->from);
+    while (sk_buff* skb = list.pop_front()) {
+      auto const from = udp_source(*skb);
+      skb_ptr held{skb};
+      (void)s.send(held, from);
+    }
   }
 };
 
@@ -68,7 +72,7 @@ void bench_rx_udp_queued(benchmark::State& state, bench_rig<Host>& rig, std::siz
 template <class Host>
 void bench_echo_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
   bench_udp<Host> app{rig};
-  app.s.on_data_ready(bench_udp<Host>::echo, &app);
+  app.s.on_datagrams(bench_udp<Host>::echo, &app);
   rig.load(bench_frame::udp(payload), true);
   u64 offered = 0;
   rig.measure(state, burst, [&] {

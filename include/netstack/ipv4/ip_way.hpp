@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how the next datagram of a flow leaves when it only repeats the one before: its header is a few words that
+// are ready but for the length and the checksum, and nothing about it is looked up but the next hop's link address.
+// Whoever keeps an ip_way says when it is still right; composed output hooks, options, fragments and copies for this
+// host go the longer way, ip_send_skb.
+// tx: called by udp/udp_way → calls core/neigh_nud neigh_output
+// Linux: net/ipv4/ip_output.c (__ip_queue_xmit, whose template is the socket)
+// RFC 791 §3.1, RFC 6864 (atomic datagrams need no identification)
+#pragma once
+#include "netstack/ipv4/ip_output.hpp"
+
+namespace netstack {
+
+struct ip_way {
+  rtable* rt = nullptr;  ///< not held: the keeper asks whether it is still cached
+  u64 first = 0;         ///< the header's first eight bytes, length 0
+  u64 second = 0;        ///< the next eight, checksum 0
+  be32 daddr{};
+  u32 mark = 0;
+  u32 priority = 0;
+};
+
+/// No hook looks at what leaves.
+template <class Net>
+constexpr bool ip_ways_possible =
+    Net::template nf_hooks<nf_inet::local_out>.empty() && Net::template nf_hooks<nf_inet::post_routing>.empty() &&
+    std::endian::native == std::endian::little;
+
+/// Notes the way of a datagram that ip_send_skb would send. False: it is not of the kind that repeats.
+template <class Net>
+bool ip_way_keep(Net& net, ip_way& way, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
+  auto const& ns = ipv4_net(net);
+  way.rt = nullptr;
+  if (!rt.dev || rt.rt_type != rtn::unicast || rt.output != dst_out::unicast || rt.mtu != 0 || tx.optlen != 0 ||
+      !detail::ip_dont_fragment(tx, ns) || ns.pmtu_learned != 0 || ns.redirects_learned != 0)
+    return false;
+  iphdr const iph{.tos = tx.tos,
+                  .frag_off = be16{ip_df},
+                  .ttl = detail::ip_select_ttl(ns, rt, tx),
+                  .protocol = tx.protocol,
+                  .saddr = fl4.saddr,
+                  .daddr = fl4.daddr};
+  std::memcpy(&way.first, &iph, 8);
+  std::memcpy(&way.second, reinterpret_cast<u8 const*>(&iph) + 8, 8);
+  way.daddr = fl4.daddr;
+  way.mark = tx.mark;
+  way.priority = tx.priority;
+  way.rt = &rt;
+  return true;
+}
+
+/// The most that one datagram may carry behind the IP header now; 0: something about paths was learnt, ask ip_send_skb.
+template <class Net>
+[[nodiscard]] u32 ip_way_room(Net& net, ip_way const& way) {
+  auto const& ns = ipv4_net(net);
+  if ((ns.pmtu_learned | ns.redirects_learned) != 0) [[unlikely]]
+    return 0;
+  u32 const mtu = std::min<u32>(way.rt->dev->mtu, ip_max_mtu);
+  return mtu - static_cast<u32>(ip_hlen_min);
+}
+
+/// ip_send_skb for one more datagram of the way, data at the transport header, with room in front. Always takes the
+/// skb.
+template <class Net>
+result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
+  rtable const& rt = *way.rt;
+  skb.reset_transport_header();
+  u8* const at = skb.push(static_cast<u32>(ip_hlen_min));
+  skb.reset_network_header();
+  u64 const first = way.first | u64{be16{static_cast<u16>(skb.len)}.raw()} << 16;
+  u64 const sum = detail::csum_add64(detail::csum_add64(first, way.second), way.daddr.raw());
+  u64 const second = way.second | u64{csum_fold(detail::csum_from64to32(sum)).raw()} << 16;
+  std::memcpy(at, &first, 8);
+  std::memcpy(at + 8, &second, 8);
+  std::memcpy(at + 16, &way.daddr, 4);
+  skb.protocol = be16{eth_p::ip};
+  skb.mark = way.mark;
+  skb.priority = way.priority;
+  IPCB(skb) = {};
+  net_device& dev = *rt.dev;
+  skb.dev = &dev;
+  auto& mib = IP_STATS(net);
+  ++mib.OutRequests;
+  ++mib.OutTransmits;
+  mib.OutOctets += skb.len;
+  neighbour* n = ip_neigh(net, dev, rt_nexthop(rt, way.daddr));
+  if (!n) [[unlikely]] {
+    kfree_skb(net, skb, drop_reason::neigh_createfail);
+    return failure{std::errc::no_buffer_space};
+  }
+  if (!(n->nud_state & nud::connected)) [[unlikely]]
+    skb_dst_set_noref(skb, *way.rt);  // it may have to wait
+  return neigh_output(net, skb, *n);
+}
+
+}  // namespace netstack

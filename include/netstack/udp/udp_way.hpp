@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: when a socket's next datagram only repeats its last one: the same peer, and nothing that decides about a
+// datagram has changed. That is asked of the values themselves (a copy of the socket's settings is compared), so no
+// setter has to remember to invalidate anything.
+// tx: called by udp_sendmsg, udp_socket::send → calls ip_way_send
+// Linux: net/ipv4/udp.c (the connected fast path of udp_sendmsg)
+#pragma once
+#include "netstack/ipv4/ip_way.hpp"
+#include "netstack/udp/udp_output.hpp"
+
+namespace netstack::detail {
+
+/// Everything of a socket and its namespace that a datagram without control messages depends on.
+inline udp_way_key udp_way_key_of(inet_sock const& sk, netns_ipv4 const& ns) {
+  return {.source = sk.inet_saddr.raw() | u64{sk.inet_sport.raw()} << 32 | u64{static_cast<u16>(sk.uc_ttl)} << 48,
+          .look = sk.tos | u64{static_cast<u8>(sk.pmtudisc)} << 8 | u64{sk.optlen} << 16 | u64{sk.transparent} << 24 |
+                  u64{sk.uc_index} << 32,
+          .flags = sk.sk_flags,
+          .mark = sk.sk_mark | u64{sk.sk_priority} << 32,
+          .bound = sk.sk_bound_dev_if | u64{ns.sysctl_ip_default_ttl} << 32 | u64{ns.sysctl_ip_no_pmtu_disc} << 40};
+}
+
+/// The kept way, if the datagram to daddr:dport repeats the last one and the socket may send now; else null.
+template <class Net>
+udp_way* udp_way_again(Net& net, udp_sock& sk, be32 daddr, be16 dport) {
+  udp_way& way = sk.way;
+  if constexpr (!ip_ways_possible<Net>) return nullptr;
+  if (!way.ip.rt || way.ip.daddr != daddr || way.dport != dport) return nullptr;
+  bool const cached =
+      sk.sk_dst_cache == way.ip.rt ? !way.ip.rt->obsolete : rt_slab(net.worker()).recent_of(daddr).rt == way.ip.rt;
+  if (!cached || sk.corkflag || sk.cork.skb || sk.sk_err != 0 || (sk.sk_shutdown & send_shutdown) != 0 ||
+      sk_wmem_alloc_get(sk) >= sk.sk_sndbuf || !(way.key == udp_way_key_of(sk, ipv4_net(net))))
+    return nullptr;
+  return &way;
+}
+
+/// Keeps the way of a datagram that was not told anything by control messages or flags.
+template <class Net>
+void udp_way_keep(Net& net, udp_sock& sk, udp_flow const& flow) {
+  if constexpr (ip_ways_possible<Net>) {
+    if (!ip_way_keep(net, sk.way.ip, *flow.rt, flow.fl4, flow.tx)) return;
+    sk.way.key = udp_way_key_of(sk, ipv4_net(net));
+    sk.way.sport = flow.fl4.sport;
+    sk.way.dport = flow.fl4.dport;
+    u64 const addrs = u64{flow.fl4.saddr.raw()} + flow.fl4.daddr.raw() + be16{ipproto::udp}.raw();
+    sk.way.sum = csum_from64to32(addrs + flow.fl4.sport.raw() + flow.fl4.dport.raw());
+  }
+}
+
+/// The most that fits behind the IP header into one frame of the pool, too.
+template <class Net>
+u32 udp_way_room(Net& net, udp_way const& way) {
+  return std::min(ip_way_room(net, way.ip), net.worker().pool.frame_size() - 128);
+}
+
+/// Headers and away; data at the payload, `csum` over it unless the device sums. Always takes the skb.
+template <class Net>
+result<void> udp_way_send(Net& net, udp_sock& sk, sk_buff& skb, udp_way const& way, u32 csum) {
+  be16 const len{static_cast<u16>(skb.len + udp_hlen)};
+  u8* const at = skb.push(static_cast<u32>(udp_hlen));
+  u64 const pseudo = u64{way.sum} + len.raw();
+  u16 check = 0;
+  switch (udp_csum_mode_of(sk, *way.ip.rt->dev)) {
+    [[likely]] case udp_csum_mode::software : check = csum_fold(csum_from64to32(pseudo + len.raw() + csum)).raw();
+    if (check == 0) check = csum_mangled_0.raw();
+    break;
+    case udp_csum_mode::hardware:
+      // The pseudo header only: the device adds what it sees, the ports and the length among it.
+      check =
+          static_cast<u16>(~csum_fold(csum_sub(csum_from64to32(pseudo), u32{way.sport.raw()} + way.dport.raw())).raw());
+      skb.ip_summed = ip_summed::partial;
+      skb.csum_start = skb.offset_of(0);
+      skb.csum_offset = offsetof(udphdr, check);
+      break;
+    case udp_csum_mode::none: break;
+  }
+  u64 const words = way.sport.raw() | u64{way.dport.raw()} << 16 | u64{len.raw()} << 32 | u64{check} << 48;
+  std::memcpy(at, &words, sizeof words);
+  auto const r = ip_way_send(net, skb, way.ip);
+  if (r) [[likely]] {
+    ++UDP_STATS(net).OutDatagrams;
+    return {};
+  }
+  return udp_send_failed(net, sk, r.error(), way.ip.daddr, way.dport, way.ip.rt);
+}
+
+}  // namespace netstack::detail
