@@ -210,4 +210,81 @@ TEST_CASE("a busy reader polls the device that its packets come from, before all
   CHECK(other[0]->stats.rx_packets.read() == before);  // its frames still wait
   t.run();
   CHECK(other[0]->stats.rx_packets.read() == before + 5);
+
+TEST_CASE("a burst is sent and handed over as packets, and every setting counts from the next datagram on", "[S101]") {
+  rig t;
+  auto& net = t.a.init_net();
+  struct reader {
+    udp_socket<netstack::net<host>> s;
+    std::vector<std::string> got;
+    std::vector<u8> ttl, tos;
+    explicit reader(netstack::net<host>& n) : s(n) {
+      REQUIRE(s.open());
+      REQUIRE(s.bind(rig::name({}, 9)));
+      s.on_datagrams(
+          [](void* self, skb_list& list) {
+            auto& r = *static_cast<reader*>(self);
+            for (sk_buff const& skb : list) {
+              r.got.emplace_back(reinterpret_cast<char const*>(skb.data), skb.len);
+              r.ttl.push_back(ip_hdr(skb)->ttl);
+              r.tos.push_back(ip_hdr(skb)->tos);
+            }
+          },
+          this);
+    }
+  } to(t.b.init_net());
+  udp_socket<netstack::net<host>> from(net);
+  REQUIRE(from.open());
+  REQUIRE(from.connect(rig::name(rig::addr_b, 9)));
+  std::vector<std::string> sent;
+  auto const burst = [&](u32 n, std::size_t len, sockaddr_view dest = {}) {
+    skb_list list;
+    for (u32 i = 0; i < n; ++i) {
+      auto skb = from.allocate();
+      REQUIRE(skb);
+      sent.push_back(pattern(len + i, i));
+      from.fill(**skb, {reinterpret_cast<u8 const*>(sent.back().data()), sent.back().size()});
+      list.push_back(*skb->release());
+    }
+    CHECK(from.send(list, dest).value() == n);
+    CHECK(list.empty());
+    t.run();
+  };
+  burst(1, 5);
+  for (std::size_t len : {0u, 17u, 190u, 1440u}) burst(32, len);
+  CHECK(to.got == sent);
+  // Each of these changes what the socket's datagrams look like, or where they go.
+  REQUIRE(setsockopt(net, from.fd(), sol::ip, ip_opt::ttl, 7));
+  burst(2, 10);
+  CHECK(to.ttl.back() == 7);
+  REQUIRE(setsockopt(net, from.fd(), sol::ip, ip_opt::tos, 0x20));
+  burst(2, 10);
+  CHECK(to.tos.back() == 0x20);
+  REQUIRE(setsockopt(net, from.fd(), sol::ip, ip_opt::ttl, -1));
+  auto& ns = ipv4_net(net);
+  ns.sysctl_ip_default_ttl = 33;
+  burst(2, 10);
+  CHECK(to.ttl.back() == 33);
+  CHECK(to.got == sent);
+  REQUIRE(setsockopt(net, from.fd(), sol::socket, so::no_check, 1));
+  burst(2, 10);
+  CHECK(to.got == sent);
+  // Explicitly to the same peer, and to one who has no such port.
+  burst(2, 20, rig::name(rig::addr_b, 9));
+  CHECK(to.got == sent);
+  REQUIRE(from.connect(rig::name(rig::addr_b, 10)));
+  burst(2, 20);
+  CHECK(to.got.size() == sent.size() - 2);
+  CHECK(from.receive().error() == std::errc::connection_refused);
+  // The route goes: nothing is sent by what was remembered of it.
+  dev_close(net, *t.dev_a);
+  skb_list list;
+  auto skb = from.allocate();
+  REQUIRE(skb);
+  from.fill(**skb, {});
+  list.push_back(*skb->release());
+  CHECK_FALSE(from.send(list));
+  CHECK(list.empty());
+  CHECK(t.a.worker().pool.in_use() == 0);
+  CHECK(t.b.worker().pool.in_use() == 0);
 }

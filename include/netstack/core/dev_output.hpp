@@ -150,6 +150,20 @@ bool qdisc_run(Net& net, netdev_queue& txq) {
   return sent != 0;
 }
 
+namespace detail {
+/// Behind the frames that the driver could not take yet, if there is room.
+template <class Net>
+NETSTACK_NOINLINE result<void> xmit_enqueue(Net& net, netdev_queue& txq, sk_buff& skb) {
+  net_device& dev = *txq.dev;
+  if (txq.qdisc.qlen() >= dev.tx_queue_len)
+    return xmit_drop(net, dev, skb, drop_reason::dev_tx_queue_full, std::errc::no_buffer_space);
+  txq.qdisc.queue_tail(skb);
+  if (!txq.stopped) netif_schedule_queue(net, txq);
+  xmit_flush(net, dev);
+  return {};
+}
+}  // namespace detail
+
 /// Sends a frame with its link header at data. Always takes the skb. `more`: another frame follows at once.
 /// Errors: network_down (not up, or no carrier), message_size (longer than the MTU), no_buffer_space (queue full);
 /// each is counted under its drop reason.
@@ -177,18 +191,48 @@ result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
       return {};
     txq->requeued = true;
   }
-  if (txq->qdisc.qlen() >= dev.tx_queue_len)
-    return detail::xmit_drop(net, dev, skb, drop_reason::dev_tx_queue_full, std::errc::no_buffer_space);
-  txq->qdisc.queue_tail(skb);
-  if (!txq->stopped) netif_schedule_queue(net, *txq);
-  detail::xmit_flush(net, dev);
-  return {};
+  return detail::xmit_enqueue(net, *txq, skb);
 }
+
+namespace detail {
+
+/// Frames from the front of a burst that go straight to the driver of their one device: what dev_queue_xmit would ask
+/// of each is asked once. How many were taken; the rest is for dev_queue_xmit.
+template <class Net>
+u32 xmit_run(Net& net, skb_list& burst) {
+  net_device& dev = *burst.first->dev;
+  netdev_queue& txq = dev.tx[0];
+  if (!Net::ptype_all.empty() || !dev.running() || !dev.carrier_ok() || dev.real_num_tx_queues != 1) return 0;
+  auto const& ops = Net::netdev_ops[dev.driver];
+  bool const later = ops.ndo_xmit_flush && net.worker().softnet.in_softirq;
+  if (later) xmit_flush(net, dev);
+  u32 taken = 0;
+  u64 bytes = 0;
+  while (burst.first && burst.first->dev == &dev && txq.qdisc.empty() && !txq.stopped &&
+         skb_is_plain(*burst.first, dev)) {
+    sk_buff& skb = *burst.pop_front();
+    skb_dst_drop(skb);
+    u32 const len = skb.len;
+    bool const more = later || (burst.first && burst.first->dev == &dev);
+    ++taken;
+    if (ops.ndo_start_xmit(net, dev, skb, more) != netdev_tx::ok) [[unlikely]] {
+      txq.requeued = true;
+      taken -= !xmit_enqueue(net, txq, skb);
+      break;
+    }
+    bytes += len;
+    ++dev.stats.tx_packets;
+  }
+  dev.stats.tx_bytes += bytes;
+  return taken;
+}
+
+}  // namespace detail
 
 /// Sends a burst, of any devices, with one flush per device where they follow each other; how many frames were taken.
 template <class Net>
 u32 dev_queue_xmit_list(Net& net, skb_list& burst) {
-  u32 taken = 0;
+  u32 taken = burst.empty() ? 0 : detail::xmit_run(net, burst);
   while (sk_buff* skb = burst.pop_front()) {
     bool const more = burst.first && burst.first->dev == skb->dev;
     taken += dev_queue_xmit(net, *skb, more).has_value();

@@ -132,6 +132,19 @@ bool neigh_event_send(Net& net, neighbour& n, sk_buff* skb) {
   return false;
 }
 
+namespace detail {
+/// The link header towards n, in front of data at the network header.
+NETSTACK_INLINE void neigh_push_header(sk_buff& skb, neighbour const& n, net_device& dev) {
+  skb.dev = &dev;
+  if (dev.hard_header_len == 0) return;
+  auto* eth = skb.push<ethhdr>();
+  eth->h_dest = n.ha;
+  eth->h_source = dev.dev_addr;
+  eth->h_proto = skb.protocol;
+  skb.reset_mac_header();
+}
+}  // namespace detail
+
 /// Sends a packet, data at the network header, to a next hop. Always takes the skb. Waiting for an answer is no error.
 template <class Net>
 result<void> neigh_output(Net& net, sk_buff& skb, neighbour& n) {
@@ -141,14 +154,7 @@ result<void> neigh_output(Net& net, sk_buff& skb, neighbour& n) {
     n.used = net.worker().now;
   }
   net_device& dev = *n.dev;
-  skb.dev = &dev;
-  if (dev.hard_header_len != 0) {
-    auto* eth = skb.push<ethhdr>();
-    eth->h_dest = n.ha;
-    eth->h_source = dev.dev_addr;
-    eth->h_proto = skb.protocol;
-    skb.reset_mac_header();
-  }
+  detail::neigh_push_header(skb, n, dev);
   return dev_queue_xmit(net, skb);
 }
 

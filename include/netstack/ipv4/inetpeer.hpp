@@ -83,6 +83,7 @@ class inet_peer_base {
   unused_type unused_;  // those that nobody holds, longest unused first
   slab<inet_peer, N> peers_;
   prng* random_ = nullptr;
+  inet_peer* recent_ = nullptr;  // what the last look-up found
   u32 threshold_ = 0;
   bool more_ = false;  // the last collection stopped early
 
@@ -107,11 +108,15 @@ class inet_peer_base {
   /// The peer at daddr in a namespace, made if `create`. Null: unknown; or the tree is full of peers that are held.
   inet_peer* get(u32 netns, be32 daddr, bool create, u64 now) {
     u64 const key = u64{netns} << 32 | daddr.host();
+    if (recent_ && recent_->key() == key) {
+      touch(*recent_, now);
+      return recent_;
+    }
     auto where = typename tree_type::insert_commit_data{};
     auto const [found, absent] = tree_.insert_check(key, where);
     if (!absent) {
       touch(*found, now);
-      return &*found;
+      return recent_ = &*found;
     }
     if (!create) return nullptr;
     if (peers_.in_use() >= threshold_) {
@@ -170,7 +175,7 @@ class inet_peer_base {
       if (p.refcnt == 0) {
         free(p);
       } else {
-        tree_.erase(tree_.iterator_to(p));
+        forget(p);
         p.detached = true;
       }
     }
@@ -190,8 +195,12 @@ class inet_peer_base {
     ++evictions;
     return true;
   }
-  void free(inet_peer& p) {
+  void forget(inet_peer& p) {
     tree_.erase(tree_.iterator_to(p));
+    if (recent_ == &p) recent_ = nullptr;
+  }
+  void free(inet_peer& p) {
+    forget(p);
     unused_.erase(unused_.iterator_to(p));
     peers_.free(&p);
   }

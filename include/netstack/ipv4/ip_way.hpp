@@ -59,17 +59,15 @@ template <class Net>
   return mtu - static_cast<u32>(ip_hlen_min);
 }
 
-/// ip_send_skb for one more datagram of the way, data at the transport header, with room in front. Always takes the
-/// skb.
-template <class Net>
-result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
-  rtable const& rt = *way.rt;
+namespace detail {
+/// The header in front of data at the transport header, and what goes with it.
+NETSTACK_INLINE void ip_way_push(sk_buff& skb, ip_way const& way) {
   skb.reset_transport_header();
   u8* const at = skb.push(static_cast<u32>(ip_hlen_min));
   skb.reset_network_header();
   u64 const first = way.first | u64{be16{static_cast<u16>(skb.len)}.raw()} << 16;
-  u64 const sum = detail::csum_add64(detail::csum_add64(first, way.second), way.daddr.raw());
-  u64 const second = way.second | u64{csum_fold(detail::csum_from64to32(sum)).raw()} << 16;
+  u64 const sum = csum_add64(csum_add64(first, way.second), way.daddr.raw());
+  u64 const second = way.second | u64{csum_fold(csum_from64to32(sum)).raw()} << 16;
   std::memcpy(at, &first, 8);
   std::memcpy(at + 8, &second, 8);
   std::memcpy(at + 16, &way.daddr, 4);
@@ -77,13 +75,25 @@ result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
   skb.mark = way.mark;
   skb.priority = way.priority;
   IPCB(skb) = {};
-  net_device& dev = *rt.dev;
-  skb.dev = &dev;
+  skb.dev = way.rt->dev;
+}
+template <class Net>
+NETSTACK_INLINE void ip_way_count(Net& net, u64 packets, u64 octets) {
   auto& mib = IP_STATS(net);
-  ++mib.OutRequests;
-  ++mib.OutTransmits;
-  mib.OutOctets += skb.len;
-  neighbour* n = ip_neigh(net, dev, rt_nexthop(rt, way.daddr));
+  mib.OutRequests += packets;
+  mib.OutTransmits += packets;
+  mib.OutOctets += octets;
+}
+}  // namespace detail
+
+/// ip_send_skb for one more datagram of the way, data at the transport header, with room in front. Always takes the
+/// skb.
+template <class Net>
+result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
+  rtable const& rt = *way.rt;
+  detail::ip_way_push(skb, way);
+  detail::ip_way_count(net, 1, skb.len);
+  neighbour* n = ip_neigh(net, *rt.dev, rt_nexthop(rt, way.daddr));
   if (!n) [[unlikely]] {
     kfree_skb(net, skb, drop_reason::neigh_createfail);
     return failure{std::errc::no_buffer_space};
@@ -91,6 +101,27 @@ result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
   if (!(n->nud_state & nud::connected)) [[unlikely]]
     skb_dst_set_noref(skb, *way.rt);  // it may have to wait
   return neigh_output(net, skb, *n);
+}
+
+/// The same for a burst, whose next hop is asked for once; how many datagrams left. Takes all of them.
+template <class Net>
+u32 ip_way_send_list(Net& net, skb_list& list, ip_way const& way) {
+  net_device& dev = *way.rt->dev;
+  neighbour* const n = ip_neigh(net, dev, rt_nexthop(*way.rt, way.daddr));
+  u32 sent = 0;
+  if (!n || !(n->nud_state & nud::connected)) [[unlikely]] {
+    while (sk_buff* skb = list.pop_front()) sent += ip_way_send(net, *skb, way).has_value();
+    return sent;
+  }
+  n->used = net.worker().now;
+  u64 octets = 0;
+  for (sk_buff* skb = list.first; skb; skb = skb->next) {
+    detail::ip_way_push(*skb, way);
+    octets += skb->len;
+    detail::neigh_push_header(*skb, *n, dev);
+  }
+  detail::ip_way_count(net, list.count, octets);
+  return dev_queue_xmit_list(net, list);
 }
 
 }  // namespace netstack

@@ -106,13 +106,14 @@ class udp_socket {
     if (detail::udp_way* way = way_of(s, to); way && skb->len + udp_hlen <= detail::udp_way_room(*net_, *way))
         [[likely]] {
       net_device const& dev = *way->ip.rt->dev;
+      u32 const csum = sum_of(*skb, dev, s);
       if (!make_own(skb, detail::udp_headroom(dev, 0))) {
         skb.reset();
         return failure{std::errc::no_buffer_space};
       }
       sk_buff* out = skb.release();
       skb_set_owner_w(*out, s);
-      return detail::udp_way_send(*net_, udp_sk(s), *out, *way, sum_of(*out, dev, s));
+      return detail::udp_way_send(*net_, udp_sk(s), *out, *way, csum);
     }
     if (auto r = sock_wait_for_wmem(*net_, s, 0); !r) return r;
     if (auto r = inet_autobind(*net_, s); !r) return r;
@@ -139,6 +140,39 @@ class udp_socket {
     sk_buff* out = skb.release();
     skb_set_owner_w(*out, s);
     return udp_send_skb(*net_, s, *out, flow, sum_of(*out, *flow.rt->dev, s));
+  }
+
+  /// Appends bytes to an empty packet of allocate(), or of the pool, and sums them on the way for send().
+  void fill(sk_buff& skb, std::span<u8 const> bytes) {
+    auto const n = static_cast<u32>(bytes.size());
+    u8* const to = skb.put(n);
+    if (net_device const* dev = is_open() && udp_sk(sk()).way.ip.rt ? udp_sk(sk()).way.ip.rt->dev : nullptr;
+        dev && dev->features & netif_f::hw_csum) {
+      std::memcpy(to, bytes.data(), n);
+      return;
+    }
+    skb.csum = csum_partial_copy(to, bytes.data(), n, 0);
+    skb.ip_summed = ip_summed::complete;
+  }
+
+  /// Sends each packet of the burst as one datagram to `to` (default: the peer), as send() would: how many were taken.
+  /// What is left in the list did not fit into the send buffer. Errors: send()'s, for the first packet only.
+  result<u32> send(skb_list& burst, sockaddr_view to = {}) {
+    if (!is_open()) return failure{std::errc::bad_file_descriptor};
+    enter(net_->worker());
+    u32 taken = 0;
+    while (!burst.empty()) {
+      if (detail::udp_way* way = way_of(sk(), to)) taken += send_run(burst, *way);
+      if (burst.empty()) break;
+      skb_ptr one{burst.pop_front()};
+      if (auto r = send(one, to); !r) {
+        if (one) push_front(burst, *one.release());
+        if (taken == 0) return failure{r.error()};
+        break;
+      }
+      ++taken;
+    }
+    return taken;
   }
 
  private:
@@ -171,6 +205,50 @@ class udp_socket {
   }
   [[nodiscard]] sock& sk() const { return *handle_->sk; }
 
+  static void push_front(skb_list& list, sk_buff& skb) {
+    skb.next = list.first;
+    list.first = &skb;
+    if (!list.last) list.last = &skb;
+    ++list.count;
+  }
+  /// Packets from the front of the burst that are the caller's alone and fit; how many.
+  u32 send_run(skb_list& burst, detail::udp_way const& way) {
+    auto& s = udp_sk(sk());
+    net_device const& dev = *way.ip.rt->dev;
+    u32 const room = detail::udp_way_room(*net_, way), front = detail::udp_headroom(dev, 0);
+    auto const mode = detail::udp_csum_mode_of(s, dev);
+    skb_list run;
+    while (sk_buff* skb = burst.first) {
+      if (skb->len + udp_hlen > room || sk_wmem_alloc_get(s) >= s.sk_sndbuf || skb_shared(*skb) || skb->cloned ||
+          skb->is_nonlinear() || skb->headroom() < front)
+        break;
+      burst.pop_front();
+      u32 const csum = mode == detail::udp_csum_mode::software ? payload_sum(*skb) : 0;
+      forget(*skb);
+      skb_set_owner_w(*skb, s);
+      detail::udp_way_push(*skb, way, mode, csum);
+      run.push_back(*skb);
+    }
+    u32 const taken = run.count;
+    if (taken != 0) UDP_STATS(*net_).OutDatagrams += ip_way_send_list(*net_, run, way.ip);
+    return taken;
+  }
+  /// A packet that never was a frame has the sum that fill() made.
+  static u32 payload_sum(sk_buff const& skb) {
+    bool const filled = skb.ip_summed == ip_summed::complete && !skb.mac_header_was_set();
+    return filled ? skb.csum : skb_checksum(skb, 0, skb.len, 0);
+  }
+  /// … of where it came from.
+  static void forget(sk_buff& skb) {
+    skb_orphan(skb);
+    skb_dst_drop(skb);
+    skb.dev = nullptr;
+    skb.pkt_type = pkt_type::host;
+    skb.ip_summed = ip_summed::none;
+    skb.tstamp = 0;
+    skb.skb_iif = 0;
+    skb.hash = 0;
+  }
   /// How the last datagram left, if this one goes there too.
   detail::udp_way* way_of(sock& s, sockaddr_view to) {
     return detail::udp_way_of(
@@ -179,7 +257,7 @@ class udp_socket {
   static constexpr iovec nothing{};
 
   static u32 sum_of(sk_buff const& skb, net_device const& dev, sock const& s) {
-    return detail::udp_csum_mode_of(s, dev) == detail::udp_csum_mode::software ? skb_checksum(skb, 0, skb.len, 0) : 0;
+    return detail::udp_csum_mode_of(s, dev) == detail::udp_csum_mode::software ? payload_sum(skb) : 0;
   }
 
   /// The packet itself, forgetful of where it came from, with headers' room of its own in front: moved to another frame
@@ -192,14 +270,7 @@ class udp_socket {
     }
     sk_buff& skb = *held;
     if (!skb_cow_head(skb, needed)) return false;
-    skb_orphan(skb);
-    skb_dst_drop(skb);
-    skb.dev = nullptr;
-    skb.pkt_type = pkt_type::host;
-    skb.ip_summed = ip_summed::none;
-    skb.tstamp = 0;
-    skb.skb_iif = 0;
-    skb.hash = 0;
+    forget(skb);
     return true;
   }
 

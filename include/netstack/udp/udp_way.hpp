@@ -53,14 +53,13 @@ u32 udp_way_room(Net& net, udp_way const& way) {
   return std::min(ip_way_room(net, way.ip), net.worker().pool.frame_size() - 128);
 }
 
-/// Headers and away; data at the payload, `csum` over it unless the device sums. Always takes the skb.
-template <class Net>
-result<void> udp_way_send(Net& net, udp_sock& sk, sk_buff& skb, udp_way const& way, u32 csum) {
+/// The header; data at the payload, `csum` over it unless the device sums.
+NETSTACK_INLINE void udp_way_push(sk_buff& skb, udp_way const& way, udp_csum_mode mode, u32 csum) {
   be16 const len{static_cast<u16>(skb.len + udp_hlen)};
   u8* const at = skb.push(static_cast<u32>(udp_hlen));
   u64 const pseudo = u64{way.sum} + len.raw();
   u16 check = 0;
-  switch (udp_csum_mode_of(sk, *way.ip.rt->dev)) {
+  switch (mode) {
     [[likely]] case udp_csum_mode::software : check = csum_fold(csum_from64to32(pseudo + len.raw() + csum)).raw();
     if (check == 0) check = csum_mangled_0.raw();
     break;
@@ -76,6 +75,12 @@ result<void> udp_way_send(Net& net, udp_sock& sk, sk_buff& skb, udp_way const& w
   }
   u64 const words = way.sport.raw() | u64{way.dport.raw()} << 16 | u64{len.raw()} << 32 | u64{check} << 48;
   std::memcpy(at, &words, sizeof words);
+}
+
+/// Headers and away. Always takes the skb.
+template <class Net>
+result<void> udp_way_send(Net& net, udp_sock& sk, sk_buff& skb, udp_way const& way, u32 csum) {
+  udp_way_push(skb, way, udp_csum_mode_of(sk, *way.ip.rt->dev), csum);
   auto const r = ip_way_send(net, skb, way.ip);
   if (r) [[likely]] {
     ++UDP_STATS(net).OutDatagrams;

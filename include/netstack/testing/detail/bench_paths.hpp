@@ -2,7 +2,8 @@
 // Decides: the benchmarks of whole ways through a composition, from the driver's edge to the application and back.
 //   rx/udp/N      a burst arrives, the application looks at each payload where it lies, and it is freed
 //   rx/udp_queued the same through the socket's queue, one receive() a datagram
-//   tx/udp/N      the application's bytes are copied into a packet, summed, given headers and sent
+//   tx/udp/N      the application's bytes are copied into packets, summed, given headers and sent, a burst a call
+//   tx/udp_send   the same by send(), one call a datagram
 //   echo/udp/N    arrives (copied in), goes back as it is to whom it came from
 //   echo/icmp/N   a ping, answered by the stack
 // N: bytes of payload. A burst of 32 is the unit; `/single`: one frame a poll(), which then pays for the clock alone.
@@ -33,12 +34,17 @@ struct bench_udp {
     app.got += list.count;
     for (sk_buff const* skb = list.first; skb; skb = skb->next) app.seen += *skb->data;
   }
+  static bool same_peer(sockaddr_in const& a, sockaddr_in const& b) {
+    return a.sin_port == b.sin_port && a.sin_addr.s_addr == b.sin_addr.s_addr;
+  }
   static void echo(void* self, skb_list& list) {
     auto& s = static_cast<bench_udp*>(self)->s;
-    while (sk_buff* skb = list.pop_front()) {
-      auto const from = udp_source(*skb);
-      skb_ptr held{skb};
-      (void)s.send(held, from);
+    while (!list.empty()) {
+      auto const from = udp_source(*list.first);
+      skb_list same;  // neighbours from one peer
+      do same.push_back(*list.pop_front());
+      while (!list.empty() && same_peer(udp_source(*list.first), from));
+      (void)s.send(same, from);
     }
   }
 };
@@ -90,6 +96,24 @@ void bench_tx_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t pay
   std::vector<u8> const bytes(payload, 0x5a);
   u64 taken = 0, offered = 0;
   rig.measure(state, burst, [&] {
+    skb_list list;
+    rig.pool().alloc_bulk(burst, list);
+    for (sk_buff* skb = list.first; skb; skb = skb->next) app.s.fill(*skb, bytes);
+    taken += app.s.send(list).value_or(0);
+    bench_wire::complete(rig.net(), *rig.dev);
+    offered += burst;
+  });
+  if (taken != offered || rig.wire->sent != offered) state.SkipWithError("datagrams were lost");
+}
+
+/// The same by the BSD calls, one a datagram.
+template <class Host>
+void bench_sendto_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
+  bench_udp<Host> app{rig};
+  if (!app.s.connect(inet_addr_of(bench_peer, bench_peer_port))) rig.broken = "no route";
+  std::vector<u8> const bytes(payload, 0x5a);
+  u64 taken = 0, offered = 0;
+  rig.measure(state, burst, [&] {
     for (u32 i = 0; i < burst; ++i) taken += netstack::send(rig.net(), app.s.fd(), bytes.data(), payload).has_value();
     bench_wire::complete(rig.net(), *rig.dev);
     offered += burst;
@@ -126,6 +150,7 @@ void bench_paths(bench_options const& o) {
     add("rx/udp", bench_rx_udp<Host>, {18u, 64u, 1472u});
     add("echo/udp", bench_echo_udp<Host>, {18u, 64u, 1472u});
     add("tx/udp", bench_tx_udp<Host>, {18u, 64u, 1472u});
+    add("tx/udp_send", bench_sendto_udp<Host>, {18u, 1472u});
   }
   if constexpr (netstack::net<Host>::template has<ipv4>) add("echo/icmp", bench_echo_icmp<Host>, {18u, 1472u});
 }
