@@ -105,5 +105,6 @@ int main() {
   for (auto const* file : {"net/snmp", "net/pulse", "net/drop_reasons"})
     if (!proc_print(net, file, print)) return 1;
   std::printf("%u packets in use\n", h.worker().pool.in_use());
+  return 0;
 }
 // [/use]

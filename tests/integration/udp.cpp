@@ -210,6 +210,7 @@ TEST_CASE("a busy reader polls the device that its packets come from, before all
   CHECK(other[0]->stats.rx_packets.read() == before);  // its frames still wait
   t.run();
   CHECK(other[0]->stats.rx_packets.read() == before + 5);
+}
 
 TEST_CASE("a burst is sent and handed over as packets, and every setting counts from the next datagram on", "[S101]") {
   rig t;

@@ -208,7 +208,7 @@ u32 xmit_run(Net& net, skb_list& burst) {
   if (later) xmit_flush(net, dev);
   u32 taken = 0;
   u64 bytes = 0;
-  while (burst.first && burst.first->dev == &dev && txq.qdisc.empty() && !txq.stopped &&
+  while (burst.first && burst.first->dev == &dev && txq.qdisc.empty() && !txq.stopped && burst.first->tx_flags == 0 &&
          skb_is_plain(*burst.first, dev)) {
     sk_buff& skb = *burst.pop_front();
     skb_dst_drop(skb);

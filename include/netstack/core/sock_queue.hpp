@@ -9,6 +9,20 @@
 
 namespace netstack {
 
+namespace detail {
+/// The packet fits: charged, and at the queue's end.
+template <class Net>
+void sock_append_rcv(Net& net, sock& sk, sk_buff& skb) {
+  if (sock_flag(sk, sock_flags::timestamp) && skb.tstamp == 0) skb.tstamp = net.worker().now_real;
+  if (sock_flag(sk, sock_flags::busy_poll)) [[unlikely]]
+    sk.sk_napi_id = skb.napi_id;  // Linux's sk_mark_napi_id
+  skb_set_owner_r(skb, sk);
+  skb.dev = nullptr;  // the device may go before the reader comes
+  skb.dropcount = sk.sk_drops;
+  sk.sk_receive_queue.queue_tail(skb);
+}
+}  // namespace detail
+
 /// Appends a packet for the reader and tells who waits. The caller frees by the verdict.
 template <class Net>
 verdict sock_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
@@ -21,13 +35,7 @@ verdict sock_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
     ++sk.sk_drops;
     return drop(net, skb, drop_reason::proto_mem);
   }
-  if (sock_flag(sk, sock_flags::timestamp) && skb.tstamp == 0) skb.tstamp = net.worker().now_real;
-  if (sock_flag(sk, sock_flags::busy_poll)) [[unlikely]]
-    sk.sk_napi_id = skb.napi_id;  // Linux's sk_mark_napi_id
-  skb_set_owner_r(skb, sk);
-  skb.dev = nullptr;  // the device may go before the reader comes
-  skb.dropcount = sk.sk_drops;
-  sk.sk_receive_queue.queue_tail(skb);
+  detail::sock_append_rcv(net, sk, skb);
   if (sk.sk_data_ready) sk.sk_data_ready(sk);
   return verdict::kept();
 }
@@ -41,11 +49,7 @@ void sock_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
     if (sk.sk_rmem_alloc > sk.sk_rcvbuf || !sk_rmem_schedule(net, sk, skb->truesize)) [[unlikely]]
       break;
     list.pop_front();
-    if (sock_flag(sk, sock_flags::timestamp) && skb->tstamp == 0) skb->tstamp = net.worker().now_real;
-    skb_set_owner_r(*skb, sk);
-    skb->dev = nullptr;
-    skb->dropcount = sk.sk_drops;
-    sk.sk_receive_queue.queue_tail(*skb);
+    detail::sock_append_rcv(net, sk, *skb);
   }
   if (sk.sk_data_ready && sk.sk_receive_queue.qlen() != before) sk.sk_data_ready(sk);
 }

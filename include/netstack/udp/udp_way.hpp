@@ -29,7 +29,8 @@ udp_way* udp_way_again(Net& net, udp_sock& sk, be32 daddr, be16 dport) {
   bool const cached =
       sk.sk_dst_cache == way.ip.rt ? !way.ip.rt->obsolete : rt_slab(net.worker()).recent_of(daddr).rt == way.ip.rt;
   if (!cached || sk.corkflag || sk.cork.skb || sk.sk_err != 0 || (sk.sk_shutdown & send_shutdown) != 0 ||
-      sk_wmem_alloc_get(sk) >= sk.sk_sndbuf || !(way.key == udp_way_key_of(sk, ipv4_net(net))))
+      (sk.sk_tsflags & sof_timestamping::tx_record_mask) != 0 || sk_wmem_alloc_get(sk) >= sk.sk_sndbuf ||
+      !(way.key == udp_way_key_of(sk, ipv4_net(net))))
     return nullptr;
   return &way;
 }
