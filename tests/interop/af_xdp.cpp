@@ -311,6 +311,29 @@ TEST_CASE("the namespace of an interface may end before its user", "[S73]") {
   CHECK(h.worker().pool.lent() == 0);
 }
 
+TEST_CASE("a namespace of the stack that ends gives its queues back, and its devices to init_net", "[S73]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth();
+  host h;
+  REQUIRE(h.boot());
+  auto inner = h.copy_net_ns();
+  REQUIRE(inner);
+  auto made = register_netdev<af_xdp>(**inner, "eth0", {.ifname = "nst0"});
+  REQUIRE((made && dev_open(**inner, **made)));
+  CHECK(says(ns.run("ip link show nst0"), "xdp"));
+  CHECK(h.worker().pool.lent() != 0);
+  h.put_net(**inner);
+  h.poll();
+  CHECK(h.worker().pool.lent() == 0);
+  CHECK(claim({.ifname = "nst0"}) == std::errc{});
+  net_device* const dev = h.init_net().dev_get_by_name("eth0");
+  REQUIRE(dev);
+  CHECK(!dev->running());
+  unregister_netdev(h.init_net(), *dev);
+  CHECK(!says(ns.run("ip link show nst0"), "xdp"));
+}
+
 TEST_CASE("each refusal of AF_XDP has its errno, and a line that says what to do", "[S73][S74]") {
   if (cannot_run()) return;
   netns ns;
