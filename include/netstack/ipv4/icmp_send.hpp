@@ -7,7 +7,7 @@
 #include "netstack/core/sock_mem.hpp"
 #include "netstack/ipv4/icmp_limit.hpp"
 #include "netstack/ipv4/ip_options_echo.hpp"
-#include "netstack/ipv4/ip_output.hpp"
+#include "netstack/ipv4/ip_way.hpp"
 #include "netstack/registry/icmp_control.hpp"
 #include "netstack/skb/skb_checksum.hpp"
 
@@ -91,7 +91,7 @@ void icmp_push_reply(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, ip_t
   skb_set_owner_w(skb, sk);
   ++mib.icmp_statistics.OutMsgs;
   ++mib.icmpmsg_statistics.OutType[type];
-  (void)ip_send_skb(net, skb, rt, fl4, tx);  // what goes wrong there is counted there
+  (void)ip_send_plain(net, skb, rt, fl4, tx);  // what goes wrong there is counted there
 }
 
 /// The error's text: header, quotation, checksum.

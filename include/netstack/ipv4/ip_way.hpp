@@ -124,4 +124,24 @@ u32 ip_way_send_list(Net& net, skb_list& list, ip_way const& way) {
   return dev_queue_xmit_list(net, list);
 }
 
+/// ip_send_skb for a datagram that stands alone and is mostly of the common kind: to a station, without options, not
+/// longer than the link carries. Anything else takes the longer way. Always takes the skb.
+template <class Net>
+result<void> ip_send_plain(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
+  if constexpr (!ip_ways_possible<Net>) return ip_send_skb(net, skb, rt, fl4, tx);
+  if (!rt.dev || rt.rt_type != rtn::unicast || rt.output != dst_out::unicast || rt.mtu != 0 || tx.optlen != 0 ||
+      ipv4_net(net).redirects_learned != 0 || tx.pmtudisc != ip_pmtudisc::dont || skb.len + ip_hlen_min > rt.dev->mtu ||
+      !detail::has_headroom(skb, *rt.dev, static_cast<u32>(ip_hlen_min)))
+    return ip_send_skb(net, skb, rt, fl4, tx);
+  u8 const ttl = detail::ip_select_ttl(ipv4_net(net), rt, tx);
+  be16 const id{ip_select_ident(net, fl4.daddr)};
+  ip_way const way{.rt = &rt,
+                   .first = 0x45 | u64{tx.tos} << 8 | u64{id.raw()} << 32,
+                   .second = ttl | u64{tx.protocol} << 8 | u64{fl4.saddr.raw()} << 32,
+                   .daddr = fl4.daddr,
+                   .mark = tx.mark,
+                   .priority = tx.priority};
+  return ip_way_send(net, skb, way);
+}
+
 }  // namespace netstack
