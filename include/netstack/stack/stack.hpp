@@ -39,7 +39,7 @@ inline u64 read_clock(clockid_t id) {
   return static_cast<u64>(ts.tv_sec) * 1'000'000'000u + static_cast<u64>(ts.tv_nsec);
 }
 inline constexpr clock_source system_clock{[](void*) { return read_clock(CLOCK_MONOTONIC); },
-                                           [](void*) { return read_clock(CLOCK_REALTIME); }, nullptr};
+                                           [](void*) { return read_clock(CLOCK_REALTIME); }, nullptr, 1'000'000};
 }  // namespace detail
 
 template <class Host, class... Elements>

@@ -24,6 +24,7 @@ struct clock_source {
   u64 (*monotonic)(void* ctx) = nullptr;
   u64 (*realtime)(void* ctx) = nullptr;
   void* ctx = nullptr;
+  u64 realtime_every = 0;  ///< ns for which the time of day may follow from the monotonic one, instead of being read
 };
 
 namespace detail {
@@ -47,8 +48,9 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     alignas(cache_line) std::byte priv[detail::largest_priv(tables::drivers_of<typename Host::modules>{})];
   };
 
-  u64 now = 0;       ///< monotonic ns, refreshed by poll() only
-  u64 now_real = 0;  ///< ns since 1970, likewise
+  u64 now = 0;                                ///< monotonic ns, refreshed by poll() only
+  u64 now_real = 0;                           ///< ns since 1970, likewise
+  u64 realtime_read = 0, realtime_ahead = 0;  ///< when the time of day was read, and by how much it was ahead of now
   u32 id = 0;
   bool polling = false;      ///< inside poll(): a blocking call would never return
   std::uintptr_t owner = 0;  ///< the thread that makes its socket calls (socket/enter.hpp); 0: none yet
@@ -75,7 +77,11 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
 
   void refresh_clock() {
     now = clock.monotonic(clock.ctx);
-    now_real = clock.realtime(clock.ctx);
+    if (now - realtime_read >= clock.realtime_every || realtime_read == 0) {
+      realtime_read = now;
+      realtime_ahead = clock.realtime(clock.ctx) - now;
+    }
+    now_real = now + realtime_ahead;
   }
 
   /// The device's fd joins, or leaves, the set that wait() sleeps on.
