@@ -138,6 +138,41 @@ TEST_CASE("the kernel may choose the name, and Linux's end is configured only if
   CHECK(test::netns::attempt("ip link show nst1").status != 0);  // it was made by the claim, and goes with it
 }
 
+TEST_CASE("an interface deleted under the device takes its carrier away, and wakes nobody any more", "[tap]") {
+  if (cannot_run()) return;
+  test::netns ns;
+  test::be_quiet();
+  host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  auto made = register_netdev<drivers::tap>(net, "eth0", {.ifname = "nst0", .bring_up = true});
+  REQUIRE(made);
+  auto& dev = **made;
+  auto const sleeps = [&] {
+    while (h.poll()) {
+    }
+    auto const before = h.worker().now;
+    h.wait(100'000'000);
+    h.poll();
+    return h.worker().now - before >= 90'000'000;
+  };
+  REQUIRE(dev_open(net, dev));
+  CHECK(sleeps());
+  CHECK(dev.carrier_ok());
+  test::netns::run("ip link del nst0");
+  CHECK(sleeps());
+  CHECK_FALSE(dev.carrier_ok());
+  CHECK(dev.stats.rx_errors.read() == 1);
+  CHECK(h.worker().pool.in_use() == 0);
+  // Closing and opening it brings nothing back, and does not spin either.
+  dev_close(net, dev);
+  REQUIRE(dev_open(net, dev));
+  CHECK(sleeps());
+  CHECK_FALSE(dev.carrier_ok());
+  unregister_netdev(net, dev);
+  CHECK(claim<drivers::tap>({.ifname = "nst0"}) == std::errc{});
+}
+
 TEST_CASE("frames longer than a pool frame are read into several, and longer than the MTU are dropped", "[tap]") {
   if (cannot_run()) return;
   test::netns ns;

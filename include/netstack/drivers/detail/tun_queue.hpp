@@ -22,14 +22,15 @@ class tun_queue {
   tun_file file;
   bool vnet_hdr = false;
   bool multi_queue = false;
+  bool gone = false;  ///< the interface was deleted: nothing will come any more, though the fd stays readable
 
   /// The longest frame that a packet of this pool can hold.
   static u32 capacity(skb_pool const& pool) {
     return pool.frame_size() - pool.rx_headroom() + max_skb_frags * pool.frame_size();
   }
 
-  /// The next frame, of at most `max` bytes; null when there is none, or the pool is empty: then frames wait in the
-  /// kernel. Longer ones are dropped and counted.
+  /// The next frame, of at most `max` bytes; null when there is none, the interface is gone, or the pool is empty: then
+  /// frames wait in the kernel. Longer ones are dropped and counted.
   sk_buff* receive(skb_pool& pool, net_device& dev, u32 max) {
     for (;;) {
       sk_buff* skb = pool.alloc_skb();
@@ -37,6 +38,7 @@ class tun_queue {
       // One byte more than the longest frame: when it is filled, something was cut off.
       ssize_t const got = max < skb->tailroom() ? read_linear(*skb) : read_frags(pool, *skb, max + 1);
       if (got < 0) {
+        gone = errno == EIO || errno == EBADFD || errno == EBADF || errno == ENODEV || errno == ENXIO;
         pool.free_skb(*skb);
         return nullptr;
       }
@@ -70,12 +72,13 @@ class tun_queue {
   }
 
  private:
+  static ssize_t nothing() { return errno = EAGAIN, -1; }
   static u8* header_at(sk_buff& skb) { return skb.data - hdr_len; }
 
   ssize_t read_linear(sk_buff& skb) {
     u32 const extra = vnet_hdr ? hdr_len : 0;
     ssize_t const got = ::read(file.fd(), skb.data - extra, skb.tailroom() + extra);
-    if (got < static_cast<ssize_t>(extra)) return -1;
+    if (got < static_cast<ssize_t>(extra)) return got < 0 ? got : nothing();
     skb.put(static_cast<u32>(got) - extra);
     return got;
   }
@@ -95,7 +98,7 @@ class tun_queue {
       ++n;
     }
     bool const enough = n == max_skb_frags || linear + n * pool.frame_size() >= room;
-    ssize_t const got = enough ? ::readv(file.fd(), pieces, static_cast<int>(n) + 1) : -1;
+    ssize_t const got = enough ? ::readv(file.fd(), pieces, static_cast<int>(n) + 1) : nothing();
     u32 left = got < static_cast<ssize_t>(extra) ? 0 : static_cast<u32>(got) - extra;
     u32 const head = std::min(left, linear);
     skb.put(head);

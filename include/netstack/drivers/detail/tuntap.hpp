@@ -4,6 +4,7 @@
 // rx: called by core/napi → link/eth or link/ip → netif_receive_skb_list; tx: called by core/dev_output
 // Linux: drivers/net/tun.c
 #pragma once
+#include "netstack/core/link_watch.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/drivers/detail/tun_queue.hpp"
 #include "netstack/link/eth.hpp"
@@ -33,6 +34,7 @@ struct tuntap : driver {
   static result<void> open(Net& net, net_device& dev) {
     auto& p = netdev_priv<tuntap>(dev);
     if (p.queue.multi_queue) p.queue.file.set_attached(true);
+    p.queue.gone = false;  // poll() finds out
     p.queue.file.drain();  // what came while it was down was for nobody
     set_rx_max(net, dev, dev.mtu);
     return {};
@@ -57,11 +59,17 @@ struct tuntap : driver {
   template <class Net>
   static u32 poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     auto& p = netdev_priv<tuntap>(dev);
+    if (p.queue.gone) [[unlikely]]
+      return 0;
     auto& pool = net.worker().pool;
     u32 n = 0;
     for (; n < budget; ++n) {
       sk_buff* skb = p.queue.receive(pool, dev, p.rx_max);
-      if (!skb) break;
+      if (!skb) {
+        if (p.queue.gone) [[unlikely]]
+          lose_interface(net, dev);
+        break;
+      }
       ++dev.stats.rx_packets;
       dev.stats.rx_bytes += skb->len;
       if constexpr (Ethernet)
@@ -140,6 +148,14 @@ struct tuntap : driver {
  private:
   static constexpr unsigned tso_offloads = tun_abi::tun_f_tso4 | tun_abi::tun_f_tso6 | tun_abi::tun_f_tso_ecn;
   static constexpr u32 super_max = 65535 + vlan_eth_hlen;
+
+  /// Linux's interface was deleted under us: the device stays, without a carrier, and its fd wakes nobody any more.
+  template <class Net>
+  static void lose_interface(Net& net, net_device& dev) {
+    ++dev.stats.rx_errors;
+    net.worker().unwatch_device(net, dev);
+    netif_carrier_off(net, dev);
+  }
 
   template <class Net>
   static void set_rx_max(Net& net, net_device& dev, u32 mtu) {
