@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "netstack/core/sock_mem.hpp"
 #include "netstack/stack/stack.hpp"
 #include "support/catch.hpp"
 
@@ -160,6 +161,32 @@ struct rig {
   }
 };
 
+/// Owns packets, and does something when one of them is freed.
+struct writer {
+  rig& r;
+  void (*act)(writer&);
+  u32 woken = 0;
+  sock sk;
+
+  writer(rig& on, void (*action)(writer&)) : r(on), act(action) {
+    sk.sk_sndbuf = 1 << 20;
+    sk.sk_user_data = this;
+    sk.sk_write_space = [](sock& s) {
+      auto& self = *static_cast<writer*>(s.sk_user_data);
+      if (++self.woken < 1000) self.act(self);
+    };
+  }
+  void send(neighbour& n) {
+    sk_buff* skb = r.h.worker().pool.alloc_skb();
+    REQUIRE(skb);
+    skb->put(1);
+    skb->protocol = be16{test_type};
+    skb->dev = r.dev;
+    skb_set_owner_w(*skb, sk);
+    CHECK(neigh_output(*r.net, *skb, n));
+  }
+};
+
 constexpr mac_addr theirs{{2, 0, 0, 0, 0, 2}};
 constexpr mac_addr others{{2, 0, 0, 0, 0, 3}};
 
@@ -300,6 +327,23 @@ TEST_CASE("the queue is bounded in bytes and drops the oldest", "[S126]") {
   CHECK(r.log.sent == std::vector<u8>{8, 9, 10});
 }
 
+TEST_CASE("a writer who sends again for each packet that the full queue drops is told once", "[S126]") {
+  rig r;
+  writer w{r, [](writer& self) { self.send(*self.r.entry(1)); }};
+  neighbour& n = *r.entry(1);
+  w.send(n);
+  r.parms().queue_len_bytes = 3 * n.arp_queue_len_bytes;
+  w.send(n);
+  w.send(n);
+  CHECK(w.woken == 0);
+  w.send(n);
+  CHECK(w.woken == 1);
+  CHECK(n.arp_queue.qlen() == 3);
+  CHECK(n.arp_queue_len_bytes == r.parms().queue_len_bytes);
+  CHECK(r.cache().unres_discards.read() == 2);  // for the packet, and for what the writer sent
+  w.sk.sk_write_space = nullptr;
+}
+
 TEST_CASE("gc_thresh3 is a wall for entries in use; unheld old ones make room", "[S125]") {
   rig r;
   r.cache().gc_thresh1 = 2;
@@ -350,6 +394,32 @@ TEST_CASE("a removed entry frees its packets and lives on only for its holders",
   CHECK(r.net->drops[static_cast<std::size_t>(drop_reason::neigh_dead)].read() == 1);
   CHECK(r.entry(1) != &n);
   neigh_release(r.cache(), n);
+}
+
+TEST_CASE("a writer may remove and make entries while the cache is emptied", "[S125]") {
+  rig r;
+  writer w{r, [](writer& self) {
+             neigh_flush(*self.r.net, self.r.cache(), [](neighbour&) { return true; });
+             self.send(*self.r.entry(9));
+           }};
+  for (u32 i = 1; i <= 4; ++i) w.send(*r.entry(i));
+  neigh_ifdown(*r.net, r.cache(), *r.dev);
+  CHECK(w.woken == 4);
+  CHECK(r.cache().entries == 1);  // what was sent last
+  CHECK(r.entry(9)->arp_queue.qlen() == 1);
+  w.sk.sk_write_space = nullptr;
+}
+
+TEST_CASE("making room spares the entries that packets wait for", "[S125]") {
+  rig r;
+  r.cache().gc_thresh3 = 2;
+  writer w{r, [](writer&) {}};
+  w.send(*r.entry(1));
+  w.send(*r.entry(2));
+  REQUIRE(neigh_update(*r.net, *r.entry(1), nullptr, nud::none, neigh_update_f::admin));
+  CHECK(r.entry(3) == nullptr);
+  CHECK(r.entry(1)->arp_queue.qlen() == 1);
+  w.sk.sk_write_space = nullptr;
 }
 
 TEST_CASE("reachable_time is drawn between half and one and a half of its base", "[S125]") {

@@ -189,6 +189,62 @@ TEST_CASE("errors are reported by callback and taken by the next call", "[S118]"
   CHECK(s.receive().error() == std::errc::resource_unavailable_try_again);
 }
 
+TEST_CASE("a call that must wait is EDEADLK in every callback, inside poll() and outside") {
+  inet_host<host> h;
+  auto& net = h.net();
+  struct probe {
+    inet_host<host>& h;
+    int idle, full;
+    u32 calls = 0;
+    bool refused = true;
+    void run() {
+      ++calls;
+      constexpr auto deadlock = std::errc::resource_deadlock_would_occur;
+      char c;
+      pollfd p{.fd = idle, .events = POLLIN, .revents = 0};
+      refused = refused && recv(h.net(), idle, &c, 1).error() == deadlock &&
+                poll(h.net(), {&p, 1}, no_timeout).error() == deadlock &&
+                h.send_text(full, "x", lo_addr(9)).error() == deadlock && h.recv_text(idle) == "[11]";
+    }
+  } seen{h, h.udp(6000), h.udp(6001)};
+  h.sk(seen.full).sk_wmem_alloc += h.sk(seen.full).sk_sndbuf;
+  auto const tell = [](void* self) { static_cast<probe*>(self)->run(); };
+  udp_socket<net_t> s(net);
+  REQUIRE(s.open());
+  REQUIRE(s.bind(lo_addr(6002)));
+  SECTION("data_ready") {
+    s.on_data_ready(tell, &seen);
+    REQUIRE(h.send_text(s.fd(), "x", lo_addr(6002)));
+    h.run();
+    CHECK(seen.calls == 1);
+    REQUIRE(s.connect(lo_addr(9)));
+    CHECK(shutdown(net, s.fd(), shut::rd));
+    CHECK(seen.calls == 2);
+  }
+  SECTION("write_space") {
+    s.on_write_space(tell, &seen);
+    REQUIRE(h.send_text(s.fd(), "x", lo_addr(6000)));
+    CHECK(h.recv_text(seen.idle, 0) == "x");
+    CHECK(seen.calls == 1);
+    CHECK(setsockopt(net, s.fd(), sol::socket, so::sndbuf, 100'000));
+    CHECK(seen.calls == 2);
+  }
+  SECTION("error_report") {
+    s.on_error_report(tell, &seen);
+    REQUIRE(setsockopt(net, s.fd(), sol::ip, ip_opt::recverr, 1));
+    for (int i = 0; i < 2; ++i) REQUIRE(h.send_text(s.fd(), "x", lo_addr(9)));
+    h.run();
+    u32 const inside = seen.calls;
+    CHECK(inside > 0);
+    CHECK(h.recv_text(s.fd(), msg::errqueue | msg::dontwait) == "x");
+    CHECK(seen.calls == inside + 1);
+  }
+  CHECK(seen.refused);
+  CHECK_FALSE(h.host.worker().polling);
+  CHECK(h.recv_text(seen.idle) == "[11]");
+  h.sk(seen.full).sk_wmem_alloc -= h.sk(seen.full).sk_sndbuf;
+}
+
 TEST_CASE("the typed socket is an ordinary one: handle, options, exclusive open, and an end") {
   inet_host<host> h;
   auto& net = h.net();

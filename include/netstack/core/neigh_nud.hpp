@@ -115,6 +115,7 @@ bool neigh_event_send(Net& net, neighbour& n, sk_buff* skb) {
     detail::neigh_set_timer(net, n, now + p->retrans_time);
     ask = true;
   }
+  sk_buff_head victims;
   if (skb) {
     auto& cache = detail::neigh_tbl<Net>(n).cache(net);
     // RFC 1122 §2.3.2.2: keep at least the latest packet; the oldest makes room.
@@ -122,13 +123,14 @@ bool neigh_event_send(Net& net, neighbour& n, sk_buff* skb) {
       sk_buff* oldest = n.arp_queue.dequeue();
       n.arp_queue_len_bytes -= oldest->truesize;
       ++cache.unres_discards;
-      kfree_skb(net, *oldest, drop_reason::neigh_queuefull);
+      victims.queue_tail(*oldest);
     }
     skb_dst_force(*skb);
     n.arp_queue.queue_tail(*skb);
     n.arp_queue_len_bytes += skb->truesize;
   }
   if (ask) detail::neigh_probe(net, n);
+  detail::neigh_free_queue(net, victims, drop_reason::neigh_queuefull);  // last: n may be gone after it
   return false;
 }
 

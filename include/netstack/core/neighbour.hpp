@@ -127,17 +127,19 @@ NETSTACK_INLINE neighbour* neigh_lookup(neigh_cache& cache, u32 const (&key)[4],
   return detail::neigh_lookup_hash(cache, key, dev);
 }
 
+namespace detail {
+/// Frees a queue that nobody else can reach. A freed packet's owner may be called, and may send again or remove
+/// entries: whoever walks a cache or a queue frees only afterwards.
 template <class Net>
-void neigh_purge_queue(Net& net, neighbour& n, drop_reason why) {
-  while (sk_buff* skb = n.arp_queue.dequeue()) kfree_skb(net, *skb, why);
-  n.arp_queue_len_bytes = 0;
+void neigh_free_queue(Net& net, sk_buff_head& victims, drop_reason why) {
+  while (sk_buff* skb = victims.dequeue()) kfree_skb(net, *skb, why);
 }
 
-/// Takes the entry out of the cache; whoever holds it may keep looking at it, but it answers nothing any more.
+/// neigh_remove, but for the packets that wait: they join `orphans`.
 template <class Net>
-void neigh_remove(Net& net, neigh_cache& cache, neighbour& n) {
+void neigh_unlink(Net& net, neigh_cache& cache, neighbour& n, sk_buff_head& orphans) {
   if (cache.recent == &n) cache.recent = nullptr;
-  for (neighbour** at = &cache.buckets[detail::neigh_hash(cache, n.key, *n.dev)]; *at; at = &(*at)->hash_next)
+  for (neighbour** at = &cache.buckets[neigh_hash(cache, n.key, *n.dev)]; *at; at = &(*at)->hash_next)
     if (*at == &n) {
       *at = n.hash_next;
       break;
@@ -145,20 +147,32 @@ void neigh_remove(Net& net, neigh_cache& cache, neighbour& n) {
   cache.lru.erase(cache.lru.iterator_to(n));
   --cache.entries;
   net.worker().timers.del_timer(n.timer);
-  neigh_purge_queue(net, n, drop_reason::neigh_dead);
+  orphans.splice_tail(n.arp_queue);
+  n.arp_queue_len_bytes = 0;
   n.dead = true;
   n.nud_state = nud::noarp;  // a holder's last packet goes where it went before, without a question
   neigh_release(cache, n);
+}
+}  // namespace detail
+
+/// Takes the entry out of the cache; whoever holds it may keep looking at it, but it answers nothing any more.
+template <class Net>
+void neigh_remove(Net& net, neigh_cache& cache, neighbour& n) {
+  sk_buff_head orphans;
+  detail::neigh_unlink(net, cache, n, orphans);
+  detail::neigh_free_queue(net, orphans, drop_reason::neigh_dead);
 }
 
 /// Removes entries of which `unwanted(n)` holds; how many.
 template <class Net, class Unwanted>
 u32 neigh_flush(Net& net, neigh_cache& cache, Unwanted unwanted) {
   u32 removed = 0;
+  sk_buff_head orphans;
   for (auto it = cache.lru.begin(); it != cache.lru.end();) {
     neighbour& n = *it++;
-    if (unwanted(n)) neigh_remove(net, cache, n), ++removed;
+    if (unwanted(n)) detail::neigh_unlink(net, cache, n, orphans), ++removed;
   }
+  detail::neigh_free_queue(net, orphans, drop_reason::neigh_dead);
   return removed;
 }
 /// The device went down or away: everything about it goes; a carrier loss keeps what was set by hand.
@@ -168,7 +182,8 @@ void neigh_ifdown(Net& net, neigh_cache& cache, net_device& dev, bool keep_perma
               [&](neighbour& n) { return n.dev == &dev && !(keep_permanent && (n.nud_state & nud::permanent)); });
 }
 
-/// Makes room when the table is full: unheld entries that nobody set by hand, the longest not updated first.
+/// Makes room when the table is full: unheld entries that nobody set by hand, the longest not updated first. None that
+/// packets wait for, so that no packet is freed, and no callback run, while an entry is made.
 template <class Net>
 u32 neigh_forced_gc(Net& net, neigh_cache& cache) {
   ++cache.forced_gc_runs;
@@ -176,7 +191,7 @@ u32 neigh_forced_gc(Net& net, neigh_cache& cache) {
   u64 const now = net.worker().now;
   u32 const removed = neigh_flush(net, cache, [&](neighbour& n) {
     bool const collectable =
-        excess > 0 && n.refcnt == 1 && !(n.nud_state & (nud::permanent | nud::incomplete)) &&
+        excess > 0 && n.refcnt == 1 && n.arp_queue.empty() && !(n.nud_state & (nud::permanent | nud::incomplete)) &&
         ((n.nud_state & (nud::failed | nud::noarp)) || n.nud_state == nud::none || n.updated + 5'000'000'000 < now);
     excess -= collectable;
     return collectable;

@@ -42,8 +42,9 @@ enum class sock_flags : u8 {
   rcvmark,
   bindaddr_lock,  ///< the local address was chosen by bind(), not by connect()
   bindport_lock,
-  kern,       ///< made by the stack for itself
-  busy_poll,  ///< SO_BUSY_POLL: the socket remembers where its packets come from
+  kern,            ///< made by the stack for itself
+  in_write_space,  ///< its sk_write_space runs
+  busy_poll,       ///< SO_BUSY_POLL: the socket remembers where its packets come from
 };
 
 inline constexpr u64 no_timeout = ~u64{0};

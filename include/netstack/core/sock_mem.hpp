@@ -90,6 +90,14 @@ inline void sock_rfree(sk_buff& skb) {
 /// Destructor of a packet that only borrows the socket (early demux).
 inline void sock_efree(sk_buff& skb) { sock_put(*skb.sk); }
 
+/// Tells the writer that there is room. Not while it is being told: what it sends may free another of its packets.
+inline void sk_wake_writer(sock& sk) {
+  if (!sk.sk_write_space || !sock_writeable(sk) || sock_flag(sk, sock_flags::in_write_space)) return;
+  sock_set_flag(sk, sock_flags::in_write_space);
+  sk.sk_write_space(sk);
+  sock_reset_flag(sk, sock_flags::in_write_space);
+}
+
 /// Destructor of a packet on its way out.
 inline void sock_wfree(sk_buff& skb) {
   sock& sk = *skb.sk;
@@ -98,7 +106,7 @@ inline void sock_wfree(sk_buff& skb) {
     // One byte stays charged, so that the callback cannot be the end of the sock.
     sk.sk_wmem_alloc -= len - 1;
     len = 1;
-    if (sk.sk_write_space && sock_writeable(sk)) sk.sk_write_space(sk);
+    sk_wake_writer(sk);
   }
   sk.sk_wmem_alloc -= len;
   if (sk.sk_wmem_alloc == 0) __sk_free(sk);

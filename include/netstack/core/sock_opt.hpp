@@ -49,7 +49,7 @@ result<void> set_buffer(Net& net, sock& sk, int optname, int val) {
   if (optname == so::sndbuf || optname == so::sndbufforce) {
     sock_set_flag(sk, sock_flags::sndbuf_lock);
     sk.sk_sndbuf = doubled_buffer(val, force ? 0x7fff'ffff : core.sysctl_wmem_max, sock_min_sndbuf);
-    if (sk.sk_write_space && sock_writeable(sk)) sk.sk_write_space(sk);
+    sk_wake_writer(sk);
   } else {
     sock_set_flag(sk, sock_flags::rcvbuf_lock);
     sk.sk_rcvbuf = doubled_buffer(val, force ? 0x7fff'ffff : core.sysctl_rmem_max, sock_min_rcvbuf);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: UDP without a copy. A udp_socket hands out the received packet itself and sends one that was filled in
-// place; its callbacks run inside the worker's poll(), so that adapters (coroutines, event loops) can be built on them.
-// It is an ordinary socket underneath: handle, options, /proc row, accounting up to the moment the packet changes
-// hands.
+// place; its callbacks run inside the worker's poll(), or inside the call that causes them, so that adapters
+// (coroutines, event loops) can be built on them. A call that would have to wait answers resource_deadlock_would_occur
+// there. It is an ordinary socket underneath: handle, options, /proc row, accounting up to the moment the packet
+// changes hands.
 //
 //   udp_socket<Net> s{net};
 //   if (auto r = s.open(); !r) …                       // then s.bind(…), s.connect(…), options through s.fd()
@@ -62,8 +63,10 @@ class udp_socket {
   result<void> connect(sockaddr_in const& addr) { return netstack::connect(*net_, fd(), addr); }
   result<sockaddr_in> local() const { return netstack::getsockname(*net_, fd()); }
 
-  /// Run inside poll(): datagrams were queued, one or more; half of the send buffer is free again; an error waits
-  /// (so::error).
+  /// Datagrams were queued, one or more; half of the send buffer is free again; an error waits (so::error). Run inside
+  /// poll(), or inside the call that leads to it: shutdown() for data_ready; for write_space whatever frees a packet,
+  /// such as sendto() to a next hop whose queue is full, or a device going down; for error_report a sendto() that is
+  /// too long, or reading the error queue.
   void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
   /// Instead of a queue: run inside poll() with the datagrams of one burst, in order, each packet's data at its
   /// payload. What is left in the list when it returns is freed. udp_source(skb) tells whom one is from.
@@ -184,10 +187,15 @@ class udp_socket {
     void* ctx = nullptr;
   };
 
+  /// Also outside poll() the worker counts as polling meanwhile: whoever waits in a callback waits for itself.
   template <hook udp_socket::*Which>
   static void call(sock& sk) {
-    hook const h = static_cast<udp_socket*>(sk.sk_user_data)->*Which;
+    auto const& self = *static_cast<udp_socket*>(sk.sk_user_data);
+    hook const h = self.*Which;
+    auto& worker = self.net_->worker();  // the callback may end the socket
+    bool const outer = std::exchange(worker.polling, true);
     h.f(h.ctx);
+    worker.polling = outer;
   }
   static void hand_over(sock& sk, skb_list& list) {
     auto const h = static_cast<udp_socket*>(sk.sk_user_data)->datagrams_;

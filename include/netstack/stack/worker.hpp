@@ -52,7 +52,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   u64 now_real = 0;                           ///< ns since 1970, likewise
   u64 realtime_read = 0, realtime_ahead = 0;  ///< when the time of day was read, and by how much it was ahead of now
   u32 id = 0;
-  bool polling = false;      ///< inside poll(): a blocking call would never return
+  bool polling = false;      ///< inside poll() or a callback: a blocking call would never return
   std::uintptr_t owner = 0;  ///< the thread that makes its socket calls (socket/enter.hpp); 0: none yet
   Host* stack_ = nullptr;
   clock_source clock;
