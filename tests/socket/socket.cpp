@@ -148,7 +148,8 @@ TEST_CASE("socket() answers Linux's errno for every type and protocol", "[S107][
     CHECK(sk.sk_protocol == resolved);
     REQUIRE(close(net, *fd));
   }
-  CHECK(netstack::socket(net, af::inet, sock_type::dgram, 256).error() == std::errc::invalid_argument);
+  CHECK(netstack::socket(net, af::inet, sock_type::dgram, 256).error() == std::errc::protocol_not_supported);
+  CHECK(netstack::socket(net, af::inet, sock_type::dgram, ipproto::max).error() == std::errc::invalid_argument);
   CHECK(netstack::socket(net, af::inet, sock_type::dgram, -1).error() == std::errc::invalid_argument);
   CHECK(netstack::socket(net, af::inet, sock_type::max).error() == std::errc::invalid_argument);
   CHECK(netstack::socket(net, af::inet, sock_type::dgram | 0x100000).error() == std::errc::invalid_argument);
@@ -463,6 +464,62 @@ TEST_CASE("shutdown closes one direction at a time", "[S114]") {
   CHECK(h.send_text(a, "no").error() == std::errc::broken_pipe);
   h.run();
   CHECK(h.recv_text(b) == "half");
+}
+
+TEST_CASE("after SHUT_RD a receive that may wait answers 0, one that may not EAGAIN", "[S114]") {
+  inet_host<udp_only> h;
+  int const fd = h.udp(6000);
+  REQUIRE(connect(h.net(), fd, lo_addr(9)));
+  REQUIRE(shutdown(h.net(), fd, shut::rd));
+  CHECK(h.recv_text(fd, 0).empty());
+  CHECK(h.recv_text(fd, msg::dontwait) == eagain);
+}
+
+TEST_CASE("a null pointer where bytes should be is EFAULT, and changes nothing", "[S113]") {
+  inet_host<udp_only> h;
+  auto& net = h.net();
+  int const fd = h.udp();
+  constexpr auto efault = std::errc::bad_address;
+  int const before = getsockopt(net, fd, sol::socket, so::rcvbuf).value();
+  CHECK(setsockopt(net, fd, sol::socket, so::rcvbuf, nullptr, 4).error() == efault);
+  CHECK(getsockopt(net, fd, sol::socket, so::rcvbuf).value() == before);
+  int value = 0;
+  u32 len = sizeof value;
+  CHECK(getsockopt(net, fd, sol::socket, so::rcvbuf, &value, nullptr).error() == efault);
+  CHECK(getsockopt(net, fd, sol::socket, so::rcvbuf, nullptr, &len).error() == efault);
+  CHECK(bind(net, fd, sockaddr_view{nullptr, 16}).error() == efault);
+  CHECK(connect(net, fd, sockaddr_view{nullptr, 16}).error() == efault);
+  CHECK(sendto(net, fd, nullptr, 4, 0, lo_addr(6000)).error() == efault);
+  CHECK(h.port_of(fd) == 0);
+  REQUIRE(bind(net, fd, lo_addr(6000)));
+  REQUIRE(h.send_text(fd, "abcd", lo_addr(6000)));
+  h.run();
+  char buf[4];
+  sockaddr_in from;
+  CHECK(recv(net, fd, nullptr, 4).error() == efault);
+  CHECK(recvfrom(net, fd, buf, 4, 0, &from, nullptr).error() == efault);
+  CHECK(h.recv_text(fd) == "abcd");
+  CHECK(send(net, 999, nullptr, 4).error() == std::errc::bad_file_descriptor);
+}
+
+TEST_CASE("IP options: an empty value, a wrong one, and a level that nobody knows", "[S113]") {
+  inet_host<udp_only> h;
+  auto& net = h.net();
+  int const fd = h.udp();
+  for (int option : {ip_opt::ttl, ip_opt::minttl, ip_opt::freebind, ip_opt::transparent, ip_opt::multicast_ttl,
+                     ip_opt::multicast_loop, ip_opt::multicast_all, ip_opt::unicast_if, ip_opt::local_port_range}) {
+    CAPTURE(option);
+    auto const before = getsockopt(net, fd, sol::ip, option).value();
+    CHECK(setsockopt(net, fd, sol::ip, option, "", 0).error() == std::errc::invalid_argument);
+    CHECK(getsockopt(net, fd, sol::ip, option).value() == before);
+  }
+  for (int option : {ip_opt::tos, ip_opt::recverr, ip_opt::pktinfo, ip_opt::recvttl, ip_opt::bind_address_no_port})
+    CHECK(setsockopt(net, fd, sol::ip, option, "", 0));
+  REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::multicast_all, 0));
+  CHECK(setsockopt(net, fd, sol::ip, ip_opt::multicast_all, 2).error() == std::errc::invalid_argument);
+  CHECK(getsockopt(net, fd, sol::ip, ip_opt::multicast_all).value() == 0);
+  CHECK(setsockopt(net, fd, 999, 1, 1).error() == std::errc::no_protocol_option);
+  CHECK(getsockopt(net, fd, 999, 1).error() == std::errc::operation_not_supported);
 }
 
 TEST_CASE("names: local, peer, and none", "[S114]") {

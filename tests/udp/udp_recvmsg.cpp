@@ -233,6 +233,21 @@ TEST_CASE("control messages beyond the room are cut, and msg_flags says so") {
   }
 }
 
+TEST_CASE("a control message without any room for it is told by MSG_CTRUNC", "[S43]") {
+  inet_host<host> h;
+  auto& net = h.net();
+  int const fd = h.udp(6000);
+  char buf[8];
+  iovec const part{buf, sizeof buf};
+  for (int wanted : {0, 1}) {
+    REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::pktinfo, wanted));
+    REQUIRE(h.send_text(fd, "abc", lo_addr(6000)));
+    msghdr m{.msg_iov = {&part, 1}};
+    CHECK(recvmsg(net, fd, m).value() == 3);
+    CHECK(m.msg_flags == (wanted ? msg::ctrunc : 0u));
+  }
+}
+
 TEST_CASE("SO_MARK and SO_PRIORITY travel with the packet", "[S47][S48]") {
   inet_host<host> h;
   auto& net = h.net();

@@ -274,6 +274,20 @@ TEST_CASE("what is corked is lost with the socket, and when it grows too large")
   CHECK(h.payload(0) == "xy");
 }
 
+TEST_CASE("IP options take their part of the largest datagram, corked or not") {
+  inet_host<host> h;
+  auto& net = h.net();
+  int const fd = h.udp(6000);
+  static constexpr u8 nops[4]{1, 1, 1, 0};
+  REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::options, nops, sizeof nops));
+  std::string const text(65'504, 'x');
+  CHECK(h.send_text(fd, text, lo_addr(9)).error() == std::errc::message_size);
+  REQUIRE(setsockopt(net, fd, sol::udp, udp_opt::cork, 1));
+  CHECK(h.send_text(fd, text, lo_addr(9)).error() == std::errc::message_size);
+  CHECK(h.send_text(fd, std::string_view{text}.substr(1), lo_addr(9)).value() == 65'503);
+  CHECK(setsockopt(net, fd, sol::udp, udp_opt::cork, 0));
+}
+
 TEST_CASE("SO_SNDBUF bounds what is on its way; credit comes back when a packet is freed", "[S42][S46][S100]") {
   watched h;
   auto& net = h.net();

@@ -25,8 +25,8 @@ inline sk_buff* skb_to_peek(sock& sk, u32& off) {
 }  // namespace detail
 
 /// The next packet for a reader. Taken off the queue, or with msg::peek one more hold on it: consume_skb() either way.
-/// Null with success: shut down for reading. `off`: where reading starts in it. Errors: the socket's pending error, and
-/// those of sk_wait_event.
+/// Null with success: shut down for reading, and the call might have waited. `off`: where reading starts in it. Errors:
+/// the socket's pending error, and those of sk_wait_event.
 template <class Net>
 result<sk_buff*> __skb_recv_datagram(Net& net, sock& sk, u32 flags, u32& off) {
   bool const peek = (flags & msg::peek) != 0;
@@ -41,13 +41,16 @@ result<sk_buff*> __skb_recv_datagram(Net& net, sock& sk, u32 flags, u32& off) {
       sk.sk_receive_queue.unlink(*skb);
       return skb;
     }
-    if (sk.sk_shutdown & rcv_shutdown) return nullptr;
+    u64 const timeo = sock_rcvtimeo(sk, flags);
+    if (sk.sk_shutdown & rcv_shutdown) {
+      if (timeo == 0) return failure{std::errc::resource_unavailable_try_again};
+      return nullptr;
+    }
     u32 const seen = sk.sk_receive_queue.qlen();
     auto const ready = [&] {
       return sk.sk_receive_queue.qlen() != seen || sk.sk_err != 0 || (sk.sk_shutdown & rcv_shutdown) != 0;
     };
-    if (auto r = sk_wait_event(net, sk, sock_rcvtimeo(sk, flags), u64{sk.sk_ll_usec} * 1000, ready); !r)
-      return failure{r.error()};
+    if (auto r = sk_wait_event(net, sk, timeo, u64{sk.sk_ll_usec} * 1000, ready); !r) return failure{r.error()};
   }
 }
 

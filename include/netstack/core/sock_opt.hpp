@@ -35,9 +35,11 @@ inline constexpr so_flag so_flags[]{
     so_flag{so::rcvmark, sock_flags::rcvmark},
 };
 
-/// Twice what was asked for, up to the namespace's maximum, but room for a packet at least.
-constexpr u32 doubled_buffer(int wanted, s32 max, u32 min) {
-  auto const bytes = std::min<u32>(static_cast<u32>(std::max(wanted, 0)), static_cast<u32>(max));
+/// Twice what was asked for, up to the namespace's maximum, but room for a packet at least. A negative wish is a very
+/// large one, except to who may go beyond the maximum: there it is none.
+constexpr u32 doubled_buffer(int wanted, s32 max, bool force, u32 min) {
+  u32 const bytes =
+      force ? static_cast<u32>(std::max(wanted, 0)) : std::min<u32>(static_cast<u32>(wanted), static_cast<u32>(max));
   return std::max(std::min<u32>(bytes, 0x3fff'ffff) * 2, min);
 }
 
@@ -48,11 +50,11 @@ result<void> set_buffer(Net& net, sock& sk, int optname, int val) {
   if (force && !ns_capable(net, cap::net_admin)) return failure{std::errc::operation_not_permitted};
   if (optname == so::sndbuf || optname == so::sndbufforce) {
     sock_set_flag(sk, sock_flags::sndbuf_lock);
-    sk.sk_sndbuf = doubled_buffer(val, force ? 0x7fff'ffff : core.sysctl_wmem_max, sock_min_sndbuf);
+    sk.sk_sndbuf = doubled_buffer(val, core.sysctl_wmem_max, force, sock_min_sndbuf);
     sk_wake_writer(sk);
   } else {
     sock_set_flag(sk, sock_flags::rcvbuf_lock);
-    sk.sk_rcvbuf = doubled_buffer(val, force ? 0x7fff'ffff : core.sysctl_rmem_max, sock_min_rcvbuf);
+    sk.sk_rcvbuf = doubled_buffer(val, core.sysctl_rmem_max, force, sock_min_rcvbuf);
   }
   return {};
 }

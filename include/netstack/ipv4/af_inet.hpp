@@ -45,7 +45,7 @@ protosw_match<Net> find_protosw(u32 type, u16 protocol) {
 /// protocol_not_supported, operation_not_permitted (raw without cap::net_raw), not_enough_memory. [S108]
 template <class Net>
 result<void> inet_create(Net& net, sockfs::socket& sock, int protocol, bool kern) {
-  if (protocol < 0 || protocol > 255) return failure{std::errc::invalid_argument};
+  if (protocol < 0 || protocol >= ipproto::max) return failure{std::errc::invalid_argument};
   auto const match = detail::find_protosw<Net>(sock.type, static_cast<u16>(protocol));
   if (!match.row) return failure{match.error};
   if (sock.type == sock_type::raw && !kern && !ns_capable(net, cap::net_raw))

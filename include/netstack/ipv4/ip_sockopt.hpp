@@ -20,6 +20,22 @@ inline int ip_int_optval(std::span<std::byte const> optval) {
   return val;
 }
 
+/// How few bytes an option takes; an empty value counts as 0 where Linux lets it pass.
+constexpr std::size_t ip_least_optlen(int optname) {
+  switch (optname) {
+    case ip_opt::ttl:
+    case ip_opt::minttl:
+    case ip_opt::freebind:
+    case ip_opt::transparent:
+    case ip_opt::multicast_ttl:
+    case ip_opt::multicast_loop:
+    case ip_opt::multicast_all: return 1;
+    case ip_opt::unicast_if:
+    case ip_opt::local_port_range: return sizeof(int);
+    default: return 0;
+  }
+}
+
 struct ip_cmsg_option {
   int optname;
   u16 flag;
@@ -113,7 +129,10 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
       if (val == -1) val = 1;
       return byte(inet.mc_ttl, 0, 255);
     case ip_opt::multicast_loop: inet.mc_loop = val != 0; return {};
-    case ip_opt::multicast_all: inet.mc_all = val != 0; return ip_check(val == 0 || val == 1);
+    case ip_opt::multicast_all:
+      if (val != 0 && val != 1) return failure{std::errc::invalid_argument};
+      inet.mc_all = val != 0;
+      return {};
     case ip_opt::freebind: inet.freebind = val != 0; return {};
     case ip_opt::transparent:
       if (val != 0 && !ns_capable(net, cap::net_admin | cap::net_raw))
@@ -186,6 +205,7 @@ result<void> ip_setsockopt(Net& net, sock& sk, int level, int optname, std::span
   auto& inet = inet_sk(sk);
   if (optname == ip_opt::options) return detail::ip_set_options(inet, optval);
   if (optname == ip_opt::multicast_if) return detail::ip_set_multicast_if(net, inet, optval);
+  if (optval.size() < detail::ip_least_optlen(optname)) return failure{std::errc::invalid_argument};
   int const val = detail::ip_int_optval(optval);
   for (auto const& row : detail::ip_cmsg_options)
     if (row.optname == optname) {
@@ -195,10 +215,11 @@ result<void> ip_setsockopt(Net& net, sock& sk, int level, int optname, std::span
   return detail::ip_set_int(net, inet, optname, val);
 }
 
-/// Answers the bytes written: an int, or one byte where there is room for no more and the value fits.
+/// Answers the bytes written: an int, or one byte where there is room for no more and the value fits. Errors:
+/// operation_not_supported (another level), no_protocol_option, not_connected.
 template <class Net>
 result<u32> ip_getsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte> out) {
-  if (level != sol::ip) return failure{std::errc::no_protocol_option};
+  if (level != sol::ip) return failure{std::errc::operation_not_supported};
   auto& inet = inet_sk(sk);
   if (optname == ip_opt::options) {
     auto const n = std::min<std::size_t>(inet.optlen, out.size());

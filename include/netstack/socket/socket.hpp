@@ -2,6 +2,7 @@
 // Decides: the socket calls. They have the shape and the errnos of BSD's and Linux's, take the namespace first, and
 // answer result<…>. A handle belongs to the worker of `net` and to the namespace it was made in. A call that must wait
 // drives the worker (core/sock_wait.hpp); from inside a handler or a callback it answers resource_deadlock_would_occur.
+// A null pointer where bytes are to be is bad_address, and changes nothing.
 // tx: called by the application → net_families, proto_ops → proto
 // Linux: net/socket.c [S27] [S107] [S113] [S114]
 #pragma once
@@ -28,9 +29,16 @@ auto with_socket(Net& net, int fd, F&& f) -> decltype(f(net, std::declval<sockfs
   return r;
 }
 
+/// Nothing can lie at a null pointer.
+inline bool bad_address(void const* at, std::size_t len) { return !at && len != 0; }
+inline bool bad_address(std::span<iovec const> parts) {
+  for (auto const& part : parts)
+    if (bad_address(part.iov_base, part.iov_len)) return true;
+  return false;
+}
+
 /// Copies a name into the caller's buffer, cut to its room; the length it really has is the answer.
 inline void move_addr_to_user(sockaddr_storage const& name, u32 len, void* out, u32* outlen) {
-  if (!out || !outlen) return;
   std::memcpy(out, &name, std::min(len, *outlen));
   *outlen = len;
 }
@@ -72,13 +80,17 @@ result<void> close(Net& net, int fd) {
 
 template <class Net>
 result<void> bind(Net& net, int fd, sockaddr_view addr) {
-  return detail::with_socket(net, fd,
-                             [&](Net& home, sockfs::socket& s) { return sockfs::ops_of<Net>(s).bind(home, s, addr); });
+  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
+    if (detail::bad_address(addr.data(), addr.size())) return failure{std::errc::bad_address};
+    return sockfs::ops_of<Net>(s).bind(home, s, addr);
+  });
 }
 template <class Net>
 result<void> connect(Net& net, int fd, sockaddr_view addr) {
-  return detail::with_socket(
-      net, fd, [&](Net& home, sockfs::socket& s) { return sockfs::ops_of<Net>(s).connect(home, s, addr, s.nonblock); });
+  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
+    if (detail::bad_address(addr.data(), addr.size())) return failure{std::errc::bad_address};
+    return sockfs::ops_of<Net>(s).connect(home, s, addr, s.nonblock);
+  });
 }
 /// backlog is cut to sysctl net/core/somaxconn; a negative one asks for as many as that.
 template <class Net>
@@ -93,6 +105,7 @@ template <class Net>
 result<int> accept(Net& net, int fd, void* addr = nullptr, u32* addrlen = nullptr, u32 flags = 0) {
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<int> {
     if (flags & ~(sock_type::nonblock | sock_type::cloexec)) return failure{std::errc::invalid_argument};
+    if (addr && !addrlen) return failure{std::errc::bad_address};
     sockfs::socket* newsock = sockfs::table_of(home).alloc();
     if (!newsock) return failure{std::errc::too_many_files_open_in_system};
     newsock->type = s.type;
@@ -154,7 +167,9 @@ namespace detail {
 /// sendmsg for a caller that needs m no more: copying what was just built would wait for its small stores.
 template <class Net>
 result<std::size_t> sendmsg_once(Net& net, int fd, msghdr& m) {
-  return with_socket(net, fd, [&](Net& home, sockfs::socket& sock) {
+  return with_socket(net, fd, [&](Net& home, sockfs::socket& sock) -> result<std::size_t> {
+    if (bad_address(m.msg_iov)) [[unlikely]]
+      return failure{std::errc::bad_address};
     if (sock.nonblock) m.msg_flags |= msg::dontwait;
     return sockfs::ops_of<Net>(sock).sendmsg(home, sock, m);
   });
@@ -187,12 +202,15 @@ result<std::size_t> write(Net& net, int fd, void const* buf, std::size_t len) {
 /// msg_flags. Answers the bytes copied.
 template <class Net>
 result<std::size_t> recvmsg(Net& net, int fd, msghdr& m, u32 flags = 0) {
-  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) {
+  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<std::size_t> {
+    if (detail::bad_address(m.msg_iov)) [[unlikely]]
+      return failure{std::errc::bad_address};
     return sockfs::ops_of<Net>(s).recvmsg(home, s, m, s.nonblock ? flags | msg::dontwait : flags);
   });
 }
 template <class Net>
 result<std::size_t> recvfrom(Net& net, int fd, void* buf, std::size_t len, u32 flags, void* from, u32* fromlen) {
+  if (from && !fromlen) return failure{std::errc::bad_address};
   iovec const part{buf, len};
   msghdr m{.msg_name = from, .msg_namelen = fromlen ? *fromlen : 0, .msg_iov = {&part, 1}};
   auto r = recvmsg(net, fd, m, flags);
@@ -240,7 +258,8 @@ result<int> ioctl(Net& net, int fd, u32 cmd, void* arg) {
 
 template <class Net>
 result<void> setsockopt(Net& net, int fd, int level, int optname, void const* optval, std::size_t optlen) {
-  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) {
+  return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
+    if (detail::bad_address(optval, optlen)) return failure{std::errc::bad_address};
     std::span const value{static_cast<std::byte const*>(optval), optlen};
     return level == sol::socket ? sock_setsockopt(home, *s.sk, optname, value)
                                 : sockfs::ops_of<Net>(s).setsockopt(home, s, level, optname, value);
@@ -255,6 +274,7 @@ requires(std::is_trivially_copyable_v<T> &&
 template <class Net>
 result<void> getsockopt(Net& net, int fd, int level, int optname, void* optval, u32* optlen) {
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
+    if (!optlen || detail::bad_address(optval, *optlen)) return failure{std::errc::bad_address};
     std::span const out{static_cast<std::byte*>(optval), *optlen};
     auto const n = level == sol::socket && optname == so::cookie ? result<u32>{detail::put_opt(out, s.i_ino)}
                    : level == sol::socket                        ? sock_getsockopt(home, *s.sk, optname, out)

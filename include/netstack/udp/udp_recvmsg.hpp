@@ -42,12 +42,8 @@ result<std::size_t> udp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
     std::memcpy(m.msg_name, &from, std::min<std::size_t>(m.msg_namelen, sizeof from));
     m.msg_namelen = sizeof from;
   }
-  if (!m.msg_control.empty()) {
-    sock_recv_cmsgs(sk, m, skb);
-    if (inet_sk(sk).cmsg_flags) ip_cmsg_recv(sk, m, skb);
-  } else if (skb.tstamp != 0) {
-    sk.sk_stamp = skb.tstamp;
-  }
+  sock_recv_cmsgs(sk, m, skb);
+  if (inet_sk(sk).cmsg_flags) ip_cmsg_recv(sk, m, skb);
   consume_skb(skb);
   return flags & msg::trunc ? ulen : copied;
 }

@@ -99,7 +99,7 @@ result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
 template <class Net>
 result<std::size_t> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
   auto& cork = inet_sk(sk).cork;
-  if (cork.skb->len + udp_hlen + len > udp_max_len - ip_hlen_min) {
+  if (cork.skb->len + udp_hlen + len + ip_hlen_min + cork.tx.optlen > udp_max_len) {
     udp_flush_pending_frames(sk);
     return failure{std::errc::message_size};
   }

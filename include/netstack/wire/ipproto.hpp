@@ -32,6 +32,7 @@ inline constexpr u8 sctp = 132;
 inline constexpr u8 udplite = 136;
 inline constexpr u8 mpls = 137;
 inline constexpr u8 raw = 255;
+inline constexpr int max = 263;  ///< in socket(): numbers beyond the field's eight bits name what is no IP protocol
 }  // namespace ipproto
 
 }  // namespace netstack::inline wire
