@@ -4,3 +4,8 @@
 
 struct one : netstack::module {};
 struct host : netstack::stack<host, one, netstack::sizes<netstack::config{.frame_size = 3000}>> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -10,3 +10,8 @@ struct greedy : netstack::module {
   };
 };
 struct host : netstack::stack<host, greedy> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

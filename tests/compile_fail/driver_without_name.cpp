@@ -28,3 +28,8 @@ struct lame : netstack::driver {
                                                             .ndo_poll = ops<Net>::poll};
 };
 struct host : netstack::stack<host, lame> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -27,3 +27,8 @@ struct lame : netstack::driver {
       .ndo_stop = ops<Net>::stop, .ndo_start_xmit = ops<Net>::xmit, .ndo_poll = ops<Net>::poll};
 };
 struct host : netstack::stack<host, lame> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -30,3 +30,8 @@ struct lame : netstack::driver {
   };
 };
 struct host : netstack::stack<host, lame> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

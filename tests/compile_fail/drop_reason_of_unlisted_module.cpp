@@ -10,3 +10,8 @@ struct absent : netstack::module {
 };
 struct host : netstack::stack<host, present> {};
 auto const number = netstack::net<host>::drop_reason_of(absent::own_drop_reasons::too_late);
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -12,3 +12,8 @@ struct two : netstack::module {
   static constexpr std::array tcp_congestion{netstack::tcp_congestion_ops<Net>{.name = "reno"}};
 };
 struct host : netstack::stack<host, one, two> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -45,3 +45,8 @@ struct two : netstack::driver {
                                                             .ndo_poll = ops<Net>::poll};
 };
 struct host : netstack::stack<host, one, two> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

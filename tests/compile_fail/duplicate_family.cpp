@@ -13,3 +13,8 @@ struct second : netstack::module {
   static constexpr std::array families{netstack::net_proto_family<Net>{.family = 2}};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

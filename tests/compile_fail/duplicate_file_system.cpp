@@ -11,3 +11,8 @@ struct second : netstack::module {
   static constexpr std::array file_systems{netstack::file_system_type{"toyfs"}};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

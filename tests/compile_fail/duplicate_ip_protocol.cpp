@@ -17,3 +17,8 @@ struct second : netstack::module {
   static constexpr std::array net_protocols{netstack::net_protocol<Net>{.protocol = 253, .handler = rcv<Net>}};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

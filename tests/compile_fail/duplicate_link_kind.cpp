@@ -12,3 +12,8 @@ struct two : netstack::module {
   static constexpr std::array rtnl_link{netstack::rtnl_link_ops<Net>{.kind = "vlan"}};
 };
 struct host : netstack::stack<host, one, two> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -12,3 +12,8 @@ struct two : netstack::module {
   static constexpr std::array net_offloads{netstack::net_offload<Net>{.protocol = 6}};
 };
 struct host : netstack::stack<host, one, two> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -15,3 +15,8 @@ struct second : netstack::module {
       netstack::inet_protosw<Net>{.type = 2, .protocol = 17, .flags = netstack::protosw_flag::permanent}};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -18,3 +18,8 @@ struct second : netstack::module {
   static constexpr std::array proc{netstack::proc_entry<Net>{.name = "net/toy", .show = show<Net>}};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -15,3 +15,8 @@ struct second : netstack::module {
   static constexpr std::array protos{toy<Net, 2>};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

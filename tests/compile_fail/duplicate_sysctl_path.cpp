@@ -19,3 +19,8 @@ struct second : netstack::module {
   static constexpr std::array ctl_tables{netstack::ctl<&settings::value>("net/toy/value")};
 };
 struct host : netstack::stack<host, first, second> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

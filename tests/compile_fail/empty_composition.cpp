@@ -4,3 +4,8 @@
 #include "netstack/stack/stack.hpp"
 
 struct host : netstack::stack<host> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -13,3 +13,8 @@ struct lonely : netstack::module {
       netstack::initcall<Net>{.name = "lonely_init", .init = init<Net>, .needs = "nobody_init"}};
 };
 struct host : netstack::stack<host, lonely> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

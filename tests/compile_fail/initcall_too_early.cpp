@@ -13,3 +13,8 @@ struct hasty : netstack::module {
       .level = netstack::initcall_level::core, .name = "hasty_init", .init = init<Net>, .needs = "net_dev_init"}};
 };
 struct host : netstack::stack<host, hasty> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -6,3 +6,8 @@
 struct one : netstack::module {};
 struct two : netstack::module {};
 struct host : netstack::stack<host, one, two, one> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

@@ -8,3 +8,8 @@ struct upper : netstack::module {
   static constexpr auto needs = netstack::requires_all<lower>;
 };
 struct host : netstack::stack<host, upper> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

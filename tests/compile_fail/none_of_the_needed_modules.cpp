@@ -9,3 +9,8 @@ struct upper : netstack::module {
   static constexpr auto needs = netstack::requires_any<v4, v6>;
 };
 struct host : netstack::stack<host, upper> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

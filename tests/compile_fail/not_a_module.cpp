@@ -5,3 +5,8 @@
 
 struct stranger {};
 struct host : netstack::stack<host, stranger> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

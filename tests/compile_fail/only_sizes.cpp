@@ -3,3 +3,8 @@
 #include "netstack/stack/stack.hpp"
 
 struct host : netstack::stack<host, netstack::sizes<netstack::config{}>> {};
+
+int main() {
+  host h;
+  return h.boot() ? 0 : 1;
+}

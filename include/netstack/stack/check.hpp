@@ -6,10 +6,20 @@
 #include <bit>
 #include <string_view>
 
+#include "netstack/drivers/loopback.hpp"
+#include "netstack/socket/sockfs.hpp"
 #include "netstack/stack/link_tables.hpp"
+#include "netstack/stack/net.hpp"
+#include "netstack/stack/net_core.hpp"
 #include "netstack/stack/proc_tables.hpp"
 #include "netstack/stack/socket_tables.hpp"
 #include "netstack/stack/tables.hpp"
+
+namespace netstack::detail {
+/// What is always there, and what the list adds.
+template <class... Elements>
+using composed_modules = modules_of<drivers::loopback, net_core, sockets, Elements...>;
+}  // namespace netstack::detail
 
 namespace netstack::check {
 
@@ -117,24 +127,66 @@ struct driver_has_ndo_poll {
   static_assert(never<Driver>, "netstack: a driver lacks the required op ndo_poll: set it in its netdev_ops");
 };
 
+template <class Module>
+struct net_protocol_has_a_handler {
+  static_assert(never<Module>, "netstack: a net_protocol lacks its handler: set `.handler`, which gets the packets");
+};
+template <class Module>
+struct packet_type_has_a_func {
+  static_assert(never<Module>, "netstack: a packet_type lacks its func: set `.func`, which gets the frames");
+};
+
 /// The bounds of config, one by one.
 template <config C>
-struct bounds_are_sensible {
-  static_assert(C.workers >= 1 && C.workers <= 64, "netstack: config.workers must be 1 to 64");
-  static_assert(C.max_net >= 1 && C.max_net <= 255, "netstack: config.max_net must be 1 (init_net alone) to 255");
-  static_assert(C.max_dev >= C.max_net, "netstack: config.max_dev must cover a loopback for each of config.max_net");
-  static_assert(std::has_single_bit(C.frame_size) && C.frame_size >= 1024 && C.frame_size <= 65536,
-                "netstack: config.frame_size must be a power of two from 1024 to 65536");
-  static_assert(C.headroom >= 64 && C.headroom % 64 == 0 && C.headroom + 512 <= C.frame_size,
-                "netstack: config.headroom must be a multiple of 64, at least 64, and leave 512 bytes of the frame");
-  static_assert(C.cb % 8 == 0, "netstack: config.cb must be a multiple of 8");
-  static_assert(std::has_single_bit(C.sock_hash) && std::has_single_bit(C.rps_ring) &&
-                    std::has_single_bit(C.control_ring),
-                "netstack: config.sock_hash, rps_ring and control_ring must be powers of two");
-  static_assert(C.drop_trace == 0 || std::has_single_bit(C.drop_trace),
-                "netstack: config.drop_trace must be 0 or a power of two");
-  static_assert(C.tick_shift >= 6 && C.tick_shift <= 13, "netstack: config.tick_shift must be 6 to 13 (64 ns to 8 us)");
+struct bounds {
+  static constexpr bool workers = C.workers >= 1 && C.workers <= 64;
+  static constexpr bool max_net = C.max_net >= 1 && C.max_net <= 255;
+  static constexpr bool max_dev = C.max_dev >= C.max_net;
+  static constexpr bool frame_size = std::has_single_bit(C.frame_size) && C.frame_size >= 1024 && C.frame_size <= 65536;
+  static constexpr bool headroom = C.headroom >= 64 && C.headroom % 64 == 0 && C.headroom + 512 <= C.frame_size;
+  static constexpr bool cb = C.cb % 8 == 0;
+  static constexpr bool rings =
+      std::has_single_bit(C.sock_hash) && std::has_single_bit(C.rps_ring) && std::has_single_bit(C.control_ring);
+  static constexpr bool drop_trace = C.drop_trace == 0 || std::has_single_bit(C.drop_trace);
+  static constexpr bool tick_shift = C.tick_shift >= 6 && C.tick_shift <= 13;
+  static constexpr bool all =
+      workers && max_net && max_dev && frame_size && headroom && cb && rings && drop_trace && tick_shift;
 };
+template <config C>
+struct bounds_are_sensible {
+  static_assert(bounds<C>::workers, "netstack: config.workers must be 1 to 64");
+  static_assert(bounds<C>::max_net, "netstack: config.max_net must be 1 (init_net alone) to 255");
+  static_assert(bounds<C>::max_dev, "netstack: config.max_dev must cover a loopback for each of config.max_net");
+  static_assert(bounds<C>::frame_size, "netstack: config.frame_size must be a power of two from 1024 to 65536");
+  static_assert(bounds<C>::headroom,
+                "netstack: config.headroom must be a multiple of 64, at least 64, and leave 512 bytes of the frame");
+  static_assert(bounds<C>::cb, "netstack: config.cb must be a multiple of 8");
+  static_assert(bounds<C>::rings, "netstack: config.sock_hash, rps_ring and control_ring must be powers of two");
+  static_assert(bounds<C>::drop_trace, "netstack: config.drop_trace must be 0 or a power of two");
+  static_assert(bounds<C>::tick_shift, "netstack: config.tick_shift must be 6 to 13 (64 ns to 8 us)");
+};
+
+// --- what a check answers: ok, or the rule that is broken, named but not instantiated
+// -----------------------------------
+
+struct ok {
+  using rule = ok;
+};
+template <class Rule>
+struct broken {
+  using rule = Rule;
+};
+template <class Rule, bool Holds>
+using verdict_on = std::conditional_t<Holds, ok, broken<Rule>>;
+
+constexpr ok first_broken() { return {}; }
+template <class A, class... As>
+constexpr auto first_broken(A a, As... rest) {
+  if constexpr (std::is_same_v<A, ok>)
+    return check::first_broken(rest...);
+  else
+    return a;
+}
 
 // --- the search for culprits ---------------------------------------------------------------------------------------
 
@@ -185,11 +237,11 @@ constexpr culprits early_initcall() {
 }
 
 template <template <class, class> class Rule, culprits C, class Modules>
-constexpr bool holds() {
+constexpr auto holds() {
   if constexpr (C.found())
-    return sizeof(Rule<at_t<C.first, Modules>, at_t<C.second, Modules>>) == 0;
+    return broken<Rule<at_t<C.first, Modules>, at_t<C.second, Modules>>>{};
   else
-    return true;
+    return ok{};
 }
 
 template <class Modules, class... Ns>
@@ -202,19 +254,21 @@ constexpr bool satisfied(requires_any_t<Ns...>) {
 }
 
 template <class M, class Modules>
-constexpr bool needs_hold() {
-  if constexpr (requires { M::needs; }) {
-    if constexpr (!satisfied<Modules>(M::needs))
-      return sizeof(needed_module_is_composed<M, std::remove_cvref_t<decltype(M::needs)>>) == 0;
-  }
-  return true;
+constexpr auto needs_hold() {
+  if constexpr (requires { M::needs; })
+    return verdict_on<needed_module_is_composed<M, std::remove_cvref_t<decltype(M::needs)>>,
+                      satisfied<Modules>(M::needs)>{};
+  else
+    return ok{};
 }
 
 template <class M, std::size_t Available>
-constexpr bool cb_holds() {
+constexpr auto cb_holds() {
   if constexpr (requires { typename M::cb; })
-    return sizeof(cb_fits_the_control_block<M, sizeof(typename M::cb), Available>) != 0;
-  return true;
+    return verdict_on<cb_fits_the_control_block<M, sizeof(typename M::cb), Available>,
+                      sizeof(typename M::cb) <= Available>{};
+  else
+    return ok{};
 }
 
 /// What registry/netdev_ops.hpp asks of a driver. Functions are named, not called: a call would complete Net, and the
@@ -235,24 +289,38 @@ inline constexpr bool is_null = std::is_same_v<std::integral_constant<decltype(F
                                                std::integral_constant<decltype(Function), nullptr>>;
 
 template <class D, class Net>
-constexpr bool driver_holds() {
+constexpr auto driver_holds() {
   if constexpr (!tables::is_driver<D>) {
-    return true;
+    return ok{};
   } else if constexpr (!net_device_driver<D, Net>) {
-    return sizeof(driver_has_name_params_priv_probe_and_remove<D>) == 0;
+    return broken<driver_has_name_params_priv_probe_and_remove<D>>{};
   } else {
     constexpr auto const& ops = D::template netdev_ops<Net>;
     if constexpr (is_null<ops.ndo_open>)
-      return sizeof(driver_has_ndo_open<D>) == 0;
+      return broken<driver_has_ndo_open<D>>{};
     else if constexpr (is_null<ops.ndo_stop>)
-      return sizeof(driver_has_ndo_stop<D>) == 0;
+      return broken<driver_has_ndo_stop<D>>{};
     else if constexpr (is_null<ops.ndo_start_xmit>)
-      return sizeof(driver_has_ndo_start_xmit<D>) == 0;
+      return broken<driver_has_ndo_start_xmit<D>>{};
     else if constexpr (is_null<ops.ndo_poll>)
-      return sizeof(driver_has_ndo_poll<D>) == 0;
+      return broken<driver_has_ndo_poll<D>>{};
     else
-      return true;
+      return ok{};
   }
+}
+
+/// Every entry of M's names the function that it is for.
+template <class Net, class M, std::size_t... I, std::size_t... J>
+constexpr auto functions_hold(std::index_sequence<I...>, std::index_sequence<J...>) {
+  [[maybe_unused]] constexpr auto protocols = tables::entries<tables::net_protocols, Net, M>();
+  [[maybe_unused]] constexpr auto types = tables::entries<tables::packet_types, Net, M>();
+  return check::first_broken(verdict_on<net_protocol_has_a_handler<M>, !is_null<protocols[I].handler>>{}...,
+                             verdict_on<packet_type_has_a_func<M>, !is_null<types[J].func>>{}...);
+}
+template <class Net, class M>
+constexpr auto functions_hold() {
+  return functions_hold<Net, M>(std::make_index_sequence<tables::entries<tables::net_protocols, Net, M>().size()>{},
+                                std::make_index_sequence<tables::entries<tables::packet_types, Net, M>().size()>{});
 }
 
 template <class... Ds>
@@ -278,12 +346,7 @@ constexpr culprits listed_twice(type_list<Ms...>) {
 }
 
 template <class T>
-constexpr bool element_holds() {
-  if constexpr (!detail::is_sizes<T> && !protocol_module<T>)
-    return sizeof(element_is_a_module<T>) == 0;
-  else
-    return true;
-}
+using element_holds = verdict_on<element_is_a_module<T>, detail::is_sizes<T> || protocol_module<T>>;
 
 template <class A, class>
 using listed_once = module_is_listed_once<A>;
@@ -296,55 +359,103 @@ constexpr culprits as_culprits(tables::path_conflict const& c) { return {c.first
 
 /// The list itself: modules, each once, at least one. What follows is only looked at when this holds.
 template <class Host, class... Elements>
-constexpr bool structure() {
-  if constexpr (((!detail::is_sizes<Elements>)+... + 0) == 0)
-    return sizeof(composition_lists_a_module<Host>) == 0;
-  else if constexpr (!((detail::is_sizes<Elements> || protocol_module<Elements>)&&...))
-    return (element_holds<Elements>() && ...);
-  else
-    return sizeof(bounds_are_sensible<detail::find_config<type_list<Elements...>>::value>) != 0;
+constexpr auto structure() {
+  return check::first_broken(
+      verdict_on<composition_lists_a_module<Host>, ((!detail::is_sizes<Elements>)+... + 0) != 0>{},
+      element_holds<Elements>{}...,
+      verdict_on<bounds_are_sensible<detail::find_config<type_list<Elements...>>::value>,
+                 bounds<detail::find_config<type_list<Elements...>>::value>::all>{});
 }
 
-template <class Net, config C, class... Ms>
-constexpr bool contents(type_list<Ms...>) {
+/// The modules, one by one, by their types: no function of theirs is named yet.
+template <config C, class... Ms>
+constexpr auto each_module(type_list<Ms...>) {
   using all = type_list<Ms...>;
+  return check::first_broken(holds<listed_once, listed_twice(all{}), all>(), needs_hold<Ms, all>()...,
+                             cb_holds<Ms, C.cb>()...);
+}
+
+/// Their drivers and handlers. The tables are only looked at when these hold.
+template <class Net, class... Ms>
+constexpr auto each_function(type_list<Ms...>) {
+  return check::first_broken(driver_holds<Ms, Net>()..., functions_hold<Net, Ms>()...);
+}
+template <class Net>
+struct keep_usable {
+  template <class T>
+  constexpr auto operator()(T) const {
+    return hana::bool_c < !tables::is_driver<typename T::type> || net_device_driver < typename T::type, Net >> ;
+  }
+};
+/// Without the drivers that no table can hold.
+template <class Net, class Modules>
+using usable = list_of<decltype(hana::filter(netstack::detail::as_types(Modules{}), keep_usable<Net>{}))>;
+
+template <class Net, class all>
+constexpr auto contents() {
   using namespace tables;
-  return holds<listed_once, listed_twice(all{}), all>() && (needs_hold<Ms, all>() && ...) &&
-         (cb_holds<Ms, C.cb>() && ...) && (driver_holds<Ms, Net>() && ...) &&
-         holds<driver_name_is_unique, same_driver_name(drivers_of<all>{}), drivers_of<all>>() &&
-         holds<ip_protocol_has_one_module,
-               duplicates<net_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>() &&
-         holds<permanent_protosw_has_one_module, duplicates<inetsw, Net, all>([](auto& a, auto& b) {
-                 return (a.flags & b.flags & protosw_flag::permanent) != 0 && a.type == b.type &&
-                        a.protocol == b.protocol;
-               }),
-               all>() &&
-         holds<family_has_one_module,
-               duplicates<families, Net, all>([](auto& a, auto& b) { return a.family == b.family; }), all>() &&
-         holds<proto_name_is_unique, duplicates<protos, Net, all>([](auto& a, auto& b) {
-                 return std::string_view(a.name) == std::string_view(b.name);
-               }),
-               all>() &&
-         holds<file_system_has_one_module, duplicates<file_systems, Net, all>([](auto& a, auto& b) {
-                 return std::string_view(a.name) == std::string_view(b.name);
-               }),
-               all>() &&
-         holds<sysctl_path_is_unique, as_culprits(duplicate_ctl_path<Net, all>()), all>() &&
-         holds<proc_name_is_unique, as_culprits(duplicate_proc_name<Net>(all{})), all>() &&
-         holds<ip_protocol_has_one_module,
-               duplicates<inet6_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }),
-               all>() &&
-         holds<offload_has_one_module,
-               duplicates<net_offloads, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>() &&
-         holds<link_kind_has_one_module, duplicates<rtnl_links, Net, all>([](auto& a, auto& b) {
-                 return std::string_view(a.kind) == std::string_view(b.kind);
-               }),
-               all>() &&
-         holds<congestion_control_name_is_unique, duplicates<tcp_congestion, Net, all>([](auto& a, auto& b) {
-                 return std::string_view(a.name) == std::string_view(b.name);
-               }),
-               all>() &&
-         holds<after_what_it_needs, early_initcall<Net, all>(), all>();
+  return check::first_broken(
+      holds<driver_name_is_unique, same_driver_name(drivers_of<all>{}), drivers_of<all>>(),
+      holds<ip_protocol_has_one_module,
+            duplicates<net_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>(),
+      holds<permanent_protosw_has_one_module, duplicates<inetsw, Net, all>([](auto& a, auto& b) {
+              return (a.flags & b.flags & protosw_flag::permanent) != 0 && a.type == b.type && a.protocol == b.protocol;
+            }),
+            all>(),
+      holds<family_has_one_module,
+            duplicates<families, Net, all>([](auto& a, auto& b) { return a.family == b.family; }), all>(),
+      holds<proto_name_is_unique, duplicates<protos, Net, all>([](auto& a, auto& b) {
+              return std::string_view(a.name) == std::string_view(b.name);
+            }),
+            all>(),
+      holds<file_system_has_one_module, duplicates<file_systems, Net, all>([](auto& a, auto& b) {
+              return std::string_view(a.name) == std::string_view(b.name);
+            }),
+            all>(),
+      holds<sysctl_path_is_unique, as_culprits(duplicate_ctl_path<Net, all>()), all>(),
+      holds<proc_name_is_unique, as_culprits(duplicate_proc_name<Net>(all{})), all>(),
+      holds<ip_protocol_has_one_module,
+            duplicates<inet6_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>(),
+      holds<offload_has_one_module,
+            duplicates<net_offloads, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>(),
+      holds<link_kind_has_one_module, duplicates<rtnl_links, Net, all>([](auto& a, auto& b) {
+              return std::string_view(a.kind) == std::string_view(b.kind);
+            }),
+            all>(),
+      holds<congestion_control_name_is_unique, duplicates<tcp_congestion, Net, all>([](auto& a, auto& b) {
+              return std::string_view(a.name) == std::string_view(b.name);
+            }),
+            all>(),
+      holds<after_what_it_needs, early_initcall<Net, all>(), all>());
+}
+
+template <class Verdict>
+inline constexpr bool is_ok = std::is_same_v<Verdict, ok>;
+
+/// Which rule is broken, and what is left to go on with: modules of which the tables can be made, or none.
+template <class Verdict, class Modules = void>
+struct outcome {
+  using verdict = Verdict;
+  using modules = Modules;
+};
+template <class Host, class... Elements>
+constexpr auto composition() {
+  using list = decltype(structure<Host, Elements...>());
+  if constexpr (!is_ok<list>) {
+    return outcome<list>{};
+  } else {
+    using all = netstack::detail::composed_modules<Elements...>;
+    using each = decltype(each_module<netstack::detail::find_config<elements_of<Elements...>>::value>(all{}));
+    if constexpr (!is_ok<each>) {
+      return outcome<each>{};
+    } else {
+      using functions = decltype(each_function<net<Host>>(all{}));
+      if constexpr (!is_ok<functions>)
+        return outcome<functions, usable<net<Host>, all>>{};
+      else
+        return outcome<decltype(contents<net<Host>, all>()), all>{};
+    }
+  }
 }
 
 }  // namespace netstack::check
