@@ -116,6 +116,7 @@ int main(int argc, char** argv) {
   }
   if (int const code = configure(net, **made, addrs, gateway); code != 0) return code;
 
+  bool gone = false;
   {
     services::inetd<net_t> services{net};
     if (auto r = services.start(); !r) return fail("services", r.error());
@@ -124,10 +125,14 @@ int main(int argc, char** argv) {
     std::puts("ready");
     std::fflush(stdout);
     u64 const end = seconds > 0 ? h.worker().now + static_cast<u64>(seconds * 1e9) : ~u64{0};
-    while (!stop && h.worker().now < end)
+    while (!stop && !gone && h.worker().now < end) {
       if (h.poll() == 0) h.wait(100'000'000);
+      gone = (kind == "tap" || kind == "tun") && !(*made)->carrier_ok();
+    }
   }
   dev_close(net, **made);
   h.poll();
-  return services::report(net) ? 0 : 1;
+  bool const clean = services::report(net);
+  if (gone) return fail(dev, "Linux's interface was deleted: start again to make it anew");
+  return clean ? 0 : 1;
 }

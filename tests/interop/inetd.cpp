@@ -263,6 +263,13 @@ TEST_CASE("inetd that cannot start says in one line what to do") {
   CHECK(says(refusal(inetd_on("tap:lo")), "an interface of this name exists, but is of another kind"));
   (void)end_well(first);
 
+  program bereft(inetd_on("tap:nst0"));
+  REQUIRE(bereft.prints("ready"));
+  ns.run("ip link del nst0");
+  auto const end = bereft.wait();
+  CHECK(end.code == 1);
+  CHECK(says(end.text, "inetd: tap:nst0: Linux's interface was deleted"));
+
   CHECK(says(refusal(inetd_on("wifi:nst0")), "a device is tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe"));
   CHECK(says(refusal(inetd_on("tap:a-name-that-is-too-long")), "at most 15 characters"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "192.0.2.300/24"})), "an address looks like 192.0.2.2/24"));
