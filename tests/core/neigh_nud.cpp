@@ -185,6 +185,11 @@ struct writer {
     skb_set_owner_w(*skb, sk);
     CHECK(neigh_output(*r.net, *skb, n));
   }
+  /// Owns nothing any more, while it still lives to be told so.
+  void rest() {
+    sk.sk_write_space = nullptr;
+    neigh_ifdown(*r.net, r.cache(), *r.dev);
+  }
 };
 
 constexpr mac_addr theirs{{2, 0, 0, 0, 0, 2}};
@@ -341,7 +346,7 @@ TEST_CASE("a writer who sends again for each packet that the full queue drops is
   CHECK(n.arp_queue.qlen() == 3);
   CHECK(n.arp_queue_len_bytes == r.parms().queue_len_bytes);
   CHECK(r.cache().unres_discards.read() == 2);  // for the packet, and for what the writer sent
-  w.sk.sk_write_space = nullptr;
+  w.rest();
 }
 
 TEST_CASE("gc_thresh3 is a wall for entries in use; unheld old ones make room", "[S125]") {
@@ -407,7 +412,7 @@ TEST_CASE("a writer may remove and make entries while the cache is emptied", "[S
   CHECK(w.woken == 4);
   CHECK(r.cache().entries == 1);  // what was sent last
   CHECK(r.entry(9)->arp_queue.qlen() == 1);
-  w.sk.sk_write_space = nullptr;
+  w.rest();
 }
 
 TEST_CASE("making room spares the entries that packets wait for", "[S125]") {
@@ -419,7 +424,7 @@ TEST_CASE("making room spares the entries that packets wait for", "[S125]") {
   REQUIRE(neigh_update(*r.net, *r.entry(1), nullptr, nud::none, neigh_update_f::admin));
   CHECK(r.entry(3) == nullptr);
   CHECK(r.entry(1)->arp_queue.qlen() == 1);
-  w.sk.sk_write_space = nullptr;
+  w.rest();
 }
 
 TEST_CASE("reachable_time is drawn between half and one and a half of its base", "[S125]") {
