@@ -66,6 +66,10 @@ TEST_CASE("sendto() refuses what it cannot send, and says why") {
   CHECK(sendto(net, fd, &x, 1, 0, to).error() == std::errc::address_family_not_supported);
   CHECK(sendto(net, fd, &x, 1, msg::oob, lo_addr(53)).error() == std::errc::operation_not_supported);
   CHECK(sendto(net, fd, &x, 1, 0, inet_addr_of(be32{0x08080808}, 53)).error() == std::errc::network_unreachable);
+  to = lo_addr(53);
+  iovec endless[] = {{const_cast<char*>(&x), ~std::size_t{0}}, {const_cast<char*>(&x), 3}};  // wraps to 2
+  CHECK(sendmsg(net, fd, msghdr{.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = endless}).error() ==
+        std::errc::message_size);
   CHECK(IP_STATS(net).OutNoRoutes.read() == 1);
   std::string const huge(65536, 'x');
   CHECK(sendto(net, fd, huge.data(), 65536, 0, lo_addr(53)).error() == std::errc::message_size);

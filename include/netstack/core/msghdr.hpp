@@ -27,9 +27,10 @@ struct msghdr {
   std::size_t msg_controllen = 0;      ///< after receiving: how much of msg_control is filled
   u32 msg_flags = 0;                   ///< sending: MSG_* flags; after receiving: msg::trunc, ctrunc, errqueue
 
+  /// Bytes in all parts; the largest number where that is more, so that no sum of lengths looks small.
   [[nodiscard]] std::size_t length() const {
     std::size_t n = 0;
-    for (auto const& part : msg_iov) n += part.iov_len;
+    for (auto const& part : msg_iov) n = part.iov_len > ~n ? ~std::size_t{0} : n + part.iov_len;
     return n;
   }
   [[nodiscard]] sockaddr_view name() const { return {msg_name, msg_name ? msg_namelen : 0}; }
