@@ -161,9 +161,18 @@ TEST_CASE("our address claimed by another station is counted and defended once i
   r.run_for(6 * second);
   r.receive(*r.eth0, claim.build());
   CHECK(r.sent().size() == 1);
+  // Each address has its own ten seconds.
+  be32 const second_addr = ipv4_addr("192.0.2.3");
+  REQUIRE(inet_addr_add(r.net(), r.eth0->ifindex, ipv4_cidr("192.0.2.3/24")));
+  r.run_for(second);
+  (void)r.sent();
+  r.receive(*r.eth0, arp_frame{.sip = second_addr, .tip = second_addr}.build());
+  sent = r.sent();
+  REQUIRE(sent.size() == 1);
+  CHECK(arp_of(sent[0]).ar_sip == second_addr);
   // Our own announcement coming back is no conflict.
   r.receive(*r.eth0, arp_frame{.sip = our_addr, .tip = our_addr, .sha = our_mac}.build());
-  CHECK(r.ns().arp.conflicts.read() == 3);
+  CHECK(r.ns().arp.conflicts.read() == 4);
   CHECK(entry(r, our_addr) == nullptr);
   r.still_alive();
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a control operation answers: a value, or a std::errc with Linux's errno. std::expected where the library
-// has it; else the subset below. No exceptions (S181). The data path does not use it: a packet gets a verdict.
+// has it; else the subset below. No exceptions [S181]. The data path does not use it: a packet gets a verdict.
 #pragma once
 #include <system_error>
 #include <type_traits>

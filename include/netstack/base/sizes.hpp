@@ -18,7 +18,7 @@ struct config {
   u32 max_dev = 16;          ///< net_devices, loopbacks included
   u32 max_addr = 128;        ///< IPv4 addresses over all devices and namespaces
   u32 max_route = 512;       ///< FIB routes over all namespaces
-  u32 max_neigh = 512;       ///< neighbours over all namespaces
+  u32 max_neigh = 1024;      ///< neighbours over all namespaces
   u32 max_peer = 512;        ///< inet_peers over all namespaces
   u32 max_sock = 512;        ///< sockets of each proto
   u32 max_handle = 512;      ///< socket handles (file descriptors of sockfs)

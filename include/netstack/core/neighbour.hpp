@@ -4,6 +4,8 @@
 // tx: called by ipv4/arp ip_neigh → the entry goes to core/neigh_nud neigh_output
 // Linux: net/core/neighbour.c, include/net/neighbour.h; RFC 1122 §2.3.2.1 (entries must age)
 #pragma once
+#include <algorithm>
+
 #include <boost/intrusive/list.hpp>
 
 #include "netstack/base/counter.hpp"
@@ -83,6 +85,11 @@ struct neigh_cache {
   // /proc/net/stat/arp_cache
   counter allocs, destroys, hash_grows, res_failed, lookups, hits, periodic_gc_runs, forced_gc_runs, unres_discards,
       table_fulls;
+
+  /// No threshold beyond what the storage holds: a setting says what happens.
+  void set_capacity(u32 n) {
+    for (s32* thresh : {&gc_thresh1, &gc_thresh2, &gc_thresh3}) *thresh = std::min(*thresh, static_cast<s32>(n));
+  }
 };
 
 namespace detail {

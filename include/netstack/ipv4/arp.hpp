@@ -157,11 +157,11 @@ bool arp_ignored(Net& net, in_device const& in_dev, be32 sip, be32 tip) {
 /// RFC 5227 §2.4: another station uses an address of ours: counted, and defended at most once in ten seconds.
 template <class Net>
 void arp_conflict(Net& net, net_device& dev, be32 addr) {
-  arp_net& state = ipv4_net(net).arp;
-  ++state.conflicts;
+  ++ipv4_net(net).arp.conflicts;
+  in_ifaddr* const ifa = inet_lookup_ifaddr(ipv4_net(net), addr);
   u64 const now = net.worker().now;
-  if (state.last_defence != 0 && now < state.last_defence + arp_defend_interval) return;
-  state.last_defence = now;
+  if (!ifa || (ifa->last_defence != 0 && now < ifa->last_defence + arp_defend_interval)) return;
+  ifa->last_defence = now;
   arp_send_announce(net, dev, addr);
 }
 
@@ -275,6 +275,7 @@ result<void> arp_init(Net& init_net) {
     auto& storage = worker_generic<ipv4>(worker).arp;
     storage.entries.init();
     neigh_cache& cache = storage.cache;
+    cache.set_capacity(Net::sizes.max_neigh);
     cache.buckets = storage.buckets;
     cache.mask = static_cast<u32>(std::size(storage.buckets) - 1);
     std::fill(std::begin(storage.buckets), std::end(storage.buckets), nullptr);

@@ -21,7 +21,6 @@ struct arp_cache_storage {
 struct arp_net {
   neigh_parms parms_default;  ///< net/ipv4/neigh/default/…
   counter conflicts;          ///< frames that claimed one of our addresses (RFC 5227 §2.4)
-  u64 last_defence = 0;       ///< RFC 5227 §2.4 (b): at most one defending announcement in 10 s
 };
 
 }  // namespace netstack

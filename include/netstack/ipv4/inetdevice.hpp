@@ -67,6 +67,7 @@ struct in_ifaddr {
   u8 ifa_prefixlen = 0;
   rt_scope ifa_scope = rt_scope::universe;
   u32 ifa_flags = 0;
+  u64 last_defence = 0;  ///< RFC 5227 §2.4 (b): at most one defending announcement in 10 s; worker time, ns
   char ifa_label[ifnamsiz]{};
 
   [[nodiscard]] bool secondary() const { return (ifa_flags & ifa_f::secondary) != 0; }

@@ -228,7 +228,7 @@ struct alignas(cache_line) sk_buff {
   [[nodiscard]] int transport_offset() const { return static_cast<int>(head + transport_header - data); }
   [[nodiscard]] u16 offset_of(int from_data) const { return static_cast<u16>(data - head + from_data); }
 
-  /// The control block: scratch of the layer that holds the packet now (S40). config.cb bytes, 8-aligned, right behind
+  /// The control block: scratch of the layer that holds the packet now [S40]. config.cb bytes, 8-aligned, right behind
   /// the sk_buff; a module declares what it keeps there with `using cb`, and the composition checks that it fits.
   /// It holds rubbish until the layer writes it.
   template <class Cb>

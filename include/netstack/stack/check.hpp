@@ -94,6 +94,7 @@ template <class First, class Second>
 struct congestion_control_name_is_unique {
   static_assert(never<First>, "netstack: two congestion control algorithms have the same name: rename one");
 };
+/// [S8]
 template <class Module, std::size_t Needed, std::size_t Available>
 struct cb_fits_the_control_block {
   static_assert(Needed <= Available,
