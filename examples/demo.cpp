@@ -14,13 +14,14 @@
 #include "netstack/drivers/pcap_writer.hpp"
 #include "netstack/drivers/pipe.hpp"
 #include "netstack/drivers/tap.hpp"
+#include "pinger.hpp"
 #include "services.hpp"
 
 using namespace netstack;
 using tap = drivers::pcap_writer<drivers::tap>;
 using pipe_end = drivers::pcap_writer<drivers::pipe>;
 
-struct host : stack<host, presets::host, tap, pipe_end, drivers::pipe> {};
+struct host : stack<host, presets::host, services::pinger, tap, pipe_end, drivers::pipe> {};
 using net_t = net<host>;
 
 static constexpr char const* pcap_file = "demo.pcap";
@@ -63,7 +64,17 @@ static u32 exchange_with_linux(host& h) {
   return good;
 }
 
-/// The same from a second stack, with its own socket calls.
+/// A second stack pings the first; how many of three answers came.
+static u32 ping_between_stacks(host& a, host& b) {
+  auto const& answers = net_generic<services::pinger>(b.init_net()).answers;
+  for (u16 n = 1; n <= 3; ++n) {
+    (void)services::pinger::ask(b.init_net(), ipv4_addr("192.0.2.2"), n);
+    for (int i = 0; i < 1000 && answers < n; ++i) a.poll(), b.poll();
+  }
+  return answers;
+}
+
+/// The same datagrams from a second stack, with its own socket calls.
 static u32 exchange_between_stacks(host& a, host& b) {
   auto& net = b.init_net();
   auto const fd = socket(net, af::inet, sock_type::dgram);
@@ -92,6 +103,12 @@ static bool configure(net_t& net, result<net_device*> const& dev, char const* pr
 
 int main() {
   host::describe([](std::string_view text) { std::fwrite(text.data(), 1, text.size(), stdout); });
+  if (FILE* f = std::fopen(pcap_file, "wb"))
+    std::fclose(f);
+  else
+    return std::printf("demo: %s cannot be written here (%s): start it in a folder of yours\n", pcap_file,
+                       std::strerror(errno)),
+           1;
   drivers::pipe_cable cable;  // outlives the stacks that are plugged into it
   host h, second;
   if (!h.boot()) return 1;
@@ -119,6 +136,9 @@ int main() {
       auto a = register_netdev<pipe_end>(net, "eth0", {.inner = {.cables = &cable, .end = 0}, .path = pcap_file});
       auto b = register_netdev<drivers::pipe>(second.init_net(), "eth0", {.cables = &cable, .end = 1});
       if (!configure(net, a, "192.0.2.2/24") || !configure(second.init_net(), b, "192.0.2.1/24")) return 1;
+      u32 const answers = ping_between_stacks(h, second);
+      std::printf("demo: %u of 3 pings of the second stack were answered\n", answers);
+      pinged = answers == 3;
       good = exchange_between_stacks(h, second);
     }
   }

@@ -61,12 +61,18 @@ static int configure(net_t& net, net_device& dev, std::vector<std::string> const
   for (auto const& addr : addrs) {
     auto const prefix = parse_prefix(addr);
     if (!prefix) return fail(addr, "an address looks like 192.0.2.2/24");
-    if (auto r = inet_addr_add(net, dev.ifindex, *prefix); !r) return fail(addr, r.error());
+    if (auto r = inet_addr_add(net, dev.ifindex, *prefix); !r)
+      return r.error() == std::errc::file_exists        ? fail(addr, "this address is given twice: once will do")
+             : r.error() == std::errc::invalid_argument ? fail(addr, "no host can have this address: choose another")
+                                                        : fail(addr, r.error());
   }
   if (gateway.empty()) return 0;
   auto const gw = parse_ipv4(gateway);
   if (!gw) return fail(gateway, "a gateway looks like 192.0.2.1");
-  if (auto r = ip_route_add(net, {.fc_gw4 = *gw}); !r) return fail(gateway, r.error());
+  if (auto r = ip_route_add(net, {.fc_gw4 = *gw}); !r)
+    return r.error() == std::errc::network_unreachable
+               ? fail(gateway, "no --addr is on this gateway's network: give one that is")
+               : fail(gateway, r.error());
   return 0;
 }
 
@@ -79,7 +85,7 @@ int main(int argc, char** argv) {
   app.add_option("--addr", addrs, "our addresses, A/P each")->required();
   app.add_option("--gateway", gateway, "default route");
   app.add_option("--pcap", pcap, "record all frames here");
-  app.add_option("--seconds", seconds, "stop by itself");
+  app.add_option("--seconds", seconds, "stop by itself")->check(CLI::NonNegativeNumber);
   CLI11_PARSE(app, argc, argv);
 
   drivers::pipe_cable cable;  // outlives the stack that is plugged into it
@@ -97,10 +103,10 @@ int main(int argc, char** argv) {
     name.resize(at);
   }
   bool const known = kind == "tap" || kind == "tun" || kind == "xdp" || kind == "pcap";
-  if (dev != "pipe" && (!known || name.empty() || name.size() >= ifnamsiz))
+  if (dev != "pipe" && (!known || name.empty() || name.size() >= ifnamsiz || name.find('/') != std::string::npos))
     return fail(dev,
                 "a device is tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe, and a name has at most 15 "
-                "characters");
+                "characters, none of them a slash");
   if (!pcap.empty() && !std::ofstream(pcap, std::ios::app)) return fail(pcap, "this file cannot be written");
   auto const made = kind == "tap"    ? attach_to<drivers::tap>(net, {.bring_up = true}, name, pcap)
                     : kind == "tun"  ? attach_to<drivers::tun>(net, {.bring_up = true}, name, pcap)

@@ -274,6 +274,10 @@ TEST_CASE("inetd that cannot start says in one line what to do") {
   CHECK(says(refusal(inetd_on("tap:a-name-that-is-too-long")), "at most 15 characters"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "192.0.2.300/24"})), "an address looks like 192.0.2.2/24"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--gateway", "gate"})), "a gateway looks like 192.0.2.1"));
+  CHECK(says(refusal(inetd_on("tap:nst0", {"--gateway", "198.51.100.1"})), "no --addr is on this gateway's network"));
+  CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "224.0.0.1/24"})), "no host can have this address"));
+  CHECK(says(refusal(inetd_on("tap:nst0", {"--addr", "192.0.2.2/24"})), "this address is given twice"));
+  CHECK(says(refusal(inetd_on("tap:a/b")), "none of them a slash"));
   CHECK(says(refusal(inetd_on("tap:nst0", {"--pcap", dir.path + "/none/such.pcap"})), "cannot be written"));
 }
 
@@ -310,5 +314,6 @@ TEST_CASE("the demo of a user without privileges: two stacks in one process, and
   CHECK(says(end.text, "demo: not root, so two stacks in this process talk over a pipe"));
   CHECK(says(end.text, "demo: 1473 of 1473 datagrams came back byte for byte"));
   CHECK(says(end.text, "demo: everything is back in the pool; the exchange is in demo.pcap"));
-  check_recording(dir.path + "/demo.pcap", 0, 1473);
+  CHECK(says(end.text, "demo: 3 of 3 pings of the second stack were answered"));
+  check_recording(dir.path + "/demo.pcap", 3, 1473);
 }

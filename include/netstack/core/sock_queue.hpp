@@ -23,8 +23,8 @@ void sock_append_rcv(Net& net, sock& sk, sk_buff& skb) {
 }
 }  // namespace detail
 
-/// Appends a packet for the reader and tells who waits. The caller frees by the verdict. One worker appends: what others
-/// received comes to it through rings (core/rps), so many producers need no lock here. [S151]
+/// Appends a packet for the reader and tells who waits. The caller frees by the verdict. One worker appends: what
+/// others received comes to it through rings (core/rps), so many producers need no lock here. [S151]
 template <class Net>
 verdict sock_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
   // The last packet may overshoot, so that even one larger than the buffer can be received.

@@ -2,6 +2,7 @@
 // Decides: how two stacks in one process, on one thread or on two, are wired to each other. A pipe_cable is one queue
 // of the wire: per direction a ring of frames and a ring of frames that were handled, so a frame lies untouched in its
 // sender's pool until the receiver has copied it into its own. No lock on the way: who may read a ring is one word.
+// An end learns in poll() that the other has come up: what is sent before that is dropped for want of a carrier.
 // rx: called by worker.poll() → eth_type_trans → netif_receive_skb_list; tx: called by core/dev_output
 // Linux: drivers/net/veth.c
 #pragma once
