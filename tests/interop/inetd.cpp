@@ -220,8 +220,8 @@ TEST_CASE("inetd under hostile frames by scapy", "[AMNESIA:33][Ripple20][INFRA:H
   if (cannot_run()) return;
   if (std::system("/usr/bin/python3 -c 'import scapy' 2>/dev/null") != 0)
     return netstack::test::skip("needs python3-scapy");
-  std::string script = __FILE__;
-  script = script.substr(0, script.rfind('/') + 1) + "hostile_ip.py";
+  char const* source = std::getenv("NETSTACK_SOURCE");  // CTest says where the sources lie
+  std::string const script = std::string(source ? source : ".") + "/tests/interop/hostile_ip.py";
   netns ns;
   program inetd(inetd_on("tap:nst0"));
   REQUIRE(inetd.prints("ready"));

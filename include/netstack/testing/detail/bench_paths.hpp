@@ -93,12 +93,12 @@ template <class Host>
 void bench_tx_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
   bench_udp<Host> app{rig};
   if (!app.s.connect(inet_addr_of(bench_peer, bench_peer_port))) rig.broken = "no route";
-  std::vector<u8> const bytes(payload, 0x5a);
+  std::vector<u8> const text(payload, 0x5a);
   u64 taken = 0, offered = 0;
   rig.measure(state, burst, [&] {
     skb_list list;
     rig.pool().alloc_bulk(burst, list);
-    for (sk_buff* skb = list.first; skb; skb = skb->next) app.s.fill(*skb, bytes);
+    for (sk_buff* skb = list.first; skb; skb = skb->next) app.s.fill(*skb, text);
     taken += app.s.send(list).value_or(0);
     bench_wire::complete(rig.net(), *rig.dev);
     offered += burst;
@@ -111,10 +111,10 @@ template <class Host>
 void bench_sendto_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
   bench_udp<Host> app{rig};
   if (!app.s.connect(inet_addr_of(bench_peer, bench_peer_port))) rig.broken = "no route";
-  std::vector<u8> const bytes(payload, 0x5a);
+  std::vector<u8> const text(payload, 0x5a);
   u64 taken = 0, offered = 0;
   rig.measure(state, burst, [&] {
-    for (u32 i = 0; i < burst; ++i) taken += netstack::send(rig.net(), app.s.fd(), bytes.data(), payload).has_value();
+    for (u32 i = 0; i < burst; ++i) taken += netstack::send(rig.net(), app.s.fd(), text.data(), payload).has_value();
     bench_wire::complete(rig.net(), *rig.dev);
     offered += burst;
   });
