@@ -322,7 +322,7 @@ TEST_CASE("a worker is removed while others send to it: every frame is counted",
     });
     while (!fed.load(std::memory_order_acquire) || !w.cable.from(1).frames.empty()) {
       w.h.poll(0);
-      if (at_removal == 0 && w.state(0).received > total / 10) {
+      if (at_removal == 0 && w.state(0).received > total / 100) {
         at_removal = w.state(0).received;
         first.end();
         w.h.poll(0);  // sends more to it: nobody is there, until it is removed
