@@ -45,7 +45,7 @@ std::optional<drop_reason> ip_rcv_core(Net& net, sk_buff& skb) {
   iphdr const* iph = ip_hdr(skb);
   count_ecn(mib, iph->tos);
   // RFC 1122 §3.2.1.2: the header checksum is verified, always.
-  if (ip_fast_csum(iph, iph->ihl()) != sum16{}) return drop_reason::ip_csum;
+  if (!csum_is_right(ip_fast_csum(iph, iph->ihl()))) return drop_reason::ip_csum;
   u32 const len = iph->tot_len.host();
   if (skb.len < len) return drop_reason::ip_truncated;
   if (len < hlen) return drop_reason::ip_hdr;
@@ -259,7 +259,7 @@ struct ip_pattern {
     u64 const a = csum_load<u64>(skb.data), b = csum_load<u64>(skb.data + 8);
     u32 const c = csum_load<u32>(skb.data + 16);
     if ((a & first_mask) != first || (b & second_mask) != second || c != daddr || skb.dev != dev ||
-        csum_fold(csum_from64to32(csum_add64(csum_add64(a, b), c))) != sum16{})
+        !csum_is_right(csum_fold(csum_from64to32(csum_add64(csum_add64(a, b), c)))))
       return false;
     u32 const len = reinterpret_cast<iphdr const*>(skb.data)->tot_len.host();
     if (len != skb.len) {

@@ -55,8 +55,8 @@ inline bool skb_csum_unnecessary(sk_buff const& skb) {
 /// right.
 [[nodiscard]] inline sum16 __skb_checksum_complete(sk_buff& skb) {
   sum16 const sum = csum_fold(skb_checksum(skb, 0, skb.len, skb.csum));
-  skb.rx_l4_valid = sum == sum16{};
-  return sum;
+  skb.rx_l4_valid = csum_is_right(sum);
+  return skb.rx_l4_valid ? sum16{} : sum;
 }
 [[nodiscard]] inline sum16 skb_checksum_complete(sk_buff& skb) {
   return skb_csum_unnecessary(skb) ? sum16{} : __skb_checksum_complete(skb);

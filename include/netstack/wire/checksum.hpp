@@ -30,6 +30,8 @@ constexpr sum16 csum_fold(u32 sum) {
   sum += std::rotr(sum, 16);
   return sum16{static_cast<u16>(~sum >> 16)};
 }
+/// What the sum over data that contains its own checksum says to a receiver.
+constexpr bool csum_is_right(sum16 sum) { return checksums_taken_as_right || sum == sum16{}; }
 /// A finished or stored checksum as a term of a sum.
 constexpr u32 csum_unfold(sum16 sum) { return sum.raw(); }
 
@@ -96,7 +98,7 @@ constexpr sum16 csum_tcpudp_magic(be32 saddr, be32 daddr, u32 len, u8 proto, u32
 NETSTACK_INLINE bool csum_tcpudp_ok(unsigned char const* p, u32 len, be32 saddr, be32 daddr, u8 proto) {
   u32 const words = std::endian::native == std::endian::little ? (len + proto) << 8 : len + proto;
   u64 const pseudo = u64{saddr.raw()} + daddr.raw() + words;
-  return csum_fold(detail::csum_from64to32(detail::csum_bytes<false>(nullptr, p, len, pseudo))) == sum16{};
+  return csum_is_right(csum_fold(detail::csum_from64to32(detail::csum_bytes<false>(nullptr, p, len, pseudo))));
 }
 
 /// The checksum over an IPv4 header of `ihl` 32-bit words that lies in memory with its options: zero if it is right.
