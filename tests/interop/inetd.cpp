@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // examples/inetd as a program on a TAP and on a TUN device, with the Linux kernel as the peer, in a network namespace
 // of the test's own: floods, every size of datagram, the four services, 65 addresses, its recording read by tcpdump,
-// hostile frames, its end, and what it says when it cannot start. And the demo, as a user without privileges runs it.
+// hostile frames, its end, and what it says when it cannot start. And the demo: as root, without veth, without
+// privileges.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -303,6 +304,31 @@ TEST_CASE("inetd on a Linux interface, by AF_XDP and by pcap, serves the other e
   CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
 }
 
+TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about what is missing for the latter") {
+  if (cannot_run() || netstack::test::skip_without_example("demo")) return;
+  scratch dir;
+  // An `ip` that makes no veth pair, where the demo finds it first.
+  netns::run("printf '#!/bin/sh\\ncase \"$*\" in *veth*) exit 2; esac\\nexec '$(command -v ip)' \"$@\"\\n' > " +
+             dir.path + "/ip && chmod 755 " + dir.path + "/ip && install -m 755 '" + example("demo") + "' " + dir.path +
+             "/demo");
+  for (bool const veth : {true, false}) {
+    auto const path = veth ? std::string() : dir.path + ":";
+    program demo({"sh", "-c", "cd " + dir.path + " && PATH=" + path + "$PATH exec ./demo"});
+    auto const end = demo.wait();
+    INFO(end.text);
+    CHECK(end.code == 0);
+    CHECK(says(end.text, "demo: Linux pings 192.0.2.2 over TAP\n"));
+    CHECK(says(end.text, "demo: everything is back in the pool; the exchange is in demo.pcap"));
+    long const media = veth ? 2 : 1;
+    CHECK(says(end.text, "demo: Linux pings 192.0.2.2 over AF_XDP\n") == veth);
+    CHECK(says(end.text, "demo: AF_XDP is not shown: this kernel makes no veth pair\n") == !veth);
+    CHECK(snmp(end.text, "Icmp", "InEchos") == 3 * media);
+    CHECK(snmp(end.text, "Udp", "InDatagrams") == 1473 * media);
+    CHECK(snmp(end.text, "Udp", "InErrors") == 0);
+    check_recording(dir.path + "/demo.pcap", 3, 1473);
+  }
+}
+
 TEST_CASE("the demo of a user without privileges: two stacks in one process, and it says so") {
   if (cannot_run() || netstack::test::skip_without_example("demo")) return;
   scratch dir;
@@ -312,6 +338,7 @@ TEST_CASE("the demo of a user without privileges: two stacks in one process, and
   INFO(end.text);
   CHECK(end.code == 0);
   CHECK(says(end.text, "demo: not root, so two stacks in this process talk over a pipe"));
+  CHECK(says(end.text, "demo: AF_XDP is not shown: it needs root\n"));
   CHECK(says(end.text, "demo: 1473 of 1473 datagrams came back byte for byte"));
   CHECK(says(end.text, "demo: everything is back in the pool; the exchange is in demo.pcap"));
   CHECK(says(end.text, "demo: 3 of 3 pings of the second stack were answered"));
