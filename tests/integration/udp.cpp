@@ -289,3 +289,58 @@ TEST_CASE("a burst is sent and handed over as packets, and every setting counts 
   CHECK(t.a.worker().pool.in_use() == 0);
   CHECK(t.b.worker().pool.in_use() == 0);
 }
+
+TEST_CASE("a kept way is not taken for another that lies at the same place") {
+  rig t;
+  auto& net = t.a.init_net();
+  int const fd = rig::udp(t.a, 5000), other = rig::udp(t.a, 5001), server = rig::udp(t.b, 7);
+  auto const source = [&](int sender) {
+    sockaddr_in from;
+    REQUIRE(rig::send(t.a, sender, "x", rig::addr_b, 7));
+    t.run();
+    REQUIRE(rig::receive(t.b, server, &from));
+    return from.sin_addr.s_addr;
+  };
+  CHECK(source(fd) == rig::addr_a);
+  CHECK(source(fd) == rig::addr_a);  // as the one before
+  REQUIRE(inet_addr_del(net, t.dev_a->ifindex, ipv4_cidr("192.0.2.1/24")));
+  REQUIRE(inet_addr_add(net, t.dev_a->ifindex, ipv4_cidr("192.0.2.77/24")));
+  t.clock.now += 1;
+  CHECK(source(other) == ipv4_addr("192.0.2.77"));  // its way has the memory of the old one
+  CHECK(source(fd) == ipv4_addr("192.0.2.77"));
+}
+
+TEST_CASE("a corked datagram whose device goes is refused, and keeps nothing") {
+  for (bool const by_option : {false, true}) {
+    rig t;
+    auto& net = t.a.init_net();
+    int const fd = rig::udp(t.a, 5000);
+    REQUIRE(connect(net, fd, rig::name(rig::addr_b, 7)));
+    REQUIRE(setsockopt(net, fd, sol::udp, udp_opt::cork, int{by_option}));
+    REQUIRE(send(net, fd, "to", 2, by_option ? 0 : msg::more));
+    unregister_netdev(net, *t.dev_a);
+    REQUIRE(send(net, fd, "ge", 2, msg::more));
+    if (by_option)
+      CHECK(setsockopt(net, fd, sol::udp, udp_opt::cork, 0));
+    else
+      CHECK(send(net, fd, "ther", 4).error() == std::errc::network_unreachable);
+    CHECK(t.a.worker().pool.in_use() == 0);
+    CHECK(net.drops[static_cast<std::size_t>(drop_reason::ip_noroute_out)].read() == 1);
+  }
+}
+
+TEST_CASE("a corked datagram is summed by who was to sum its first part") {
+  for (bool const at_first : {true, false}) {
+    rig t;
+    auto& net = t.a.init_net();
+    int const fd = rig::udp(t.a, 5000), server = rig::udp(t.b, 7);
+    t.dev_a->features = t.dev_a->hw_features = netif_f::sg | netif_f::hw_csum;
+    if (!at_first) dev_set_features(net, *t.dev_a, netif_f::sg);
+    REQUIRE(sendto(net, fd, "half ", 5, msg::more, rig::name(rig::addr_b, 7)));
+    dev_set_features(net, *t.dev_a, at_first ? netif_f::sg : netif_f::sg | netif_f::hw_csum);
+    REQUIRE(send(net, fd, "and half", 8));
+    t.run();
+    CHECK(rig::receive(t.b, server).value() == "half and half");
+    CHECK(UDP_STATS(t.b.init_net()).InCsumErrors.read() == 0);
+  }
+}

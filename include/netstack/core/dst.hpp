@@ -21,6 +21,7 @@ struct dst_entry : dst_ref {
   dst_out output = dst_out::none;
   bool obsolete = false;  ///< its route is gone or may be another: a kept copy must be looked up again
   u32 mtu = 0;            ///< the route's own; 0: the device's
+  u64 serial = 0;         ///< no other dst of this worker ever has it, though its memory is used again
 };
 
 inline void dst_hold(dst_entry& dst) { ++dst.refcnt; }

@@ -19,8 +19,8 @@ struct inet_cork {
   rtable* rt = nullptr;    ///< held
   flowi4 fl4{};
   ip_tx tx{};
-  u32 csum = 0;  ///< over the payload so far, unless the device will make it
-  u32 mtu = 0;
+  u32 csum = 0;      ///< over the payload so far, unless the device will make it
+  u8 csum_mode = 0;  ///< who makes it, in the transport's terms
   unsigned char options[ipopt::max_len]{};
 };
 

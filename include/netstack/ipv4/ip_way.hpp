@@ -12,9 +12,10 @@
 namespace netstack {
 
 struct ip_way {
-  rtable* rt = nullptr;  ///< not held: the keeper asks whether it is still cached
-  u64 first = 0;         ///< the header's first eight bytes, length 0
-  u64 second = 0;        ///< the next eight, checksum 0
+  rtable* rt = nullptr;  ///< not held: the keeper asks whether it is still cached, and still the one of this serial
+  u64 serial = 0;
+  u64 first = 0;   ///< the header's first eight bytes, length 0
+  u64 second = 0;  ///< the next eight, checksum 0
   be32 daddr{};
   u32 mark = 0;
   u32 priority = 0;
@@ -46,6 +47,7 @@ bool ip_way_keep(Net& net, ip_way& way, rtable& rt, flowi4 const& fl4, ip_tx con
   way.mark = tx.mark;
   way.priority = tx.priority;
   way.rt = &rt;
+  way.serial = rt.serial;
   return true;
 }
 

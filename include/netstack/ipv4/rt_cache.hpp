@@ -28,6 +28,7 @@ struct rtable_pool {
   list<rtable, &rtable::link> live{};  ///< cached or held
   list<rtable, &rtable::link> dead{};  ///< nobody's, but maybe still borrowed by the packet of this very poll
   u64 const* now = nullptr;
+  u64 born = 0;
 };
 
 template <u32 N>
@@ -110,6 +111,7 @@ template <class Net>
   rt->netns = net.index;
   rt->slot = &slot;
   rt->pool = &slab;
+  rt->serial = ++slab.born;
   slab.live.push_back(*rt);
   slot = rt;
   return rt;

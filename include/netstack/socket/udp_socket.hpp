@@ -109,7 +109,7 @@ class udp_socket {
     if (detail::udp_way* way = way_of(s, to); way && skb->len + udp_hlen <= detail::udp_way_room(*net_, *way))
         [[likely]] {
       net_device const& dev = *way->ip.rt->dev;
-      u32 const csum = sum_of(*skb, dev, s);
+      u32 const csum = sum_of(*skb, detail::udp_csum_mode_of(s, dev));
       if (!make_own(skb, detail::udp_headroom(dev, 0))) {
         skb.reset();
         return failure{std::errc::no_buffer_space};
@@ -142,15 +142,15 @@ class udp_socket {
     detail::udp_way_keep(*net_, udp_sk(s), flow);
     sk_buff* out = skb.release();
     skb_set_owner_w(*out, s);
-    return udp_send_skb(*net_, s, *out, flow, sum_of(*out, *flow.rt->dev, s));
+    return udp_send_skb(*net_, s, *out, flow, sum_of(*out, flow.csum_mode));
   }
 
   /// Appends bytes to an empty packet of allocate(), or of the pool, and sums them on the way for send().
   void fill(sk_buff& skb, std::span<u8 const> bytes) {
     auto const n = static_cast<u32>(bytes.size());
     u8* const to = skb.put(n);
-    if (net_device const* dev = is_open() && udp_sk(sk()).way.ip.rt ? udp_sk(sk()).way.ip.rt->dev : nullptr;
-        dev && dev->features & netif_f::hw_csum) {
+    // Where the last datagram went a guess is good enough: send() sums what has none.
+    if (is_open() && udp_sk(sk()).way.csum_mode != detail::udp_csum_mode::software) {
       std::memcpy(to, bytes.data(), n);
       return;
     }
@@ -264,8 +264,8 @@ class udp_socket {
   }
   static constexpr iovec nothing{};
 
-  static u32 sum_of(sk_buff const& skb, net_device const& dev, sock const& s) {
-    return detail::udp_csum_mode_of(s, dev) == detail::udp_csum_mode::software ? payload_sum(skb) : 0;
+  static u32 sum_of(sk_buff const& skb, detail::udp_csum_mode mode) {
+    return mode == detail::udp_csum_mode::software ? payload_sum(skb) : 0;
   }
 
   /// The packet itself, forgetful of where it came from, with headers' room of its own in front: moved to another frame

@@ -24,6 +24,7 @@ struct udp_flow {
   flowi4 fl4{};
   ip_tx tx{};
   rtable* rt = nullptr;  ///< borrowed
+  udp_csum_mode csum_mode = udp_csum_mode::software;
 };
 
 /// Where the datagram goes: msg_name, or the peer. Errors: invalid_argument, address_family_not_supported,
@@ -69,12 +70,18 @@ inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, ud
              .optlen = inet.optlen};
 }
 
+inline udp_csum_mode udp_csum_mode_of(sock const& sk, net_device const& dev) {
+  if (sock_flag(sk, sock_flags::no_check_tx)) return udp_csum_mode::none;
+  return dev.features & netif_f::hw_csum ? udp_csum_mode::hardware : udp_csum_mode::software;
+}
+
 /// The route of a datagram: the connected socket's own when nothing about it was changed, else looked up.
 template <class Net>
 result<void> udp_route(Net& net, sock& sk, bool connected, udp_flow& flow) {
   if (connected) {
     if ((flow.rt = sk_rt_check(sk))) {
       flow.fl4.saddr = inet_sk(sk).inet_saddr;
+      flow.csum_mode = udp_csum_mode_of(sk, *flow.rt->dev);
       return {};
     }
   }
@@ -84,6 +91,7 @@ result<void> udp_route(Net& net, sock& sk, bool connected, udp_flow& flow) {
     return failure{rt.error()};
   }
   flow.rt = *rt;
+  flow.csum_mode = udp_csum_mode_of(sk, *flow.rt->dev);
   if (connected) sk_dst_set(sk, **rt);
   return {};
 }
@@ -93,13 +101,6 @@ result<void> udp_route(Net& net, sock& sk, bool connected, udp_flow& flow) {
 inline u32 udp_headroom(net_device const& dev, u8 optlen) {
   u32 const headers = dev.hard_header_len + dev.needed_headroom + static_cast<u32>(ip_hlen_min + udp_hlen) + optlen;
   return (headers + 63) & ~u32{63};
-}
-
-enum class udp_csum_mode : u8 { none, hardware, software };
-
-inline udp_csum_mode udp_csum_mode_of(sock const& sk, net_device const& dev) {
-  if (sock_flag(sk, sock_flags::no_check_tx)) return udp_csum_mode::none;
-  return dev.features & netif_f::hw_csum ? udp_csum_mode::hardware : udp_csum_mode::software;
 }
 
 /// Writes the header in front of the payload. `csum`: over the payload, for software.
@@ -153,7 +154,7 @@ template <class Net>
 result<void> udp_send_skb(Net& net, sock& sk, sk_buff& skb, detail::udp_flow const& flow, u32 csum) {
   if (sk.sk_tsflags & sof_timestamping::tx_record_mask) [[unlikely]]
     sock_tx_timestamp(sk, skb);
-  detail::udp_push_header(skb, flow.fl4, detail::udp_csum_mode_of(sk, *flow.rt->dev), csum);
+  detail::udp_push_header(skb, flow.fl4, flow.csum_mode, csum);
   auto const r = ip_send_skb(net, skb, *flow.rt, flow.fl4, flow.tx);
   if (r) [[likely]] {
     ++UDP_STATS(net).OutDatagrams;

@@ -21,7 +21,8 @@ template <class Net>
 result<void> udp_push_pending_frames(Net& net, sock& sk) {
   auto& cork = inet_sk(sk).cork;
   if (!cork.skb) return {};
-  detail::udp_flow flow{.fl4 = cork.fl4, .tx = cork.tx, .rt = cork.rt};
+  detail::udp_flow flow{
+      .fl4 = cork.fl4, .tx = cork.tx, .rt = cork.rt, .csum_mode = static_cast<detail::udp_csum_mode>(cork.csum_mode)};
   auto const r = udp_send_skb(net, sk, *std::exchange(cork.skb, nullptr), flow, cork.csum);
   dst_release(*std::exchange(cork.rt, nullptr));
   return r;
@@ -88,6 +89,7 @@ result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
   cork.fl4 = flow.fl4;
   cork.tx = flow.tx;
   cork.csum = 0;
+  cork.csum_mode = static_cast<u8>(flow.csum_mode);
   if (flow.tx.optlen) {
     std::memcpy(cork.options, flow.tx.options, flow.tx.optlen);
     cork.tx.options = cork.options;
@@ -104,7 +106,7 @@ result<std::size_t> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::si
     return failure{std::errc::message_size};
   }
   iov_iter from{m.msg_iov};
-  bool const sum = udp_csum_mode_of(sk, *cork.rt->dev) == udp_csum_mode::software;
+  bool const sum = static_cast<udp_csum_mode>(cork.csum_mode) == udp_csum_mode::software;
   if (!udp_append(net, *cork.skb, from, len, sum, cork.csum)) {
     udp_flush_pending_frames(sk);
     return failure{std::errc::no_buffer_space};
@@ -122,7 +124,7 @@ result<std::size_t> udp_send_now(Net& net, sock& sk, msghdr const& m, std::size_
   sk_buff& skb = **got;
   u32 csum = 0;
   iov_iter from{m.msg_iov};
-  bool const sum = udp_csum_mode_of(sk, *flow.rt->dev) == udp_csum_mode::software;
+  bool const sum = flow.csum_mode == udp_csum_mode::software;
   if (!skb.is_nonlinear()) [[likely]] {
     udp_fill(skb.data, from, len, sum, 0, csum);
   } else {

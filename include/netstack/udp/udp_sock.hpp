@@ -24,11 +24,14 @@ struct udp_way_key {
             (a.bound ^ b.bound)) == 0;
   }
 };
+/// Who sums a datagram.
+enum class udp_csum_mode : u8 { none, hardware, software };
 /// How the last datagram left.
 struct udp_way {
   ip_way ip{};
   u32 sum = 0;  ///< of the pseudo header without the length, and the ports
   be16 sport{}, dport{};
+  udp_csum_mode csum_mode = udp_csum_mode::software;  ///< then; the device may have changed its mind
   udp_way_key key{};
 };
 }  // namespace detail

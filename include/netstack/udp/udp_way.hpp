@@ -28,9 +28,9 @@ udp_way* udp_way_again(Net& net, udp_sock& sk, be32 daddr, be16 dport) {
   if (!way.ip.rt || way.ip.daddr != daddr || way.dport != dport) return nullptr;
   bool const cached =
       sk.sk_dst_cache == way.ip.rt ? !way.ip.rt->obsolete : rt_slab(net.worker()).recent_of(daddr).rt == way.ip.rt;
-  if (!cached || sk.corkflag || sk.cork.skb || sk.sk_err != 0 || (sk.sk_shutdown & send_shutdown) != 0 ||
-      (sk.sk_tsflags & sof_timestamping::tx_record_mask) != 0 || sk_wmem_alloc_get(sk) >= sk.sk_sndbuf ||
-      !(way.key == udp_way_key_of(sk, ipv4_net(net))))
+  if (!cached || way.ip.rt->serial != way.ip.serial || sk.corkflag || sk.cork.skb || sk.sk_err != 0 ||
+      (sk.sk_shutdown & send_shutdown) != 0 || (sk.sk_tsflags & sof_timestamping::tx_record_mask) != 0 ||
+      sk_wmem_alloc_get(sk) >= sk.sk_sndbuf || !(way.key == udp_way_key_of(sk, ipv4_net(net))))
     return nullptr;
   return &way;
 }
@@ -43,6 +43,7 @@ void udp_way_keep(Net& net, udp_sock& sk, udp_flow const& flow) {
     sk.way.key = udp_way_key_of(sk, ipv4_net(net));
     sk.way.sport = flow.fl4.sport;
     sk.way.dport = flow.fl4.dport;
+    sk.way.csum_mode = flow.csum_mode;
     u64 const addrs = u64{flow.fl4.saddr.raw()} + flow.fl4.daddr.raw() + be16{ipproto::udp}.raw();
     sk.way.sum = csum_from64to32(addrs + flow.fl4.sport.raw() + flow.fl4.dport.raw());
   }
