@@ -195,6 +195,7 @@ TEST_CASE("malformed packets are dropped under one reason and read no further", 
   CHECK(dropped(arp_frame{.sip = ipv4_addr("224.0.0.1")}.build()));
   CHECK(dropped(arp_frame{.sip = ipv4_addr("255.255.255.255")}.build()));
   CHECK(dropped(arp_frame{.tip = ipv4_addr("127.0.0.1")}.build()));
+  CHECK(dropped(arp_frame{.sip = ipv4_addr("127.0.0.1")}.build()));  // no reason to claim it on the wire
   CHECK(dropped(arp_frame{.tip = ipv4_addr("224.0.0.5")}.build()));
   CHECK(dropped(arp_frame{.sha = {{1, 0, 0x5e, 0, 0, 1}}}.build()));  // a group cannot be a station
   CHECK(dropped(arp_frame{.sha = {}}.build()));
@@ -245,6 +246,9 @@ TEST_CASE("the first of two answers wins for locktime", "[S128]") {
   r.clock.now += 2 * second;
   r.receive(*r.eth0, arp_frame{.op = arpop::reply, .sha = other_mac, .tha = our_mac, .to = our_mac}.build());
   CHECK(entry(r, asker)->ha == other_mac);
+  // Who asks for us is who he says: a station that was just replaced is heard at once.
+  r.receive(*r.eth0, arp_frame{}.build());
+  CHECK(entry(r, asker)->ha == asker_mac);
   r.still_alive();
 }
 

@@ -3,6 +3,7 @@
 #include "netstack/ipv4/route_input.hpp"
 
 #include "netstack/skb/skb_ptr.hpp"
+#include "netstack/stack/sysctl.hpp"
 #include "support/ip_rig.hpp"
 
 namespace {
@@ -92,6 +93,20 @@ TEST_CASE("each outcome of an input look-up", "[S137]") {
     CHECK(sent[0].icmp().code == icmp_code::net_unreach);
     CHECK(rig.ip().InNoRoutes.read() == 1);
   }
+  SECTION("no route, again and again: the sender is told at a rate of its own") {
+    rig.router();
+    rig.ns().sysctl_icmp_ratemask = 0;
+    auto const told = [&](u32 n) {
+      for (u32 i = 0; i < n; ++i) rig.from_to("192.0.2.9", "203.0.113.1");
+      return rig.sent().size();
+    };
+    CHECK(told(20) == 5);  // error_burst, of which each costs error_cost
+    rig.run_for(2'000'000'000);
+    CHECK(told(20) == 2);
+    CHECK(rig.ip().InNoRoutes.read() == 40);
+    REQUIRE(sysctl_write(rig.net(), "net/ipv4/route/error_cost", "0"));
+    CHECK(told(20) == 20);
+  }
   SECTION("routes that refuse, on a router") {
     rig.router();
     auto const add = [&](char const* dst, rtn type) {
@@ -102,6 +117,7 @@ TEST_CASE("each outcome of an input look-up", "[S137]") {
     add("203.0.113.3", rtn::blackhole);
     add("203.0.113.4", rtn::throw_);
     auto const code = [&](char const* dst) {
+      rig.run_for(10'000'000'000);  // so that none is one error too many
       rig.from_to("192.0.2.9", dst);
       auto const sent = rig.sent();
       return sent.empty() ? -1 : int{sent[0].icmp().code};

@@ -184,8 +184,9 @@ void arp_learn(Net& net, sk_buff& skb, arphdr const& arp, bool to_us) {
     n = neigh_create(net, arp_table_index<Net>(), key, dev);
     if (!n) return;
   }
-  // An answer that comes right behind another one is not believed: the first of several proxies wins (locktime).
-  bool const override_ = net.worker().now > n->updated + in_dev.arp_parms.locktime || gratuitous;
+  // An answer that comes right behind another one is not believed: the first of several proxies wins (locktime). Who
+  // asks for us speaks for itself.
+  bool const override_ = to_us || gratuitous || net.worker().now > n->updated + in_dev.arp_parms.locktime;
   u8 const state = reply && skb.pkt_type == pkt_type::host ? nud::reachable : nud::stale;
   (void)neigh_update(net, *n, &arp.ar_sha, state, override_ ? neigh_update_f::override_ : 0);
 }
@@ -205,8 +206,8 @@ verdict arp_rcv(Net& net, sk_buff& skb) {
   if (op != arpop::request && op != arpop::reply) return drop(net, skb, drop_reason::arp_ignored);
   be32 const sip = arp->ar_sip, tip = arp->ar_tip;
   // Nobody may ask for, or be, a loopback or a group address on a wire; a station is no group either.
-  if (ipv4_is_multicast(tip) || (!in_dev->ored(&ipv4_devconf::route_localnet) && ipv4_is_loopback(tip)) ||
-      ipv4_is_multicast(sip) || ipv4_is_lbcast(sip) || !arp->ar_sha.is_valid())
+  bool const inside = (ipv4_is_loopback(tip) || ipv4_is_loopback(sip)) && !in_dev->ored(&ipv4_devconf::route_localnet);
+  if (inside || ipv4_is_multicast(tip) || ipv4_is_multicast(sip) || ipv4_is_lbcast(sip) || !arp->ar_sha.is_valid())
     return drop(net, skb, drop_reason::arp_hdr);
   if (sip == tip && in_dev->ored(&ipv4_devconf::drop_gratuitous_arp)) return drop(net, skb, drop_reason::arp_ignored);
 

@@ -41,14 +41,17 @@ class from_network_header {
   void move(int by) { by < 0 ? skb_.push(static_cast<u32>(-by)) : skb_.pull(static_cast<u32>(by)); }
 };
 
-/// Is the datagram itself an ICMP error, or too short to tell? (RFC 1122 §3.2.2: errors about errors are never sent.)
+/// Is the datagram itself an ICMP error, or nothing that is known to be none? (RFC 1122 §3.2.2: errors about errors are
+/// never sent.)
 template <class Net>
 bool icmp_is_about_error(sk_buff const& about) {
   iphdr const& iph = *ip_hdr(about);
   u8 type = 0;
   if (iph.protocol != ipproto::icmp) return false;
   if (about.len <= iph.header_len() || !skb_copy_bits(about, static_cast<u32>(iph.header_len()), &type, 1)) return true;
-  return type > nr_icmp_types || Net::icmp_pointers[type].error;
+  if (type > nr_icmp_types) return true;
+  auto const& control = Net::icmp_pointers[type];
+  return control.error || (!control.handler && type != icmp_type::echoreply);  // which ping, if composed, handles
 }
 
 /// May an error be sent about this datagram at all?

@@ -225,15 +225,17 @@ inline u16 inet_getid(inet_peer& p) {
   return static_cast<u16>(x ^ key >> 8);
 }
 
-/// Token bucket: one error per `timeout` ns on average, six in a burst. [S158]
-inline bool inet_peer_xrlim_allow(inet_peer& p, u64 now, u64 timeout) {
-  constexpr u64 burst = 6;
-  u64 tokens = p.rate_tokens + (now - p.rate_last);
+/// Token bucket, one for all errors to this peer: one costs `cost` ns, and `most` ns are saved up.
+inline bool inet_peer_rate_allow(inet_peer& p, u64 now, u64 cost, u64 most) {
+  u64 const tokens = std::min(p.rate_tokens + (now - p.rate_last), most);
   p.rate_last = now;
-  if (tokens > burst * timeout) tokens = burst * timeout;
-  bool const allowed = tokens >= timeout;
-  p.rate_tokens = allowed ? tokens - timeout : tokens;
+  bool const allowed = tokens >= cost;
+  p.rate_tokens = allowed ? tokens - cost : tokens;
   return allowed;
+}
+/// One error per `timeout` ns on average, six in a burst. [S158]
+inline bool inet_peer_xrlim_allow(inet_peer& p, u64 now, u64 timeout) {
+  return inet_peer_rate_allow(p, now, timeout, 6 * timeout);
 }
 
 }  // namespace netstack

@@ -108,6 +108,14 @@ inline std::optional<drop_reason> rt_set(sk_buff& skb, rtable* rt) {
   return {};
 }
 
+/// RFC 1812 §4.3.2.8: who sends to nowhere is told at a rate of its own, below that of other errors.
+template <class Net>
+bool ip_error_allow(Net& net, be32 saddr) {
+  auto const& ns = ipv4_net(net);
+  inet_peer* peer = inet_getpeer(net, saddr, true);
+  return !peer || inet_peer_rate_allow(*peer, net.worker().now, ns.ip_rt_error_cost, ns.ip_rt_error_burst);
+}
+
 /// RFC 1812 §5.2.7.1: a router says that it does not know the way; a host that was not meant keeps silent.
 template <class Net>
 drop_reason ip_error(Net& net, sk_buff& skb, in_device const& in_dev, std::errc error) {
@@ -117,7 +125,7 @@ drop_reason ip_error(Net& net, sk_buff& skb, in_device const& in_dev, std::errc 
   u8 code = icmp_code::net_unreach;
   if (error == std::errc::host_unreachable) code = icmp_code::host_unreach;
   if (error == std::errc::permission_denied) code = icmp_code::pkt_filtered;
-  icmp_send(net, skb, icmp_type::dest_unreach, code, 0);
+  if (ip_error_allow(net, ip_hdr(skb)->saddr)) icmp_send(net, skb, icmp_type::dest_unreach, code, 0);
   if (error == std::errc::permission_denied) return drop_reason::ip_prohibit;
   return error == std::errc::network_unreachable ? drop_reason::ip_noroute_in : drop_reason::ip_addrerrors;
 }
