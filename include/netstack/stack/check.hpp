@@ -180,13 +180,19 @@ struct broken {
 template <class Rule, bool Holds>
 using verdict_on = std::conditional_t<Holds, ok, broken<Rule>>;
 
-constexpr ok first_broken() { return {}; }
 template <class A, class... As>
-constexpr auto first_broken(A a, As... rest) {
+constexpr auto find_broken(A a, As... rest) {
   if constexpr (std::is_same_v<A, ok>)
-    return check::first_broken(rest...);
+    return check::find_broken(rest...);
   else
     return a;
+}
+template <class... As>
+constexpr auto first_broken(As... all) {
+  if constexpr ((std::is_same_v<As, ok> && ...))  // the good case in one step, however many there are
+    return ok{};
+  else
+    return check::find_broken(all...);
 }
 
 // --- the search for culprits ---------------------------------------------------------------------------------------
@@ -313,15 +319,17 @@ constexpr auto driver_holds() {
 /// Every entry of M's names the function that it is for.
 template <class Net, class M, std::size_t... I, std::size_t... J>
 constexpr auto functions_hold(std::index_sequence<I...>, std::index_sequence<J...>) {
-  [[maybe_unused]] constexpr auto protocols = tables::entries<tables::net_protocols, Net, M>();
-  [[maybe_unused]] constexpr auto types = tables::entries<tables::packet_types, Net, M>();
-  return check::first_broken(verdict_on<net_protocol_has_a_handler<M>, !is_null<protocols[I].handler>>{}...,
-                             verdict_on<packet_type_has_a_func<M>, !is_null<types[J].func>>{}...);
+  [[maybe_unused]] constexpr auto protocols = tables::net_protocols::of<M, Net>();
+  [[maybe_unused]] constexpr auto types = tables::packet_types::of<M, Net>();
+  if constexpr ((is_null<protocols[I].handler> || ...))
+    return broken<net_protocol_has_a_handler<M>>{};
+  else
+    return verdict_on<packet_type_has_a_func<M>, !(is_null<types[J].func> || ...)>{};
 }
 template <class Net, class M>
 constexpr auto functions_hold() {
-  return functions_hold<Net, M>(std::make_index_sequence<tables::entries<tables::net_protocols, Net, M>().size()>{},
-                                std::make_index_sequence<tables::entries<tables::packet_types, Net, M>().size()>{});
+  return functions_hold<Net, M>(std::make_index_sequence<tables::net_protocols::of<M, Net>().size()>{},
+                                std::make_index_sequence<tables::packet_types::of<M, Net>().size()>{});
 }
 
 template <class... Ds>
@@ -335,15 +343,10 @@ constexpr culprits same_driver_name(type_list<Ds...>) {
 
 template <class... Ms>
 constexpr culprits listed_twice(type_list<Ms...>) {
-  [[maybe_unused]] std::size_t i = 0;
-  culprits c{};
-  (
-      [&] {
-        if (!c.found() && index_of<Ms, type_list<Ms...>> != i) c = {i, i};
-        ++i;
-      }(),
-      ...);
-  return c;
+  constexpr std::array first{index_of<Ms, type_list<Ms...>>...};
+  for (std::size_t i = 0; i < first.size(); ++i)
+    if (first[i] != i) return {i, i};
+  return {};
 }
 
 template <class T>
@@ -414,7 +417,7 @@ constexpr auto contents() {
             }),
             all>(),
       holds<sysctl_path_is_unique, as_culprits(duplicate_ctl_path<Net, all>()), all>(),
-      holds<proc_name_is_unique, as_culprits(duplicate_proc_name<Net>(all{})), all>(),
+      holds<proc_name_is_unique, as_culprits(duplicate_proc_name<Net, all>()), all>(),
       holds<ip_protocol_has_one_module,
             duplicates<inet6_protocols, Net, all>([](auto& a, auto& b) { return a.protocol == b.protocol; }), all>(),
       holds<offload_has_one_module,

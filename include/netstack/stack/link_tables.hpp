@@ -14,48 +14,36 @@ struct packet_offloads {
   template <class Net>
   using entry = packet_offload<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template packet_offloads<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template packet_offloads<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template packet_offloads<Net>; }) return M::template packet_offloads<Net>;
+    return {};
   }
 };
 struct net_offloads {
   template <class Net>
   using entry = net_offload<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template net_offloads<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template net_offloads<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template net_offloads<Net>; }) return M::template net_offloads<Net>;
+    return {};
   }
 };
 struct rtnl_links {
   template <class Net>
   using entry = rtnl_link_ops<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template rtnl_link<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template rtnl_link<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template rtnl_link<Net>; }) return M::template rtnl_link<Net>;
+    return {};
   }
 };
 struct tcp_congestion {
   template <class Net>
   using entry = tcp_congestion_ops<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template tcp_congestion<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template tcp_congestion<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template tcp_congestion<Net>; }) return M::template tcp_congestion<Net>;
+    return {};
   }
 };
 /// inet6_add_protocol's twin of net_protocols.
@@ -63,12 +51,9 @@ struct inet6_protocols {
   template <class Net>
   using entry = net_protocol<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template inet6_protocols<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template inet6_protocols<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template inet6_protocols<Net>; }) return M::template inet6_protocols<Net>;
+    return {};
   }
 };
 

@@ -16,6 +16,10 @@ template <class T>
 inline constexpr bool is_sizes = false;
 template <config C>
 inline constexpr bool is_sizes<sizes<C>> = true;
+template <class T>
+inline constexpr config stated_config{};
+template <config C>
+inline constexpr config stated_config<sizes<C>> = C;
 
 template <class... Ts>
 constexpr auto as_types(type_list<Ts...>) {
@@ -30,30 +34,26 @@ struct is_module_type {
 };
 
 /// A preset (`using modules = type_list<…>`) stands for its members, recursively.
-struct expand_preset {
-  template <class T>
-  constexpr auto operator()(T t) const {
-    if constexpr (requires { typename T::type::modules; })
-      return hana::flatten(hana::transform(as_types(typename T::type::modules{}), expand_preset{}));
-    else
-      return hana::make_tuple(t);
-  }
+template <class T>
+struct expanded {
+  using type = type_list<T>;
+};
+template <class... Ts>
+auto expand(type_list<Ts...>) -> decltype((type_list<>{} + ... + typename expanded<Ts>::type{}));
+template <class T>
+requires requires { typename T::modules; }
+struct expanded<T> {
+  using type = decltype(detail::expand(typename T::modules{}));
 };
 
-template <class... Elements>
-using expanded = decltype(hana::flatten(hana::transform(hana::tuple_t<Elements...>, expand_preset{})));
-
+/// The last sizes<…> of the list, or the defaults.
 template <class List>
 struct find_config;
 template <class... Ts>
 struct find_config<type_list<Ts...>> {
   static constexpr config value = [] {
     config c{};
-    (
-        [&] {
-          if constexpr (is_sizes<Ts>) c = Ts::value;
-        }(),
-        ...);
+    ((c = is_sizes<Ts> ? stated_config<Ts> : c), ...);
     return c;
   }();
 };
@@ -62,12 +62,12 @@ struct find_config<type_list<Ts...>> {
 
 /// The elements of a composition's list with presets expanded, sizes<…> included.
 template <class... Elements>
-using elements_of = list_of<detail::expanded<Elements...>>;
+using elements_of = decltype(detail::expand(type_list<Elements...>{}));
 
 /// The modules proper.
 template <class... Elements>
 using modules_of =
-    list_of<decltype(hana::filter(std::declval<detail::expanded<Elements...>>(), detail::is_module_type{}))>;
+    list_of<decltype(hana::filter(detail::as_types(elements_of<Elements...>{}), detail::is_module_type{}))>;
 
 /// Position of M in the list; the list's size if it is not there.
 template <class M, class List>
@@ -75,7 +75,11 @@ inline constexpr std::size_t index_of = 0;
 template <class M, class... Ms>
 inline constexpr std::size_t index_of<M, type_list<Ms...>> = [] {
   std::size_t i = 0;
-  (void)((std::is_same_v<M, Ms> ? true : (++i, false)) || ...);
+  // The compiler's own predicate: std::is_same_v would be a variable for each pair of modules.
+  for (bool const same : {__is_same(M, Ms)..., true}) {
+    if (same) break;
+    ++i;
+  }
   return i;
 }();
 

@@ -9,7 +9,7 @@
 #include "netstack/registry/proc.hpp"
 #include "netstack/registry/snmp.hpp"
 #include "netstack/registry/sysctl.hpp"
-#include "netstack/stack/modules.hpp"
+#include "netstack/stack/collect.hpp"
 
 namespace netstack {
 
@@ -23,52 +23,50 @@ struct bound_row {
 
 namespace tables {
 
-// The four kinds. A module declares the array as a template on Net or, when no row needs to know Net, as a plain
-// member.
+// The four kinds (collect.hpp). A module declares ctl_tables and snmp as a template on Net or, when no row needs to
+// know Net, as a plain member.
 struct ctl_tables {
-  using row = ctl_table;
+  template <class Net>
+  using entry = ctl_table;
   template <class M, class Net>
-  static constexpr auto of() {
+  static constexpr entries<ctl_table> of() {
     if constexpr (requires { M::ctl_tables.size(); })
       return M::ctl_tables;
     else if constexpr (requires { M::template ctl_tables<Net>; })
       return M::template ctl_tables<Net>;
     else
-      return std::array<row, 0>{};
+      return {};
   }
 };
 struct snmp_groups {
-  using row = snmp_group;
+  template <class Net>
+  using entry = snmp_group;
   template <class M, class Net>
-  static constexpr auto of() {
+  static constexpr entries<snmp_group> of() {
     if constexpr (requires { M::snmp.size(); })
       return M::snmp;
     else if constexpr (requires { M::template snmp<Net>; })
       return M::template snmp<Net>;
     else
-      return std::array<row, 0>{};
+      return {};
   }
 };
-template <class Net>
 struct proc_entries {
-  using row = proc_entry<Net>;
-  template <class M, class>
-  static constexpr auto of() {
-    if constexpr (requires { M::template proc<Net>; })
-      return M::template proc<Net>;
-    else
-      return std::array<row, 0>{};
+  template <class Net>
+  using entry = proc_entry<Net>;
+  template <class M, class Net>
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template proc<Net>; }) return M::template proc<Net>;
+    return {};
   }
 };
-template <class Net>
 struct sockstat_lines {
-  using row = sockstat_line<Net>;
-  template <class M, class>
-  static constexpr auto of() {
-    if constexpr (requires { M::template sockstat<Net>; })
-      return M::template sockstat<Net>;
-    else
-      return std::array<row, 0>{};
+  template <class Net>
+  using entry = sockstat_line<Net>;
+  template <class M, class Net>
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template sockstat<Net>; }) return M::template sockstat<Net>;
+    return {};
   }
 };
 
@@ -79,16 +77,12 @@ void* pernet_of(Net& net) {
 
 template <class Kind, class Net, class... Ms>
 constexpr auto bind_rows(type_list<Ms...>) {
-  constexpr std::size_t n = (std::size_t{0} + ... + Kind::template of<Ms, Net>().size());
-  std::array<bound_row<Net, typename Kind::row>, n> out{};
+  using modules = type_list<Ms...>;
+  constexpr std::array<void* (*)(Net&), sizeof...(Ms)> pernet{pernet_of<Ms, Net>...};
+  std::array<bound_row<Net, typename Kind::template entry<Net>>, count_of<Kind, Net, modules>()> out{};
   [[maybe_unused]] std::size_t at = 0;
-  [[maybe_unused]] u16 module = 0;
-  (
-      [&] {
-        for (auto const& row : Kind::template of<Ms, Net>()) out[at++] = {row, pernet_of<Ms, Net>, module};
-        ++module;
-      }(),
-      ...);
+  for (u16 module = 0; module < sizeof...(Ms); ++module)
+    for (auto const& row : parts<Kind, Net, modules>[module]) out[at++] = {row, pernet[module], module};
   return out;
 }
 
@@ -127,10 +121,7 @@ constexpr auto resolve_ctl_tables() {
 }
 template <class Net, class Modules>
 constexpr auto resolve_proc_entries() {
-  constexpr auto collect = []<class... Ms>(type_list<Ms...>) {
-    return netstack::concat<proc_entry<Net>>(proc_entries<Net>::template of<Ms, Net>()...);
-  };
-  return tables::sorted_by_path(collect(Modules{}), [](auto const& r) { return r.name; });
+  return tables::sorted_by_path(tables::collect<proc_entries, Net>(Modules{}), [](auto const& r) { return r.name; });
 }
 template <class Net, class Modules>
 constexpr auto resolve_snmp_groups() {
@@ -140,10 +131,8 @@ constexpr auto resolve_snmp_groups() {
 }
 template <class Net, class Modules>
 constexpr auto resolve_sockstat() {
-  constexpr auto collect = []<class... Ms>(type_list<Ms...>) {
-    return netstack::concat<sockstat_line<Net>>(sockstat_lines<Net>::template of<Ms, Net>()...);
-  };
-  return netstack::sorted(collect(Modules{}), [](auto const& a, auto const& b) { return a.order < b.order; });
+  return netstack::sorted(tables::collect<sockstat_lines, Net>(Modules{}),
+                          [](auto const& a, auto const& b) { return a.order < b.order; });
 }
 
 /// The modules of the first two rows with one path; ~0 twice when every path is claimed once.
@@ -159,18 +148,13 @@ constexpr path_conflict duplicate_ctl_path() {
 }
 
 /// The same for the names of /proc texts.
-template <class Net, class... Ms>
-constexpr path_conflict duplicate_proc_name(type_list<Ms...>) {
-  constexpr std::array<std::size_t, sizeof...(Ms)> count{proc_entries<Net>::template of<Ms, Net>().size()...};
-  constexpr auto all = netstack::concat<proc_entry<Net>>(proc_entries<Net>::template of<Ms, Net>()...);
-  auto const owner = [&](std::size_t row) {
-    std::size_t module = 0;
-    while (row >= count[module]) row -= count[module++];
-    return module;
-  };
+template <class Net, class Modules>
+constexpr path_conflict duplicate_proc_name() {
+  constexpr auto all = tables::collect<proc_entries, Net>(Modules{});
+  constexpr auto of = tables::owners<proc_entries, Net>(Modules{});
   for (std::size_t i = 0; i < all.size(); ++i)
     for (std::size_t j = i + 1; j < all.size(); ++j)
-      if (!path_less(all[i].name, all[j].name) && !path_less(all[j].name, all[i].name)) return {owner(i), owner(j)};
+      if (!path_less(all[i].name, all[j].name) && !path_less(all[j].name, all[i].name)) return {of[i], of[j]};
   return {};
 }
 

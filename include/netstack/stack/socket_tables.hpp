@@ -17,48 +17,36 @@ struct protos {
   template <class Net>
   using entry = proto<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template protos<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template protos<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template protos<Net>; }) return M::template protos<Net>;
+    return {};
   }
 };
 struct inetsw {
   template <class Net>
   using entry = inet_protosw<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template inetsw<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template inetsw<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template inetsw<Net>; }) return M::template inetsw<Net>;
+    return {};
   }
 };
 struct families {
   template <class Net>
   using entry = net_proto_family<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template families<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template families<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template families<Net>; }) return M::template families<Net>;
+    return {};
   }
 };
 struct file_systems {
   template <class Net>
   using entry = file_system_type;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::file_systems;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::file_systems;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::file_systems; }) return M::file_systems;
+    return {};
   }
 };
 

@@ -21,220 +21,139 @@
 #include "netstack/registry/rx_handler.hpp"
 #include "netstack/registry/snmp.hpp"
 #include "netstack/registry/xfrm_policy.hpp"
-#include "netstack/stack/modules.hpp"
+#include "netstack/stack/collect.hpp"
 #include "netstack/wire/eth_p.hpp"
 #include "netstack/wire/icmp.hpp"
 
 namespace netstack::tables {
 
-// A kind names a descriptor type and where a module keeps its array of them. `present` asks, `of` fetches.
+// The kinds (collect.hpp).
 struct packet_types {
   template <class Net>
   using entry = packet_type<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template packet_types<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template packet_types<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template packet_types<Net>; }) return M::template packet_types<Net>;
+    return {};
   }
 };
 struct net_protocols {
   template <class Net>
   using entry = net_protocol<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template net_protocols<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template net_protocols<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template net_protocols<Net>; }) return M::template net_protocols<Net>;
+    return {};
   }
 };
 struct initcalls {
   template <class Net>
   using entry = initcall<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template initcalls<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template initcalls<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template initcalls<Net>; }) return M::template initcalls<Net>;
+    return {};
   }
 };
 struct pernet_ops {
   template <class Net>
   using entry = pernet_operations<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template pernet_ops<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template pernet_ops<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template pernet_ops<Net>; }) return M::template pernet_ops<Net>;
+    return {};
   }
 };
 struct notifiers {
   template <class Net>
   using entry = notifier_block<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template notifiers<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template notifiers<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template notifiers<Net>; }) return M::template notifiers<Net>;
+    return {};
   }
 };
 struct nf_hooks {
   template <class Net>
   using entry = nf_hook_ops<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template nf_hooks<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template nf_hooks<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template nf_hooks<Net>; }) return M::template nf_hooks<Net>;
+    return {};
   }
 };
 struct drop_reasons {
   template <class Net>
   using entry = drop_reason_def<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template drop_reasons<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template drop_reasons<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template drop_reasons<Net>; }) return M::template drop_reasons<Net>;
+    return {};
   }
 };
 struct raw_deliver {
   template <class Net>
   using entry = raw_deliver_ops<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template raw_deliver<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template raw_deliver<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template raw_deliver<Net>; }) return M::template raw_deliver<Net>;
+    return {};
   }
 };
 struct icmp_handlers {
   template <class Net>
   using entry = icmp_control<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template icmp_handlers<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template icmp_handlers<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template icmp_handlers<Net>; }) return M::template icmp_handlers<Net>;
+    return {};
   }
 };
 struct xfrm_policies {
   template <class Net>
   using entry = xfrm_policy_ops<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template xfrm_policies<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template xfrm_policies<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template xfrm_policies<Net>; }) return M::template xfrm_policies<Net>;
+    return {};
   }
 };
 struct neigh_tables {
   template <class Net>
   using entry = neigh_table<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template neigh_tables<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template neigh_tables<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template neigh_tables<Net>; }) return M::template neigh_tables<Net>;
+    return {};
   }
 };
 struct rx_handlers {
   template <class Net>
   using entry = rx_handler<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template rx_handlers<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template rx_handlers<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template rx_handlers<Net>; }) return M::template rx_handlers<Net>;
+    return {};
   }
 };
 struct drop_traces {
   template <class Net>
   using entry = drop_trace<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template drop_traces<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template drop_traces<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template drop_traces<Net>; }) return M::template drop_traces<Net>;
+    return {};
   }
 };
 struct napi_traces {
   template <class Net>
   using entry = napi_trace<Net>;
   template <class M, class Net>
-  static constexpr bool present = requires {
-    M::template napi_traces<Net>;
-  };
-  template <class M, class Net>
-  static constexpr auto const& of() {
-    return M::template napi_traces<Net>;
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template napi_traces<Net>; }) return M::template napi_traces<Net>;
+    return {};
   }
 };
-
-/// The array of M's entries of one kind; empty if M has none.
-template <class Kind, class Net, class M>
-constexpr auto entries() {
-  if constexpr (Kind::template present<M, Net>) {
-    return Kind::template of<M, Net>();
-  } else {
-    return std::array<typename Kind::template entry<Net>, 0>{};
-  }
-}
-
-/// All entries of one kind, in list order.
-template <class Kind, class Net, class... Ms>
-constexpr auto collect(type_list<Ms...>) {
-  return netstack::concat<typename Kind::template entry<Net>>(entries<Kind, Net, Ms>()...);
-}
-
-/// Position in collect() of M's first entry.
-template <class Kind, class Net, class M, class... Ms>
-constexpr std::size_t first_of(type_list<Ms...>) {
-  std::size_t at = 0;
-  (void)((std::is_same_v<M, Ms> || (at += entries<Kind, Net, Ms>().size(), false)) || ...);
-  return at;
-}
-
-/// Which module each element of collect() came from, by position in the list.
-template <class Kind, class Net, class... Ms>
-constexpr auto owners(type_list<Ms...>) {
-  constexpr std::size_t n = (std::size_t{0} + ... + entries<Kind, Net, Ms>().size());
-  std::array<std::size_t, n> out{};
-  [[maybe_unused]] std::size_t at = 0, module = 0;
-  (
-      [&] {
-        for (std::size_t i = 0; i < entries<Kind, Net, Ms>().size(); ++i) out[at++] = module;
-        ++module;
-      }(),
-      ...);
-  return out;
-}
 
 template <class Net, class Modules, bool Taps>
 constexpr auto resolve_packet_types() {
@@ -350,49 +269,52 @@ inline constexpr bool has_own_reasons = requires {
   typename M::own_drop_reasons;
 };
 
-template <class Reason, class M>
-inline constexpr bool is_reason_of = false;
-template <class Reason, class M>
+template <class M>
+struct own_reasons {
+  using type = void;
+};
+template <class M>
 requires has_own_reasons<M>
-inline constexpr bool is_reason_of<Reason, M> = std::is_same_v<Reason, typename M::own_drop_reasons>;
+struct own_reasons<M> {
+  using type = typename M::own_drop_reasons;
+};
 
 template <class Net, class Modules>
 struct drop_table;
 template <class Net, class... Ms>
 struct drop_table<Net, type_list<Ms...>> {
-  template <class M>
-  static constexpr std::size_t own = [] {
-    if constexpr (has_own_reasons<M>)
-      return entries<drop_reasons, Net, M>().size();
-    else
-      return std::size_t{0};
-  }();
+  using reasons = type_list<typename own_reasons<Ms>::type...>;
+  static constexpr std::array<bool, sizeof...(Ms)> has_own{has_own_reasons<Ms>...};
+  static constexpr auto const& defs = parts<drop_reasons, Net, type_list<Ms...>>;
   static constexpr std::size_t library = static_cast<std::size_t>(drop_reason::count);
-  static constexpr std::size_t size = (library + ... + own<Ms>);
+
+  /// Where the reasons of the module at this position start.
+  static constexpr std::size_t first_of(std::size_t module) {
+    std::size_t at = library;
+    for (std::size_t i = 0; i < module; ++i) at += has_own[i] ? defs[i].size() : 0;
+    return at;
+  }
+  static constexpr std::size_t size = first_of(sizeof...(Ms));
 
   static constexpr std::array<drop_reason_def<Net>, size> rows = [] {
     std::array<drop_reason_def<Net>, size> out{};
-    [[maybe_unused]] std::size_t at = library;
-    (
-        [&] {
-          for (auto const& def : entries<drop_reasons, Net, Ms>()) {
-            std::size_t const i = has_own_reasons<Ms> ? at++ : static_cast<std::size_t>(def.reason);
-            out[i] = def;
-            out[i].reason = static_cast<drop_reason>(i);
-          }
-        }(),
-        ...);
+    std::size_t at = library;
+    for (std::size_t module = 0; module < sizeof...(Ms); ++module)
+      for (auto const& def : defs[module]) {
+        std::size_t const i = has_own[module] ? at++ : static_cast<std::size_t>(def.reason);
+        out[i] = def;
+        out[i].reason = static_cast<drop_reason>(i);
+      }
     return out;
   }();
 
   /// Number of a reason of a module that brings its own; not_specified if it has no row.
   template <class Own>
   static constexpr drop_reason number(Own reason) {
-    static_assert((is_reason_of<Own, Ms> || ...), "netstack: a drop reason's module is not in the list: add it");
-    std::size_t at = library, rows_of_module = 0;
-    (void)((is_reason_of<Own, Ms> ? (rows_of_module = own<Ms>, true) : (at += own<Ms>, false)) || ...);
+    constexpr std::size_t module = index_of<Own, reasons>;
+    static_assert(module < sizeof...(Ms), "netstack: a drop reason's module is not in the list: add it");
     auto const i = static_cast<std::size_t>(reason);
-    return i < rows_of_module ? static_cast<drop_reason>(at + i) : drop_reason::not_specified;
+    return i < defs[module].size() ? static_cast<drop_reason>(first_of(module) + i) : drop_reason::not_specified;
   }
 };
 
