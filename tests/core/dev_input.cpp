@@ -27,8 +27,12 @@ struct lister : module {
   }
   template <class Net>
   static void rcv_list(Net& net, skb_list& list) {
-    worker_generic<lister>(net.worker()).bursts.push_back(list.count);
-    net.worker().pool.free_list(list);
+    u32 n = 0;
+    while (sk_buff* skb = receive_next(net, list, list_type)) {
+      consume_skb(*skb);
+      ++n;
+    }
+    worker_generic<lister>(net.worker()).bursts.push_back(n);
   }
   template <class Net>
   static constexpr std::array packet_types{

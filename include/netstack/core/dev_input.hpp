@@ -81,10 +81,12 @@ inline void reset_headers(sk_buff& skb) {
   skb.reset_mac_len();
 }
 
-/// What every received frame gets before anybody looks at it.
+}  // namespace detail
+
+/// What every received frame is told before its handler sees it: where its headers start, and where it came from. [S43]
 NETSTACK_INLINE void receive_prepare(sk_buff& skb, net_device const& dev, u64 now_real) {
-  reset_headers(skb);
-  if (skb.skb_iif == 0) skb.skb_iif = dev.ifindex;  // a VLAN or a tunnel keeps where the packet came in [S43]
+  detail::reset_headers(skb);
+  if (skb.skb_iif == 0) skb.skb_iif = dev.ifindex;  // a VLAN or a tunnel keeps where the packet came in
   if (skb.napi_id == 0) skb.napi_id = dev.napi.napi_id;
   if (skb.tstamp == 0) skb.tstamp = now_real;
 }
@@ -93,23 +95,17 @@ void receive_prepare(Net& net, sk_buff& skb) {
   receive_prepare(skb, *skb.dev, net.worker().now_real);
 }
 
-/// Takes the frames of the first one's ethertype off the front of a burst of one device, prepared.
-NETSTACK_INLINE skb_list receive_run(skb_list& burst, net_device const& dev, u64 now_real) {
-  skb_list run{.first = burst.first};
-  be16 const type = run.first->protocol;
-  sk_buff* skb = run.first;
-  do {
-    sk_buff* const following = skb->next;
-    if (following) __builtin_prefetch(following->data);
-    receive_prepare(*skb, dev, now_real);
-    run.last = skb;
-    ++run.count;
-    skb = following;
-  } while (skb && skb->protocol == type);
-  run.last->next = nullptr;
-  burst = {.first = skb, .last = skb ? burst.last : nullptr, .count = burst.count - run.count};
-  return run;
+/// For a list_func: the next frame of the burst if it is of this ethertype, told what every frame is told; null: what
+/// is left is for others.
+template <class Net>
+sk_buff* receive_next(Net& net, skb_list& burst, u16 type) {
+  if (burst.empty() || burst.first->protocol != be16{type} || !burst.first->dev->running()) return nullptr;
+  sk_buff* const skb = burst.pop_front();
+  receive_prepare(net, *skb);
+  return skb;
 }
+
+namespace detail {
 
 template <class Net>
 verdict receive_nobody(Net& net, sk_buff& skb) {
@@ -190,29 +186,27 @@ verdict deliver(Net& net, sk_buff& skb, std::index_sequence<I...>) {
 }
 
 template <class Net, std::size_t I>
-bool deliver_list_if(Net& net, u16 type, skb_list& list) {
+bool deliver_list_if(Net& net, u16 type, skb_list& burst) {
   if constexpr (!sole_handler<Net>(I)) {
     return false;
   } else {
     auto const& pt = Net::ptype_base[I];
-    if (pt.type != type) return false;
     // A variable: that the address of a function in a constant is never null is a warning in g++.
     auto* list_func = pt.list_func;
-    if (list_func)
-      list_func(net, list);
-    else
-      while (sk_buff* skb = list.pop_front())
-        finish(*skb, skb->dev->running() ? pt.func(net, *skb) : drop(net, *skb, drop_reason::dev_down));
+    if (!list_func || pt.type != type) return false;
+    list_func(net, burst);
     return true;
   }
 }
-/// A list of frames of one ethertype that only protocols want.
+/// The first frame of a burst that only protocols want, and those behind it if its handler takes lists.
 template <class Net, std::size_t... I>
-void deliver_list(Net& net, skb_list& list, std::index_sequence<I...> all) {
-  [[maybe_unused]] u16 const type = list.first->protocol.host();
-  if ((deliver_list_if<Net, I>(net, type, list) || ...)) [[likely]]
+void deliver_list(Net& net, skb_list& burst, std::index_sequence<I...> all) {
+  [[maybe_unused]] u16 const type = burst.first->protocol.host();
+  if ((deliver_list_if<Net, I>(net, type, burst) || ...)) [[likely]]
     return;
-  while (sk_buff* skb = list.pop_front()) finish(*skb, deliver(net, *skb, all));
+  sk_buff& skb = *burst.pop_front();
+  receive_prepare(net, skb);
+  finish(skb, deliver(net, skb, all));
 }
 
 template <class Net>
@@ -226,7 +220,7 @@ template <class Net>
 verdict netif_receive_skb(Net& net, sk_buff& skb) {
   if (!skb.dev->running()) [[unlikely]]
     return drop(net, skb, drop_reason::dev_down);
-  detail::receive_prepare(net, skb);
+  receive_prepare(net, skb);
   if (detail::has_onlookers(net, *skb.dev)) [[unlikely]]
     return detail::receive_core<Net>(net, skb).run();
   return detail::deliver(net, skb, detail::ptype_indices<Net>{});
@@ -238,15 +232,13 @@ void netif_receive_skb_list(Net& net, skb_list& burst) {
   if (burst.empty()) return;
   net_device& dev = *burst.first->dev;
   bool const onlookers = detail::has_onlookers(net, dev);
-  u64 const now_real = net.worker().now_real;
   while (!burst.empty()) {
     if (onlookers || !dev.running()) [[unlikely]] {
       sk_buff& skb = *burst.pop_front();
       finish(skb, netif_receive_skb(net, skb));
       continue;
     }
-    skb_list run = detail::receive_run(burst, dev, now_real);
-    detail::deliver_list(net, run, detail::ptype_indices<Net>{});
+    detail::deliver_list(net, burst, detail::ptype_indices<Net>{});
   }
 }
 

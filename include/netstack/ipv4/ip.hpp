@@ -18,12 +18,14 @@ inline constexpr u16 forwarded = 1u << 0, doredirect = 1u << 5, srr_is_hit = 1u 
 }
 
 /// What IP notes in sk_buff's control block while a datagram is in its hands and in its transport's (Linux's IPCB).
+/// Sixteen bytes, so that it is written at once.
 struct inet_skb_parm {
   u32 iif = 0;       ///< ifindex it came in by (IP_PKTINFO)
   ip_options opt{};  ///< where its options lie; optlen 0: none
   u16 flags = 0;     ///< ipskb::…
+  u16 unused = 0;
 };
-static_assert(sizeof(inet_skb_parm) <= 16, "leaves the transports room in cb[48]");
+static_assert(sizeof(inet_skb_parm) == 16, "leaves the transports room in cb[48]");
 
 [[nodiscard]] inline inet_skb_parm& IPCB(sk_buff& skb) { return skb.cb<inet_skb_parm>(); }
 [[nodiscard]] inline iphdr* ip_hdr(sk_buff const& skb) { return skb.network_hdr<iphdr>(); }

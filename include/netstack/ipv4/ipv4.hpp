@@ -16,6 +16,7 @@
 #include "netstack/ipv4/inet_proc.hpp"
 #include "netstack/ipv4/ip_forward.hpp"
 #include "netstack/ipv4/ip_input.hpp"
+#include "netstack/ipv4/ip_list_rcv.hpp"
 #include "netstack/ipv4/proc.hpp"
 #include "netstack/ipv4/route_proc.hpp"
 #include "netstack/ipv4/sysctl.hpp"

@@ -5,6 +5,7 @@
 // Linux: net/ethernet/eth.c; IEEE 802.3 §3.2.6 (length/type)
 #pragma once
 #include "netstack/core/dev_addr_lists.hpp"
+#include "netstack/skb/skb_headers.hpp"
 #include "netstack/wire/eth_p.hpp"
 
 namespace netstack {
@@ -19,22 +20,49 @@ NETSTACK_COLD inline pkt_type eth_pkt_type(net_device& dev, mac_addr const& dest
   return pkt_type::multicast;
 }
 
+/// A whole Ethernet header lies at `mac`, `at` bytes from skb.head: everything about it but dev, data and len. `flags`:
+/// what the link word has of them already. One word, since who receives the packet compares it as one.
+NETSTACK_INLINE void eth_read(sk_buff& skb, net_device& dev, u8 const* mac, u16 at, u64 flags) {
+  auto const& eth = *reinterpret_cast<ethhdr const*>(mac);
+  auto const type =
+      ether_addr_equal_64bits(mac, dev.dev_addr.bytes.data()) ? pkt_type::host : eth_pkt_type(dev, eth.h_dest);
+  // IEEE 802.3 §3.2.6: below 0x0600 the field is a length and an 802.2 header follows.
+  be16 const proto = eth_proto_is_802_3(eth.h_proto.host()) ? eth.h_proto : be16{eth_p::p_802_2};
+  auto const l3 = static_cast<u16>(at + eth_hlen);
+  store_link_word(skb, make_link_word(proto, l3, type) | flags);
+  skb.mac_header = at;
+  skb.mac_len = eth_hlen;
+}
+
 }  // namespace detail
 
-/// Sets skb.dev, mac_header, pkt_type and protocol, and moves data past the Ethernet header. A frame too short for one
-/// gets protocol 0 and keeps its data: it is dropped and counted by netif_receive_skb.
+/// Sets skb.dev, pkt_type, protocol and where the headers start, and moves data past the Ethernet header. A frame too
+/// short for one gets protocol 0 and keeps its data: it is dropped and counted by netif_receive_skb.
 NETSTACK_INLINE void eth_type_trans(sk_buff& skb, net_device& dev) {
   skb.dev = &dev;
-  skb.reset_mac_header();
-  auto const* eth = skb.pull<ethhdr>();
-  if (!eth) [[unlikely]] {
+  u8 const* const mac = skb.data;
+  u16 const at = skb.offset_of(0);
+  if (!skb.pull(eth_hlen)) [[unlikely]] {
+    skb.mac_header = at;
     skb.protocol = {};
     ++dev.stats.rx_length_errors;
     return;
   }
-  skb.pkt_type = eth->h_dest == dev.dev_addr ? pkt_type::host : detail::eth_pkt_type(dev, eth->h_dest);
-  // IEEE 802.3 §3.2.6: below 0x0600 the field is a length and an 802.2 header follows.
-  skb.protocol = eth_proto_is_802_3(eth->h_proto.host()) ? eth->h_proto : be16{eth_p::p_802_2};
+  detail::eth_read(skb, dev, mac, at, detail::load_link_word(skb) & detail::link_word_flags);
+}
+
+/// skb_put(len) and eth_type_trans in one, for a packet fresh from the pool whose frame lies at its data, `at` bytes
+/// from skb.head.
+NETSTACK_INLINE void eth_rx(sk_buff& skb, net_device& dev, u8* data, u16 at, u32 len) {
+  if (len < eth_hlen || len > static_cast<u32>(skb.end - data)) [[unlikely]] {
+    skb.put(len);
+    return eth_type_trans(skb, dev);
+  }
+  skb.dev = &dev;
+  skb.data = data + eth_hlen;
+  skb.len = len - static_cast<u32>(eth_hlen);
+  skb.tail = data + len;
+  detail::eth_read(skb, dev, data, at, 0);
 }
 
 /// Writes the link header in front of data. Addresses must not alias the frame.

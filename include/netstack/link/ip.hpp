@@ -9,12 +9,13 @@
 
 namespace netstack {
 
-/// Sets skb.dev, mac_header, pkt_type and protocol; data stays. Neither IPv4 nor IPv6: protocol 0, which is dropped and
-/// counted by netif_receive_skb.
+/// Sets skb.dev, pkt_type, protocol and where the headers start; data stays. Neither IPv4 nor IPv6: protocol 0, which
+/// is dropped and counted by netif_receive_skb.
 inline void ip_type_trans(sk_buff& skb, net_device& dev) {
   skb.dev = &dev;
   skb.pkt_type = pkt_type::host;
-  skb.reset_mac_header();
+  skb.mac_header = skb.network_header = skb.transport_header = skb.offset_of(0);
+  skb.mac_len = 0;
   unsigned const version = skb.headlen() > 0 ? skb.data[0] >> 4 : 0;
   skb.protocol = version == 4 ? be16{eth_p::ip} : version == 6 ? be16{eth_p::ipv6} : be16{};
   if (!skb.protocol) [[unlikely]]

@@ -8,11 +8,36 @@
 
 namespace netstack {
 
+struct sock;
+
+/// What the datagrams of one flow have in common, as their transport noted it from the first.
+struct inet_flow {
+  sock* sk = nullptr;       ///< who gets them; borrowed
+  u64 pseudo = 0;           ///< the part of their checksum that no header of theirs changes
+  u32 ports = 0;            ///< the first four bytes of the transport header
+  bool csum_known = false;  ///< somebody vouches for their checksums
+};
+
+/// How a transport takes the datagrams of one flow together. Between `begin` and `end` nothing else is received.
+template <class Net>
+struct inet_flow_ops {
+  /// A datagram for this host alone, data at the transport header, whole and linear: true if it begins a flow. False:
+  /// nothing happened to it, and the handler gets it.
+  bool (*begin)(Net&, sk_buff&, inet_flow&) = nullptr;
+  /// One more of the same addresses, its transport header and payload at `th`, `len` (at least 8) bytes: true if it is
+  /// of the flow, and right. Inlined into IP's loop.
+  bool (*more)(inet_flow const&, u8 const* th, u32 len) = nullptr;
+  /// All of them, in order, data `hlen` bytes behind the start of the transport header. Leaves the list empty.
+  void (*end)(Net&, inet_flow const&, skb_list&) = nullptr;
+  u8 hlen = 0;
+};
+
 template <class Net>
 struct net_protocol {
   u8 protocol = 0;                                          ///< ipproto::…
   verdict (*handler)(Net&, sk_buff&) = nullptr;             ///< data at the transport header
   void (*list_func)(Net&, skb_list&) = nullptr;             ///< optional: a burst of this protocol
+  inet_flow_ops<Net> flow{};                                ///< optional, instead: the datagrams of one flow
   void (*early_demux)(Net&, sk_buff&) = nullptr;            ///< optional: may set skb.sk and skb.dst before routing
   void (*err_handler)(Net&, sk_buff&, u32 info) = nullptr;  ///< an ICMP error; data at the quoted IP header
   bool no_policy = false;                                   ///< the protocol checks xfrm policy itself

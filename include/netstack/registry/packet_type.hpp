@@ -12,11 +12,12 @@ struct sock;
 
 template <class Net>
 struct packet_type {
-  u16 type = 0;                                  ///< eth_p::…, host order; eth_p::all makes it a tap
-  char const* dev = nullptr;                     ///< only frames of the device of this name; null: of every device
-  verdict (*func)(Net&, sk_buff&) = nullptr;     ///< gets the frame with data at the network header
-  void (*list_func)(Net&, skb_list&) = nullptr;  ///< optional: takes a whole burst and leaves the list empty
-  char const* name = "";                         ///< the handler's name, for /proc/net/ptype and describe()
+  u16 type = 0;                               ///< eth_p::…, host order; eth_p::all makes it a tap
+  char const* dev = nullptr;                  ///< only frames of the device of this name; null: of every device
+  verdict (*func)(Net&, sk_buff&) = nullptr;  ///< gets the frame with data at the network header
+  /// Optional: takes the burst's first frame, and those behind it as long as receive_next() (core/dev_input) has one.
+  void (*list_func)(Net&, skb_list&) = nullptr;
+  char const* name = "";                    ///< the handler's name, for /proc/net/ptype and describe()
   bool (*is_active)(Net&) = nullptr;        ///< optional, of a tap: false while nobody listens, so it costs no clones
   bool (*id_match)(Net&, sock&) = nullptr;  ///< optional: the socket is one of this handler's own, so what it sends
                                             ///< is not shown to the handler as PACKET_OUTGOING [S82]

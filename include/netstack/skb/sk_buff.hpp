@@ -112,13 +112,13 @@ struct alignas(cache_line) sk_buff {
   u8 fclone;  ///< 0: no companion in use; 1: original of a pair; 2: the companion
   skb_slot slot_kind;
   // --- third cache line: set when somebody needs it --------------------------------------------------------------
-  u64 tstamp;  ///< ns since 1970, 0: none
-  u32 hash;    ///< flow hash, 0: not computed (Linux's rxhash)
+  u64 tstamp;   ///< ns since 1970, 0: none
+  u32 skb_iif;  ///< ifindex the packet first arrived on
+  u32 napi_id;  ///< whose turn it arrived in
   u32 mark;
   u32 priority;
-  u32 skb_iif;    ///< ifindex the packet first arrived on
+  u32 hash;       ///< flow hash, 0: not computed (Linux's rxhash)
   u32 dropcount;  ///< SO_RXQ_OVFL
-  u32 napi_id;
   u16 queue_mapping;
   be16 vlan_proto;  ///< 0: untagged
   u16 vlan_tci;

@@ -3,6 +3,9 @@
 // so they survive push and pull; skb_copy.hpp moves them when it moves the bytes. [S51] [S53] [S54] Linux:
 // include/linux/skbuff.h (skb_reset_network_header, skb_set_hash, …)
 #pragma once
+#include <bit>
+#include <cstring>
+
 #include "netstack/skb/sk_buff.hpp"
 
 namespace netstack {
@@ -81,5 +84,31 @@ u32 skb_get_hash(sk_buff& skb, Dissect dissect) {
   if (!skb.hash) skb_set_hash(skb, dissect(skb), true);
   return skb.hash;
 }
+
+namespace detail {
+
+/// The last 8 bytes of the first cache line, all that the link says of a received frame, and the flags, as one word.
+NETSTACK_INLINE u64 load_link_word(sk_buff const& skb) {
+  u64 word;
+  std::memcpy(&word, static_cast<void const*>(&skb.protocol), sizeof word);
+  return word;
+}
+NETSTACK_INLINE void store_link_word(sk_buff& skb, u64 word) {
+  std::memcpy(static_cast<void*>(&skb.protocol), &word, sizeof word);
+}
+/// The flags are kept where a word is made from another one.
+inline constexpr u64 link_word_flags = std::endian::native == std::endian::little ? u64{0xff} << 56 : u64{0xff};
+constexpr u64 make_link_word(be16 protocol, u16 network_header, pkt_type type) {
+  if constexpr (std::endian::native == std::endian::little)
+    return protocol.raw() | network_header * u64{0x1'0001'0000} | u64{static_cast<u8>(type)} << 48;
+  else
+    return u64{protocol.raw()} << 48 | network_header * u64{0x1'0001'0000} | u64{static_cast<u8>(type)} << 8;
+}
+static_assert(offsetof(sk_buff, protocol) + 8 == cache_line && offsetof(sk_buff, protocol) % 8 == 0 &&
+              offsetof(sk_buff, network_header) == offsetof(sk_buff, protocol) + 2 &&
+              offsetof(sk_buff, transport_header) == offsetof(sk_buff, protocol) + 4 &&
+              offsetof(sk_buff, pkt_type) == offsetof(sk_buff, protocol) + 6);
+
+}  // namespace detail
 
 }  // namespace netstack

@@ -153,7 +153,13 @@ class skb_pool {
 
   /// Appends up to n packets to the list, each with the pool's own headroom; returns how many there were. What is
   /// missing is counted in alloc_failures.
-  u32 alloc_bulk(u32 n, skb_list& list, site at = site::current());
+  u32 alloc_bulk(u32 n, skb_list& list, site at = site::current()) {
+    return alloc_bulk(
+        n, list, [](sk_buff&, u8*) {}, at);
+  }
+  /// The same, with fill(skb, skb.data) for each while it is at hand: what a driver does with one that has a frame.
+  template <class Fill>
+  u32 alloc_bulk(u32 n, skb_list& list, Fill&& fill, site at = site::current());
 
   /// Lets go of one hold on the packet; the last returns the sk_buff, and the frame with the last user of its bytes.
   void free_skb(sk_buff& skb) {
@@ -281,10 +287,12 @@ class skb_pool {
     if (skb.destructor) skb.destructor(skb);
   }
 
-  void prepare(sk_buff& skb, u32 headroom) const {
-    detail::reset_skb(skb, skb.head + headroom, truesize_);
-    if (ext_bytes_) [[unlikely]]
-      std::memset(reinterpret_cast<std::byte*>(&skb) + ext_offset_, 0, ext_bytes_);
+  void prepare(sk_buff& skb, u32 headroom) const { prepare(skb, skb.head + headroom, truesize_, ext_bytes_); }
+  /// The pool's own numbers are arguments, so that a loop reads them once.
+  NETSTACK_INLINE void prepare(sk_buff& skb, u8* data, u32 truesize, u32 ext_bytes) const {
+    detail::reset_skb(skb, data, truesize);
+    if (ext_bytes != 0) [[unlikely]]
+      std::memset(reinterpret_cast<std::byte*>(&skb) + ext_offset_, 0, ext_bytes);
     if constexpr (asan_enabled)  // so that a test sees who trusts what an earlier packet left
       std::memset(static_cast<void*>(&skb + 1), 0xa5, ext_offset_ - sizeof skb);
   }

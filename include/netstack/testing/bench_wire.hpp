@@ -77,13 +77,16 @@ struct bench_wire : driver {
     auto& wire = netdev_priv<bench_wire>(dev);
     u32 const want = budget < wire.waiting ? budget : wire.waiting;
     if (want == 0) return 0;
-    u32 const got = net.worker().pool.alloc_bulk(want, rx);
-    for (sk_buff* skb = rx.first; skb; skb = skb->next) {
-      u8* const to = skb->put(wire.len);
-      if (wire.copy) std::memcpy(to, wire.frame.data(), wire.len);
-      if (dev.features & netif_f::rxcsum) skb->ip_summed = ip_summed::unnecessary;
-      eth_type_trans(*skb, dev);
-    }
+    u32 const len = wire.len;
+    bool const copy = wire.copy;
+    bool const summed = (dev.features & netif_f::rxcsum) != 0;
+    auto& pool = net.worker().pool;
+    auto const at = static_cast<u16>(pool.rx_headroom());
+    u32 const got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) {
+      if (copy) std::memcpy(data, wire.frame.data(), len);
+      eth_rx(skb, dev, data, at, len);
+      if (summed) skb.ip_summed = ip_summed::unnecessary;
+    });
     wire.waiting -= got;
     dev.stats.rx_packets += got;
     dev.stats.rx_bytes += u64{got} * wire.len;

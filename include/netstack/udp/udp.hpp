@@ -62,7 +62,7 @@ template <class Net>
 inline constexpr net_protocol<Net> udp_protocol{
     .protocol = ipproto::udp,
     .handler = udp_rcv,
-    .list_func = udp_list_rcv,
+    .flow = {.begin = udp_flow_begin, .more = udp_flow_more, .end = udp_flow_end, .hlen = udp_hlen},
     .early_demux = udp_v4_early_demux,
     .err_handler = udp_err,
     .no_policy = true,

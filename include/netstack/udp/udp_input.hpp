@@ -7,6 +7,7 @@
 // [S93] [S105] [S117] [S149]
 #pragma once
 #include "netstack/ipv4/ip_sockglue.hpp"
+#include "netstack/registry/net_protocol.hpp"
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/udp/udp_table.hpp"
 #include "netstack/wire/icmp.hpp"
@@ -175,7 +176,7 @@ verdict udp_rcv(Net& net, sk_buff& skb) {
 
 namespace detail {
 
-/// Datagrams of a burst for one socket, checksums verified, data at the payload: to its reader, or into its queue.
+/// Datagrams of a flow for one socket, checksums verified, data at the payload: to its reader, or into its queue.
 template <class Net>
 void udp_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
   if (sk.sk_state == tcp_state::established) udp_sk_rx_dst_set(sk, *list.first);
@@ -195,70 +196,37 @@ void udp_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
   sock_put(sk);
 }
 
-/// What the datagrams of one flow have in common.
-struct udp_pattern {
-  u64 addrs;  ///< source and destination as they lie in the header
-  u32 ports;
-  u32 dif;
-  dst_entry* dst;
-
-  static udp_pattern of(sk_buff& skb) {
-    return {csum_load<u64>(reinterpret_cast<u8 const*>(&ip_hdr(skb)->saddr)), csum_load<u32>(skb.data), IPCB(skb).iif,
-            skb.dst};
-  }
-  /// One of the same flow, whole and right: data moves to the payload. False: nothing happened to it.
-  NETSTACK_INLINE bool take(sk_buff& skb) const {
-    if (skb.dst != dst || skb.sk || skb.headlen() < udp_hlen || IPCB(skb).iif != dif) return false;
-    auto const& uh = *reinterpret_cast<udphdr const*>(skb.data);
-    auto const& iph = *ip_hdr(skb);
-    u32 const len = skb.len;
-    if (csum_load<u64>(reinterpret_cast<u8 const*>(&iph.saddr)) != addrs || csum_load<u32>(skb.data) != ports ||
-        uh.len.host() != len || skb.data_len != 0)
-      return false;
-    if (uh.check.raw() != 0 && !skb_csum_unnecessary(skb)) {
-      if (skb.ip_summed != ip_summed::none || !csum_tcpudp_ok(skb.data, len, iph.saddr, iph.daddr, ipproto::udp))
-        return false;
-      skb.rx_l4_valid = 1;
-    }
-    skb.data += udp_hlen;
-    skb.len = len - static_cast<u32>(udp_hlen);
-    return true;
-  }
-};
-
-/// Takes the first datagram of a chain and those behind it that are of its flow, if it is a common one; the rest of it.
-template <class Net>
-sk_buff* udp_rcv_alike(Net& net, sk_buff* const first) {
-  if (!first->dst || skb_rtable(*first)->rt_type != rtn::local || first->headlen() < udp_hlen) return first;
-  sock* const sk =
-      udp4_lib_lookup(net, udp_key_of(*first, *reinterpret_cast<udphdr const*>(first->data), *ip_hdr(*first)));
-  if (!sk) return first;
-  auto const pattern = udp_pattern::of(*first);
-  skb_list run{.first = first};
-  sk_buff* skb = first;
-  for (; skb && pattern.take(*skb); skb = skb->next) run.last = skb, ++run.count;
-  if (run.count == 0) return first;
-  run.last->next = nullptr;
-  udp_queue_rcv_list(net, *sk, run);
-  return skb;
-}
-
 }  // namespace detail
 
-/// net_protocol::list_func. Each datagram meets what udp_rcv would do with it; neighbours of one flow share the
-/// look-up, and the socket's reader is told once.
+/// net_protocol::flow.begin: a datagram of the common kind whose socket is known.
 template <class Net>
-void udp_list_rcv(Net& net, skb_list& list) {
-  sk_buff* skb = std::exchange(list, {}).first;
-  while (skb) {
-    sk_buff* const rest = detail::udp_rcv_alike(net, skb);
-    if (rest != skb) {
-      skb = rest;
-      continue;
-    }
-    skb = std::exchange(skb->next, nullptr);
-    finish(*rest, udp_rcv(net, *rest));
-  }
+bool udp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
+  if (skb_rtable(skb)->rt_type != rtn::local || skb.headlen() < udp_hlen || skb.is_nonlinear()) return false;
+  auto const& uh = *reinterpret_cast<udphdr const*>(skb.data);
+  iphdr const& iph = *ip_hdr(skb);
+  if (uh.len.host() != skb.len || !detail::udp_csum_ok(skb, uh, iph)) return false;
+  flow.sk = skb.sk ? skb.sk : udp4_lib_lookup(net, detail::udp_key_of(skb, uh, iph));
+  if (!flow.sk) return false;
+  if (skb.sk) sock_put(*detail::skb_steal_sock(skb));  // still hashed: not the last hold on it
+  flow.ports = detail::csum_load<u32>(skb.data);
+  flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::udp}.raw();
+  flow.csum_known = skb.ip_summed == ip_summed::unnecessary;
+  return true;
+}
+/// net_protocol::flow.more. RFC 768: padding behind the length, and no checksum, are allowed; the former goes the
+/// longer way.
+NETSTACK_INLINE bool udp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
+  u64 const header = detail::csum_load<u64>(th);
+  auto const ulen = static_cast<u16>(header >> 32);
+  if (static_cast<u32>(header) != flow.ports || ulen != be16{static_cast<u16>(len)}.raw()) return false;
+  return flow.csum_known || header >> 48 == 0 ||
+         csum_is_right(
+             csum_fold(detail::csum_from64to32(detail::csum_bytes<false>(nullptr, th, len, flow.pseudo + ulen))));
+}
+/// net_protocol::flow.end: to the socket's reader, or into its queue.
+template <class Net>
+void udp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
+  detail::udp_queue_rcv_list(net, *flow.sk, list);
 }
 
 /// net_protocol::early_demux: a connected socket lends its packets their route, before one is looked up. [S117]

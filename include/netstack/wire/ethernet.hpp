@@ -6,6 +6,7 @@
 #pragma once
 #include <array>
 #include <compare>
+#include <cstring>
 #include <string_view>
 
 #include "netstack/base/byteorder.hpp"
@@ -47,6 +48,15 @@ struct mac_addr {
 };
 
 inline constexpr mac_addr mac_broadcast{{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}};
+
+/// Equal in their first six of eight readable bytes: one compare, where the addresses lie in a frame or beside each
+/// other.
+NETSTACK_INLINE bool ether_addr_equal_64bits(unsigned char const* a, unsigned char const* b) {
+  u64 x, y;
+  std::memcpy(&x, a, sizeof x);
+  std::memcpy(&y, b, sizeof y);
+  return (std::endian::native == std::endian::little ? (x ^ y) << 16 : (x ^ y) >> 16) == 0;
+}
 
 struct ethhdr {
   mac_addr h_dest{};

@@ -31,17 +31,21 @@ sk_buff* skb_pool::fresh_pair() {
   return &first;
 }
 
-inline u32 skb_pool::alloc_bulk(u32 n, skb_list& list, site at) {
+template <class Fill>
+NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, site at) {
   u32 got = 0;
   if (!asan_enabled && !debug_) {
     // The free list is linked already: its first n packets become the burst.
+    u32 const headroom = headroom_, truesize = truesize_, ext_bytes = ext_bytes_;
     sk_buff* const first = free_pairs_;
     sk_buff* last = nullptr;
     sk_buff* skb = first;
     for (; skb && got < n; ++got) {
       last = skb;
+      u8* const data = skb->head + headroom;
       skb = skb->next;
-      prepare(*last, headroom_);
+      prepare(*last, data, truesize, ext_bytes);
+      fill(*last, data);
     }
     if (last) {
       free_pairs_ = skb;
@@ -56,6 +60,7 @@ inline u32 skb_pool::alloc_bulk(u32 n, skb_list& list, site at) {
       alloc_failures += n - got - 1;
       break;
     }
+    fill(*skb, skb->data);
     list.push_back(*skb);
     ++got;
   }

@@ -111,7 +111,7 @@ struct bench_rig {
     if (!skb) return nullptr;
     std::memcpy(skb->put(static_cast<u32>(f.bytes.size())), f.bytes.data(), f.bytes.size());
     eth_type_trans(*skb, *dev);
-    netstack::detail::receive_prepare(net(), *skb);
+    receive_prepare(net(), *skb);
     return skb;
   }
 

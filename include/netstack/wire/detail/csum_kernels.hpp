@@ -74,17 +74,11 @@ NETSTACK_INLINE u64 csum_tail(unsigned char* dst, unsigned char const* src, std:
   return sum;
 }
 
-/// Any length, one word at a time: best below csum_long_from.
+/// Fewer than 32 bytes, or the last of more.
 template <bool Copy>
-NETSTACK_INLINE u64 csum_short(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
+NETSTACK_INLINE u64 csum_rest(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
   auto const take = [&](std::size_t at) { return csum_take<Copy, u64>(Copy ? dst + at : nullptr, src + at); };
-  auto const advance = [&](std::size_t n) { src += n, dst += Copy ? n : 0, len -= n; };
-  [[maybe_unused]] std::size_t const all = len;
-  while (len >= 32) {
-    sum = csum_add4(sum, take(0), take(8), take(16), take(24));
-    advance(32);
-  }
-  if (len == 0) return sum;
+  auto const advance = [&](std::size_t n) { src += n, dst += Copy ? n : 0; };
   if (len & 16) {
     sum = csum_add64(csum_add64(sum, take(0)), take(8));
     advance(16);
@@ -93,12 +87,25 @@ NETSTACK_INLINE u64 csum_short(unsigned char* dst, unsigned char const* src, std
     sum = csum_add64(sum, take(0));
     advance(8);
   }
+  std::size_t const rest = len & 7;
+  if (rest == 0) return sum;
   if constexpr (!Copy && std::endian::native == std::endian::little) {
     // One load that ends where the block ends, less what was summed already.
-    if (all >= 8) [[likely]]
-      return len == 0 ? sum : csum_add64(sum, csum_load<u64>(src + len - 8) >> (64 - 8 * len));
+    if (len >= 8) [[likely]]
+      return csum_add64(sum, csum_load<u64>(src + rest - 8) >> (64 - 8 * rest));
   }
-  return csum_add64(sum, csum_tail<Copy>(dst, src, len));
+  return csum_add64(sum, csum_tail<Copy>(dst, src, rest));
+}
+
+/// Any length, one word at a time: best below csum_long_from.
+template <bool Copy>
+NETSTACK_INLINE u64 csum_short(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
+  auto const take = [&](std::size_t at) { return csum_take<Copy, u64>(Copy ? dst + at : nullptr, src + at); };
+  for (std::size_t blocks = len / 32; blocks != 0; --blocks) {
+    sum = csum_add4(sum, take(0), take(8), take(16), take(24));
+    src += 32, dst += Copy ? 32 : 0;
+  }
+  return csum_rest<Copy>(dst, src, len, sum);
 }
 
 #if defined(NETSTACK_ISA_AVX512VNNI)
@@ -217,15 +224,16 @@ NETSTACK_INLINE u64 csum_vector(unsigned char* dst, unsigned char const* src, st
 
 template <bool Copy>
 NETSTACK_NOINLINE u64 csum_long(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
+  if (len < csum_long_from) return csum_short<Copy>(dst, src, len, sum);
   for (; len > csum_vector_max; len -= csum_vector_max, src += csum_vector_max, dst += Copy ? csum_vector_max : 0)
     sum = csum_add64(sum, csum_vector<Copy>(dst, src, csum_vector_max));
   return csum_add64(sum, csum_vector<Copy>(dst, src, len));
 }
 
-/// The vector code is long, and a call is small beside csum_long_from bytes; a header's sum is shorter than a call.
+/// A header's sum is shorter than a call; everything else is one.
 template <bool Copy>
 NETSTACK_INLINE u64 csum_bytes(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
-  return len < csum_long_from ? csum_short<Copy>(dst, src, len, sum) : csum_long<Copy>(dst, src, len, sum);
+  return len < 32 ? csum_rest<Copy>(dst, src, len, sum) : csum_long<Copy>(dst, src, len, sum);
 }
 
 }  // namespace netstack::detail::inline NETSTACK_ISA
