@@ -513,6 +513,8 @@ TEST_CASE("IP options: an empty value, a wrong one, and a level that nobody know
     CHECK(setsockopt(net, fd, sol::ip, option, "", 0).error() == std::errc::invalid_argument);
     CHECK(getsockopt(net, fd, sol::ip, option).value() == before);
   }
+  for (int option : {ip_opt::unicast_if, ip_opt::local_port_range})  // an int exactly
+    CHECK(setsockopt(net, fd, sol::ip, option, "\0\0\0\0\0\0\0", 8).error() == std::errc::invalid_argument);
   for (int option : {ip_opt::tos, ip_opt::recverr, ip_opt::pktinfo, ip_opt::recvttl, ip_opt::bind_address_no_port})
     CHECK(setsockopt(net, fd, sol::ip, option, "", 0));
   REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::multicast_all, 0));

@@ -80,6 +80,41 @@ TEST_CASE("sendto() refuses what it cannot send, and says why") {
   CHECK(sendto(net, fd, &x, 1, 0, to).value() == 1);
 }
 
+TEST_CASE("what is wrong with a datagram is told before what is wrong with its socket") {
+  watched h;
+  auto& net = h.net();
+  int const fd = h.udp(6000);
+  REQUIRE(connect(net, fd, lo_addr(9)));
+  REQUIRE(h.send_text(fd, "x"));
+  h.run();  // nobody there: an error waits
+  REQUIRE(shutdown(net, fd, shut::wr));
+  std::string const huge(65508, 'x');
+  CHECK(h.send_text(fd, "x", inet_addr_of(be32{0x08080808}, 53)).error() == std::errc::network_unreachable);
+  CHECK(h.send_text(fd, huge).error() == std::errc::message_size);
+  CHECK(h.send_text(fd, "x").error() == std::errc::connection_refused);
+  CHECK(h.send_text(fd, "x").error() == std::errc::broken_pipe);
+  CHECK(h.send_text(fd, huge).error() == std::errc::message_size);
+}
+
+TEST_CASE("MSG_PROBE asks the way and sends nothing") {
+  watched h;
+  auto& net = h.net();
+  int const fd = h.udp(6000);
+  CHECK(h.send_text(fd, "x", inet_addr_of(be32{0x08080808}, 53), msg::probe).error() == std::errc::network_unreachable);
+  std::string const huge(65508, 'x');
+  CHECK(h.send_text(fd, huge, lo_addr(9), msg::probe).value() == huge.size());
+  CHECK(h.seen.empty());
+  // Nothing is added to what is corked, but the cork is out.
+  REQUIRE(h.send_text(fd, "text", lo_addr(6001), msg::more));
+  CHECK(h.send_text(fd, "xyz", lo_addr(6001), msg::probe | msg::more).value() == 3);
+  CHECK(h.seen.empty());
+  CHECK(h.send_text(fd, "xyz", lo_addr(6001), msg::probe).value() == 3);
+  REQUIRE(h.seen.size() == 1);
+  CHECK(h.payload(0) == "text");
+  h.run();
+  CHECK(net.worker().pool.in_use() == 0);
+}
+
 TEST_CASE("a broadcast needs SO_BROADCAST") {
   watched h;
   auto& net = h.net();
@@ -382,7 +417,8 @@ TEST_CASE("a connected socket looks its route up once, and again when it changed
   REQUIRE(first);
   REQUIRE(h.send_text(fd, "x"));
   CHECK(sk.sk_dst_cache == first);
-  CHECK(getsockopt(net, fd, sol::ip, ip_opt::mtu).value() == static_cast<int>(net.loopback_dev->mtu));
+  CHECK(net.loopback_dev->mtu == 65536);
+  CHECK(getsockopt(net, fd, sol::ip, ip_opt::mtu).value() == 65535);  // of lo, too: no datagram is longer
   rt_cache_flush(net);
   CHECK(first->obsolete);
   REQUIRE(h.send_text(fd, "x"));

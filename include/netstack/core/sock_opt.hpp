@@ -77,8 +77,7 @@ inline result<void> set_timeout(u64& timeo, std::span<std::byte const> optval) {
 template <class Net>
 result<void> bind_to_ifindex(Net& net, sock& sk, u32 ifindex) {
   if (sk.sk_bound_dev_if != 0 && !ns_capable(net, cap::net_raw)) return failure{std::errc::operation_not_permitted};
-  if (ifindex != 0 && !net.dev_get_by_index(ifindex)) return failure{std::errc::no_such_device};
-  sk.sk_bound_dev_if = ifindex;
+  sk.sk_bound_dev_if = ifindex;  // of a device that may come yet
   if (auto* rehash = sk_prot<Net>(sk).rehash) rehash(net, sk);
   sk_dst_reset(sk);
   return {};
@@ -183,7 +182,6 @@ inline result<int> get_int(sock& sk, int optname) {
     case so::sndlowat: return 1;
     case so::timestamp: return sock_flag(sk, sock_flags::rcvtstamp) && !sock_flag(sk, sock_flags::rcvtstampns);
     case so::timestampns: return sock_flag(sk, sock_flags::rcvtstampns);
-    case so::timestamping: return static_cast<int>(sk.sk_tsflags);
     case so::acceptconn: return sk.sk_state == tcp_state::listen;
     case so::peek_off: return sk.sk_peek_off;
     case so::busy_poll: return static_cast<int>(sk.sk_ll_usec);
@@ -231,6 +229,7 @@ result<u32> sock_getsockopt(Net& net, sock& sk, int optname, std::span<std::byte
     case so::linger:
       return detail::put_opt(
           out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_lingertime / 1'000'000'000u)});
+    case so::timestamping: return detail::put_opt(out, std::array{static_cast<int>(sk.sk_tsflags), 0});  // and no clock
     case so::rcvtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_rcvtimeo));
     case so::sndtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_sndtimeo));
     case so::bindtodevice: {

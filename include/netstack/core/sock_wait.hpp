@@ -48,6 +48,11 @@ result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& r
 [[nodiscard]] inline u64 sock_rcvtimeo(sock const& sk, u32 flags) { return flags & msg::dontwait ? 0 : sk.sk_rcvtimeo; }
 [[nodiscard]] inline u64 sock_sndtimeo(sock const& sk, u32 flags) { return flags & msg::dontwait ? 0 : sk.sk_sndtimeo; }
 
+/// Nothing keeps the socket from sending another packet now.
+[[nodiscard]] inline bool sock_may_send(sock const& sk) {
+  return sk.sk_err == 0 && !(sk.sk_shutdown & send_shutdown) && sk_wmem_alloc_get(sk) < sk.sk_sndbuf;
+}
+
 /// Waits until the socket may send another packet. Errors: those of sk_wait_event, broken_pipe after shutdown for
 /// writing, and the socket's pending error.
 template <class Net>

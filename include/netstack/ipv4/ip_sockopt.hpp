@@ -20,8 +20,8 @@ inline int ip_int_optval(std::span<std::byte const> optval) {
   return val;
 }
 
-/// How few bytes an option takes; an empty value counts as 0 where Linux lets it pass.
-constexpr std::size_t ip_least_optlen(int optname) {
+/// How many bytes an option takes; an empty value counts as 0 where Linux lets it pass.
+constexpr bool ip_optlen_ok(int optname, std::size_t len) {
   switch (optname) {
     case ip_opt::ttl:
     case ip_opt::minttl:
@@ -29,10 +29,10 @@ constexpr std::size_t ip_least_optlen(int optname) {
     case ip_opt::transparent:
     case ip_opt::multicast_ttl:
     case ip_opt::multicast_loop:
-    case ip_opt::multicast_all: return 1;
+    case ip_opt::multicast_all: return len >= 1;
     case ip_opt::unicast_if:
-    case ip_opt::local_port_range: return sizeof(int);
-    default: return 0;
+    case ip_opt::local_port_range: return len == sizeof(int);
+    default: return true;
   }
 }
 
@@ -205,7 +205,7 @@ result<void> ip_setsockopt(Net& net, sock& sk, int level, int optname, std::span
   auto& inet = inet_sk(sk);
   if (optname == ip_opt::options) return detail::ip_set_options(inet, optval);
   if (optname == ip_opt::multicast_if) return detail::ip_set_multicast_if(net, inet, optval);
-  if (optval.size() < detail::ip_least_optlen(optname)) return failure{std::errc::invalid_argument};
+  if (!detail::ip_optlen_ok(optname, optval.size())) return failure{std::errc::invalid_argument};
   int const val = detail::ip_int_optval(optval);
   for (auto const& row : detail::ip_cmsg_options)
     if (row.optname == optname) {

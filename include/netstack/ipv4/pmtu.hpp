@@ -19,7 +19,7 @@ u16 ip_select_ident(Net& net, be32 daddr) {
 
 template <class Net>
 u32 ip_dst_mtu(Net& net, rtable const& rt, be32 daddr) {
-  u32 const mtu = rt.mtu ? rt.mtu : rt.dev->mtu;
+  u32 const mtu = std::min<u32>(rt.mtu ? rt.mtu : rt.dev->mtu, ip_max_mtu);
   if (ipv4_net(net).pmtu_learned == 0) [[likely]]
     return mtu;
   inet_peer const* peer = inet_getpeer(net, daddr, false);

@@ -127,17 +127,13 @@ class udp_socket {
       m.msg_control = control;
       put_cmsg(m, sol::ip, ip_opt::pktinfo, in_pktinfo{.ipi_spec_dst = {from}});
     }
-    if (auto r = detail::udp_prepare(*net_, s, m, flow); !r) {
+    if (auto r = detail::udp_prepare(*net_, s, m, skb->len, flow); !r) {
       skb.reset();
       return r;
     }
     if (!make_own(skb, detail::udp_headroom(*flow.rt->dev, flow.tx.optlen))) {
       skb.reset();
       return failure{std::errc::no_buffer_space};
-    }
-    if (skb->len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) {
-      skb.reset();
-      return failure{std::errc::message_size};
     }
     detail::udp_way_keep(*net_, udp_sk(s), flow);
     sk_buff* out = skb.release();

@@ -99,7 +99,7 @@ result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
 
 /// Adds to the corked datagram; sends it unless more is to come. An error loses the whole of it, as on Linux.
 template <class Net>
-result<std::size_t> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
+result<void> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
   auto& cork = inet_sk(sk).cork;
   if (cork.skb->len + udp_hlen + len + ip_hlen_min + cork.tx.optlen > udp_max_len) {
     udp_flush_pending_frames(sk);
@@ -111,9 +111,7 @@ result<std::size_t> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::si
     udp_flush_pending_frames(sk);
     return failure{std::errc::no_buffer_space};
   }
-  if (!more)
-    if (auto r = udp_push_pending_frames(net, sk); !r) return failure{r.error()};
-  return len;
+  return more ? result<void>{} : udp_push_pending_frames(net, sk);
 }
 
 /// One call, one datagram.
@@ -138,11 +136,11 @@ result<std::size_t> udp_send_now(Net& net, sock& sk, msghdr const& m, std::size_
   return len;
 }
 
-/// Everything about the datagram but its bytes. Waits for send buffer, and only then looks for the route, which is
-/// borrowed and must not be held over a poll. Errors: udp_destination's, ip_cmsg_send's, sock_wait_for_wmem's, the
-/// route's.
+/// Everything about the datagram but its `len` bytes, and leave to send it now. Whether it can be sent at all is asked
+/// before the socket's own state, as on Linux. Errors, in this order: udp_destination's, ip_cmsg_send's, the route's,
+/// message_size, sock_wait_for_wmem's.
 template <class Net>
-result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, udp_flow& flow) {
+result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, std::size_t len, udp_flow& flow) {
   if (auto r = udp_destination(sk, m, flow.fl4.daddr, flow.fl4.dport); !r) return r;
   auto& inet = inet_sk(sk);
   ipcm_cookie ipc{.mark = sk.sk_mark, .priority = sk.sk_priority};
@@ -151,9 +149,16 @@ result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, udp_flow& flow) {
     if (auto r = ip_cmsg_send(net, m.msg_control, ipc); !r) return r;
     connected = connected && !ipc.addr && ipc.oif == 0 && ipc.tos < 0 && ipc.mark == sk.sk_mark;
   }
+  auto const find_route = [&] {
+    udp_fill_flow(inet, ipc, m.msg_flags, flow);
+    return udp_route(net, sk, connected, flow);
+  };
+  if (auto r = find_route(); !r || m.msg_flags & msg::probe) return r;
+  if (len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) return failure{std::errc::message_size};
+  if (sock_may_send(sk)) [[likely]]
+    return {};
   if (auto r = sock_wait_for_wmem(net, sk, sock_sndtimeo(sk, m.msg_flags)); !r) return r;
-  udp_fill_flow(inet, ipc, m.msg_flags, flow);
-  return udp_route(net, sk, connected, flow);
+  return find_route();  // a borrowed route is not held over the wait
 }
 
 /// The datagram repeats the last one: nothing to ask for, one piece of payload.
@@ -191,21 +196,25 @@ result<std::size_t> udp_send_again(Net& net, udp_sock& sk, msghdr const& m, udp_
 template <class Net>
 result<std::size_t> udp_send_corked(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
   if (auto r = lock_sock(sk); !r) return failure{r.error()};
-  auto r = [&]() -> result<std::size_t> {
-    if (inet_sk(sk).cork.skb) return udp_cork_append(net, sk, m, len, more);
-    udp_flow flow;
-    if (auto p = udp_prepare(net, sk, m, flow); !p) return failure{p.error()};
-    if (auto p = udp_cork_start(net, sk, flow); !p) return failure{p.error()};
-    return udp_cork_append(net, sk, m, len, more);
+  bool const probe = (m.msg_flags & msg::probe) != 0;  // adds nothing
+  auto const r = [&]() -> result<void> {
+    if (!inet_sk(sk).cork.skb) {
+      udp_flow flow;
+      if (auto p = udp_prepare(net, sk, m, len, flow); !p || probe) return p;
+      if (auto p = udp_cork_start(net, sk, flow); !p) return p;
+    }
+    return udp_cork_append(net, sk, m, probe ? 0 : len, more);
   }();
   release_sock(net, sk);
-  return r;
+  if (!r) return failure{r.error()};
+  return len;
 }
 
 }  // namespace detail
 
-/// proto::sendmsg. Errors: message_size (beyond 65,507 bytes, or the path's MTU), destination_address_required,
-/// operation_not_supported (msg::oob), the route's, and those of sock_wait_for_wmem.
+/// proto::sendmsg. With msg::probe all is done but the sending. Errors: message_size (beyond 65,507 bytes, or the
+/// path's MTU), destination_address_required, operation_not_supported (msg::oob), the route's, and those of
+/// sock_wait_for_wmem.
 template <class Net>
 result<std::size_t> udp_sendmsg(Net& net, sock& sk, msghdr& m) {
   if (auto const* way = detail::udp_way_of(net, sk, m)) [[likely]]
@@ -218,8 +227,8 @@ result<std::size_t> udp_sendmsg(Net& net, sock& sk, msghdr& m) {
   if (more || inet_sk(sk).cork.skb) [[unlikely]]
     return detail::udp_send_corked(net, sk, m, len, more);
   detail::udp_flow flow;
-  if (auto r = detail::udp_prepare(net, sk, m, flow); !r) return failure{r.error()};
-  if (len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) return failure{std::errc::message_size};
+  if (auto r = detail::udp_prepare(net, sk, m, len, flow); !r) return failure{r.error()};
+  if (m.msg_flags & msg::probe) return len;
   if (m.msg_control.empty() && (m.msg_flags & ~msg::dontwait) == 0) detail::udp_way_keep(net, udp_sk(sk), flow);
   return detail::udp_send_now(net, sk, m, len, flow);
 }
