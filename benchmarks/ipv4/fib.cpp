@@ -133,6 +133,7 @@ void insert_erase(benchmark::State& state) {
 
 BENCHMARK_CAPTURE(lookup, mixed, mix::mixed, where::inside, false)
     ->Name("fib/lookup")
+    ->Apply(fixed_packets)
     ->Arg(100)
     ->Arg(10'000)
     ->Arg(100'000);

@@ -3,8 +3,6 @@
 // The other files of this folder's program add their rows: skb/pool, wire/checksum, ipv4/fib, floor/floor.
 #include "netstack/testing/bench.hpp"
 
-#include <cstdlib>
-
 #include "../../tests/support/heap_counter.hpp"
 #include "../heap_calls.hpp"
 #include "netstack/netstack.hpp"
@@ -23,8 +21,6 @@ int main(int argc, char** argv) {
   netstack::test::heap_counter heap;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  // A fixed number of packets, for who counts instructions.
-  char const* const packets = std::getenv("NETSTACK_BENCH_PACKETS");
-  netstack::bench<host>({.allocations = bench_heap_calls, .iterations = packets ? std::atoll(packets) : 0});
+  netstack::bench<host>({.allocations = bench_heap_calls, .iterations = bench_packets()});
   benchmark::RunSpecifiedBenchmarks();
 }

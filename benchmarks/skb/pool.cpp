@@ -113,8 +113,8 @@ void frame_build_skb(benchmark::State& state) {
   b.report(state, 1);
 }
 
-BENCHMARK(alloc_free)->Name("pool/alloc_free");
-BENCHMARK(alloc_free_bulk32)->Name("pool/alloc_free_bulk32");
+BENCHMARK(alloc_free)->Name("pool/alloc_free")->Apply(fixed_packets);
+BENCHMARK(alloc_free_bulk32)->Name("pool/alloc_free_bulk32")->Apply(fixed_packets);
 BENCHMARK(alloc_free_single32)->Name("pool/alloc_free_single32");
 BENCHMARK(clone)->Name("pool/clone");
 BENCHMARK(clone_frameless)->Name("pool/clone_frameless");

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: BSL-1.0
+// netstack_gate: the hot paths whose instructions scripts/gate counts, with skb/pool and ipv4/fib. Runs a fixed number
+// of packets, NETSTACK_BENCH_PACKETS, so that two runs differ by packets alone.
+#include <cstdlib>
+
+#include "../heap_calls.hpp"
+#include "netstack/testing/detail/bench_paths.hpp"
+
+namespace {
+
+struct host : netstack::stack<host, netstack::presets::host, netstack::testing::bench_wire,
+                              netstack::sizes<netstack::config{.max_net = 1}>> {};
+
+}  // namespace
+
+std::uint64_t bench_heap_calls() { return 0; }  // netstack_bench counts them
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  netstack::testing::detail::bench_paths<host>({.iterations = bench_packets()});
+  return benchmark::RunSpecifiedBenchmarks() == 0;
+}
