@@ -135,6 +135,17 @@ TEST_CASE("timeouts, linger, lowat and the bound device") {
   CHECK(h.send_text(fd, "x", lo_addr(9)).error() == std::errc::no_such_device);
 }
 
+TEST_CASE("an option asked for without room is answered with nothing") {
+  inet_host<host> h;
+  int const fd = h.udp();
+  u32 none = 0;
+  for (int option : {so::rcvbuf, so::cookie, so::linger, so::rcvtimeo})
+    REQUIRE(getsockopt(h.net(), fd, sol::socket, option, nullptr, &none));
+  REQUIRE(getsockopt(h.net(), fd, sol::ip, ip_opt::tos, nullptr, &none));
+  REQUIRE(getsockopt(h.net(), fd, sol::udp, udp_opt::cork, nullptr, &none));
+  CHECK(none == 0);
+}
+
 TEST_CASE("SO_DONTROUTE sends no farther than the link") {
   inet_host<host> h;
   auto& net = h.net();

@@ -152,7 +152,7 @@ result<void> set_int(Net& net, sock& sk, int optname, int val) {
 template <class T>
 u32 put_opt(std::span<std::byte> out, T const& value) {
   auto const n = std::min(out.size(), sizeof value);
-  std::memcpy(out.data(), &value, n);
+  if (n > 0) std::memcpy(out.data(), &value, n);  // no room may lie at null
   return static_cast<u32>(n);
 }
 
