@@ -13,7 +13,7 @@
 #include "netstack/wire/igmp.hpp"
 #include "netstack/wire/ip_options.hpp"
 #include "netstack/wire/ptp.hpp"
-#include "netstack/wire/tcp.hpp"
+#include "netstack/wire/tcp_options.hpp"
 #include "netstack/wire/udp.hpp"
 
 namespace {
@@ -68,7 +68,7 @@ void arp(data in) {
 /// `from` the IP header's start, as the offsets in `opt` count.
 u8 kind_at(data block, u8 offset) { return block[offset - ip_hlen_min]; }
 
-void options(data in) {
+void ip_options_block(data in) {
   data const block = in.first(std::min(in.size(), ipopt::max_len));
   ip_options opt;
   u8 const error = parse_ip_options(opt, block.data(), block.size());
@@ -95,7 +95,7 @@ void ip(data in) {
   if (!iph) return;
   use(u32{iph->version()} + ip_is_fragment(*iph) + static_cast<u32>(iph->frag_start()));
   if (iph->ihl() < 5 || in.size() < iph->header_len()) return;
-  options(in.subspan(ip_hlen_min, iph->header_len() - ip_hlen_min));
+  ip_options_block(in.subspan(ip_hlen_min, iph->header_len() - ip_hlen_min));
   if (iph->ihl() > 5) return;
   iphdr written;
   ip_write_header(&written, *iph);
@@ -117,13 +117,34 @@ void transports(data in) {
     use(u32{query->suppress()} + query->qrv());
   }
   if (auto const* uh = header<udphdr>(in)) use(uh->len.host());
-  if (auto const* th = header<tcphdr>(in)) {
-    tcphdr again = *th;
-    again.set_doff(th->doff());
-    require(again.header_len() == th->header_len() && th->header_len() <= tcp_hlen_max,
-            "an offset is at most 15 words");
-    use(u32{th->syn()} + th->fin() + th->rst() + th->psh() + th->ack() + th->urg() + th->ece() + th->cwr());
+}
+
+void tcp_options(data in) {
+  data const block = in.first(std::min(in.size(), tcpopt::max_len));
+  for (bool const syn : {false, true}) {
+    tcp_options_received rx;
+    bool const whole = tcp_parse_options(rx, block.data(), block.size(), syn);
+    require(rx.num_sacks <= tcpopt::max_sacks && rx.fastopen_len <= tcpopt::fastopen_max, "what is counted is there");
+    require(rx.snd_wscale <= tcpopt::max_wscale, "a window is scaled by 14 at most");
+    tcp_option_parser walk{block.data(), block.size()};
+    std::size_t bytes = 0;
+    while (auto const* o = walk.next()) {
+      require(o->length >= 2 && (bytes += o->length) <= block.size(), "an option lies within its block");
+      for (u8 i = 0; i + 2 < o->length; ++i) use(o->data[i]);
+    }
+    require(whole == !walk.malformed(), "what is taken can be walked");
   }
+}
+
+void tcp(data in) {
+  auto const* th = header<tcphdr>(in);
+  if (!th) return;
+  tcphdr again = *th;
+  again.set_doff(th->doff());
+  require(again.header_len() == th->header_len() && th->header_len() <= tcp_hlen_max, "an offset is at most 15 words");
+  use(u32{th->syn()} + th->fin() + th->rst() + th->psh() + th->ack() + th->urg() + th->ece() + th->cwr());
+  if (th->header_len() >= tcp_hlen_min && th->header_len() <= in.size())
+    tcp_options(in.subspan(tcp_hlen_min, th->header_len() - tcp_hlen_min));
 }
 
 void sums(data in) {
@@ -158,8 +179,10 @@ extern "C" int LLVMFuzzerTestOneInput(u8 const* bytes, std::size_t size) {
     arp(packet);
     ip(packet);
     transports(packet);
+    tcp(packet);
   }
-  options(in);
+  ip_options_block(in);
+  tcp_options(in);
   sums(in);
   texts(in);
   return 0;

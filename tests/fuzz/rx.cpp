@@ -24,12 +24,58 @@ constexpr std::array places{
     ipv4_addr("192.0.2.77"),       // a peer who never answers
 };
 
+/// A typed socket: it takes bursts from under the poll, and answers, keeps or leaves each packet; it may end itself.
+class answerer {
+  net<host>& net_;
+  udp_socket<net<host>> socket_;
+  u8 how_ = 0;
+  skb_ptr kept_;
+
+  static void take(void* self, skb_list& burst) {
+    auto& my = *static_cast<answerer*>(self);
+    u8 const how = my.how_;
+    for (u8 n = 0; !burst.empty() && n < how % 8; ++n) {
+      skb_ptr skb{burst.pop_front()};
+      sockaddr_in const from = udp_source(*skb);
+      if (how & 8)
+        my.kept_ = std::move(skb);
+      else
+        (void)my.socket_.send(skb, from);
+    }
+    if (how & 16) my.socket_.close();
+  }
+  static void ready(void* self) {
+    auto& my = *static_cast<answerer*>(self);
+    if (auto d = my.socket_.receive()) (void)my.socket_.send(d->skb, d->from, d->to);
+    if (my.how_ & 16) my.socket_.close();
+  }
+
+ public:
+  explicit answerer(net<host>& net) : net_(net), socket_(net) {}
+  void close() {
+    kept_.reset();
+    socket_.close();
+  }
+  void open(u8 how) {
+    close();
+    how_ = how;
+    if (!socket_.open()) return;
+    (void)socket_.bind(inet_addr_of({}, 8));
+    if (how & 32) (void)setsockopt(net_, socket_.fd(), sol::ip, ip_opt::pktinfo, 1);
+    if (how & 64)
+      socket_.on_data_ready(ready, this);
+    else
+      socket_.on_datagrams(take, this);
+  }
+};
+
 constexpr std::array levels{sol::socket, sol::ip, sol::udp};
 
 class program {
   fuzz::rig<host> rig_;
   fuzz::input in_;
   int fds_[4]{-1, -1, -1, -1};
+  answerer answerer_{rig_.net()};
 
   auto& net() { return rig_.net(); }
   be32 place() { return places[in_.byte() % places.size()]; }
@@ -65,7 +111,7 @@ class program {
     int const fd = slot();
     u32 const flags = msg::dontwait | (in_.byte() & 1 ? msg::more : 0);
     sockaddr_in const to = name();
-    static constexpr char payload[4096]{};
+    static constexpr char payload[16384]{};
     std::size_t const n = in_.word() % sizeof payload;
     auto const control = in_.take(in_.byte());
     std::vector<std::byte> copy(control.size());
@@ -134,7 +180,16 @@ class program {
     cfg.fc_mtu = in_.word();
     how & 4 ? (void)ip_route_del(net(), cfg) : (void)ip_route_add(net(), cfg);
   }
+  void answer() { answerer_.open(in_.byte()); }
   void look() {
+    int const fd = slot();
+    pollfd waited{fd, poll_ev::in | poll_ev::out | poll_ev::pri, 0};
+    (void)poll(net(), {&waited, 1}, 0);
+    int amount = 0;
+    for (u32 what : {sioc::inq, sioc::outq})
+      fuzz::require(!ioctl(net(), fd, what, &amount) || amount >= 0, "an amount is one");
+    (void)getsockname(net(), fd);
+    (void)getpeername(net(), fd);
     for (auto const& entry : std::remove_reference_t<decltype(net())>::proc_entries)
       (void)proc_print(net(), entry.name, [](std::string_view) {});
   }
@@ -175,12 +230,14 @@ class program {
 
   void run() {
     static constexpr std::array steps{
-        &program::frame,      &program::deliver,   &program::advance,      &program::open,       &program::bind_to,
-        &program::connect_to, &program::send_some, &program::receive_some, &program::set_option, &program::get_option,
-        &program::end,        &program::link,      &program::neighbour,    &program::route,      &program::look};
+        &program::frame,      &program::deliver,    &program::advance,   &program::open,
+        &program::bind_to,    &program::connect_to, &program::send_some, &program::receive_some,
+        &program::set_option, &program::get_option, &program::end,       &program::link,
+        &program::neighbour,  &program::route,      &program::look,      &program::answer};
     set(in_.byte());
     for (int n = 0; n < 256 && !in_.empty(); ++n) (this->*steps[in_.byte() % steps.size()])();
     rig_.run();
+    answerer_.close();
     rig_.still_answers();
   }
 };

@@ -91,7 +91,7 @@ PTP_EVENT = bytes([0, 2]) + bytes(42)
 # --- programs for rx: the steps in the order of its table -------------------------------------------------------------
 SOURCE_ROUTE, FORWARD, VOUCHED, ARP_ACCEPT, BROADCASTS, NO_LIMITS, KNOWN_PEER, FURNISHED = (1 << i for i in range(8))
 (FRAME, DELIVER, ADVANCE, SOCKET, BIND, CONNECT, SEND, RECEIVE, SET, GET, END, LINK, NEIGHBOUR, ROUTE,
- LOOK) = range(15)
+ LOOK, ANSWER) = range(16)
 # Who is talked to, in the order of `places`.
 (AT_PEER, AT_US, AT_LINK, AT_FAR, AT_BEHIND, AT_LO, AT_GROUP, AT_ALL, AT_NONE, AT_SILENT) = range(10)
 READ_ALL, READ_ERRORS, READ_PEEK_CUT, READ_CUT = 8 | 16, 4 | 8 | 16, 1 | 2, 2
@@ -110,12 +110,12 @@ def burst(*contents):
     return deliver(*(frame(content) for content in contents))
 
 
-def send(slot, place, port, length, more=0, control=b""):
-    return struct.pack("<BBBBHHB", SEND, slot, more, place, port, length, len(control)) + control
+def send(slot, place, port, length, more=0, control_bytes=b""):
+    return struct.pack("<BBBBHHB", SEND, slot, more, place, port, length, len(control_bytes)) + control_bytes
 
 
-def send_connected(length, more=0, control=b""):
-    return send(1, AT_NONE, 0, length, more, control)
+def send_connected(length, more=0, control_bytes=b""):
+    return send(1, AT_NONE, 0, length, more, control_bytes)
 
 
 def receive(slot, how=READ_ALL, room=b""):
@@ -138,6 +138,16 @@ def route(prefix, gateway, mtu=0):
     return struct.pack("<BBBH", ROUTE, 8 | prefix, gateway, mtu)
 
 
+def look(slot=0):
+    return bytes([LOOK, slot])
+
+
+def control(*messages):
+    """Control messages of SOL_IP."""
+    return b"".join(struct.pack("<Qii", 16 + len(value), 0, kind) + value + b"\0" * (-len(value) % 8)
+                    for kind, value in messages)
+
+
 def program(settings, *steps):
     return bytes([settings]) + b"".join(steps)
 
@@ -147,6 +157,8 @@ ROUTED = SERVED | SOURCE_ROUTE | FORWARD
 SOL_SOCKET, SOL_IP = 0, 1
 SO_REUSEADDR, SO_RCVBUF, SO_TIMESTAMPING, IP_OPTIONS, IP_MTU_DISCOVER, IP_MTU, IP_MINTTL = 2, 8, 37, 4, 10, 14, 21
 SEGMENT_64 = struct.pack("<QiiH", 18, 17, 103, 64) + b"\0" * 6
+IP_TOS, IP_TTL, IP_PKTINFO = 1, 2, 8
+ANSWER_EACH, ANSWER_KEEP, ANSWER_ONE_AND_END, ANSWER_QUEUED = 7, 8 | 3, 16 | 1, 64 | 32
 
 
 def one(content, settings=SERVED):
@@ -156,7 +168,8 @@ def one(content, settings=SERVED):
 def about_ours(kind, code=0, rest=0, quote=QUOTE):
     """An ICMP error about a datagram of the connected socket, and a look into its error queue."""
     error = eth(ip(icmp(kind, code, rest, quote), 1))
-    return program(SERVED, send_connected(8), burst(error), receive(1, READ_ERRORS), bytes([LOOK]))
+    return program(SERVED, send_connected(8), burst(error), receive(1, READ_ERRORS), look(1),
+                   send_connected(1400), deliver())
 
 
 ARP_REQUEST = eth(arp(1, PEER_MAC, PEER, bytes(6), US), ARP, BROADCAST)
@@ -194,10 +207,10 @@ def icmp_seeds():
     yield "icmp_frag_needed_zero_mtu", about_ours(3, 4, 0)
     yield "icmp_source_quench", about_ours(4)
     yield "icmp_redirect", about_ours(5, 1, int.from_bytes(SILENT, "big"))
+    routed = ip(udp(src=US, dst=BEHIND, sport=7), 17, US, BEHIND)
     yield "icmp_redirect_of_a_routed_flow", program(
         KNOWN_PEER | FURNISHED, route(1, AT_PEER), send(0, AT_BEHIND, 7, 8),
-        burst(eth(ip(icmp(5, 1, int.from_bytes(SILENT, "big"), ip(udp(src=US, dst=BEHIND), 17, US, BEHIND)), 1))),
-        send(0, AT_BEHIND, 7, 8))
+        burst(eth(ip(icmp(5, 1, int.from_bytes(SILENT, "big"), routed), 1))), send(0, AT_BEHIND, 7, 8))
     yield "icmp_time_exceeded", about_ours(11)
     yield "icmp_parameter_problem", about_ours(12, 0, 20 << 24)
     yield "icmp_quotation_cut_short", about_ours(3, 3, 0, QUOTE[:23])
@@ -255,8 +268,10 @@ def udp_seeds():
     yield "udp_burst_of_two_flows", program(
         SERVED, burst(mine, to_nine, mine, mine, to_nine, PING, mine), receive(0))
     yield "udp_early_demux", program(SERVED, burst(to_nine), burst(to_nine), receive(1), burst(to_nine))
+    yield "udp_early_demux_in_pieces", program(
+        SERVED, burst(to_nine), deliver(frame(to_nine, 0, 44)), deliver(frame(to_nine, 0, 14)))
     yield "udp_beyond_the_receive_buffer", program(
-        SERVED, set_int(0, SOL_SOCKET, SO_RCVBUF, 2304), burst(*[mine] * 4), bytes([LOOK]), receive(0), burst(mine))
+        SERVED, set_int(0, SOL_SOCKET, SO_RCVBUF, 2304), burst(*[mine] * 4), look(), receive(0), burst(mine))
     yield "udp_length_beyond_ip", one(eth(udp_ip(length=400)))
     yield "udp_length_below_header", one(eth(udp_ip(length=7)))
     yield "udp_length_within_ip", one(eth(udp_ip(payload=bytes(64), length=40)))
@@ -272,8 +287,10 @@ def udp_seeds():
     yield "udp_echoed_by_lo", program(
         SERVED, send(0, AT_LO, 7, 100), send(0, AT_US, 7, 100), deliver(), receive(0), receive(0))
     yield "udp_corked", program(SERVED, *[send_connected(100, more=1)] * 3, send_connected(10), deliver())
+    yield "udp_corked_large_over_lo", program(
+        SERVED, *[send(0, AT_LO, 7, 3000, more=1)] * 3, send(0, AT_LO, 7, 0), deliver(), receive(0))
     yield "udp_corked_and_closed", program(SERVED, send_connected(100, more=1), bytes([END, 1, 9]))
-    yield "udp_segmented", program(SERVED, send_connected(500, control=SEGMENT_64), deliver())
+    yield "udp_segmented", program(SERVED, send_connected(500, control_bytes=SEGMENT_64), deliver())
     yield "udp_too_long", program(
         SERVED, set_int(1, SOL_IP, IP_MTU_DISCOVER, 2), send_connected(2000), receive(1, READ_ERRORS))
     yield "udp_to_nobody", program(
@@ -290,6 +307,21 @@ def udp_seeds():
     yield "udp_peeked_and_cut", program(
         SERVED, burst(mine), receive(0, READ_PEEK_CUT, bytes([3, 0])), receive(0, READ_CUT, bytes([3, 20])))
     yield "udp_ttl_below_minimum", program(SERVED, set_int(0, SOL_IP, IP_MINTTL, 128), burst(mine), receive(0))
+    yield "udp_sent_with_control_messages", program(
+        SERVED, send(0, AT_PEER, 7, 8, more=0, control_bytes=control(
+            (IP_TTL, struct.pack("<i", 9)), (IP_TOS, b"\x20\0\0\0"), (IP_PKTINFO, bytes(4) + US + bytes(4)))),
+        deliver())
+    yield "udp_large_over_lo", program(SERVED, send(0, AT_LO, 7, 9000), send(0, AT_LO, 7, 9000), deliver(), receive(0))
+    yield "udp_disconnected", program(
+        SERVED, burst(to_nine), named(CONNECT, 1, AT_PEER, 0xFFFF), burst(to_nine), look(1))
+    yield "udp_closed_ports_beyond_the_icmp_limit", program(
+        KNOWN_PEER, burst(*(eth(udp_ip(dport=port)) for port in range(100, 112))))
+    eight = eth(udp_ip(dport=8))
+    yield "udp_answered_by_a_typed_socket", program(SERVED, bytes([ANSWER, ANSWER_EACH]), burst(*[eight] * 4))
+    yield "udp_kept_by_a_typed_socket", program(SERVED, bytes([ANSWER, ANSWER_KEEP]), burst(*[eight] * 4))
+    yield "udp_typed_socket_ends_itself", program(
+        SERVED, bytes([ANSWER, ANSWER_ONE_AND_END]), burst(*[eight] * 4), burst(eight))
+    yield "udp_queued_for_a_typed_socket", program(SERVED, bytes([ANSWER, ANSWER_QUEUED]), burst(*[eight] * 4))
     yield "udp_sent_with_options", program(
         SERVED, set_option(1, SOL_IP, IP_OPTIONS, RECORD + b"\0"), send_connected(8))
 
@@ -309,6 +341,9 @@ def rx_seeds():
 
 
 # --- parsers: bare packets, each from its own header on ---------------------------------------------------------------
+TCP_SYN_OPTIONS = bytes([2, 4, 5, 0xB4, 4, 2, 8, 10]) + bytes(8) + bytes([1, 3, 3, 7])
+
+
 def tcp(offset_words, flags, urgent=0, options=b""):
     return struct.pack("!HHIIBBHHH", 9, 80, 1, 0, offset_words << 4, flags, 1000, 0, urgent) + options
 
@@ -339,6 +374,8 @@ def parser_seeds():
     yield "igmp_v3_query_more_sources_than_there_are", igmp_v3_query(128, [], 60000)
     yield "udp_datagram", udp()
     yield "tcp_syn", tcp(6, 2, 0, bytes([2, 4, 5, 0xB4]))
+    yield "tcp_syn_with_every_option", tcp(10, 2, 0, TCP_SYN_OPTIONS)
+    yield "tcp_sack_cut_short", tcp(8, 0x10, 0, bytes([1, 1, 5, 10]) + bytes(6) + bytes([5, 7]))
     yield "tcp_data_offset_beyond_the_segment", tcp(15, 0x3F, 0xFFFF)
     yield "text_mac", b"02:00:5e:10:00:01"
     yield "text_ipv4", b"192.0.2.255"
