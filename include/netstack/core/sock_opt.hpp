@@ -64,13 +64,13 @@ inline result<void> set_timeout(u64& timeo, std::span<std::byte const> optval) {
   timeval tv;
   std::memcpy(&tv, optval.data(), sizeof tv);
   if (tv.tv_usec < 0 || tv.tv_usec >= 1'000'000) return failure{std::errc::argument_out_of_domain};
+  constexpr s64 for_ever = 10'000'000'000;  // three centuries
   if (tv.tv_sec < 0)
     timeo = 0;
-  else if (tv.tv_sec == 0 && tv.tv_usec == 0)
+  else if ((tv.tv_sec == 0 && tv.tv_usec == 0) || tv.tv_sec >= for_ever)
     timeo = no_timeout;
   else
-    timeo = static_cast<u64>(std::min<s64>(tv.tv_sec, 1'000'000'000)) * 1'000'000'000u +
-            static_cast<u64>(tv.tv_usec) * 1000u;
+    timeo = static_cast<u64>(tv.tv_sec) * 1'000'000'000u + static_cast<u64>(tv.tv_usec) * 1000u;
   return {};
 }
 

@@ -35,17 +35,16 @@ void ipv4_pktinfo_prepare(Net& net, sock const& sk, sk_buff& skb) {
   skb_dst_drop(skb);
 }
 
-/// Control messages of SOL_IP for the reader of a packet.
-inline void ip_cmsg_recv(sock const& sk, msghdr& m, sk_buff& skb) {
+/// Control messages of SOL_IP for the reader of a packet, which came in by `ifindex`.
+inline void ip_cmsg_recv(sock const& sk, msghdr& m, sk_buff const& skb, u32 ifindex, be32 spec_dst) {
   auto const flags = inet_sk(sk).cmsg_flags;
   auto const& iph = *ip_hdr(skb);
   if (flags & ip_cmsg::pktinfo)
-    put_cmsg(m, sol::ip, ip_opt::pktinfo,
-             in_pktinfo{static_cast<int>(IPCB(skb).iif), {INET_SKB_RCV(skb).spec_dst}, {iph.daddr}});
+    put_cmsg(m, sol::ip, ip_opt::pktinfo, in_pktinfo{static_cast<int>(ifindex), {spec_dst}, {iph.daddr}});
   if (flags & ip_cmsg::ttl) put_cmsg(m, sol::ip, ip_opt::ttl, int{iph.ttl});
   if (flags & ip_cmsg::tos) put_cmsg(m, sol::ip, ip_opt::tos, u8{iph.tos});
-  if ((flags & ip_cmsg::recvopts) && IPCB(skb).opt.optlen != 0)
-    put_cmsg(m, sol::ip, ip_opt::recvopts, &iph + 1, IPCB(skb).opt.optlen);
+  if ((flags & ip_cmsg::recvopts) && iph.ihl() > 5)
+    put_cmsg(m, sol::ip, ip_opt::recvopts, &iph + 1, iph.header_len() - ip_hlen_min);
   if (flags & ip_cmsg::origdstaddr) {
     auto const* ports = reinterpret_cast<be16 const*>(skb.head + skb.transport_header);
     put_cmsg(m, sol::ip, ip_opt::recvorigdstaddr,
@@ -130,6 +129,7 @@ void ip_local_error(Net& net, sock& sk, int err, be32 daddr, be16 port, u32 info
   sk_buff* skb = net.worker().pool.alloc_skb();
   if (!skb) return;
   skb->reset_network_header();
+  skb->tstamp = net.worker().now_real;
   SKB_EXT_ERR(*skb) = {.ee = {.ee_errno = static_cast<u32>(err), .ee_origin = so_ee_origin::local, .ee_info = info},
                        .daddr = daddr,
                        .offender = {},
@@ -147,6 +147,8 @@ inline result<std::size_t> ip_recv_error(sock& sk, msghdr& m) {
   sock_recv_cmsgs(sk, m, *skb, sof_timestamping::software);
   sockaddr_in const sin{.sin_family = af::inet, .sin_port = serr.port, .sin_addr = {serr.daddr}};
   bool const is_time = serr.ee.ee_origin == so_ee_origin::timestamping;
+  if (serr.ee.ee_origin == so_ee_origin::icmp && inet_sk(sk).cmsg_flags)  // about the packet that reported it
+    ip_cmsg_recv(sk, m, *skb, serr.ifindex, {});
   if (is_time) {
     m.msg_namelen = 0;
     if ((sk.sk_tsflags & sof_timestamping::opt_cmsg) && skb->len != 0)

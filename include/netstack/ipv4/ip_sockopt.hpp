@@ -50,7 +50,7 @@ inline constexpr ip_cmsg_option ip_cmsg_options[]{
 
 /// RFC 1349 §4: the type of service as one of the scheduler's priorities (Linux's rt_tos2priority).
 constexpr u32 tos2priority(int tos) {
-  constexpr u8 table[16] = {0, 1, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4};
+  constexpr u8 table[16] = {0, 0, 0, 0, 2, 2, 2, 2, 6, 6, 6, 6, 4, 4, 4, 4};
   return table[(tos & 0x1e) >> 1];
 }
 
@@ -108,6 +108,7 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
   };
   switch (optname) {
     case ip_opt::tos:
+      if (inet.tos == static_cast<u8>(val)) return {};  // a priority set since then stays
       inet.tos = static_cast<u8>(val);
       inet.sk_priority = tos2priority(val & 0xff);
       sk_dst_reset(inet);

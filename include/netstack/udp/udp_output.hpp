@@ -141,7 +141,7 @@ NETSTACK_COLD result<void> udp_send_failed(Net& net, sock& sk, std::errc error, 
     ++UDP_STATS(net).SndbufErrors;
     // A queue further down is full: a datagram may be lost, and only who asked for errors is told.
     if (!inet_sk(sk).recverr) return {};
-  } else if (error == std::errc::message_size) {
+  } else if (error == std::errc::message_size && rt->dev) {
     ip_local_error(net, sk, static_cast<int>(error), daddr, dport, ip_dst_mtu(net, *rt, daddr));
   }
   return failure{error};

@@ -43,9 +43,10 @@ result<std::size_t> udp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
     m.msg_namelen = sizeof from;
   }
   sock_recv_cmsgs(sk, m, skb);
-  if (inet_sk(sk).cmsg_flags) ip_cmsg_recv(sk, m, skb);
+  if (inet_sk(sk).cmsg_flags) ip_cmsg_recv(sk, m, skb, IPCB(skb).iif, INET_SKB_RCV(skb).spec_dst);
+  std::size_t const whole = skb.len;
   consume_skb(skb);
-  return flags & msg::trunc ? ulen : copied;
+  return flags & msg::trunc ? whole : copied;
 }
 
 /// proto::ioctl. sioc::inq: bytes of the next datagram; sioc::outq: bytes on their way. Errors:

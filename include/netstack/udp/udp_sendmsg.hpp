@@ -102,8 +102,9 @@ template <class Net>
 result<void> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
   auto& cork = inet_sk(sk).cork;
   if (cork.skb->len + udp_hlen + len + ip_hlen_min + cork.tx.optlen > udp_max_len) {
+    auto const r = udp_send_failed(net, sk, std::errc::message_size, cork.fl4.daddr, cork.fl4.dport, cork.rt);
     udp_flush_pending_frames(sk);
-    return failure{std::errc::message_size};
+    return r;
   }
   iov_iter from{m.msg_iov};
   bool const sum = static_cast<udp_csum_mode>(cork.csum_mode) == udp_csum_mode::software;
@@ -154,7 +155,8 @@ result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, std::size_t len, u
     return udp_route(net, sk, connected, flow);
   };
   if (auto r = find_route(); !r || m.msg_flags & msg::probe) return r;
-  if (len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) return failure{std::errc::message_size};
+  if (len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) [[unlikely]]
+    return udp_send_failed(net, sk, std::errc::message_size, flow.fl4.daddr, flow.fl4.dport, flow.rt);
   if (sock_may_send(sk)) [[likely]]
     return {};
   if (auto r = sock_wait_for_wmem(net, sk, sock_sndtimeo(sk, m.msg_flags)); !r) return r;
