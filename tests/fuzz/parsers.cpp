@@ -65,8 +65,14 @@ void arp(data in) {
   if (packet && packet->is_ether_ipv4()) require(packet->ar_hln == 6 && packet->ar_pln == 4, "lengths are checked");
 }
 
-/// `from` the IP header's start, as the offsets in `opt` count.
-u8 kind_at(data block, u8 offset) { return block[offset - ip_hlen_min]; }
+/// An option by its offset in `opt`, which counts from the start of the IP header.
+u8 const* option_at(data block, u8 offset) { return block.data() + offset - ip_hlen_min; }
+u8 kind_at(data block, u8 offset) { return *option_at(block, offset); }
+/// What is written at the option's pointer, `bytes` long, stays within it, or the option is full.
+bool has_room(data block, u8 offset, u8 bytes) {
+  u8 const* const o = option_at(block, offset);
+  return o[2] > o[1] || o[2] - 1 + bytes <= o[1];
+}
 
 void ip_options_block(data in) {
   data const block = in.first(std::min(in.size(), ipopt::max_len));
@@ -86,6 +92,12 @@ void ip_options_block(data in) {
   if (opt.srr) require(kind_at(block, opt.srr) == (opt.is_strictroute ? ipopt::ssrr : ipopt::lsrr), "srr is a route");
   if (opt.rr) require(kind_at(block, opt.rr) == ipopt::rr, "rr is a record");
   if (opt.ts) require(kind_at(block, opt.ts) == ipopt::timestamp, "ts is a timestamp");
+  if (opt.srr) require(has_room(block, opt.srr, 4), "a route has room for an address");
+  if (opt.rr) require(has_room(block, opt.rr, 4), "a record has room for an address");
+  if (opt.ts) {
+    u8 const stamp = (option_at(block, opt.ts)[3] & 15) == ipopt::ts_tsonly ? 4 : 8;
+    require(has_room(block, opt.ts, stamp), "a timestamp has room for another");
+  }
   if (opt.cipso) require(kind_at(block, opt.cipso) == ipopt::cipso, "cipso is a label");
   if (opt.router_alert) require(kind_at(block, opt.router_alert) == ipopt::ra, "an alert is one");
 }

@@ -85,10 +85,18 @@ class program {
     return inet_addr_of(addr, in_.word());
   }
 
-  void frame() {
-    u8 const how = in_.byte();
-    auto const content = in_.take(in_.word());
-    rig_.receive(how & 1, {.content = {content.begin(), content.end()}, .linear = how / 2u});
+  void frame() { receive(in_.byte(), false); }
+  /// A datagram that ends where the frame ends, whatever its header said: what lies behind a transport's header that is
+  /// cut short is then not even there.
+  void fitted_frame() { receive(in_.byte(), true); }
+  void receive(u8 how, bool fit) {
+    auto const taken = in_.take(in_.word());
+    fuzz::bytes content(taken.begin(), taken.end());
+    if (fit && content.size() >= eth_hlen + sizeof(iphdr)) {
+      be16 const length{static_cast<u16>(content.size() - eth_hlen)};
+      std::memcpy(content.data() + eth_hlen + offsetof(iphdr, tot_len), &length, sizeof length);
+    }
+    rig_.receive(how & 1, {.content = std::move(content), .linear = how / 2u});
   }
   void deliver() { rig_.run(); }
   void advance() { rig_.run_for(u64{1'000'000} << in_.byte() % 20); }
@@ -230,10 +238,10 @@ class program {
 
   void run() {
     static constexpr std::array steps{
-        &program::frame,      &program::deliver,    &program::advance,   &program::open,
-        &program::bind_to,    &program::connect_to, &program::send_some, &program::receive_some,
-        &program::set_option, &program::get_option, &program::end,       &program::link,
-        &program::neighbour,  &program::route,      &program::look,      &program::answer};
+        &program::frame,      &program::deliver,     &program::advance,      &program::open,       &program::bind_to,
+        &program::connect_to, &program::send_some,   &program::receive_some, &program::set_option, &program::get_option,
+        &program::end,        &program::link,        &program::neighbour,    &program::route,      &program::look,
+        &program::answer,     &program::fitted_frame};
     set(in_.byte());
     for (int n = 0; n < 256 && !in_.empty(); ++n) (this->*steps[in_.byte() % steps.size()])();
     rig_.run();

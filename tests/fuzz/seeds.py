@@ -91,7 +91,7 @@ PTP_EVENT = bytes([0, 2]) + bytes(42)
 # --- programs for rx: the steps in the order of its table -------------------------------------------------------------
 SOURCE_ROUTE, FORWARD, VOUCHED, ARP_ACCEPT, BROADCASTS, NO_LIMITS, KNOWN_PEER, FURNISHED = (1 << i for i in range(8))
 (FRAME, DELIVER, ADVANCE, SOCKET, BIND, CONNECT, SEND, RECEIVE, SET, GET, END, LINK, NEIGHBOUR, ROUTE,
- LOOK, ANSWER) = range(16)
+ LOOK, ANSWER, FITTED) = range(17)
 # Who is talked to, in the order of `places`.
 (AT_PEER, AT_US, AT_LINK, AT_FAR, AT_BEHIND, AT_LO, AT_GROUP, AT_ALL, AT_NONE, AT_SILENT) = range(10)
 READ_ALL, READ_ERRORS, READ_PEEK_CUT, READ_CUT = 8 | 16, 4 | 8 | 16, 1 | 2, 2
@@ -100,6 +100,11 @@ READ_ALL, READ_ERRORS, READ_PEEK_CUT, READ_CUT = 8 | 16, 4 | 8 | 16, 1 | 2, 2
 def frame(content, device=0, linear=0):
     """To a device; `linear` bytes lie in one piece, the rest in others (0: all in one)."""
     return struct.pack("<BBH", FRAME, linear * 2 + device, len(content)) + content
+
+
+def fitted(content, length):
+    """The first bytes of a frame, as a datagram that ends there."""
+    return struct.pack("<BBH", FITTED, 0, length) + content[:length]
 
 
 def deliver(*frames):
@@ -218,6 +223,11 @@ def icmp_seeds():
     yield "icmp_error_about_an_error", about_ours(3, 3, 0, ip(icmp(3, 3, 0, QUOTE), 1, US, PEER))
 
 
+    for length in (0, 1, 7, 8, 27, 28, 29, 35):
+        cut = fitted(eth(ip(icmp(3, 3, 0, QUOTE), 1)), 34 + length)
+        yield f"icmp_port_unreachable_of_{length}_bytes", program(SERVED, send_connected(8), deliver(cut))
+
+
 def ip_seeds():
     yield "ip_record_route", one(eth(ip(echo(), 1, options=RECORD)))
     yield "ip_timestamp_option", one(eth(ip(echo(), 1, options=timestamp(5, 0, 8))))
@@ -234,6 +244,8 @@ def ip_seeds():
         eth(ip(echo(), 1, options=route_option(LSRR, 8, FAR) + RECORD + timestamp(5, 0, 4))), ROUTED)
     yield "ip_option_length_zero", one(eth(ip(echo(), 1, options=bytes([RR, 0, 4, 0]))))
     yield "ip_option_beyond_the_header", one(eth(ip(echo(), 1, options=bytes([1, 1, RR, 40]))))
+    yield "ip_options_end_the_frame", program(SERVED, deliver(
+        fitted(eth(ip(b"", 17, options=RECORD + bytes([1, RR, 2]))), 48)))
     yield "ip_header_length_below_five", one(eth(ip(echo(), 1, ihl=4)))
     yield "ip_header_beyond_the_frame", one(eth(ip(b"", 1, ihl=15)))
     yield "ip_total_length_beyond_frame", one(eth(ip(echo(), 1, length=4000)))
@@ -276,6 +288,8 @@ def udp_seeds():
     yield "udp_length_below_header", one(eth(udp_ip(length=7)))
     yield "udp_length_within_ip", one(eth(udp_ip(payload=bytes(64), length=40)))
     yield "udp_shorter_than_its_header", one(eth(ip(udp()[:6], 17)))
+    for length in (0, 3, 7):
+        yield f"udp_of_{length}_bytes", program(SERVED, deliver(fitted(to_nine, 34 + length)))
     yield "udp_closed_port", one(eth(udp_ip(dport=1)))
     yield "udp_closed_port_with_options", one(
         eth(udp_ip(dport=1, options=RECORD + route_option(LSRR, 8, PEER))))
