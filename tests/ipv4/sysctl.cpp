@@ -151,6 +151,9 @@ TEST_CASE("ip_forward switches every device, and a router does not listen to red
   REQUIRE(sysctl_write(net, "net/ipv4/conf/eth0/forwarding", "1"));
   CHECK(get(net, "net/ipv4/ip_forward") == "0");
   CHECK(get(net, "net/ipv4/conf/eth1/forwarding") == "0");
+  // To say again what is so already switches nothing.
+  REQUIRE(sysctl_write(net, "net/ipv4/ip_forward", "0"));
+  CHECK(get(net, "net/ipv4/conf/eth0/forwarding") == "1");
 }
 
 TEST_CASE("route/flush empties the cache of ways", "[S44]") {

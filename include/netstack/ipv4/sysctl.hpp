@@ -2,6 +2,10 @@
 // Decides: which of IPv4's settings stand under /proc/sys/net/ipv4, with Linux's names and bounds, and what a change
 // brings with it. Values: netns_ipv4 (of a namespace), ipv4_devconf (of a device). ARP's rows: arp. [S21] [S156] [S157]
 // [S158] [S159]
+// So that programs which set them run, these are taken though nothing heeds them yet: ip_autobind_reuse, ip_dynaddr,
+// ip_forward_update_priority, ip_forward_use_pmtu, route/min_adv_mss, and of a device arp_filter, bc_forwarding,
+// bootp_relay, force_igmp_version, igmpv2_ and igmpv3_unsolicited_report_interval, log_martians, mc_forwarding,
+// medium_id, proxy_arp, proxy_arp_pvlan, secure_redirects, src_valid_mark, tag.
 // Linux: net/ipv4/sysctl_net_ipv4.c (ipv4_net_table), devinet.c (devinet_sysctl, inet_forward_change), route.c
 #pragma once
 #include "netstack/ipv4/inet_addr.hpp"

@@ -66,7 +66,8 @@ result<ctl_place> ctl_find(Net& net, std::string_view path) {
   return failure{std::errc::no_such_file_or_directory};
 }
 
-/// The operation that rtnl() carries to every slice: puts the new value in place.
+/// The operation that rtnl() carries to every slice: puts the new value in place. One that is there already changes
+/// nothing: ip_forward=0 on a host leaves alone the device that was told to forward.
 template <class Net>
 struct ctl_set {
   ctl_place at;
@@ -75,6 +76,7 @@ struct ctl_set {
   result<void> operator()(Net& slice) const {
     void* const data = ctl_data(slice, at);
     if (!data) return failure{std::errc::no_such_file_or_directory};
+    if (std::memcmp(data, value.data, value.bytes) == 0) return {};
     std::byte old[ctl_value_max];
     std::memcpy(old, data, value.bytes);
     std::memcpy(data, value.data, value.bytes);
