@@ -40,8 +40,8 @@ void resolve(rig& t, int fd) {
 
 TEST_CASE("the way of a received datagram is the page's", "[paths]") {
   rig t;
-  int const a = rig::udp(t.a), b = rig::udp(t.b, 9);
-  resolve(t, a);
+  int const a = rig::udp(t.a), b = rig::udp(t.b, 9), other = rig::udp(t.a);
+  resolve(t, other);
   REQUIRE(rig::receive(t.b, b));
   REQUIRE(rig::send(t.a, a, "hello", rig::addr_b, 9));
   auto const calls = test::record([&] {
@@ -50,6 +50,9 @@ TEST_CASE("the way of a received datagram is the page's", "[paths]") {
     CHECK(recv(t.b.init_net(), b, payload, sizeof payload));
   });
   test::check_path("rx-path.md", "A UDP datagram, from the driver to the application", calls);
+  REQUIRE(rig::send(t.a, a, "again", rig::addr_b, 9));
+  auto const again = test::record([&] { t.b.poll(); });
+  test::check_path("rx-path.md", "The next datagram of the same flow", again);
 }
 
 TEST_CASE("the way of a datagram that others look at is the page's", "[paths]") {

@@ -11,10 +11,12 @@
 
 #if defined(__GNUC__)
 #define NETSTACK_INLINE inline __attribute__((always_inline))
+#define NETSTACK_INLINE_LAMBDA __attribute__((always_inline))  // behind its parameters
 #define NETSTACK_NOINLINE __attribute__((noinline))
 #define NETSTACK_COLD __attribute__((cold, noinline))
 #else
 #define NETSTACK_INLINE inline
+#define NETSTACK_INLINE_LAMBDA
 #define NETSTACK_NOINLINE
 #define NETSTACK_COLD
 #endif

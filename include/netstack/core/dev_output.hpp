@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/core/dev_input.hpp"
 #include "netstack/core/flow_dissector.hpp"
+#include "netstack/core/sock_mem.hpp"
 #include "netstack/core/timestamping.hpp"
 #include "netstack/core/validate_xmit.hpp"
 #include "netstack/registry/netdev_ops.hpp"
@@ -196,35 +197,70 @@ result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
 
 namespace detail {
 
+/// A frame that the driver can have as it is, without a look at its time of departure.
+NETSTACK_INLINE bool xmit_is_plain(sk_buff const& skb, net_device const& dev) {
+  return skb.dev == &dev && skb.tx_flags == 0 && skb_is_plain(skb, dev);
+}
+
+/// Nothing stands between the device's driver and frames that it can have as they are.
+template <class Net>
+bool xmit_way_is_free(net_device const& dev) {
+  return Net::ptype_all.empty() && dev.running() && dev.carrier_ok() && dev.real_num_tx_queues == 1 &&
+         dev.tx[0].qdisc.empty() && !dev.tx[0].stopped;
+}
+
+/// Frames of one device whose way is free, without a dst: those that the driver has no room for wait behind each other.
+/// How many were taken; the list is left empty.
+template <class Net>
+u32 xmit_list(Net& net, net_device& dev, skb_list& frames, u64 bytes) {
+  auto const& ops = Net::netdev_ops[dev.driver];
+  netdev_queue& txq = dev.tx[0];
+  bool const later = ops.ndo_xmit_flush && net.worker().softnet.in_softirq;
+  if (later) xmit_flush(net, dev);
+  u32 const all = frames.count;
+  if (ops.ndo_xmit_list) {
+    ops.ndo_xmit_list(net, dev, frames, later);
+  } else {
+    while (sk_buff* skb = frames.first) {
+      sk_buff* const following = skb->next;
+      skb->next = nullptr;
+      if (txq.stopped || ops.ndo_start_xmit(net, dev, *skb, later || following) != netdev_tx::ok) [[unlikely]] {
+        skb->next = following;
+        break;
+      }
+      frames.first = following;
+      --frames.count;
+    }
+  }
+  u32 taken = all - frames.count;
+  dev.stats.tx_packets += taken;
+  if (frames.count != 0) [[unlikely]] {
+    txq.requeued = true;
+    while (sk_buff* skb = frames.pop_front()) {
+      bytes -= skb->len;
+      taken += xmit_enqueue(net, txq, *skb).has_value();
+    }
+  }
+  dev.stats.tx_bytes += bytes;
+  frames = {};
+  return taken;
+}
+
 /// Frames from the front of a burst that go straight to the driver of their one device: what dev_queue_xmit would ask
 /// of each is asked once. How many were taken; the rest is for dev_queue_xmit.
 template <class Net>
 u32 xmit_run(Net& net, skb_list& burst) {
   net_device& dev = *burst.first->dev;
-  netdev_queue& txq = dev.tx[0];
-  if (!Net::ptype_all.empty() || !dev.running() || !dev.carrier_ok() || dev.real_num_tx_queues != 1) return 0;
-  auto const& ops = Net::netdev_ops[dev.driver];
-  bool const later = ops.ndo_xmit_flush && net.worker().softnet.in_softirq;
-  if (later) xmit_flush(net, dev);
-  u32 taken = 0;
+  if (!xmit_way_is_free<Net>(dev)) return 0;
+  skb_list run;
   u64 bytes = 0;
-  while (burst.first && burst.first->dev == &dev && txq.qdisc.empty() && !txq.stopped && burst.first->tx_flags == 0 &&
-         skb_is_plain(*burst.first, dev)) {
+  while (burst.first && xmit_is_plain(*burst.first, dev)) {
     sk_buff& skb = *burst.pop_front();
     skb_dst_drop(skb);
-    u32 const len = skb.len;
-    bool const more = later || (burst.first && burst.first->dev == &dev);
-    ++taken;
-    if (ops.ndo_start_xmit(net, dev, skb, more) != netdev_tx::ok) [[unlikely]] {
-      txq.requeued = true;
-      taken -= !xmit_enqueue(net, txq, skb);
-      break;
-    }
-    bytes += len;
-    ++dev.stats.tx_packets;
+    bytes += skb.len;
+    run.push_back(skb);
   }
-  dev.stats.tx_bytes += bytes;
-  return taken;
+  return run.empty() ? 0 : xmit_list(net, dev, run, bytes);
 }
 
 }  // namespace detail
@@ -240,13 +276,22 @@ u32 dev_queue_xmit_list(Net& net, skb_list& burst) {
   return taken;
 }
 
+/// Sends frames of one device that are finished, linear, not too long, without a dst, `bytes` in all: how many were
+/// taken. The list is left empty.
+template <class Net>
+u32 dev_xmit_finished_list(Net& net, net_device& dev, skb_list& frames, u64 bytes) {
+  if (detail::xmit_way_is_free<Net>(dev)) [[likely]]
+    return detail::xmit_list(net, dev, frames, bytes);
+  return dev_queue_xmit_list(net, frames);
+}
+
 /// Frees what was sent, and runs the queues that wait. How many frames that moved.
 template <class Worker>
 u32 net_tx_action(Worker& worker) {
   auto& sd = worker.softnet;
   sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_tx);
   u32 const freed = sd.completion_queue.count;
-  worker.pool.free_list(sd.completion_queue);
+  consume_sent_list(worker.pool, sd.completion_queue);
   netdev_queue* txq = std::exchange(sd.output_queue, nullptr);
   bool const queues = txq != nullptr;
   u32 moved = 0;

@@ -145,6 +145,26 @@ NETSTACK_INLINE void neigh_push_header(sk_buff& skb, neighbour const& n, net_dev
   eth->h_proto = skb.protocol;
   skb.reset_mac_header();
 }
+
+/// The link header towards a next hop, ready for every packet of a burst (Linux's hh_cache): Ethernet's, with two bytes
+/// in front that make it two words, or none at all.
+struct hh_cache {
+  u64 words[2]{};
+  u16 len = 0;
+  hh_cache() = default;
+  hh_cache(neighbour const& n, net_device const& dev, u16 protocol) : len(dev.hard_header_len) {
+    if (len == 0) return;
+    ethhdr const eth{.h_dest = n.ha, .h_source = dev.dev_addr, .h_proto = be16{protocol}};
+    std::memcpy(reinterpret_cast<u8*>(words) + sizeof words - sizeof eth, &eth, sizeof eth);
+  }
+  /// Bytes in front of the network header that write() needs, if there is a link header (len).
+  static constexpr u32 room = sizeof words;
+  NETSTACK_INLINE void write(u8* network_header) const {
+    std::memcpy(network_header - sizeof words, words, sizeof words);
+  }
+};
+static_assert(sizeof(ethhdr) <= hh_cache::room);
+
 }  // namespace detail
 
 /// Sends a packet, data at the network header, to a next hop. Always takes the skb. Waiting for an answer is no error.

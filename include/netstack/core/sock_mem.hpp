@@ -98,10 +98,8 @@ inline void sk_wake_writer(sock& sk) {
   sock_reset_flag(sk, sock_flags::in_write_space);
 }
 
-/// Destructor of a packet on its way out.
-inline void sock_wfree(sk_buff& skb) {
-  sock& sk = *skb.sk;
-  u32 len = skb.truesize;
+/// Gives back what packets on their way out, `len` bytes in all, have cost their socket.
+inline void sock_wfree(sock& sk, u32 len) {
   if (!sock_flag(sk, sock_flags::use_write_queue)) {
     // One byte stays charged, so that the callback cannot be the end of the sock.
     sk.sk_wmem_alloc -= len - 1;
@@ -110,6 +108,25 @@ inline void sock_wfree(sk_buff& skb) {
   }
   sk.sk_wmem_alloc -= len;
   if (sk.sk_wmem_alloc == 0) __sk_free(sk);
+}
+/// Destructor of such a packet.
+inline void sock_wfree(sk_buff& skb) { sock_wfree(*skb.sk, skb.truesize); }
+inline constexpr void (*sock_wfree_of)(sk_buff&) = sock_wfree;
+
+/// Frees packets that a driver is done with. Their sockets are told once for neighbours of the same.
+inline void consume_sent_list(skb_pool& pool, skb_list& list) {
+  sock* owner = nullptr;
+  u32 owed = 0;
+  pool.free_bulk(list, [&](sk_buff& skb) {
+    if (skb.destructor != sock_wfree_of) return skb.destructor(skb);
+    if (skb.sk != owner) {
+      if (owner) sock_wfree(*owner, owed);
+      owner = skb.sk;
+      owed = 0;
+    }
+    owed += skb.truesize;
+  });
+  if (owner) sock_wfree(*owner, owed);
 }
 
 inline void skb_set_owner_r(sk_buff& skb, sock& sk) {

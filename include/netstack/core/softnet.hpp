@@ -26,8 +26,11 @@ struct alignas(cache_line) softnet_data {
   sk_buff_head process_queue;                 ///< what process_backlog works on
   napi_struct backlog;
   napi_instance_list instances;  ///< NAPIs of the devices that are up
-  net_device* todo = nullptr;    ///< devices to be freed at the end of this poll
-  siphash_key_t hash_key{};      ///< of skb_get_hash: the same in every worker
+  /// Counts what changed that may decide about a received packet: configuration (rtnl) and sockets. What was learned of
+  /// a flow under another number is forgotten.
+  u64 flow_genid = 1;
+  net_device* todo = nullptr;  ///< devices to be freed at the end of this poll
+  siphash_key_t hash_key{};    ///< of skb_get_hash: the same in every worker
   // --- settings (core/netns_core.hpp) -------------------------------------------------------------------------------
   u32 dev_weight = 64;
   u32 netdev_budget = 300;           ///< frames a poll()
@@ -41,6 +44,8 @@ struct alignas(cache_line) softnet_data {
   softnet_data& operator=(softnet_data const&) = delete;
   ~softnet_data() { poll_list.clear(), instances.clear(); }  // a stack may end with work scheduled
 };
+
+inline void flow_genid_bump(softnet_data& sd) { ++sd.flow_genid; }
 
 /// Raising twice runs once. [S63]
 inline void raise_softirq(softnet_data& sd, u8 nr) { sd.pending = static_cast<u8>(sd.pending | nr); }

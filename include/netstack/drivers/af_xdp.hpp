@@ -84,6 +84,7 @@ struct af_xdp : driver {
       .ndo_open = detail::xdp_open<Net>,
       .ndo_stop = detail::xdp_stop<Net>,
       .ndo_start_xmit = detail::xdp_xmit<Net>,
+      .ndo_xmit_list = detail::xdp_xmit_list<Net>,
       .ndo_poll = detail::xdp_poll<Net>,
       .ndo_xmit_flush = detail::xdp_flush<Net>,
       .ndo_tx_complete = detail::xdp_tx_complete<Net>,
@@ -260,6 +261,20 @@ netdev_tx xdp_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
   queue.send(skb);
   if (!more) (void)queue.kick();
   return netdev_tx::ok;
+}
+
+/// A frame that others hold too stays: ndo_start_xmit knows what to do with it.
+template <class Net>
+void xdp_xmit_list(Net&, net_device& dev, skb_list& frames, bool more) {
+  auto& queue = netdev_priv<af_xdp>(dev).queue;
+  while (frames.first && !skb_shared(*frames.first)) {
+    if (!queue.room(1)) [[unlikely]] {
+      (void)queue.kick();
+      if (!queue.room(1)) break;
+    }
+    queue.send(*frames.pop_front());
+  }
+  if (!more) (void)queue.kick();
 }
 
 template <class Net>

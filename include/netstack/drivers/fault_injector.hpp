@@ -191,6 +191,7 @@ struct fault_injector : driver {
     auto ops = Inner::template netdev_ops<Net>;
     ops.ndo_stop = stop<Net>;
     ops.ndo_start_xmit = xmit<Net>;
+    ops.ndo_xmit_list = nullptr;
     ops.ndo_poll = poll<Net>;
     ops.ndo_tx_complete = complete<Net>;
     ops.ndo_arm = arm<Net>;

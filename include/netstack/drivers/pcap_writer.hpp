@@ -64,6 +64,7 @@ struct pcap_writer : driver {
     auto ops = Inner::template netdev_ops<Net>;
     ops.ndo_stop = stop<Net>;
     ops.ndo_start_xmit = xmit<Net>;
+    ops.ndo_xmit_list = nullptr;
     ops.ndo_poll = poll<Net>;
     return ops;
   }();

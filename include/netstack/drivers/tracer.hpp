@@ -62,6 +62,7 @@ struct tracer : driver {
   static constexpr net_device_ops<Net> netdev_ops = [] {
     auto ops = Inner::template netdev_ops<Net>;
     ops.ndo_start_xmit = xmit<Net>;
+    ops.ndo_xmit_list = nullptr;
     ops.ndo_poll = poll<Net>;
     return ops;
   }();

@@ -125,12 +125,6 @@ verdict icmp_rcv(Net& net, sk_buff& skb) {
   return Net::icmp_pointers[type].handler(net, skb);
 }
 
-/// inet_protos[1].list_func: a burst, one by one.
-template <class Net>
-void icmp_list_rcv(Net& net, skb_list& list) {
-  while (sk_buff* skb = list.pop_front()) finish(*skb, icmp_rcv(net, *skb));
-}
-
 /// An error about an ICMP message of ours: what concerns the path is remembered.
 template <class Net>
 void icmp_err(Net& net, sk_buff& skb, u32 info) {

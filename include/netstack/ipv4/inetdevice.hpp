@@ -6,6 +6,7 @@
 #include "netstack/core/list.hpp"
 #include "netstack/core/neighbour.hpp"
 #include "netstack/core/net_device.hpp"
+#include "netstack/ipv4/ip_pattern.hpp"
 #include "netstack/ipv4/rtnetlink.hpp"
 #include "netstack/wire/ipv4_addr.hpp"
 
@@ -85,6 +86,7 @@ struct in_device {
   neigh_parms arp_parms{};            ///< net/ipv4/neigh/<device>/…: ARP's
   list<in_ifaddr, &in_ifaddr::link> ifa_list{};
   rtable* rth[static_cast<std::size_t>(dev_rth::count)]{};  ///< caches, by dev_rth
+  ip_rx_flow rx_flow{};                                     ///< between the bursts of this device (ipv4/ip_list_rcv)
 
   [[nodiscard]] bool forwarding() const { return cnf.forwarding != 0; }
   [[nodiscard]] bool anded(s32 ipv4_devconf::*f) const { return all->*f && cnf.*f; }

@@ -1,36 +1,16 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: what IPv4 offers to the transports above it and to its own files: the control block of a datagram, how one
-// is sent, routed and reported. Declarations; the head of each says which file has the body. Include ipv4/ipv4.hpp to
-// use them, this file to name them. Linux: include/net/ip.h, include/net/route.h, include/net/icmp.h
+// Decides: what IPv4 offers to the transports above it and to its own files: how a datagram is sent, routed and
+// reported. Declarations; the head of each says which file has the body. Include ipv4/ipv4.hpp to use them, this file
+// to name them. Linux: include/net/ip.h, include/net/route.h, include/net/icmp.h
 #pragma once
 #include "netstack/base/result.hpp"
 #include "netstack/core/dst.hpp"
 #include "netstack/ipv4/flow.hpp"
+#include "netstack/ipv4/ip_skb.hpp"
 #include "netstack/ipv4/netns_ipv4.hpp"
 #include "netstack/skb/verdict.hpp"
-#include "netstack/wire/ip.hpp"
-#include "netstack/wire/ip_options.hpp"
 
 namespace netstack {
-
-namespace ipskb {  // inet_skb_parm::flags, Linux's IPSKB_*
-inline constexpr u16 forwarded = 1u << 0, doredirect = 1u << 5, srr_is_hit = 1u << 14, no_mc_loop = 1u << 15;
-}
-
-/// What IP notes in sk_buff's control block while a datagram is in its hands and in its transport's (Linux's IPCB).
-/// Sixteen bytes, so that it is written at once.
-struct inet_skb_parm {
-  u32 iif = 0;       ///< ifindex it came in by (IP_PKTINFO)
-  ip_options opt{};  ///< where its options lie; optlen 0: none
-  u16 flags = 0;     ///< ipskb::…
-  u16 unused = 0;
-};
-static_assert(sizeof(inet_skb_parm) == 16, "leaves the transports room in cb[48]");
-
-[[nodiscard]] inline inet_skb_parm& IPCB(sk_buff& skb) { return skb.cb<inet_skb_parm>(); }
-[[nodiscard]] inline iphdr* ip_hdr(sk_buff const& skb) { return skb.network_hdr<iphdr>(); }
-/// Bytes of the IP header with its options.
-[[nodiscard]] inline u32 ip_hdrlen(sk_buff const& skb) { return static_cast<u32>(ip_hdr(skb)->header_len()); }
 
 struct rtable_pool;
 

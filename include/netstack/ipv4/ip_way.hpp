@@ -105,44 +105,111 @@ result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
   return neigh_output(net, skb, *n);
 }
 
-/// The same for a burst, whose next hop is asked for once; how many datagrams left. Takes all of them.
+/// The same for a burst: the next hop is asked for once, neighbours of one length have the same header, and the device
+/// gets the frames as one list. Whoever has a transport header of its own in front of each datagram calls begin() when
+/// the length changes, push() for each packet of a chain, and send() with the chain.
 template <class Net>
-u32 ip_way_send_list(Net& net, skb_list& list, ip_way const& way) {
-  net_device& dev = *way.rt->dev;
-  neighbour* const n = ip_neigh(net, dev, rt_nexthop(*way.rt, way.daddr));
-  u32 sent = 0;
-  if (!n || !(n->nud_state & nud::connected)) [[unlikely]] {
-    while (sk_buff* skb = list.pop_front()) sent += ip_way_send(net, *skb, way).has_value();
-    return sent;
-  }
-  n->used = net.worker().now;
-  u64 octets = 0;
-  for (sk_buff* skb = list.first; skb; skb = skb->next) {
-    detail::ip_way_push(*skb, way);
-    octets += skb->len;
-    detail::neigh_push_header(*skb, *n, dev);
-  }
-  detail::ip_way_count(net, list.count, octets);
-  return dev_queue_xmit_list(net, list);
-}
+class ip_way_burst {
+  Net& net_;
+  ip_way const& way_;
+  net_device& dev_;
+  neighbour* n_;
+  detail::hh_cache hh_;
+  u64 first_ = 0, second_ = 0;  // of the header, at this length
+  u32 sum_ = 0;
+  u32 total_ = 0;
+  u32 daddr_;
+  u32 hh_len_;
+  u64 link_word_ = 0;
+  u64 octets_ = 0;
 
-/// ip_send_skb for a datagram that stands alone and is mostly of the common kind: to a station, without options, not
-/// longer than the link carries. Anything else takes the longer way. Always takes the skb.
+ public:
+  /// Room in front of the transport header that push() needs.
+  static constexpr u32 headroom = static_cast<u32>(ip_hlen_min) + detail::hh_cache::room;
+
+  ip_way_burst(Net& net, ip_way const& way, ip_summed summed)
+      : net_(net),
+        way_(way),
+        dev_(*way.rt->dev),
+        n_(ip_neigh(net, dev_, rt_nexthop(*way.rt, way.daddr))),
+        hh_(n_ ? detail::hh_cache{*n_, dev_, eth_p::ip} : detail::hh_cache{}),
+        daddr_(way.daddr.raw()),
+        hh_len_(hh_.len),
+        link_word_(detail::make_tx_link_word(be16{eth_p::ip}, static_cast<u16>(ip_hlen_min), summed)) {}
+
+  /// False: the next hop is not known for sure, so each datagram has to ask for itself (ip_way_send).
+  [[nodiscard]] bool ready() const {
+    return n_ && (n_->nud_state & nud::connected) && (hh_.len == 0 || hh_.len == eth_hlen);
+  }
+  /// From now on `len` bytes follow the IP header.
+  void begin(u32 len) {
+    total_ = len + static_cast<u32>(ip_hlen_min);
+    first_ = way_.first | u64{be16{static_cast<u16>(total_)}.raw()} << 16;
+    sum_ = detail::csum_from64to32(detail::csum_add64(detail::csum_add64(first_, way_.second), daddr_));
+    second_ = way_.second | u64{csum_fold(sum_).raw()} << 16;
+  }
+  /// A datagram of the caller's alone, linear, without a dst, its transport header at `th`, with room in front. Nothing
+  /// of where it came from stays with it. `id`: its identification, unless the way forbids fragments.
+  NETSTACK_INLINE void push(sk_buff& skb, u8* th, be16 id = {}) {
+    u8* const iph = th - ip_hlen_min;
+    u64 const first = first_ | u64{id.raw()} << 32;
+    u64 const second =
+        id ? way_.second | u64{csum_fold(detail::csum_from64to32(u64{sum_} + id.raw())).raw()} << 16 : second_;
+    std::memcpy(iph + 16, &daddr_, 4);
+    std::memcpy(iph + 8, &second, 8);
+    std::memcpy(iph, &first, 8);
+    if (hh_len_ != 0) hh_.write(iph);
+    if (skb.protocol) detail::skb_forget_arrival(skb);
+    auto const at = static_cast<u16>(iph - skb.head);
+    detail::store_link_word(skb, link_word_ + detail::at_network_header(at));
+    skb.mac_header = static_cast<u16>(at - hh_len_);
+    skb.data = iph - hh_len_;
+    skb.len = total_ + hh_len_;
+    skb.dev = &dev_;
+    skb.mark = way_.mark;
+    skb.priority = way_.priority;
+    octets_ += total_;
+  }
+  /// Sends the chain that was pushed; how many the device took.
+  u32 send(sk_buff& from, sk_buff& to, u32 n) {
+    n_->used = net_.worker().now;
+    detail::ip_way_count(net_, n, octets_);
+    skb_list frames;
+    to.next = nullptr;
+    frames.push_chain(from, to, n);
+    return dev_xmit_finished_list(net_, dev_, frames, octets_ + u64{n} * hh_.len);
+  }
+};
+
+namespace detail {
+/// Of the common kind: to a station, without options, and routers may cut it.
+template <class Net>
+bool ip_is_plain(Net& net, rtable const& rt, ip_tx const& tx) {
+  return ip_ways_possible<Net> && rt.dev && rt.rt_type == rtn::unicast && rt.output == dst_out::unicast &&
+         rt.mtu == 0 && tx.optlen == 0 && ipv4_net(net).redirects_learned == 0 && tx.pmtudisc == ip_pmtudisc::dont;
+}
+/// The way of such a datagram, for this poll; its identification is still 0.
+template <class Net>
+ip_way ip_plain_way(Net& net, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
+  u8 const ttl = ip_select_ttl(ipv4_net(net), rt, tx);
+  return {.rt = &rt,
+          .first = 0x45 | u64{tx.tos} << 8,
+          .second = ttl | u64{tx.protocol} << 8 | u64{fl4.saddr.raw()} << 32,
+          .daddr = fl4.daddr,
+          .mark = tx.mark,
+          .priority = tx.priority};
+}
+}  // namespace detail
+
+/// ip_send_skb for a datagram that stands alone and is mostly of the common kind, not longer than the link carries.
+/// Anything else takes the longer way. Always takes the skb.
 template <class Net>
 result<void> ip_send_plain(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
-  if constexpr (!ip_ways_possible<Net>) return ip_send_skb(net, skb, rt, fl4, tx);
-  if (!rt.dev || rt.rt_type != rtn::unicast || rt.output != dst_out::unicast || rt.mtu != 0 || tx.optlen != 0 ||
-      ipv4_net(net).redirects_learned != 0 || tx.pmtudisc != ip_pmtudisc::dont || skb.len + ip_hlen_min > rt.dev->mtu ||
+  if (!detail::ip_is_plain(net, rt, tx) || skb.len + ip_hlen_min > rt.dev->mtu ||
       !detail::has_headroom(skb, *rt.dev, static_cast<u32>(ip_hlen_min)))
     return ip_send_skb(net, skb, rt, fl4, tx);
-  u8 const ttl = detail::ip_select_ttl(ipv4_net(net), rt, tx);
-  be16 const id{ip_select_ident(net, fl4.daddr)};
-  ip_way const way{.rt = &rt,
-                   .first = 0x45 | u64{tx.tos} << 8 | u64{id.raw()} << 32,
-                   .second = ttl | u64{tx.protocol} << 8 | u64{fl4.saddr.raw()} << 32,
-                   .daddr = fl4.daddr,
-                   .mark = tx.mark,
-                   .priority = tx.priority};
+  ip_way way = detail::ip_plain_way(net, rt, fl4, tx);
+  way.first |= u64{be16{ip_select_ident(net, fl4.daddr)}.raw()} << 32;
   return ip_way_send(net, skb, way);
 }
 

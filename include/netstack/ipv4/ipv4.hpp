@@ -12,6 +12,7 @@
 #include "netstack/ipv4/devinet.hpp"
 #include "netstack/ipv4/drop_reasons.hpp"
 #include "netstack/ipv4/icmp.hpp"
+#include "netstack/ipv4/icmp_flow.hpp"
 #include "netstack/ipv4/inet_init.hpp"
 #include "netstack/ipv4/inet_proc.hpp"
 #include "netstack/ipv4/ip_forward.hpp"
@@ -41,7 +42,7 @@ struct ipv4 : module {
   static constexpr std::array net_protocols{
       net_protocol<Net>{.protocol = ipproto::icmp,
                         .handler = icmp_rcv<Net>,
-                        .list_func = icmp_list_rcv<Net>,
+                        .flow = {.begin = icmp_flow_begin<Net>, .more = icmp_flow_more, .end = icmp_flow_end<Net>},
                         .err_handler = icmp_err<Net>,
                         .no_policy = true,
                         .name = "icmp"},

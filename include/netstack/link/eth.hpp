@@ -4,6 +4,8 @@
 // tx: called by core/neighbour → core/dev_output dev_queue_xmit
 // Linux: net/ethernet/eth.c; IEEE 802.3 §3.2.6 (length/type)
 #pragma once
+#include <array>
+
 #include "netstack/core/dev_addr_lists.hpp"
 #include "netstack/skb/skb_headers.hpp"
 #include "netstack/wire/eth_p.hpp"
@@ -27,12 +29,14 @@ NETSTACK_INLINE void eth_read(sk_buff& skb, net_device& dev, u8 const* mac, u16 
   auto const type =
       ether_addr_equal_64bits(mac, dev.dev_addr.bytes.data()) ? pkt_type::host : eth_pkt_type(dev, eth.h_dest);
   // IEEE 802.3 §3.2.6: below 0x0600 the field is a length and an 802.2 header follows.
-  be16 const proto = eth_proto_is_802_3(eth.h_proto.host()) ? eth.h_proto : be16{eth_p::p_802_2};
+  static_assert(eth_p::p_802_3_min == 6 << 8, "so that its first byte tells");
+  be16 const proto = eth.h_proto.bytes()[0] >= 6 ? eth.h_proto : be16{eth_p::p_802_2};
   auto const l3 = static_cast<u16>(at + eth_hlen);
   store_link_word(skb, make_link_word(proto, l3, type) | flags);
-  skb.mac_header = at;
-  skb.mac_len = eth_hlen;
+  std::array<u16, 2> const mac_words{at, static_cast<u16>(eth_hlen)};  // mac_header, mac_len
+  std::memcpy(static_cast<void*>(&skb.mac_header), mac_words.data(), sizeof mac_words);
 }
+static_assert(offsetof(sk_buff, mac_len) == offsetof(sk_buff, mac_header) + 2);
 
 }  // namespace detail
 

@@ -14,7 +14,7 @@ struct sock;
 struct inet_flow {
   sock* sk = nullptr;       ///< who gets them; borrowed
   u64 pseudo = 0;           ///< the part of their checksum that no header of theirs changes
-  u32 ports = 0;            ///< the first four bytes of the transport header
+  u32 ports_mask = 0;       ///< which bits of the transport header's first four bytes are the same in all of them
   bool csum_known = false;  ///< somebody vouches for their checksums
 };
 

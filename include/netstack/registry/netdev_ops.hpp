@@ -27,10 +27,14 @@ struct net_device_ops {
   result<void> (*ndo_open)(Net&, net_device&) = nullptr;                          ///< required
   void (*ndo_stop)(Net&, net_device&) = nullptr;                                  ///< required: nothing in flight after
   netdev_tx (*ndo_start_xmit)(Net&, net_device&, sk_buff&, bool more) = nullptr;  ///< required; more: a flush may wait
-  u32 (*ndo_poll)(Net&, net_device&, u32 budget, skb_list& rx) = nullptr;         ///< required: up to budget frames
-  void (*ndo_xmit_flush)(Net&, net_device&) = nullptr;                            ///< kicks what `more` held back
-  u32 (*ndo_tx_complete)(Net&, net_device&) = nullptr;                            ///< frees sent frames; how many
-  int (*ndo_poll_fd)(Net&, net_device&) = nullptr;  ///< an fd that is readable when rx waits
+  /// Optional: ndo_start_xmit for frames from the front of a list, as many as there is room for; what stays in it was
+  /// not taken. All are linear and finished, or left to the checksum offload that the device has. A decorator that has
+  /// an ndo_start_xmit of its own sets it, or null.
+  void (*ndo_xmit_list)(Net&, net_device&, skb_list& frames, bool more) = nullptr;
+  u32 (*ndo_poll)(Net&, net_device&, u32 budget, skb_list& rx) = nullptr;  ///< required: up to budget frames
+  void (*ndo_xmit_flush)(Net&, net_device&) = nullptr;                     ///< kicks what `more` held back
+  u32 (*ndo_tx_complete)(Net&, net_device&) = nullptr;                     ///< frees sent frames; how many
+  int (*ndo_poll_fd)(Net&, net_device&) = nullptr;                         ///< an fd that is readable when rx waits
   result<void> (*ndo_set_mac_address)(Net&, net_device&, mac_addr const&) = nullptr;
   void (*ndo_set_rx_mode)(Net&, net_device&) = nullptr;  ///< flags or multicast list changed
   result<void> (*ndo_change_mtu)(Net&, net_device&, u32 mtu) = nullptr;

@@ -172,7 +172,12 @@ class skb_pool {
     }
   }
   /// free_skb for each packet of the list, which is left empty.
-  void free_bulk(skb_list& list);
+  void free_bulk(skb_list& list) {
+    free_bulk(list, [](sk_buff& skb) { skb.destructor(skb); });
+  }
+  /// The same, with settle(skb) instead of the destructor for each that has one: for who can do it for many at once.
+  template <class Settle>
+  void free_bulk(skb_list& list, Settle&& settle);
   void free_list(skb_list& list) { free_bulk(list); }
 
   /// Another sk_buff that shares skb's data. The first clone takes the companion beside the original; null when the
@@ -382,6 +387,13 @@ inline void skb_header_release(sk_buff& skb) {
   if (skb.nohdr) return;
   skb.nohdr = 1;
   ++skb_shinfo(skb).payload_refs;
+}
+/// One linear piece of at most `most` bytes with `room` in front, that nobody else holds or reads: its owner may write
+/// headers.
+NETSTACK_INLINE bool skb_is_own(sk_buff const& skb, u32 most, u32 room) {
+  u64 lengths;  // of frags in the upper half
+  std::memcpy(&lengths, static_cast<void const*>(&skb.len), sizeof lengths);
+  return lengths <= most && skb.data - skb.head >= room && !skb.cloned && detail::sole_user_of_first_slot(skb);
 }
 /// Frees every packet of the queue.
 inline void skb_queue_purge(sk_buff_head& queue) {

@@ -89,6 +89,7 @@ template <class Net>
 result<void> connect(Net& net, int fd, sockaddr_view addr) {
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
     if (detail::bad_address(addr.data(), addr.size())) return failure{std::errc::bad_address};
+    flow_genid_bump(home.worker().softnet);  // whose packets it gets
     return sockfs::ops_of<Net>(s).connect(home, s, addr, s.nonblock);
   });
 }
@@ -261,6 +262,7 @@ result<void> setsockopt(Net& net, int fd, int level, int optname, void const* op
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
     if (detail::bad_address(optval, optlen)) return failure{std::errc::bad_address};
     std::span const value{static_cast<std::byte const*>(optval), optlen};
+    flow_genid_bump(home.worker().softnet);  // whose packets it gets, and from where
     return level == sol::socket ? sock_setsockopt(home, *s.sk, optname, value)
                                 : sockfs::ops_of<Net>(s).setsockopt(home, s, level, optname, value);
   });

@@ -174,6 +174,24 @@ class udp_socket {
     return taken;
   }
 
+  /// Copies each piece into a packet of its own and sends it as one datagram to `to` (default: the peer), as many
+  /// sendto() without waiting would: how many were taken (Linux's sendmmsg). Errors: sendto()'s, for the first only.
+  result<u32> send(std::span<iovec const> datagrams, sockaddr_view to = {}) {
+    if (!is_open()) return failure{std::errc::bad_file_descriptor};
+    enter(net_->worker());
+    u32 taken = 0;
+    while (taken < datagrams.size()) {
+      if (detail::udp_way* way = way_of(sk(), to)) taken += copy_run(datagrams.subspan(taken), *way);
+      if (taken == datagrams.size()) break;
+      iovec const& next = datagrams[taken];
+      auto const r = netstack::sendto(*net_, fd(), next.iov_base, next.iov_len, msg::dontwait, to);
+      if (!r && taken == 0) return failure{r.error()};
+      if (!r) break;
+      ++taken;
+    }
+    return taken;
+  }
+
  private:
   static constexpr u32 headroom =
       128;  ///< Ethernet, IPv4 with options and UDP fit, and the payload starts a cache line
@@ -218,29 +236,85 @@ class udp_socket {
   /// Packets from the front of the burst that are the caller's alone and fit; how many.
   u32 send_run(skb_list& burst, detail::udp_way const& way) {
     auto& s = udp_sk(sk());
-    net_device const& dev = *way.ip.rt->dev;
-    u32 const room = detail::udp_way_room(*net_, way), front = detail::udp_headroom(dev, 0);
-    auto const mode = detail::udp_csum_mode_of(s, dev);
-    skb_list run;
-    while (sk_buff* skb = burst.first) {
-      if (skb->len + udp_hlen > room || sk_wmem_alloc_get(s) >= s.sk_sndbuf || skb_shared(*skb) || skb->cloned ||
-          skb->is_nonlinear() || skb->headroom() < front)
-        break;
-      burst.pop_front();
+    u32 const most = detail::udp_way_room(*net_, way);
+    auto const mode = detail::udp_csum_mode_of(s, *way.ip.rt->dev);
+    ip_way_burst<Net> out{*net_, way.ip, detail::udp_way_summed(mode)};
+    if (most < udp_hlen || !out.ready()) return 0;
+    constexpr u32 front = ip_way_burst<Net>::headroom + static_cast<u32>(udp_hlen);
+    detail::udp_way_header header{way, mode, 0};
+    u32 const room = s.sk_sndbuf - std::min(sk_wmem_alloc_get(s), s.sk_sndbuf);
+    u32 taken = 0, charged = 0, len = ~u32{0};
+    sk_buff *skb = burst.first, *last = nullptr;
+    for (; skb && charged < room && skb_is_own(*skb, most - static_cast<u32>(udp_hlen), front); skb = skb->next) {
+      if (skb->len != len) {
+        len = skb->len;
+        header = {way, mode, len};
+        out.begin(len + static_cast<u32>(udp_hlen));
+      }
       u32 const csum = mode == detail::udp_csum_mode::software ? payload_sum(*skb) : 0;
-      forget(*skb);
-      skb_set_owner_w(*skb, s);
-      detail::udp_way_push(*skb, way, mode, csum);
-      run.push_back(*skb);
+      if (skb->destructor) [[unlikely]]
+        skb_orphan(*skb);
+      if (skb->dst) skb_dst_drop(*skb);
+      charged += skb->truesize;
+      skb->sk = &s;
+      skb->destructor = sock_wfree;
+      out.push(*skb, header.write(*skb, skb->data, mode, csum));
+      last = skb;
+      ++taken;
     }
-    u32 const taken = run.count;
-    if (taken != 0) UDP_STATS(*net_).OutDatagrams += ip_way_send_list(*net_, run, way.ip);
+    if (taken == 0) return 0;
+    sk_buff& first = *std::exchange(burst.first, skb);
+    burst.count -= taken;
+    if (!skb) burst.last = nullptr;
+    s.sk_wmem_alloc += charged;
+    UDP_STATS(*net_).OutDatagrams += out.send(first, *last, taken);
+    return taken;
+  }
+  /// Pieces from the front that fit, each copied, summed and given its headers in one go; how many.
+  u32 copy_run(std::span<iovec const> pieces, detail::udp_way const& way) {
+    auto& s = udp_sk(sk());
+    auto& pool = net_->worker().pool;
+    u32 const most = std::min(detail::udp_way_room(*net_, way), pool.frame_size() - pool.rx_headroom());
+    auto const mode = detail::udp_csum_mode_of(s, *way.ip.rt->dev);
+    ip_way_burst<Net> out{*net_, way.ip, detail::udp_way_summed(mode)};
+    constexpr u32 front = ip_way_burst<Net>::headroom + static_cast<u32>(udp_hlen);
+    if (most < udp_hlen || pool.rx_headroom() < front || !out.ready()) return 0;
+    u32 const room = s.sk_sndbuf - std::min(sk_wmem_alloc_get(s), s.sk_sndbuf), cost = pool.frame_truesize();
+    u64 const limit = std::min({u64{pieces.size()}, (u64{room} + cost - 1) / cost, u64{pool.available()}});
+    u32 n = 0;
+    while (n < limit && pieces[n].iov_len <= most - udp_hlen && (pieces[n].iov_base || pieces[n].iov_len == 0)) ++n;
+    if (n == 0) return 0;
+    detail::udp_way_header header{way, mode, 0};
+    u32 len = ~u32{0};
+    iovec const* piece = pieces.data();
+    skb_list burst;
+    u32 const taken = pool.alloc_bulk(n, burst, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
+      auto const* const from = static_cast<u8 const*>(piece->iov_base);
+      auto const size = static_cast<u32>(piece->iov_len);
+      ++piece;
+      if (size != len) {
+        len = size;
+        header = {way, mode, len};
+        out.begin(len + static_cast<u32>(udp_hlen));
+      }
+      u32 csum = 0;
+      if (mode == detail::udp_csum_mode::software)
+        csum = csum_partial_copy(data, from, size, 0);
+      else if (size != 0)
+        std::memcpy(data, from, size);
+      skb.tail = data + size;
+      skb.sk = &s;
+      skb.destructor = sock_wfree;
+      out.push(skb, header.write(skb, data, mode, csum));
+    });
+    s.sk_wmem_alloc += taken * cost;
+    UDP_STATS(*net_).OutDatagrams += out.send(*burst.first, *burst.last, taken);
     return taken;
   }
   /// A packet that never was a frame has the sum that fill() made.
-  static u32 payload_sum(sk_buff const& skb) {
-    bool const filled = skb.ip_summed == ip_summed::complete && !skb.mac_header_was_set();
-    return filled ? skb.csum : skb_checksum(skb, 0, skb.len, 0);
+  NETSTACK_INLINE static u32 payload_sum(sk_buff const& skb) {
+    if (skb.ip_summed == ip_summed::complete && !skb.mac_header_was_set()) return skb.csum;
+    return skb.is_nonlinear() ? skb_checksum(skb, 0, skb.len, 0) : csum_partial(skb.data, skb.len, 0);
   }
   /// … of where it came from.
   static void forget(sk_buff& skb) {

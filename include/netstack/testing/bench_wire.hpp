@@ -9,6 +9,7 @@
 #include <cstring>
 #include <span>
 
+#include "netstack/core/dev_output.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/link/eth.hpp"
 #include "netstack/registry/netdev_ops.hpp"
@@ -61,6 +62,14 @@ struct bench_wire : driver {
     return netdev_tx::ok;
   }
   template <class Net>
+  static void xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
+    auto& wire = netdev_priv<bench_wire>(dev);
+    for (sk_buff const* skb = frames.first; skb; skb = skb->next) wire.seen += *skb->data, wire.sent_bytes += skb->len;
+    wire.kicks += !more;
+    wire.done.splice(frames);
+    if (wire.done.count >= 32) complete(net, dev);
+  }
+  template <class Net>
   static void flush(Net&, net_device& dev) {
     ++netdev_priv<bench_wire>(dev).kicks;
   }
@@ -69,7 +78,7 @@ struct bench_wire : driver {
     auto& wire = netdev_priv<bench_wire>(dev);
     u32 const n = wire.done.count;
     wire.sent += n;
-    if (n != 0) net.worker().pool.free_bulk(wire.done);
+    if (n != 0) consume_sent_list(net.worker().pool, wire.done);
     return n;
   }
   template <class Net>
@@ -82,7 +91,7 @@ struct bench_wire : driver {
     bool const summed = (dev.features & netif_f::rxcsum) != 0;
     auto& pool = net.worker().pool;
     auto const at = static_cast<u16>(pool.rx_headroom());
-    u32 const got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) {
+    u32 const got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
       if (copy) std::memcpy(data, wire.frame.data(), len);
       eth_rx(skb, dev, data, at, len);
       if (summed) skb.ip_summed = ip_summed::unnecessary;
@@ -96,6 +105,7 @@ struct bench_wire : driver {
   static constexpr net_device_ops<Net> netdev_ops{.ndo_open = open<Net>,
                                                   .ndo_stop = stop<Net>,
                                                   .ndo_start_xmit = xmit<Net>,
+                                                  .ndo_xmit_list = xmit_list<Net>,
                                                   .ndo_poll = poll<Net>,
                                                   .ndo_xmit_flush = flush<Net>,
                                                   .ndo_tx_complete = complete<Net>};

@@ -84,6 +84,7 @@ constexpr auto driver_conformance() {
       c{"tx_without_carrier_is_refused", tx::tx_without_carrier_is_refused},
       c{"busy_takes_nothing", tx::busy_takes_nothing},
       c{"busy_loses_nothing", tx::busy_loses_nothing},
+      c{"busy_in_mid_list", tx::busy_in_mid_list},
       c{"rx_whole", rx::rx_whole},
       c{"rx_minimum", rx::rx_minimum},
       c{"rx_mtu", rx::rx_mtu},

@@ -208,7 +208,7 @@ bool udp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
   flow.sk = skb.sk ? skb.sk : udp4_lib_lookup(net, detail::udp_key_of(skb, uh, iph));
   if (!flow.sk) return false;
   if (skb.sk) sock_put(*detail::skb_steal_sock(skb));  // still hashed: not the last hold on it
-  flow.ports = detail::csum_load<u32>(skb.data);
+  flow.ports_mask = ~u32{0};
   flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::udp}.raw();
   flow.csum_known = skb.ip_summed == ip_summed::unnecessary;
   return true;
@@ -216,12 +216,11 @@ bool udp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
 /// net_protocol::flow.more. RFC 768: padding behind the length, and no checksum, are allowed; the former goes the
 /// longer way.
 NETSTACK_INLINE bool udp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
-  u64 const header = detail::csum_load<u64>(th);
-  auto const ulen = static_cast<u16>(header >> 32);
-  if (static_cast<u32>(header) != flow.ports || ulen != be16{static_cast<u16>(len)}.raw()) return false;
-  return flow.csum_known || header >> 48 == 0 ||
-         csum_is_right(
-             csum_fold(detail::csum_from64to32(detail::csum_bytes<false>(nullptr, th, len, flow.pseudo + ulen))));
+  u32 const length_and_check = detail::csum_load<u32>(th + 4);
+  auto const ulen = static_cast<u16>(length_and_check);
+  if (ulen != be16{static_cast<u16>(len)}.raw()) return false;
+  return flow.csum_known || length_and_check >> 16 == 0 ||
+         csum_is_right(detail::csum_bytes<false>(nullptr, th, len, flow.pseudo + ulen));
 }
 /// net_protocol::flow.end: to the socket's reader, or into its queue.
 template <class Net>

@@ -38,6 +38,7 @@ template <class Net>
 /// proto::hash: from here on datagrams find the socket. Its port and address must be set.
 template <class Net>
 result<void> udp_lib_hash(Net& net, sock& sk) {
+  flow_genid_bump(net.worker().softnet);
   sk.sk_hash = ipv4_portaddr_hash(net, sk.sk_rcv_saddr, sk.sk_num);
   udp_slot(net, sk.sk_num).push_front(sk);
   udp_slot2(net, sk.sk_hash).push_front(sk);
@@ -46,6 +47,7 @@ result<void> udp_lib_hash(Net& net, sock& sk) {
 template <class Net>
 void udp_lib_unhash(Net& net, sock& sk) {
   if (sk.sk_num == 0) return;  // no port: not in the tables
+  flow_genid_bump(net.worker().softnet);
   auto& slot = udp_slot(net, sk.sk_num);
   slot.erase(slot.iterator_to(sk));
   auto& slot2 = udp_slot2(net, sk.sk_hash);
@@ -56,6 +58,7 @@ void udp_lib_unhash(Net& net, sock& sk) {
 template <class Net>
 void udp_v4_rehash(Net& net, sock& sk) {
   if (sk.sk_num == 0) return;
+  flow_genid_bump(net.worker().softnet);
   auto& old_slot = udp_slot2(net, sk.sk_hash);
   old_slot.erase(old_slot.iterator_to(sk));
   sk.sk_hash = ipv4_portaddr_hash(net, sk.sk_rcv_saddr, sk.sk_num);

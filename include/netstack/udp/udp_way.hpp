@@ -55,34 +55,46 @@ u32 udp_way_room(Net& net, udp_way const& way) {
   return std::min(ip_way_room(net, way.ip), net.worker().pool.frame_size() - 128);
 }
 
-/// The header; data at the payload, `csum` over it unless the device sums.
-NETSTACK_INLINE void udp_way_push(sk_buff& skb, udp_way const& way, udp_csum_mode mode, u32 csum) {
-  be16 const len{static_cast<u16>(skb.len + udp_hlen)};
-  u8* const at = skb.push(static_cast<u32>(udp_hlen));
-  u64 const pseudo = u64{way.sum} + len.raw();
-  u16 check = 0;
-  switch (mode) {
-    [[likely]] case udp_csum_mode::software : check = csum_fold(csum_from64to32(pseudo + len.raw() + csum)).raw();
-    if (check == 0) check = csum_mangled_0.raw();
-    break;
-    case udp_csum_mode::hardware:
-      // The pseudo header only: the device adds what it sees, the ports and the length among it.
-      check =
-          static_cast<u16>(~csum_fold(csum_sub(csum_from64to32(pseudo), u32{way.sport.raw()} + way.dport.raw())).raw());
-      skb.ip_summed = ip_summed::partial;
-      skb.csum_start = skb.offset_of(0);
-      skb.csum_offset = offsetof(udphdr, check);
-      break;
-    case udp_csum_mode::none: break;
+/// What the headers of neighbours of one length have in common.
+struct udp_way_header {
+  u64 words = 0;  ///< without the checksum
+  u64 sum = 0;    ///< of all but the payload; with a device that sums, the checksum itself
+  NETSTACK_INLINE udp_way_header(udp_way const& way, udp_csum_mode mode, u32 payload_len) {
+    be16 const ulen{static_cast<u16>(payload_len + udp_hlen)};
+    words = way.sport.raw() | u64{way.dport.raw()} << 16 | u64{ulen.raw()} << 32;
+    sum = u64{way.sum} + ulen.raw();
+    // A device adds what it sees, the ports and the length among it, to the pseudo header's sum.
+    sum = mode == udp_csum_mode::software ? sum + ulen.raw()
+                                          : csum_sub(csum_from64to32(sum), u32{way.sport.raw()} + way.dport.raw());
   }
-  u64 const words = way.sport.raw() | u64{way.dport.raw()} << 16 | u64{len.raw()} << 32 | u64{check} << 48;
-  std::memcpy(at, &words, sizeof words);
+  /// Writes the header in front of the payload; `csum`: over the payload, for software.
+  NETSTACK_INLINE u8* write(sk_buff& skb, u8* payload, udp_csum_mode mode, u32 csum) const {
+    u8* const at = payload - udp_hlen;
+    u16 check = 0;
+    if (mode == udp_csum_mode::software) [[likely]] {
+      check = csum_fold(csum_from64to32(sum + csum)).raw();
+      if (check == 0) check = csum_mangled_0.raw();  // RFC 768
+    } else if (mode == udp_csum_mode::hardware) {
+      check = static_cast<u16>(~csum_fold(static_cast<u32>(sum)).raw());
+      skb.csum_start = static_cast<u16>(at - skb.head);
+      skb.csum_offset = offsetof(udphdr, check);
+    }
+    u64 const all = words | u64{check} << 48;
+    std::memcpy(at, &all, sizeof all);
+    return at;
+  }
+};
+[[nodiscard]] constexpr ip_summed udp_way_summed(udp_csum_mode mode) {
+  return mode == udp_csum_mode::hardware ? ip_summed::partial : ip_summed::none;
 }
 
 /// Headers and away. Always takes the skb.
 template <class Net>
 result<void> udp_way_send(Net& net, udp_sock& sk, sk_buff& skb, udp_way const& way, u32 csum) {
-  udp_way_push(skb, way, udp_csum_mode_of(sk, *way.ip.rt->dev), csum);
+  auto const mode = udp_csum_mode_of(sk, *way.ip.rt->dev);
+  udp_way_header{way, mode, skb.len}.write(skb, skb.data, mode, csum);
+  skb.push(static_cast<u32>(udp_hlen));
+  skb.ip_summed = udp_way_summed(mode);
   auto const r = ip_way_send(net, skb, way.ip);
   if (r) [[likely]] {
     ++UDP_STATS(net).OutDatagrams;

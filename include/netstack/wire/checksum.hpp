@@ -32,6 +32,11 @@ constexpr sum16 csum_fold(u32 sum) {
 }
 /// What the sum over data that contains its own checksum says to a receiver.
 constexpr bool csum_is_right(sum16 sum) { return checksums_taken_as_right || sum == sum16{}; }
+/// The same of a running sum that is not zero: it is right if 0xffff divides it, which one product tells.
+constexpr bool csum_is_right(u64 sum) {
+  constexpr u64 ones = 0x0001'0001'0001'0001;  // 0xffff * -ones is 1
+  return checksums_taken_as_right || sum * (0 - ones) <= ones;
+}
 /// A finished or stored checksum as a term of a sum.
 constexpr u32 csum_unfold(sum16 sum) { return sum.raw(); }
 
@@ -98,7 +103,7 @@ constexpr sum16 csum_tcpudp_magic(be32 saddr, be32 daddr, u32 len, u8 proto, u32
 NETSTACK_INLINE bool csum_tcpudp_ok(unsigned char const* p, u32 len, be32 saddr, be32 daddr, u8 proto) {
   u32 const words = std::endian::native == std::endian::little ? (len + proto) << 8 : len + proto;
   u64 const pseudo = u64{saddr.raw()} + daddr.raw() + words;
-  return csum_is_right(csum_fold(detail::csum_from64to32(detail::csum_bytes<false>(nullptr, p, len, pseudo))));
+  return csum_is_right(detail::csum_bytes<false>(nullptr, p, len, pseudo));
 }
 
 /// The checksum over an IPv4 header of `ihl` 32-bit words that lies in memory with its options: zero if it is right.

@@ -125,7 +125,7 @@ class xdp_queue {
       outstanding_ -= n;
     }
     u32 const packets = done.count;
-    if (packets != 0) pool->free_bulk(done);
+    if (packets != 0) consume_sent_list(*pool, done);
     return packets;
   }
 

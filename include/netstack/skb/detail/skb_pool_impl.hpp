@@ -67,7 +67,8 @@ NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, sit
   return got;
 }
 
-inline void skb_pool::free_bulk(skb_list& list) {
+template <class Settle>
+NETSTACK_INLINE void skb_pool::free_bulk(skb_list& list, Settle&& settle) {
   if constexpr (asan_enabled) {
     while (sk_buff* skb = list.pop_front()) free_skb(*skb);
     return;
@@ -80,7 +81,7 @@ inline void skb_pool::free_bulk(skb_list& list) {
   for (sk_buff* skb = first; skb;) {
     sk_buff* const following = skb->next;
     if (is_simple(*skb)) [[likely]] {
-      settle(*skb);
+      if (skb->destructor) settle(*skb);
       detail::mark_free(*skb);
       last = skb;
       ++simple;

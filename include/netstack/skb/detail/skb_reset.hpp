@@ -13,6 +13,7 @@
 namespace netstack::detail {
 
 typedef u64 two_words __attribute__((vector_size(16), may_alias));
+typedef u64 four_words __attribute__((vector_size(32), may_alias, aligned(16)));
 typedef u32 any_u32 __attribute__((may_alias));
 typedef u64 any_u64 __attribute__((may_alias));
 
@@ -51,11 +52,12 @@ static_assert(offsetof(sk_buff, mac_header) == offsetof(sk_buff, csum) + offseto
 NETSTACK_INLINE void reset_skb(sk_buff& skb, u8* data, u32 truesize) {
   auto const at = reinterpret_cast<std::uintptr_t>(data);
   store_pair(&skb.data, at, 0);
-  std::memset(static_cast<void*>(&skb.dev), 0, 32);
+  *reinterpret_cast<four_words*>(&skb.dev) = four_words{};
   skb.truesize = truesize;
   store_pair(&skb.tail, at, 0);
   store_pair(&skb.csum, fresh_tail[0], fresh_tail[1]);
-  std::memset(static_cast<void*>(&skb.tstamp), 0, cache_line);
+  *reinterpret_cast<four_words*>(&skb.tstamp) = four_words{};
+  *(reinterpret_cast<four_words*>(&skb.tstamp) + 1) = four_words{};
 }
 
 NETSTACK_INLINE bool sole_user_of_first_slot(sk_buff const& skb) {

@@ -3,7 +3,8 @@
 //   rx/udp/N      a burst arrives, the application looks at each payload where it lies, and it is freed
 //   rx/udp_queued the same through the socket's queue, one receive() a datagram
 //   tx/udp/N      the application's bytes are copied into packets, summed, given headers and sent, a burst a call
-//   tx/udp_send   the same by send(), one call a datagram
+//   tx/udp_fill   the application fills packets of the pool itself
+//   tx/udp_send   by send(), one call a datagram
 //   echo/udp/N    arrives (copied in), goes back as it is to whom it came from
 //   echo/icmp/N   a ping, answered by the stack
 // N: bytes of payload. A burst of 32 is the unit; `/single`: one frame a poll(), which then pays for the clock alone.
@@ -93,6 +94,24 @@ template <class Host>
 void bench_tx_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
   bench_udp<Host> app{rig};
   if (!app.s.connect(inet_addr_of(bench_peer, bench_peer_port))) rig.broken = "no route";
+  std::vector<u8> text(payload, 0x5a);
+  std::vector<iovec> const messages(burst, iovec{text.data(), payload});
+  u64 taken = 0, offered = 0;
+  rig.measure(state, burst, [&] {
+    benchmark::DoNotOptimize(text.data());
+    benchmark::ClobberMemory();
+    taken += app.s.send(messages).value_or(0);
+    bench_wire::complete(rig.net(), *rig.dev);
+    offered += burst;
+  });
+  if (taken != offered || rig.wire->sent != offered) state.SkipWithError("datagrams were lost");
+}
+
+/// The application fills packets of the pool itself, and sends the burst.
+template <class Host>
+void bench_fill_udp(benchmark::State& state, bench_rig<Host>& rig, std::size_t payload, u32 burst) {
+  bench_udp<Host> app{rig};
+  if (!app.s.connect(inet_addr_of(bench_peer, bench_peer_port))) rig.broken = "no route";
   std::vector<u8> const text(payload, 0x5a);
   u64 taken = 0, offered = 0;
   rig.measure(state, burst, [&] {
@@ -150,6 +169,7 @@ void bench_paths(bench_options const& o) {
     add("rx/udp", bench_rx_udp<Host>, {18u, 64u, 1472u});
     add("echo/udp", bench_echo_udp<Host>, {18u, 64u, 1472u});
     add("tx/udp", bench_tx_udp<Host>, {18u, 64u, 1472u});
+    add("tx/udp_fill", bench_fill_udp<Host>, {18u, 1472u});
     add("tx/udp_send", bench_sendto_udp<Host>, {18u, 1472u});
   }
   if constexpr (netstack::net<Host>::template has<ipv4>) add("echo/icmp", bench_echo_icmp<Host>, {18u, 1472u});

@@ -224,6 +224,26 @@ struct tx_cases {
     check_equal(b.dev->tx[0].qdisc.qlen(), 0, "frames still waiting");
   }
 
+  static void busy_in_mid_list(bench_t& b) {
+    b.up();
+    u32 const n = std::min<u32>(max_fill, b.pool().available() - 16);
+    needs(Rig::lossless, "the far end drops what it cannot hold");
+    u32 accepted = 0;
+    for (bool full = false; !full && accepted < n;) {
+      skb_list burst;
+      for (u32 i = 0; i < 25; ++i) burst.push_back(*b.skb_of(b.frame(accepted + i, 90, false)));
+      u32 const taken = dev_queue_xmit_list(b.net, burst);
+      check(burst.empty(), "dev_queue_xmit_list left frames in the list");
+      full = taken < 25;
+      accepted += taken;
+    }
+    for (u32 i = 0; i < accepted; ++i)
+      b.must_collect(b.frame(i, 90, false), "frame " + std::to_string(i) + " of " + std::to_string(accepted));
+    check_equal(b.dev->stats.tx_packets.read(), accepted, "tx_packets");
+    b.h.poll();
+    check_equal(b.dev->tx[0].qdisc.qlen(), 0, "frames still waiting");
+  }
+
  private:
   static constexpr u32 max_fill = 1000;
 };

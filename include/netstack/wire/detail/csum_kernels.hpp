@@ -29,6 +29,9 @@ constexpr u32 csum_from64to32(u64 sum) {
 
 /// From here on vectors win over words, measured with each of the three kernels below.
 inline constexpr std::size_t csum_long_from = 192;
+/// Below, a sum (with a copy) is shorter than a call.
+template <bool Copy>
+inline constexpr std::size_t csum_inline_below = Copy ? 32 : 128;
 /// And up to here the lanes of a kernel hold their sums without a carry.
 inline constexpr std::size_t csum_vector_max = std::size_t{1} << 24;
 
@@ -74,11 +77,21 @@ NETSTACK_INLINE u64 csum_tail(unsigned char* dst, unsigned char const* src, std:
   return sum;
 }
 
-/// Fewer than 32 bytes, or the last of more.
+/// Fewer than csum_inline_below bytes, or the last of more: without a loop, whose counters would push a caller's values
+/// out of their registers.
 template <bool Copy>
 NETSTACK_INLINE u64 csum_rest(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
   auto const take = [&](std::size_t at) { return csum_take<Copy, u64>(Copy ? dst + at : nullptr, src + at); };
   auto const advance = [&](std::size_t n) { src += n, dst += Copy ? n : 0; };
+  if (!Copy && len & 64) {
+    sum = csum_add4(sum, take(0), take(8), take(16), take(24));
+    sum = csum_add4(sum, take(32), take(40), take(48), take(56));
+    advance(64);
+  }
+  if (!Copy && len & 32) {
+    sum = csum_add4(sum, take(0), take(8), take(16), take(24));
+    advance(32);
+  }
   if (len & 16) {
     sum = csum_add64(csum_add64(sum, take(0)), take(8));
     advance(16);
@@ -89,10 +102,12 @@ NETSTACK_INLINE u64 csum_rest(unsigned char* dst, unsigned char const* src, std:
   }
   std::size_t const rest = len & 7;
   if (rest == 0) return sum;
-  if constexpr (!Copy && std::endian::native == std::endian::little) {
+  if constexpr (std::endian::native == std::endian::little) {
     // One load that ends where the block ends, less what was summed already.
-    if (len >= 8) [[likely]]
-      return csum_add64(sum, csum_load<u64>(src + rest - 8) >> (64 - 8 * rest));
+    if (len >= 8) [[likely]] {
+      src += rest, dst += Copy ? rest : 0;
+      return csum_add64(sum, csum_take<Copy, u64>(Copy ? dst - 8 : nullptr, src - 8) >> (64 - 8 * rest));
+    }
   }
   return csum_add64(sum, csum_tail<Copy>(dst, src, rest));
 }
@@ -101,10 +116,11 @@ NETSTACK_INLINE u64 csum_rest(unsigned char* dst, unsigned char const* src, std:
 template <bool Copy>
 NETSTACK_INLINE u64 csum_short(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
   auto const take = [&](std::size_t at) { return csum_take<Copy, u64>(Copy ? dst + at : nullptr, src + at); };
-  for (std::size_t blocks = len / 32; blocks != 0; --blocks) {
-    sum = csum_add4(sum, take(0), take(8), take(16), take(24));
-    src += 32, dst += Copy ? 32 : 0;
-  }
+  for (std::size_t blocks = len / csum_inline_below<Copy>; blocks != 0; --blocks)
+    for (std::size_t i = 0; i < csum_inline_below<Copy>; i += 32) {
+      sum = csum_add4(sum, take(0), take(8), take(16), take(24));
+      src += 32, dst += Copy ? 32 : 0;
+    }
   return csum_rest<Copy>(dst, src, len, sum);
 }
 
@@ -230,10 +246,9 @@ NETSTACK_NOINLINE u64 csum_long(unsigned char* dst, unsigned char const* src, st
   return csum_add64(sum, csum_vector<Copy>(dst, src, len));
 }
 
-/// A header's sum is shorter than a call; everything else is one.
 template <bool Copy>
 NETSTACK_INLINE u64 csum_bytes(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
-  return len < 32 ? csum_rest<Copy>(dst, src, len, sum) : csum_long<Copy>(dst, src, len, sum);
+  return len < csum_inline_below<Copy> ? csum_rest<Copy>(dst, src, len, sum) : csum_long<Copy>(dst, src, len, sum);
 }
 
 }  // namespace netstack::detail::inline NETSTACK_ISA
