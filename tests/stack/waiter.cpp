@@ -5,6 +5,8 @@
 
 #include <poll.h>
 
+#include <fstream>
+
 #include "netstack/core/rtnl.hpp"
 #include "support/mock_net.hpp"
 
@@ -161,4 +163,32 @@ TEST_CASE("a device that goes down leaves the set", "[S78]") {
   REQUIRE(dev_open(w.h.init_net(), *w.dev));
   w.inject();
   CHECK(readable(w.h.fd(), 1000));
+}
+
+TEST_CASE("only a worker that sleeps now and then has its devices' fds in the set", "[S78]") {
+  world w;
+  auto const members = [&] {
+    std::ifstream info("/proc/self/fdinfo/" + std::to_string(w.h.fd()));
+    int n = 0;
+    for (std::string line; std::getline(info, line);) n += line.starts_with("tfd:");
+    return n;
+  };
+  int const own = members();  // its timer, and the others' calls
+  REQUIRE(own > 0);
+  for (int i = 0; i < 1000; ++i) w.h.poll();
+  CHECK(members() == own);
+  REQUIRE(w.h.arm());
+  CHECK(members() == own + 1);
+  for (int i = 0; i < 10; ++i) w.h.poll();  // an event loop's turn
+  CHECK(members() == own + 1);
+  for (int i = 0; i < 1000; ++i) w.h.poll();
+  CHECK(members() == own);
+  // Busy or not, a device may come and go, and the next sleep ends with its frame.
+  dev_close(w.h.init_net(), *w.dev);
+  REQUIRE(dev_open(w.h.init_net(), *w.dev));
+  CHECK(members() == own);
+  w.inject();
+  CHECK(w.waited(10'000 * ms) < 5'000 * ms);
+  CHECK(members() == own + 1);
+  CHECK(w.h.poll() == 1);
 }

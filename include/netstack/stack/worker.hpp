@@ -86,10 +86,10 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
 
   /// The device's fd joins, or leaves, the set that wait() sleeps on.
   void watch_device(net_type& net, net_device& dev) {
-    if (auto* fd = net_type::netdev_ops[dev.driver].ndo_poll_fd) sleeper.watch(fd(net, dev));
+    if (watching_) sleeper.watch(fd_of(net, dev));
   }
   void unwatch_device(net_type& net, net_device& dev) {
-    if (auto* fd = net_type::netdev_ops[dev.driver].ndo_poll_fd) sleeper.unwatch(fd(net, dev));
+    if (watching_) sleeper.unwatch(fd_of(net, dev));
   }
   void free_device(net_device& dev) { devices.free(reinterpret_cast<device_slot*>(&dev)); }
 
@@ -99,6 +99,8 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     BUG_ON(removed(), "poll() of a removed worker");
     polling = true;
     sleeper.done();
+    if (watching_ && ++sleepless_polls_ == max_sleepless_polls) [[unlikely]]
+      watch_devices(false);
     refresh_clock();
     u32 work = inbox.drain(*this);
     if constexpr (sizes.workers > 1) work += receive_from_workers();
@@ -162,6 +164,26 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
  private:
   /// How long a driver that answers busy may be left alone.
   static constexpr u64 tx_retry_ns = 50'000;
+  /// After so many polls in a row this worker is busy.
+  static constexpr u32 max_sleepless_polls = 256;
+
+  bool watching_ = false;  // the devices' fds are in the sleeper's set
+  u32 sleepless_polls_ = 0;
+
+  static int fd_of(net_type& net, net_device& dev) {
+    auto* fd = net_type::netdev_ops[dev.driver].ndo_poll_fd;
+    return fd ? fd(net, dev) : -1;
+  }
+  /// The kernel tells an epoll set of every frame that is sent, too, about 100 ns each. So the devices' fds are in it
+  /// only while this worker sleeps now and then. [S78]
+  void watch_devices(bool on) {
+    sleepless_polls_ = 0;
+    if (std::exchange(watching_, on) == on) return;
+    for (auto& n : softnet.instances) {
+      int const fd = fd_of(nets[n.dev->netns], *n.dev);
+      on ? sleeper.watch(fd) : sleeper.unwatch(fd);
+    }
+  }
 
   void end_softirq() {
     net_flush_action(*this);
@@ -203,6 +225,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   }
   bool prepare_sleep() {
     if (!idle()) return false;
+    watch_devices(true);
     sleeper.prepare();
     if (!messages_wait() && !arm_devices()) return true;
     sleeper.done();

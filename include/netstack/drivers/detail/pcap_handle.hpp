@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pcap/dlt.h>
 #include <pcap/pcap.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -68,6 +69,10 @@ class pcap_handle {
     if (why == std::errc{} &&
         (::pcap_setnonblock(pcap_, 1, text) != 0 || (inward && ::pcap_setdirection(pcap_, PCAP_D_IN) != 0)))
       why = std::errc::io_error;
+    // libpcap would have the kernel copy what we send, only to skip it. (Linux 4.20; PACKET_IGNORE_OUTGOING)
+    constexpr int sol_packet = 263, ignore_outgoing = 23, on = 1;
+    if (why == std::errc{} && inward)
+      (void)::setsockopt(::pcap_fileno(pcap_), sol_packet, ignore_outgoing, &on, sizeof on);
     return end_of_open(why, setup.filter);
   }
   /// Errors: those of open(2), bad_message (no capture file), invalid_argument (the filter).

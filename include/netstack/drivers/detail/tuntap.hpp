@@ -82,7 +82,8 @@ struct tuntap : driver {
   }
   template <class Net>
   static int poll_fd(Net&, net_device& dev) {
-    return netdev_priv<tuntap>(dev).queue.file.fd();
+    auto& queue = netdev_priv<tuntap>(dev).queue;
+    return queue.gone ? -1 : queue.file.fd();
   }
   template <class Net>
   static result<void> set_mac_address(Net&, net_device&, mac_addr const&) {
@@ -153,7 +154,7 @@ struct tuntap : driver {
   template <class Net>
   static void lose_interface(Net& net, net_device& dev) {
     ++dev.stats.rx_errors;
-    net.worker().unwatch_device(net, dev);
+    net.worker().sleeper.unwatch(netdev_priv<tuntap>(dev).queue.file.fd());
     netif_carrier_off(net, dev);
   }
 
