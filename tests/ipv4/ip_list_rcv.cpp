@@ -5,7 +5,7 @@
 
 #include <random>
 
-#include "netstack/socket/socket.hpp"
+#include "netstack/socket/udp_socket.hpp"
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/udp/udp.hpp"
 #include "support/ip_rig.hpp"
@@ -166,11 +166,14 @@ struct learned {
   bytes const packet = datagram{.protocol = ipproto::udp, .payload = udp_right(5000, 7, bytes(18, 0x5a))}.build();
 
   learned() {
+    learn();
+    arrive(1);
+    REQUIRE(read_all(r, fd).size() == 1);
+  }
+  void learn() {
     arrive(3);
     REQUIRE(read_all(r, fd).size() == 3);
     REQUIRE(knows());
-    arrive(1);
-    REQUIRE(read_all(r, fd).size() == 1);
   }
   bool knows() { return in_dev_get(*r.eth0)->rx_flow.genid == r.host.worker().softnet.flow_genid; }
   void arrive(int n) {
@@ -186,14 +189,17 @@ TEST_CASE("a flow is forgotten when its socket goes, or a better one comes") {
   int const better = *socket(t.r.net(), af::inet, sock_type::dgram);
   REQUIRE(setsockopt(t.r.net(), t.fd, sol::socket, so::reuseaddr, 1));
   REQUIRE(setsockopt(t.r.net(), better, sol::socket, so::reuseaddr, 1));
+  t.learn();
   REQUIRE(bind(t.r.net(), better, inet_addr_of(our_addr, 7)));
   t.arrive(2);
   CHECK(read_all(t.r, t.fd).empty());
   CHECK(read_all(t.r, better).size() == 2);
+  REQUIRE(t.knows());
   REQUIRE(connect(t.r.net(), better, inet_addr_of(peer_addr, 6000)));  // now it wants another sender only
   t.arrive(2);
   CHECK(read_all(t.r, better).empty());
   CHECK(read_all(t.r, t.fd).size() == 2);
+  REQUIRE(t.knows());
   REQUIRE(close(t.r.net(), t.fd));
   (void)t.r.sent();
   t.arrive(2);
@@ -206,10 +212,62 @@ TEST_CASE("a flow is forgotten when its socket goes, or a better one comes") {
 TEST_CASE("a flow is forgotten when its socket is bound to another device") {
   learned t;
   auto* const other = t.r.add_device({}, "198.51.100.1/24");
+  t.learn();
   REQUIRE(setsockopt(t.r.net(), t.fd, sol::socket, so::bindtoifindex, static_cast<int>(other->ifindex)));
   t.arrive(2);
   CHECK(read_all(t.r, t.fd).empty());
   CHECK(UDP_STATS(t.r.net()).NoPorts.read() == 2);
+}
+
+TEST_CASE("a flow is forgotten when its socket leaves its reuseport group") {
+  rig r;
+  int group[2];
+  for (int& fd : group) {
+    fd = *socket(r.net(), af::inet, sock_type::dgram);
+    REQUIRE(setsockopt(r.net(), fd, sol::socket, so::reuseport, 1));
+    REQUIRE(bind(r.net(), fd, inet_addr_of(be32{}, 7)));
+  }
+  auto const arrive = [&](u16 source) {
+    queue(r, datagram{.protocol = ipproto::udp, .payload = udp_right(source, 7, bytes(3))}.build());
+    r.run();
+  };
+  u16 source = 5000;  // of a flow that the older one of them gets
+  while (arrive(source), read_all(r, group[0]).empty()) REQUIRE(++source < 5100);
+  (void)read_all(r, group[1]);
+  arrive(source);
+  REQUIRE(read_all(r, group[0]).size() == 1);
+  REQUIRE(setsockopt(r.net(), group[1], sol::socket, so::reuseport, 0));
+  arrive(source);
+  CHECK(read_all(r, group[1]).size() == 1);
+}
+
+TEST_CASE("any control operation makes every flow be learned anew") {
+  learned t;
+  REQUIRE(sysctl_write(t.r.net(), "net/ipv4/ip_default_ttl", "65"));
+  CHECK_FALSE(t.knows());
+  t.learn();
+}
+
+TEST_CASE("the link's padding is cut off each datagram of a flow") {
+  rig r;
+  udp_socket<rig::net_t> s{r.net()};
+  REQUIRE(s.open());
+  REQUIRE(s.bind(inet_addr_of(be32{}, 7)));
+  struct {
+    u32 seen = 0, exact = 0;
+  } counts;
+  s.on_datagrams(
+      [](void* self, skb_list& list) {
+        auto& c = *static_cast<decltype(counts)*>(self);
+        for (sk_buff& skb : list) ++c.seen, c.exact += skb.len == 3 && skb.tail == skb.data + 3;
+      },
+      &counts);
+  bytes packet = datagram{.protocol = ipproto::udp, .payload = udp_right(5000, 7, bytes(3, 0x5a))}.build();
+  packet.resize(46);
+  for (int i = 0; i < 8; ++i) queue(r, packet);
+  r.run();
+  CHECK(counts.seen == 8);
+  CHECK(counts.exact == 8);
 }
 
 TEST_CASE("a flow is forgotten when the address, a setting or the device changes") {

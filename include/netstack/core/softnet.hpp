@@ -26,8 +26,8 @@ struct alignas(cache_line) softnet_data {
   sk_buff_head process_queue;                 ///< what process_backlog works on
   napi_struct backlog;
   napi_instance_list instances;  ///< NAPIs of the devices that are up
-  /// Counts what changed that may decide about a received packet: configuration (rtnl) and sockets. What was learned of
-  /// a flow under another number is forgotten.
+  /// Counts what changed that may decide about a received packet: configuration (rtnl), routes, sockets. What was
+  /// learned of a flow under another number is forgotten.
   u64 flow_genid = 1;
   net_device* todo = nullptr;  ///< devices to be freed at the end of this poll
   siphash_key_t hash_key{};    ///< of skb_get_hash: the same in every worker

@@ -103,7 +103,6 @@ class ip_burst {
     in_device const* const in_dev = in_dev_get(dev);
     if (!in_dev || in_dev->rx_flow.genid != net_.worker().softnet.flow_genid || !dev.running()) return false;
     ip_rx_flow const& known = in_dev->rx_flow;
-    if (known.pattern.dst->obsolete || known.pattern.dst->serial != known.serial) return false;
     deliver_waiting();
     skb_list run;
     auto const resume = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
@@ -129,7 +128,6 @@ class ip_burst {
         in_device* const in_dev = in_dev_get(*skb.dev);
         if (in_dev && ip_pattern::may_be_of(skb)) {
           known.pattern = ip_pattern::of(skb, link_word, known.flow);
-          known.serial = skb.dst->serial;
           in_dev->rx_flow = known;
           deliver_flow<R>(known, run);
         } else {

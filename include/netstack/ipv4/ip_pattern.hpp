@@ -108,9 +108,8 @@ struct ip_pattern {
 struct ip_rx_flow {
   detail::ip_pattern pattern{};
   inet_flow flow{};
-  u64 genid = 0;   ///< softnet_data::flow_genid when it was learned; 0: none was
-  u64 serial = 0;  ///< of the route
-  u8 row = 0;      ///< of Net::inet_protos
+  u64 genid = 0;  ///< softnet_data::flow_genid when it was learned; 0: none was
+  u8 row = 0;     ///< of Net::inet_protos
 };
 
 }  // namespace netstack

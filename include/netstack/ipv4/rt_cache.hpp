@@ -6,6 +6,7 @@
 // Linux: net/ipv4/route.c (rt_cache_route, rt_cache_flush, ipv4_dst_destroy, rt_flush_dev)
 #pragma once
 #include "netstack/core/slab.hpp"
+#include "netstack/core/softnet.hpp"
 #include "netstack/ipv4/ip.hpp"
 
 namespace netstack {
@@ -80,6 +81,7 @@ void rt_reclaim(Worker& worker, bool all = false) {
 template <class Net>
 void rt_cache_flush(Net& net) {
   auto& live = detail::rt_slab(net.worker()).live;
+  flow_genid_bump(net.worker().softnet);
   for (auto it = live.begin(); it != live.end();) {
     rtable& rt = *it++;
     if (rt.netns == net.index) detail::rt_uncache(rt);
@@ -102,6 +104,7 @@ template <class Net>
   detail::rt_reclaim(net.worker());
   rtable* rt = slab.entries.alloc();
   if (!rt) [[unlikely]] {
+    flow_genid_bump(net.worker().softnet);
     for (auto it = slab.live.begin(); it != slab.live.end();) detail::rt_uncache(*it++);
     return nullptr;
   }
