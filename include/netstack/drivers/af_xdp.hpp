@@ -30,6 +30,8 @@ void xdp_stop(Net&, net_device&);
 template <class Net>
 netdev_tx xdp_xmit(Net&, net_device&, sk_buff&, bool more);
 template <class Net>
+void xdp_xmit_list(Net&, net_device&, skb_list&, bool more);
+template <class Net>
 u32 xdp_poll(Net&, net_device&, u32 budget, skb_list& rx);
 template <class Net>
 void xdp_flush(Net&, net_device&);
