@@ -41,7 +41,6 @@ sk_buff* ip_flow_more(sk_buff* skb, ip_pattern const pattern, inet_flow const fl
   u32 n = 0;
   while (skb) {
     sk_buff* const following = skb->next;
-    if (following) __builtin_prefetch(following->data);
     u32 const len = pattern.match(*skb);
     if (len == 0 || !ops.more(flow, skb->data + sizeof(iphdr), len - static_cast<u32>(sizeof(iphdr)))) break;
     octets += skb->len;

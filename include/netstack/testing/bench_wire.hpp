@@ -8,6 +8,7 @@
 #include <array>
 #include <cstring>
 #include <span>
+#include <type_traits>
 
 #include "netstack/core/dev_output.hpp"
 #include "netstack/core/netdev.hpp"
@@ -87,15 +88,17 @@ struct bench_wire : driver {
     u32 const want = budget < wire.waiting ? budget : wire.waiting;
     if (want == 0) return 0;
     u32 const len = wire.len;
-    bool const copy = wire.copy;
-    bool const summed = (dev.features & netif_f::rxcsum) != 0;
     auto& pool = net.worker().pool;
     auto const at = static_cast<u16>(pool.rx_headroom());
-    u32 const got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
-      if (copy) std::memcpy(data, wire.frame.data(), len);
-      eth_rx(skb, dev, data, at, len);
-      if (summed) skb.ip_summed = ip_summed::unnecessary;
-    });
+    auto const receive = [&](auto copy) {
+      return pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
+        if constexpr (copy) std::memcpy(data, wire.frame.data(), len);
+        eth_rx(skb, dev, data, at, len);
+      });
+    };
+    u32 const got = wire.copy ? receive(std::true_type{}) : receive(std::false_type{});
+    if (dev.features & netif_f::rxcsum)
+      for (sk_buff* skb = rx.first; skb; skb = skb->next) skb->ip_summed = ip_summed::unnecessary;
     wire.waiting -= got;
     dev.stats.rx_packets += got;
     dev.stats.rx_bytes += u64{got} * wire.len;
