@@ -36,16 +36,26 @@ struct ip_pattern {
   typedef u64 sixteen_bytes __attribute__((vector_size(16)));
 
   u64 link = 0;                   ///< the link word of a frame as it arrives
-  u64 first = 0;                  ///< no options, its TOS, no fragment
-  u64 second = 0;                 ///< protocol and source, as the header's second eight bytes have them
+  sixteen_bytes header{};         ///< no options, its TOS, no fragment; protocol and source
   u64 third = 0, third_mask = 0;  ///< destination, and what the transport's first four bytes must be
   u32 told = 0;                   ///< transport_header, pkt_type and flags of a received one
   u64 arrival = 0;                ///< skb_iif and napi_id
   sixteen_bytes parm{};           ///< IPCB
   dst_entry* dst = nullptr;
 
-  static constexpr u64 first_mask = ip_first_words(0xff, 0xff, ip_mf | ip_offset);
-  static constexpr u64 second_mask = ip_second_words(0xff, be32{0xffffffff});
+  static constexpr sixteen_bytes header_mask{ip_first_words(0xff, 0xff, ip_mf | ip_offset),
+                                             ip_second_words(0xff, be32{0xffffffff})};
+  /// The sixteen bytes at p are the header's, where the mask looks.
+  [[nodiscard]] NETSTACK_INLINE bool header_is_at(u8 const* p) const {
+    sixteen_bytes const differ = csum_load<sixteen_bytes>(p) ^ header;
+#if defined(__SSE4_1__)
+    typedef long long words __attribute__((vector_size(16)));
+    return __builtin_ia32_ptestz128(words(differ), words(header_mask)) != 0;
+#else
+    sixteen_bytes const seen = differ & header_mask;
+    return (seen[0] | seen[1]) == 0;
+#endif
+  }
   /// Every transport has eight bytes of header, or it is not of the common kind.
   static constexpr u32 least = static_cast<u32>(sizeof(iphdr)) + 8;
 
@@ -56,8 +66,7 @@ struct ip_pattern {
     constexpr u64 addr_mask = std::bit_cast<u64>(std::array<u32, 2>{~u32{0}, 0});
     u64 const mask = addr_mask | std::bit_cast<u64>(std::array<u32, 2>{0, flow.ports_mask});
     return {.link = word,
-            .first = ip_first_words(0x45, iph.tos, 0),
-            .second = ip_second_words(iph.protocol, iph.saddr),
+            .header = sixteen_bytes{ip_first_words(0x45, iph.tos, 0), ip_second_words(iph.protocol, iph.saddr)},
             .third = csum_load<u64>(bytes(iph.daddr)) & mask,
             .third_mask = mask,
             .told = csum_load<u32>(bytes(skb.transport_header)),
@@ -81,8 +90,8 @@ struct ip_pattern {
         (reinterpret_cast<std::uintptr_t>(skb.dst) | reinterpret_cast<std::uintptr_t>(skb.sk) |
          csum_load<u64>(reinterpret_cast<u8 const*>(&skb.skb_iif))) != 0)
       return 0;
-    u64 const a = csum_load<u64>(skb.data), b = csum_load<u64>(skb.data + 8), c = csum_load<u64>(skb.data + 16);
-    if ((((a ^ first) & first_mask) | ((b ^ second) & second_mask) | ((c ^ third) & third_mask)) != 0) return 0;
+    if (!header_is_at(skb.data) || ((csum_load<u64>(skb.data + 16) ^ third) & third_mask) != 0) return 0;
+    u64 const a = csum_load<u64>(skb.data), b = csum_load<u64>(skb.data + 8);
     u32 const len = reinterpret_cast<iphdr const*>(skb.data)->tot_len.host();
     u32 const daddr = csum_load<u32>(skb.data + 16);
     if (len - least > static_cast<u32>(lengths) - least || !csum_is_right(csum_add64(csum_add64(a, b), daddr)))
