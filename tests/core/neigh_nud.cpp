@@ -161,20 +161,20 @@ struct rig {
   }
 };
 
-/// Owns packets, and does something when one of them is freed.
+/// Owns packets, and does something in the midst of whatever frees one of them; not once more while it does.
 struct writer {
   rig& r;
   void (*act)(writer&);
   u32 woken = 0;
+  bool acts = false;
   sock sk;
 
-  writer(rig& on, void (*action)(writer&)) : r(on), act(action) {
-    sk.sk_sndbuf = 1 << 20;
-    sk.sk_user_data = this;
-    sk.sk_write_space = [](sock& s) {
-      auto& self = *static_cast<writer*>(s.sk_user_data);
-      if (++self.woken < 1000) self.act(self);
-    };
+  writer(rig& on, void (*action)(writer&)) : r(on), act(action) { sk.sk_user_data = this; }
+  static void freed(sk_buff& skb) {
+    auto& self = *static_cast<writer*>(skb.sk->sk_user_data);
+    if (std::exchange(self.acts, true)) return;
+    if (++self.woken < 1000) self.act(self);
+    self.acts = false;
   }
   void send(neighbour& n) {
     sk_buff* skb = r.h.worker().pool.alloc_skb();
@@ -182,12 +182,13 @@ struct writer {
     skb->put(1);
     skb->protocol = be16{test_type};
     skb->dev = r.dev;
-    skb_set_owner_w(*skb, sk);
+    skb->sk = &sk;
+    skb->destructor = freed;
     CHECK(neigh_output(*r.net, *skb, n));
   }
   /// Owns nothing any more, while it still lives to be told so.
   void rest() {
-    sk.sk_write_space = nullptr;
+    acts = true;
     neigh_ifdown(*r.net, r.cache(), *r.dev);
   }
 };

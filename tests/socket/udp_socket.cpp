@@ -172,6 +172,88 @@ TEST_CASE("a full send buffer leaves the packet with the caller until write_spac
   CHECK(h.host.worker().pool.in_use() == 0);
 }
 
+namespace {
+
+/// A writer that, told of room, has packets of other writers freed.
+struct freeing_writer {
+  inet_host<host>& h;
+  udp_socket<net_t> socket;
+  std::vector<sk_buff*> out;  ///< its own, on their way
+  std::vector<freeing_writer*> others;
+  u32 told = 0;
+  bool alone = true;  ///< every time inside poll(), and inside no other callback
+  static inline u32 depth;
+
+  explicit freeing_writer(inet_host<host>& on) : h(on), socket(on.net()) {
+    REQUIRE(socket.open());
+    socket.on_write_space([](void* self) { static_cast<freeing_writer*>(self)->run(); }, this);
+  }
+  void own(u32 n) {
+    while (n-- != 0) {
+      out.push_back(h.host.worker().pool.alloc_skb());
+      skb_set_owner_w(*out.back(), h.sk(socket.fd()));
+    }
+  }
+  void free_one() {
+    if (out.empty()) return;
+    consume_skb(*out.back());
+    out.pop_back();
+  }
+  void run() {
+    ++told;
+    alone = alone && h.host.worker().polling && depth++ == 0;
+    for (auto* other : others) other->free_one();
+    --depth;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("a writer is told of room by poll(), alone, and once a round however the packets of many are freed",
+          "[S46]") {
+  inet_host<host> h;
+  freeing_writer::depth = 0;
+  freeing_writer a(h), b(h), c(h);
+  a.others = {&b, &c}, b.others = {&a}, c.others = {&a, &b};
+  for (auto* w : {&a, &b, &c}) w->own(20);
+  auto const told = [&] { return std::array{a.told, b.told, c.told}; };
+  a.free_one(), a.free_one();
+  CHECK(told() == std::array{0u, 0u, 0u});
+  CHECK_FALSE(h.host.worker().arm());  // there is something to do before a sleep
+  CHECK(h.host.poll() != 0);
+  CHECK(told() == std::array{1u, 0u, 0u});
+  h.host.poll();
+  CHECK(told() == std::array{1u, 1u, 1u});
+  for (u32 i = 3; i <= 8; ++i) {
+    h.host.poll();
+    for (u32 n : told()) CHECK(n <= i);  // whatever frees whose packets: once a round
+  }
+  CHECK(a.told > 3);
+  CHECK((a.alone && b.alone && c.alone));
+  // Without room when its turn comes, nobody is told.
+  auto& full = h.sk(b.socket.fd());
+  u32 const before = b.told;
+  b.free_one();
+  full.sk_wmem_alloc += full.sk_sndbuf;
+  a.others.clear(), c.others.clear();
+  h.run();
+  CHECK(b.told == before);
+  full.sk_wmem_alloc -= full.sk_sndbuf;
+  // Who is closed while it waits is told nothing more, and the others are.
+  u32 const last[] = {a.told, b.told, c.told};
+  b.others.clear();
+  for (auto* w : {&a, &b, &c}) w->free_one();
+  b.socket.close();
+  h.run();
+  CHECK(told() == std::array{last[0] + 1, last[1], last[2] + 1});
+  for (auto* w : {&a, &b, &c})
+    while (!w->out.empty()) w->free_one();
+  a.socket.close(), c.socket.close();
+  CHECK(h.host.worker().pool.writers.count == 0);
+  CHECK(udp_worker_of(h.net()).socks.in_use() == 0);
+  CHECK(h.host.worker().pool.in_use() == 0);
+}
+
 TEST_CASE("errors are reported by callback and taken by the next call", "[S118]") {
   inet_host<host> h;
   auto& net = h.net();
@@ -223,10 +305,12 @@ TEST_CASE("a call that must wait is EDEADLK in every callback, inside poll() and
   }
   SECTION("write_space") {
     s.on_write_space(tell, &seen);
-    REQUIRE(h.send_text(s.fd(), "x", lo_addr(6000)));
-    CHECK(h.recv_text(seen.idle, 0) == "x");
+    REQUIRE(h.send_text(s.fd(), "x", lo_addr(6001)));
+    CHECK(h.recv_text(seen.full, 0) == "x");
     CHECK(seen.calls == 1);
     CHECK(setsockopt(net, s.fd(), sol::socket, so::sndbuf, 100'000));
+    CHECK(seen.calls == 1);
+    h.run();
     CHECK(seen.calls == 2);
   }
   SECTION("error_report") {

@@ -386,6 +386,7 @@ TEST_CASE("a control socket's packets wake nobody", "[S155]") {
     sk_buff* skb = net.worker().pool.alloc_skb();
     skb_set_owner_w(*skb, sk);
     consume_skb(*skb);
+    h.run();
   };
   send_one();
   CHECK(woken == 1);

@@ -42,9 +42,9 @@ enum class sock_flags : u8 {
   rcvmark,
   bindaddr_lock,  ///< the local address was chosen by bind(), not by connect()
   bindport_lock,
-  kern,            ///< made by the stack for itself
-  in_write_space,  ///< its sk_write_space runs
-  busy_poll,       ///< SO_BUSY_POLL: the socket remembers where its packets come from
+  kern,             ///< made by the stack for itself
+  write_space_due,  ///< it stands among pool.writers
+  busy_poll,        ///< SO_BUSY_POLL: the socket remembers where its packets come from
 };
 
 inline constexpr u64 no_timeout = ~u64{0};
@@ -78,7 +78,7 @@ struct alignas(cache_line) sock {
   u32 sk_wmem_alloc = 1;  ///< truesize of what is on its way, and 1 for the sock itself
   u32 sk_sndbuf = 0;
   dst_entry* sk_dst_cache = nullptr;
-  void (*sk_write_space)(sock&) = nullptr;
+  void (*sk_write_space)(sock&) = nullptr;  ///< called by poll(), never while another call is under way
   u32 sk_mark = 0;
   u32 sk_priority = 0;
   u32 sk_refcnt = 1;
@@ -116,8 +116,9 @@ struct alignas(cache_line) sock {
   void (*sk_state_change)(sock&) = nullptr;
   void (*sk_destruct)(sock&) = nullptr;  ///< gives the sock back when the last packet of it is freed
   sockfs::socket* sk_socket = nullptr;
-  sock* sk_mcast_next = nullptr;  ///< while a multicast is handed to several sockets
-  void* sk_user_data = nullptr;   ///< for who sets the callbacks
+  sock* sk_writers_next = nullptr;  ///< among pool.writers
+  sock* sk_mcast_next = nullptr;    ///< while a multicast is handed to several sockets
+  void* sk_user_data = nullptr;     ///< for who sets the callbacks
 
   sock() = default;
   sock(sock const&) = delete;

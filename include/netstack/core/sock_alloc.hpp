@@ -83,7 +83,8 @@ void sk_common_release(Net& net, sock& sk) {
   if (prot.destroy) prot.destroy(net, sk);
   if (prot.unhash) prot.unhash(net, sk);
   sock_set_flag(sk, sock_flags::dead);
-  sk.sk_data_ready = sk.sk_write_space = sk.sk_error_report = sk.sk_state_change = nullptr;
+  sk.sk_data_ready = sk.sk_error_report = sk.sk_state_change = nullptr;
+  sk_forget_writer(net.worker().pool, sk);
   sk.sk_socket = nullptr;
   for (auto* queue : {&sk.sk_receive_queue, &sk.sk_backlog})
     while (sk_buff* skb = queue->dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);

@@ -90,27 +90,53 @@ inline void sock_rfree(sk_buff& skb) {
 /// Destructor of a packet that only borrows the socket (early demux).
 inline void sock_efree(sk_buff& skb) { sock_put(*skb.sk); }
 
-/// Tells the writer that there is room. Not while it is being told: what it sends may free another of its packets.
-inline void sk_wake_writer(sock& sk) {
-  if (!sk.sk_write_space || !sock_writeable(sk) || sock_flag(sk, sock_flags::in_write_space)) return;
-  sock_set_flag(sk, sock_flags::in_write_space);
-  sk.sk_write_space(sk);
-  sock_reset_flag(sk, sock_flags::in_write_space);
+/// There is room: the writer is told by the worker's poll(). A packet is freed in the midst of anything, another
+/// writer's sendto() included, so whoever is told here and now could find, or leave, the caller's data half changed.
+inline void sk_wake_writer(skb_pool& pool, sock& sk) {
+  if (!sk.sk_write_space || !sock_writeable(sk) || sock_flag(sk, sock_flags::write_space_due)) return;
+  sock_set_flag(sk, sock_flags::write_space_due);
+  auto& writers = pool.writers;
+  sk.sk_writers_next = nullptr;
+  (writers.first ? writers.last->sk_writers_next : writers.first) = &sk;
+  writers.last = &sk;
+  ++writers.count;
+}
+inline sock& sk_pop_writer(skb_pool& pool) {
+  auto& writers = pool.writers;
+  sock& sk = *writers.first;
+  writers.first = sk.sk_writers_next;
+  --writers.count;
+  sock_reset_flag(sk, sock_flags::write_space_due);
+  return sk;
+}
+/// Tells those who wait. Who waits again meanwhile has the next poll(): writers who free each other's packets do not
+/// keep it. How many were told.
+inline u32 sk_tell_writers(skb_pool& pool) {
+  u32 told = 0;
+  for (u32 left = pool.writers.count; left != 0 && pool.writers.first; --left) {
+    sock& sk = sk_pop_writer(pool);
+    if (!sk.sk_write_space || !sock_writeable(sk)) continue;
+    ++told;
+    sk.sk_write_space(sk);
+  }
+  return told;
+}
+/// The sock goes out of use: it is told nothing any more.
+inline void sk_forget_writer(skb_pool& pool, sock& sk) {
+  sk.sk_write_space = nullptr;
+  if (!sock_flag(sk, sock_flags::write_space_due)) return;
+  for (u32 left = pool.writers.count; left != 0; --left)
+    if (sock& other = sk_pop_writer(pool); &other != &sk) sk_wake_writer(pool, other);
 }
 
-/// Gives back what packets on their way out, `len` bytes in all, have cost their socket.
-inline void sock_wfree(sock& sk, u32 len) {
-  if (!sock_flag(sk, sock_flags::use_write_queue)) {
-    // One byte stays charged, so that the callback cannot be the end of the sock.
-    sk.sk_wmem_alloc -= len - 1;
-    len = 1;
-    sk_wake_writer(sk);
-  }
+/// Gives back what packets of the pool on their way out, `len` bytes in all, have cost their socket.
+inline void sock_wfree(skb_pool& pool, sock& sk, u32 len) {
   sk.sk_wmem_alloc -= len;
+  if (!sock_flag(sk, sock_flags::use_write_queue)) sk_wake_writer(pool, sk);
   if (sk.sk_wmem_alloc == 0) __sk_free(sk);
 }
 /// Destructor of such a packet.
-inline void sock_wfree(sk_buff& skb) { sock_wfree(*skb.sk, skb.truesize); }
+inline void sock_wfree(sk_buff& skb) { sock_wfree(*skb.pool, *skb.sk, skb.truesize); }
 inline constexpr void (*sock_wfree_of)(sk_buff&) = sock_wfree;
 
 /// Frees packets that a driver is done with. Their sockets are told once for neighbours of the same.
@@ -120,13 +146,13 @@ inline void consume_sent_list(skb_pool& pool, skb_list& list) {
   pool.free_bulk(list, [&](sk_buff& skb) {
     if (skb.destructor != sock_wfree_of) return skb.destructor(skb);
     if (skb.sk != owner) {
-      if (owner) sock_wfree(*owner, owed);
+      if (owner) sock_wfree(pool, *owner, owed);
       owner = skb.sk;
       owed = 0;
     }
     owed += skb.truesize;
   });
-  if (owner) sock_wfree(*owner, owed);
+  if (owner) sock_wfree(pool, *owner, owed);
 }
 
 inline void skb_set_owner_r(sk_buff& skb, sock& sk) {

@@ -51,7 +51,7 @@ result<void> set_buffer(Net& net, sock& sk, int optname, int val) {
   if (optname == so::sndbuf || optname == so::sndbufforce) {
     sock_set_flag(sk, sock_flags::sndbuf_lock);
     sk.sk_sndbuf = doubled_buffer(val, core.sysctl_wmem_max, force, sock_min_sndbuf);
-    sk_wake_writer(sk);
+    sk_wake_writer(net.worker().pool, sk);
   } else {
     sock_set_flag(sk, sock_flags::rcvbuf_lock);
     sk.sk_rcvbuf = doubled_buffer(val, core.sysctl_rmem_max, force, sock_min_rcvbuf);

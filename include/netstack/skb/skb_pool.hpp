@@ -75,6 +75,13 @@ class skb_pool {
  public:
   using site = detail::code_site;
 
+  /// Sockets whose writers are to be told that packets of theirs were freed: kept here by core/sock_mem.hpp, since a
+  /// packet knows its pool and nothing else of its worker.
+  struct {
+    sock* first = nullptr;
+    sock* last = nullptr;
+    u32 count = 0;
+  } writers;
   u64 alloc_failures = 0;  ///< packets and frames refused because every frame was in use
   u64 clone_failures = 0;
   static constexpr u32 no_frame = ~u32{0};
@@ -95,6 +102,7 @@ class skb_pool {
     free_pairs_ = free_clones_ = nullptr;
     in_use_ = lent_ = clones_in_use_ = fresh_pair_ = fresh_clone_ = 0;
     alloc_failures = clone_failures = 0;
+    writers = {};
     frames_ = storage.frames, pairs_ = storage.pairs, clones_ = storage.clones;
     frame_shift_ = static_cast<u32>(std::countr_zero(C.frame_size));
     slot_size_ = S::slot_size, pair_size_ = S::pair_size, truesize_ = C.frame_size + S::pair_size;

@@ -64,9 +64,8 @@ class udp_socket {
   result<sockaddr_in> local() const { return netstack::getsockname(*net_, fd()); }
 
   /// Datagrams were queued, one or more; half of the send buffer is free again; an error waits (so::error). Run inside
-  /// poll(), or inside the call that leads to it: shutdown() for data_ready; for write_space whatever frees a packet,
-  /// such as sendto() to a next hop whose queue is full, or a device going down; for error_report a sendto() that is
-  /// too long, or reading the error queue.
+  /// poll(), write_space only there and never inside another callback; the others also inside the call that leads to
+  /// them: shutdown() for data_ready; for error_report a sendto() that is too long, or reading the error queue.
   void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
   /// Instead of a queue: run inside poll() with the datagrams of one burst, in order, each packet's data at its
   /// payload. What is left in the list when it returns is freed. udp_source(skb) tells whom one is from.

@@ -11,6 +11,7 @@
 #include "netstack/core/dev_cpu_dead.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/slab.hpp"
+#include "netstack/core/sock_mem.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/stack/control.hpp"
 #include "netstack/stack/net.hpp"
@@ -109,6 +110,8 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     work += net_rx_action(*this);
     if (softnet.pending & softnet_data::net_tx) work += net_tx_action(*this);
     work += timers.run(now, this);
+    if (pool.writers.first) [[unlikely]]
+      work += sk_tell_writers(pool);
     end_softirq();
     polling = false;
     return work;
@@ -194,7 +197,8 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   /// Nothing is left to do before a frame arrives or a timer is due.
   [[nodiscard]] bool idle() const {
     return softnet.poll_list.empty() && !(softnet.pending & softnet_data::net_rx) &&
-           (!(softnet.pending & softnet_data::net_tx) || softnet.tx_stalled) && softnet.completion_queue.empty();
+           (!(softnet.pending & softnet_data::net_tx) || softnet.tx_stalled) && softnet.completion_queue.empty() &&
+           !pool.writers.first;
   }
   /// Frames of this worker and of those that it has adopted, and the latter's messages.
   u32 receive_from_workers() {
