@@ -47,28 +47,36 @@ struct linux_socket {
   ~linux_socket() { ::close(fd); }
   linux_socket(linux_socket const&) = delete;
   linux_socket& operator=(linux_socket const&) = delete;
-  void connect(char const* addr, u16 port) const {
+  static ::sockaddr_in name(char const* addr, u16 port) {
     ::sockaddr_in in{};
     in.sin_family = AF_INET;
     in.sin_port = htons(port);
-    ::inet_pton(AF_INET, addr, &in.sin_addr);
+    REQUIRE(::inet_pton(AF_INET, addr, &in.sin_addr) == 1);
+    return in;
+  }
+  void connect(char const* addr, u16 port) const {
+    auto const in = name(addr, port);
     REQUIRE(::connect(fd, reinterpret_cast<::sockaddr const*>(&in), sizeof in) == 0);
+  }
+  void bind(u16 port) const {
+    auto const in = name("0.0.0.0", port);
+    REQUIRE(::bind(fd, reinterpret_cast<::sockaddr const*>(&in), sizeof in) == 0);
   }
 };
 
 struct asked {
   std::size_t wrong = 0, lost = 0;
 };
-/// Linux sends 0 to 1472 bytes and compares what comes back; `drive` moves the stack meanwhile.
+/// Linux sends 0 to `most` bytes and compares what comes back; `drive` moves the stack meanwhile.
 template <class Drive>
-asked linux_asks_every_size(char const* addr, u16 port, Drive drive) {
+asked linux_asks_every_size(char const* addr, u16 port, Drive drive, std::size_t most = 1472) {
   linux_socket client;
   client.connect(addr, port);
   std::atomic<bool> done{false};
   asked r;
   std::thread asks([&] {
-    std::vector<char> buf(2048);
-    for (std::size_t n = 0; n <= 1472; ++n) {
+    std::vector<char> buf(most + 1);
+    for (std::size_t n = 0; n <= most; ++n) {
       std::string text(n, '\0');
       for (std::size_t i = 0; i < n; ++i) text[i] = static_cast<char>((i + n) * 31 + i / 256);
       if (::send(client.fd, text.data(), n, 0) != static_cast<ssize_t>(n)) ++r.lost;

@@ -464,3 +464,70 @@ TEST_CASE("IP_OPTIONS go out with every packet, and come in with IP_RECVOPTS") {
   REQUIRE(h.send_text(fd, "without", lo_addr(6001)));
   CHECK(h.ip(1).header_len() == 20);
 }
+
+TEST_CASE("a source route: its first stop is the header's destination, the destination its last entry",
+          "[ip_options]") {
+  watched h;
+  auto& net = h.net();
+  int const fd = h.udp(6000);
+  // RFC 791 §3.1: by way of 127.0.0.2 and 127.0.0.3.
+  unsigned char const nop = ipopt::noop;
+  std::array<unsigned char, 12> const given{nop, ipopt::lsrr, 11, 4, 127, 0, 0, 2, 127, 0, 0, 3};
+  std::array<unsigned char, 12> const sent{nop, ipopt::lsrr, 11, 4, 127, 0, 0, 3, 127, 0, 0, 4};
+  auto const check = [&](std::size_t i) {
+    auto const& f = h.seen[i];
+    CHECK(h.ip(i).daddr == be32{0x7f000002});
+    CHECK(h.ip(i).header_len() == 32);
+    CHECK(ip_compute_csum(f.data(), 32) == sum16{});
+    CHECK(std::equal(sent.begin(), sent.end(), f.begin() + 20));
+    // Who checks the UDP checksum is the last of them.
+    auto const len = static_cast<u32>(f.size() - 32);
+    CHECK(csum_tcpudp_magic(h.ip(i).saddr, be32{0x7f000004}, len, ipproto::udp, csum_partial(f.data() + 32, len, 0)) ==
+          sum16{});
+  };
+  REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::options, given));
+  REQUIRE(h.send_text(fd, "by the way", lo_addr(6001, 0x7f000004)));
+  check(0);
+  REQUIRE(h.send_text(fd, "in ", lo_addr(6001, 0x7f000004), msg::more));
+  REQUIRE(h.send_text(fd, "pieces", lo_addr(6001, 0x7f000004)));
+  check(1);
+  REQUIRE(connect(net, fd, lo_addr(6001, 0x7f000004)));
+  for (std::size_t i : {2u, 3u}) {
+    REQUIRE(h.send_text(fd, "connected"));
+    check(i);
+  }
+  u32 len = 40;
+  std::array<unsigned char, 40> back{};
+  REQUIRE(getsockopt(net, fd, sol::ip, ip_opt::options, back.data(), &len));
+  CHECK(len == 12);
+  CHECK(std::equal(given.begin(), given.end(), back.begin()));
+  CHECK(h.send_text(fd, "nowhere", lo_addr(6001, 0)).error() == std::errc::invalid_argument);
+  // One datagram may go another way, or straight on.
+  auto const once = [&](std::span<unsigned char const> block) {
+    alignas(8) std::byte control[64];
+    msghdr put{.msg_control = control};
+    put_cmsg(put, sol::ip, ip_opt::retopts, block.data(), block.size());
+    iovec const part{const_cast<char*>("x"), 1};
+    auto to = lo_addr(6001, 0x7f000004);
+    msghdr m{.msg_name = &to, .msg_namelen = sizeof to, .msg_iov = {&part, 1}};
+    m.msg_control = std::span(control).first(put.msg_controllen);
+    return sendmsg(net, fd, m);
+  };
+  REQUIRE(once(std::array<unsigned char, 7>{ipopt::ssrr, 7, 4, 127, 0, 0, 9}));
+  CHECK(h.ip(4).daddr == be32{0x7f000009});
+  std::array<unsigned char, 8> const strict{ipopt::ssrr, 7, 4, 127, 0, 0, 4, 0};
+  CHECK(std::equal(strict.begin(), strict.end(), h.seen[4].begin() + 20));
+  REQUIRE(h.send_text(fd, "as before"));
+  check(5);
+  // Malformed, without a stop, begun already, or of half a stop.
+  for (std::span<unsigned char const> bad : std::initializer_list<std::span<unsigned char const>>{
+           std::array<unsigned char, 3>{ipopt::lsrr, 3, 4},
+           std::array<unsigned char, 7>{ipopt::lsrr, 7, 8, 127, 0, 0, 2},
+           std::array<unsigned char, 9>{ipopt::ssrr, 9, 4, 127, 0, 0, 2, 127, 0},
+           std::array<unsigned char, 2>{ipopt::lsrr, 40}}) {
+    CHECK(setsockopt(net, fd, sol::ip, ip_opt::options, bad.data(), bad.size()).error() == std::errc::invalid_argument);
+    CHECK(once(bad).error() == std::errc::invalid_argument);
+  }
+  REQUIRE(h.send_text(fd, "still as before"));
+  check(6);
+}

@@ -5,6 +5,7 @@
 #pragma once
 #include "netstack/core/sock.hpp"
 #include "netstack/ipv4/ip.hpp"
+#include "netstack/ipv4/ip_options_get.hpp"
 
 namespace netstack {
 
@@ -33,7 +34,6 @@ struct inet_sock : sock {
   u8 min_ttl = 0;
   u8 mc_ttl = 1;
   ip_pmtudisc pmtudisc = ip_pmtudisc::want;
-  u8 optlen = 0;
   bool recverr : 1 = false;
   bool hdrincl : 1 = false;
   bool mc_loop : 1 = true;
@@ -48,7 +48,7 @@ struct inet_sock : sock {
   be32 mc_addr{};
   u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
   u16 local_port_hi = 0;
-  unsigned char options[ipopt::max_len]{};  ///< IP_OPTIONS, optlen bytes
+  inet_options opt;  ///< IP_OPTIONS
   inet_cork cork{};
 };
 

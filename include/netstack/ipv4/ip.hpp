@@ -46,6 +46,8 @@ struct ip_tx {
   u32 priority = 0;
   unsigned char const* options = nullptr;  ///< the option block, `optlen` bytes, a multiple of 4
   u8 optlen = 0;
+  u8 srr = 0;    ///< where in the header a source route lies that ends with `daddr`; 0: none, or it is complete
+  be32 daddr{};  ///< the destination, when the flow's is only the first stop
 };
 
 /// ipv4/ip_output. Sends a datagram: data at the transport header, its checksum done or ip_summed::partial. Writes the

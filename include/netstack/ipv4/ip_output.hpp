@@ -159,6 +159,10 @@ result<void> ip_send_skb(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, 
   ip_write_header(at, iph);
   if (tx.optlen) [[unlikely]] {
     std::memcpy(at + 1, tx.options, tx.optlen);
+    if (tx.srr) {  // RFC 791 §3.1: the route's last entry
+      auto* const srr = reinterpret_cast<u8*>(at) + tx.srr;
+      std::memcpy(srr + srr[1] - sizeof tx.daddr, &tx.daddr, sizeof tx.daddr);
+    }
     ip_send_check(*at);
   }
   skb.reset_network_header();

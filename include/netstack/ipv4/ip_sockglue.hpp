@@ -8,6 +8,7 @@
 #include "netstack/core/sock_opt.hpp"
 #include "netstack/core/sock_queue.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/ipv4/ip_options_echo.hpp"
 #include "netstack/ipv4/route_output.hpp"
 #include "netstack/wire/icmp.hpp"
 
@@ -45,6 +46,12 @@ inline void ip_cmsg_recv(sock const& sk, msghdr& m, sk_buff const& skb, u32 ifin
   if (flags & ip_cmsg::tos) put_cmsg(m, sol::ip, ip_opt::tos, u8{iph.tos});
   if ((flags & ip_cmsg::recvopts) && iph.ihl() > 5)
     put_cmsg(m, sol::ip, ip_opt::recvopts, &iph + 1, iph.header_len() - ip_hlen_min);
+  // RFC 1122 §4.1.3.2: a user can answer by the way that a datagram came.
+  if ((flags & ip_cmsg::retopts) && iph.ihl() > 5) {
+    auto reply = ip_options_echo(skb);
+    if (reply.faddr) ip_options_undo(reply.data, reply.faddr);
+    put_cmsg(m, sol::ip, ip_opt::retopts, reply.data, reply.len);
+  }
   if (flags & ip_cmsg::origdstaddr) {
     auto const* ports = reinterpret_cast<be16 const*>(skb.head + skb.transport_header);
     put_cmsg(m, sol::ip, ip_opt::recvorigdstaddr,
@@ -60,6 +67,8 @@ struct ipcm_cookie {
   int tos = -1;  ///< -1: the socket's
   u32 mark = 0;
   u32 priority = 0;
+  bool has_opt = false;  ///< `opt` was given; else the socket's
+  inet_options& opt;
 };
 
 /// Reads SOL_IP and SOL_SOCKET messages. Errors: invalid_argument (unknown, malformed or out of range),
@@ -88,6 +97,9 @@ result<void> ip_cmsg_send(Net& net, std::span<std::byte const> control, ipcm_coo
       ipc.tos = c.as<int>();
     } else if (c.type == ip_opt::tos && c.data.size() == sizeof(u8)) {
       ipc.tos = c.as<u8>();
+    } else if (c.type == ip_opt::retopts) {
+      if (!ip_options_get(ipc.opt, c.data)) return false;
+      ipc.has_opt = true;
     } else {
       return false;
     }

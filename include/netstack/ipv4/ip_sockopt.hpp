@@ -41,11 +41,9 @@ struct ip_cmsg_option {
   u16 flag;
 };
 inline constexpr ip_cmsg_option ip_cmsg_options[]{
-    ip_cmsg_option{ip_opt::pktinfo, ip_cmsg::pktinfo},
-    ip_cmsg_option{ip_opt::recvttl, ip_cmsg::ttl},
-    ip_cmsg_option{ip_opt::recvtos, ip_cmsg::tos},
-    ip_cmsg_option{ip_opt::recvopts, ip_cmsg::recvopts},
-    ip_cmsg_option{ip_opt::recvorigdstaddr, ip_cmsg::origdstaddr},
+    ip_cmsg_option{ip_opt::pktinfo, ip_cmsg::pktinfo}, ip_cmsg_option{ip_opt::recvttl, ip_cmsg::ttl},
+    ip_cmsg_option{ip_opt::recvtos, ip_cmsg::tos},     ip_cmsg_option{ip_opt::recvopts, ip_cmsg::recvopts},
+    ip_cmsg_option{ip_opt::retopts, ip_cmsg::retopts}, ip_cmsg_option{ip_opt::recvorigdstaddr, ip_cmsg::origdstaddr},
 };
 
 /// RFC 1349 §4: the type of service as one of the scheduler's priorities (Linux's rt_tos2priority).
@@ -60,14 +58,9 @@ inline result<void> ip_check(bool ok) {
 
 /// IP_OPTIONS: a block for every packet sent; empty: none.
 inline result<void> ip_set_options(inet_sock& inet, std::span<std::byte const> optval) {
-  if (optval.size() > ipopt::max_len) return failure{std::errc::invalid_argument};
-  unsigned char block[ipopt::max_len]{};
-  if (!optval.empty()) std::memcpy(block, optval.data(), optval.size());
-  std::size_t const padded = (optval.size() + 3) & ~std::size_t{3};
-  ip_options opt;
-  if (parse_ip_options(opt, block, padded) != 0) return failure{std::errc::invalid_argument};
-  std::memcpy(inet.options, block, sizeof block);
-  inet.optlen = static_cast<u8>(padded);
+  inet_options opt;
+  if (!ip_options_get(opt, optval)) return failure{std::errc::invalid_argument};
+  inet.opt = opt;
   sk_dst_reset(inet);
   return {};
 }
@@ -223,8 +216,11 @@ result<u32> ip_getsockopt(Net& net, sock& sk, int level, int optname, std::span<
   if (level != sol::ip) return failure{std::errc::operation_not_supported};
   auto& inet = inet_sk(sk);
   if (optname == ip_opt::options) {
-    auto const n = std::min<std::size_t>(inet.optlen, out.size());
-    if (n > 0) std::memcpy(out.data(), inet.options, n);
+    auto const n = std::min<std::size_t>(inet.opt.optlen, out.size());
+    if (n == 0) return 0u;
+    inet_options opt = inet.opt;
+    if (opt.srr) ip_options_undo(opt.data + (opt.srr - ip_hlen_min), opt.faddr);
+    std::memcpy(out.data(), opt.data, n);
     return static_cast<u32>(n);
   }
   if (optname == ip_opt::multicast_if) return detail::put_opt(out, in_addr{inet.mc_addr});

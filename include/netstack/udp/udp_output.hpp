@@ -25,6 +25,9 @@ struct udp_flow {
   ip_tx tx{};
   rtable* rt = nullptr;  ///< borrowed
   udp_csum_mode csum_mode = udp_csum_mode::software;
+  inet_options opt;  ///< of this datagram alone
+  /// Whom it is for, whatever it passes on the way.
+  [[nodiscard]] be32 daddr() const { return tx.srr ? tx.daddr : fl4.daddr; }
 };
 
 /// Where the datagram goes: msg_name, or the peer. Errors: invalid_argument, address_family_not_supported,
@@ -48,7 +51,7 @@ inline result<void> udp_destination(sock const& sk, msghdr const& m, be32& daddr
 
 /// Fills the flow, and how the packet is to look, from the socket and what the caller said about this one datagram.
 inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, udp_flow& flow) {
-  be32 const daddr = flow.fl4.daddr;
+  be32 const daddr = flow.daddr();
   bool const multicast = ipv4_is_multicast(daddr);
   flow.fl4 = connected_flow(inet, daddr, flow.fl4.dport);
   if (ipc.addr) flow.fl4.saddr = ipc.addr;
@@ -65,9 +68,14 @@ inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, ud
              .pmtudisc = inet.pmtudisc,
              .mc_loop = inet.mc_loop,
              .mark = ipc.mark,
-             .priority = ipc.priority,
-             .options = inet.optlen ? inet.options : nullptr,
-             .optlen = inet.optlen};
+             .priority = ipc.priority};
+  if (inet_options const& opt = ipc.has_opt ? flow.opt : inet.opt; opt.optlen) [[unlikely]] {
+    flow.tx.options = opt.data, flow.tx.optlen = opt.optlen;
+    if (!opt.srr) return;
+    flow.tx.srr = opt.srr, flow.tx.daddr = daddr;
+    flow.fl4.daddr = opt.faddr;
+    if (opt.is_strictroute) flow.fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
+  }
 }
 
 inline udp_csum_mode udp_csum_mode_of(sock const& sk, net_device const& dev) {
@@ -103,8 +111,12 @@ inline u32 udp_headroom(net_device const& dev, u8 optlen) {
   return (headers + 63) & ~u32{63};
 }
 
-/// Writes the header in front of the payload. `csum`: over the payload, for software.
-inline void udp_push_header(sk_buff& skb, flowi4 const& fl4, udp_csum_mode mode, u32 csum) {
+/// Writes the header in front of the payload. `csum`: over the payload, for software. RFC 768: the sums' destination is
+/// who checks them, not a stop on the way.
+inline void udp_push_header(sk_buff& skb, udp_flow const& flow, u32 csum) {
+  auto const& fl4 = flow.fl4;
+  be32 const daddr = flow.daddr();
+  udp_csum_mode const mode = flow.csum_mode;
   u32 const len = skb.len + static_cast<u32>(udp_hlen);
   auto* uh = reinterpret_cast<udphdr*>(skb.push(static_cast<u32>(udp_hlen)));
   skb.reset_transport_header();
@@ -112,12 +124,12 @@ inline void udp_push_header(sk_buff& skb, flowi4 const& fl4, udp_csum_mode mode,
   sum16 check{};
   if (mode == udp_csum_mode::software) {
     csum = csum_add(csum, u32{fl4.sport.raw()} + fl4.dport.raw() + ulen.raw());
-    check = csum_tcpudp_magic(fl4.saddr, fl4.daddr, len, fl4.proto, csum);
+    check = csum_tcpudp_magic(fl4.saddr, daddr, len, fl4.proto, csum);
     // RFC 768: a computed zero travels as all ones.
     if (check.raw() == 0) check = csum_mangled_0;
     skb.ip_summed = ip_summed::none;
   } else if (mode == udp_csum_mode::hardware) {
-    check = sum16{static_cast<u16>(~csum_tcpudp_magic(fl4.saddr, fl4.daddr, len, fl4.proto, 0).raw())};
+    check = sum16{static_cast<u16>(~csum_tcpudp_magic(fl4.saddr, daddr, len, fl4.proto, 0).raw())};
     skb.ip_summed = ip_summed::partial;
     skb.csum_start = skb.transport_header;
     skb.csum_offset = offsetof(udphdr, check);
@@ -154,13 +166,13 @@ template <class Net>
 result<void> udp_send_skb(Net& net, sock& sk, sk_buff& skb, detail::udp_flow const& flow, u32 csum) {
   if (sk.sk_tsflags & sof_timestamping::tx_record_mask) [[unlikely]]
     sock_tx_timestamp(sk, skb);
-  detail::udp_push_header(skb, flow.fl4, flow.csum_mode, csum);
+  detail::udp_push_header(skb, flow, csum);
   auto const r = ip_send_skb(net, skb, *flow.rt, flow.fl4, flow.tx);
   if (r) [[likely]] {
     ++UDP_STATS(net).OutDatagrams;
     return {};
   }
-  return detail::udp_send_failed(net, sk, r.error(), flow.fl4.daddr, flow.fl4.dport, flow.rt);
+  return detail::udp_send_failed(net, sk, r.error(), flow.daddr(), flow.fl4.dport, flow.rt);
 }
 
 }  // namespace netstack

@@ -21,8 +21,11 @@ template <class Net>
 result<void> udp_push_pending_frames(Net& net, sock& sk) {
   auto& cork = inet_sk(sk).cork;
   if (!cork.skb) return {};
-  detail::udp_flow flow{
-      .fl4 = cork.fl4, .tx = cork.tx, .rt = cork.rt, .csum_mode = static_cast<detail::udp_csum_mode>(cork.csum_mode)};
+  detail::udp_flow flow{.fl4 = cork.fl4,
+                        .tx = cork.tx,
+                        .rt = cork.rt,
+                        .csum_mode = static_cast<detail::udp_csum_mode>(cork.csum_mode),
+                        .opt = {}};
   auto const r = udp_send_skb(net, sk, *std::exchange(cork.skb, nullptr), flow, cork.csum);
   dst_release(*std::exchange(cork.rt, nullptr));
   return r;
@@ -144,7 +147,7 @@ template <class Net>
 result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, std::size_t len, udp_flow& flow) {
   if (auto r = udp_destination(sk, m, flow.fl4.daddr, flow.fl4.dport); !r) return r;
   auto& inet = inet_sk(sk);
-  ipcm_cookie ipc{.mark = sk.sk_mark, .priority = sk.sk_priority};
+  ipcm_cookie ipc{.mark = sk.sk_mark, .priority = sk.sk_priority, .opt = flow.opt};
   bool connected = m.msg_name == nullptr && !ipv4_is_multicast(flow.fl4.daddr) && !(m.msg_flags & msg::dontroute);
   if (!m.msg_control.empty()) {
     if (auto r = ip_cmsg_send(net, m.msg_control, ipc); !r) return r;
@@ -152,7 +155,8 @@ result<void> udp_prepare(Net& net, sock& sk, msghdr const& m, std::size_t len, u
   }
   auto const find_route = [&] {
     udp_fill_flow(inet, ipc, m.msg_flags, flow);
-    return udp_route(net, sk, connected, flow);
+    if (flow.tx.srr && !flow.tx.daddr) return result<void>{failure{std::errc::invalid_argument}};
+    return udp_route(net, sk, connected && !flow.tx.srr, flow);
   };
   if (auto r = find_route(); !r || m.msg_flags & msg::probe) return r;
   if (len + udp_hlen + ip_hlen_min + flow.tx.optlen > udp_max_len) [[unlikely]]
