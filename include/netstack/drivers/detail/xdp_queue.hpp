@@ -9,6 +9,7 @@
 // rx: called by drivers/af_xdp ndo_poll; tx: by its ndo_start_xmit and ndo_tx_complete
 #pragma once
 #include "netstack/core/net_device.hpp"
+#include "netstack/core/sock_mem.hpp"
 #include "netstack/drivers/detail/xdp_socket.hpp"
 #include "netstack/skb/skb_frags.hpp"
 #include "netstack/skb/skb_walk.hpp"
