@@ -45,7 +45,8 @@ void icmp_echo_burst(Net& net, skb_list& list) {
   u32 const room = sk.sk_sndbuf - std::min(sk_wmem_alloc_get(sk), sk.sk_sndbuf);
   u32 taken = 0, charged = 0, len = 0;
   sk_buff *skb = list.first, *last = nullptr;
-  for (; skb && charged < room && skb_is_own(*skb, mtu - static_cast<u32>(ip_hlen_min), ip_way_burst<Net>::headroom);
+  for (; skb && charged + skb->truesize <= room &&
+         skb_is_own(*skb, mtu - static_cast<u32>(ip_hlen_min), ip_way_burst<Net>::headroom);
        skb = skb->next) {
     if (skb->len != len) out.begin(len = skb->len);
     u8* const th = skb->data;
