@@ -275,15 +275,23 @@ TEST_CASE("fib: a throw route sends the lookup on to the next table", "[S130][fi
   CHECK(f.oif("10.1.0.1") == 1);
 }
 
-TEST_CASE("fib: a packet bound to a device finds the routes of that device only", "[S130][fib]") {
+TEST_CASE("fib: a packet bound to a device finds the routes of that device, and those that refuse", "[S130][fib]") {
   small f;
   REQUIRE(f.add("0.0.0.0/0", {.fc_oif = 1}));
   REQUIRE(f.add("0.0.0.0/0", {.fc_oif = 2, .fc_priority = 5}));
   REQUIRE(f.add("10.0.0.0/8", {.fc_oif = 1}));
   auto const addr = ipv4_addr("10.0.0.1");
-  CHECK(f.fib.lookup_oif(addr, 1)->fib_dst_len == 8);
-  CHECK(f.fib.lookup_oif(addr, 2)->fib_dst_len == 0);
-  CHECK(f.fib.lookup_oif(addr, 3) == nullptr);
+  CHECK(f.fib.lookup(addr, 1, rt_scope::universe)->fib_dst_len == 8);
+  CHECK(f.fib.lookup(addr, 2, rt_scope::universe)->fib_dst_len == 0);
+  CHECK(f.fib.lookup(addr, 3, rt_scope::universe) == nullptr);
+  // A way that leads nowhere does so by every device.
+  REQUIRE(f.add("10.0.0.0/16", {.fc_type = rtn::blackhole}));
+  CHECK(f.fib.lookup(addr, 2, rt_scope::universe)->fib_type == rtn::blackhole);
+  // What must not be left for another router is looked for among what is near.
+  REQUIRE(f.add("10.0.0.0/12", {.fc_scope = rt_scope::link, .fc_oif = 2}));
+  CHECK(f.fib.lookup(addr, 0, rt_scope::link)->fib_dst_len == 12);
+  CHECK(f.fib.lookup(addr, 2, rt_scope::link)->fib_dst_len == 12);
+  CHECK(f.fib.lookup(addr, 1, rt_scope::link) == nullptr);
 }
 
 TEST_CASE("fib: a device's routes go together", "[S130][fib]") {

@@ -72,7 +72,7 @@ TEST_CASE("a device that was asked for", "[S130]") {
 TEST_CASE("what cannot be sent says why", "[S137]") {
   output_rig rig;
   auto& net = rig.net();
-  CHECK(rig.get({.daddr = peer_addr, .saddr = ipv4_addr("203.0.113.7")}) == error(std::errc::invalid_argument));
+  CHECK(rig.get({.daddr = peer_addr, .saddr = ipv4_addr("203.0.113.7")}) == error(std::errc::network_unreachable));
   CHECK(rig.get({.daddr = peer_addr, .saddr = ipv4_addr("203.0.113.7"), .anysrc = true}) == "203.0.113.7 dev eth0");
   for (char const* bad : {"224.0.0.1", "255.255.255.255", "0.1.2.3"})
     CHECK(rig.get({.daddr = peer_addr, .saddr = ipv4_addr(bad)}) == error(std::errc::invalid_argument));
@@ -91,6 +91,8 @@ TEST_CASE("what cannot be sent says why", "[S137]") {
   CHECK(rig.get("203.0.113.1") == error(std::errc::host_unreachable));
   CHECK(rig.get("203.0.113.2") == error(std::errc::permission_denied));
   CHECK(rig.get("203.0.113.3") == error(std::errc::invalid_argument));
+  // … but to who named a device: then the link is asked, and no wider route by that device.
+  CHECK(rig.get({.daddr = ipv4_addr("203.0.113.1"), .oif = rig.eth0->ifindex}) == "192.0.2.1 dev eth0");
   // MSG_DONTROUTE: direct neighbours only.
   CHECK(rig.get({.daddr = peer_addr, .scope = rt_scope::link}) == "192.0.2.1 dev eth0");
   CHECK(rig.get({.daddr = ipv4_addr("203.0.113.9"), .scope = rt_scope::link}) == error(std::errc::network_unreachable));
@@ -117,6 +119,30 @@ TEST_CASE("metrics and prefixes decide, as in Linux", "[S130]") {
   CHECK(rig.get("203.0.113.1") == "192.0.2.1 via 192.0.2.20 dev eth0");
   CHECK(ip_route_del(net, {.fc_dst_len = 24, .fc_dst = ipv4_addr("203.0.113.0"), .fc_priority = 5}).error() ==
         std::errc::no_such_process);
+}
+
+TEST_CASE("what is wrong with a route is told in Linux's order", "[S130]") {
+  output_rig rig;
+  auto& net = rig.net();
+  be32 const far = ipv4_addr("203.0.113.0"), nobody = ipv4_addr("203.0.113.7");
+  u32 const one = rig.eth1->ifindex;
+  // Bits beyond the prefix, then the way, then the source.
+  CHECK(ip_route_add(net, {.fc_dst_len = 16, .fc_dst = far, .fc_gw4 = nobody, .fc_oif = one}).error() ==
+        std::errc::invalid_argument);
+  CHECK(ip_route_add(net, {.fc_dst_len = 24, .fc_dst = far, .fc_gw4 = nobody, .fc_oif = one, .fc_prefsrc = nobody})
+            .error() == std::errc::network_unreachable);
+  CHECK(ip_route_add(net, {.fc_dst_len = 24, .fc_dst = far, .fc_oif = 99, .fc_prefsrc = nobody}).error() ==
+        std::errc::no_such_device);
+  CHECK(ip_route_add(net, {.fc_dst_len = 24, .fc_dst = far, .fc_oif = one, .fc_prefsrc = nobody}).error() ==
+        std::errc::invalid_argument);
+  CHECK(ip_route_add(net, {.fc_dst_len = 24, .fc_dst = far, .fc_oif = one, .fc_flags = rtnh_f::onlink}).error() ==
+        std::errc::invalid_argument);  // on the link is a gateway
+  // Who refuses needs no source, and a gateway is not looked for behind another or a refusal.
+  REQUIRE(ip_route_add(
+      net, {.fc_dst_len = 25, .fc_type = rtn::prohibit, .fc_dst = ipv4_addr("192.0.2.0"), .fc_prefsrc = nobody}));
+  CHECK(ip_route_add(net, {.fc_dst_len = 24, .fc_dst = far, .fc_gw4 = ipv4_addr("192.0.2.20")}));
+  CHECK(rig.get("192.0.2.20") == error(std::errc::permission_denied));
+  CHECK(rig.get("203.0.113.1") == "192.0.2.1 via 192.0.2.20 dev eth0");
 }
 
 TEST_CASE("a route's own source and MTU", "[S130]") {

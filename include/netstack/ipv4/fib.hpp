@@ -68,6 +68,12 @@ struct fib_config {
 
 namespace detail {
 
+/// A prefix without bits beyond its length, in a table and of a type that there are.
+[[nodiscard]] constexpr bool fib_is_valid(fib_config const& cfg) {
+  return cfg.fc_dst_len <= 32 && (cfg.fc_dst.host() & ~fib_mask(cfg.fc_dst_len)) == 0 &&
+         cfg.fc_table >= rt_table::default_ && cfg.fc_type <= rtn::throw_;
+}
+
 /// Where a route stands in the set: by table, by address, longer prefixes first, by metric.
 struct fib_position {
   rt_table table;
@@ -133,14 +139,16 @@ class fib_tables {
     fib_info* fi = match(roots_[index(table)], daddr.host());
     return fi && !usable(*fi) ? longest(table, daddr.host(), [](fib_info const& f) { return usable(f); }) : fi;
   }
-  /// The route to daddr among those that leave by ifindex `oif`, for packets bound to a device. Costs a search of the
-  /// set for each length: for filling a cache, not for each packet.
-  [[nodiscard]] fib_info* lookup_oif(be32 daddr, u32 oif) const {
-    for (rt_table const table : rule_order) {
-      fib_info* fi =
-          longest(table, daddr.host(), [oif](fib_info const& f) { return usable(f) && f.fib_nh_oif == oif; });
-      if (fi) return fi;
-    }
+  /// The route to daddr among those that lead by ifindex `oif` (0: any) and reach no farther than `scope`. One that
+  /// leads nowhere does so by every device. Costs a search of the set for each length when the longest match is none of
+  /// them: for filling a cache, not for each packet.
+  [[nodiscard]] fib_info* lookup(be32 daddr, u32 oif, rt_scope scope) const {
+    auto const suits = [=](fib_info const& f) {
+      return usable(f) && f.fib_scope >= scope && (oif == 0 || f.fib_nh_oif == oif || f.fib_nh_oif == 0);
+    };
+    if (fib_info* fi = lookup(daddr); !fi || suits(*fi)) return fi;
+    for (rt_table const table : rule_order)
+      if (fib_info* fi = longest(table, daddr.host(), suits); fi && fi->fib_type != rtn::throw_) return fi;
     return nullptr;
   }
 
@@ -252,10 +260,6 @@ class fib_tables {
     return it != set_.end() && it->fib_table == table ? const_cast<fib_info*>(&*it) : nullptr;
   }
 
-  static bool valid(fib_config const& cfg) {
-    return cfg.fc_dst_len <= 32 && (cfg.fc_dst.host() & ~fib_mask(cfg.fc_dst_len)) == 0 &&
-           cfg.fc_table >= rt_table::default_ && cfg.fc_type <= rtn::throw_;
-  }
   static bool fits(fib_info const& fi, fib_config const& cfg) {
     return (cfg.fc_type == rtn::unspec || cfg.fc_type == fi.fib_type) &&
            (cfg.fc_scope == rt_scope::nowhere || cfg.fc_scope == fi.fib_scope) &&
@@ -294,7 +298,7 @@ void fib_tables<Slab>::assign(fib_info& fi, fib_config const& cfg) {
 
 template <class Slab>
 result<fib_info*> fib_tables<Slab>::insert(fib_config const& cfg) {
-  if (!valid(cfg)) return failure{std::errc::invalid_argument};
+  if (!detail::fib_is_valid(cfg)) return failure{std::errc::invalid_argument};
   typename set::insert_commit_data place;
   position const at{cfg.fc_table, cfg.fc_dst_len, cfg.fc_dst.host(), cfg.fc_priority};
   if (!set_.insert_check(at, place).second) return failure{std::errc::file_exists};
@@ -319,7 +323,7 @@ result<fib_info*> fib_tables<Slab>::insert(fib_config const& cfg) {
 
 template <class Slab>
 result<void> fib_tables<Slab>::erase(fib_config const& cfg) {
-  if (!valid(cfg)) return failure{std::errc::invalid_argument};
+  if (!detail::fib_is_valid(cfg)) return failure{std::errc::invalid_argument};
   fib_info* fi =
       first_of(cfg.fc_table, {cfg.fc_dst.host(), cfg.fc_dst_len}, [&cfg](fib_info const& f) { return fits(f, cfg); });
   if (!fi) return failure{std::errc::no_such_process};

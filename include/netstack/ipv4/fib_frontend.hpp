@@ -143,14 +143,14 @@ result<void> fib_check_gateway(Net& net, fib_config& cfg) {
     if (auto dev = fib_check_dev(net, cfg.fc_oif); !dev) return failure{dev.error()};
     return {};
   }
-  fib_info const* via = cfg.fc_oif ? fib(net).lookup_oif(cfg.fc_gw4, cfg.fc_oif) : fib(net).lookup(cfg.fc_gw4);
-  if (!via || via->fib_type != rtn::unicast || via->fib_nh_gw) return failure{std::errc::network_unreachable};
+  fib_info const* via = fib(net).lookup(cfg.fc_gw4, cfg.fc_oif, rt_scope::link);
+  if (!via || via->fib_type != rtn::unicast) return failure{std::errc::network_unreachable};
   cfg.fc_oif = via->fib_nh_oif;
   if (auto dev = fib_check_dev(net, cfg.fc_oif); !dev) return failure{dev.error()};
   return {};
 }
 
-/// Completes and checks a user's request.
+/// Completes and checks a user's request, in Linux's order.
 template <class Net>
 result<void> fib_check_config(Net& net, fib_config& cfg) {
   if (cfg.fc_type == rtn::unspec) cfg.fc_type = rtn::unicast;
@@ -158,18 +158,21 @@ result<void> fib_check_config(Net& net, fib_config& cfg) {
   bool const here = cfg.fc_type == rtn::local || cfg.fc_type == rtn::broadcast;
   if (!leads && cfg.fc_gw4) return failure{std::errc::invalid_argument};
   if (cfg.fc_type == rtn::anycast || cfg.fc_type == rtn::multicast) return failure{std::errc::operation_not_supported};
-  if (cfg.fc_prefsrc && inet_addr_type(net, cfg.fc_prefsrc) != rtn::local) return failure{std::errc::invalid_argument};
   if (cfg.fc_scope == rt_scope::nowhere)
     cfg.fc_scope = cfg.fc_type == rtn::local        ? rt_scope::host
                    : here || (leads && !cfg.fc_gw4) ? rt_scope::link
                                                     : rt_scope::universe;
   if (cfg.fc_gw4) {
     if (cfg.fc_scope >= rt_scope::link) return failure{std::errc::invalid_argument};
-    return fib_check_gateway(net, cfg);
-  }
-  if (leads || here)
+    if (auto r = fib_check_gateway(net, cfg); !r) return r;
+  } else if (leads || here) {
+    if (cfg.fc_flags & rtnh_f::onlink) return failure{std::errc::invalid_argument};  // which speaks of a gateway
     if (auto dev = fib_check_dev(net, cfg.fc_oif); !dev) return failure{dev.error()};
-  return {};
+  } else {
+    return {};
+  }
+  bool const ours = !cfg.fc_prefsrc || inet_addr_type(net, cfg.fc_prefsrc) == rtn::local;
+  return ours ? result<void>{} : result<void>{failure{std::errc::invalid_argument}};
 }
 
 }  // namespace detail
@@ -182,6 +185,7 @@ template <class Net>
 result<void> ip_route_add(Net& net, fib_config const& cfg) {
   return rtnl(net, [cfg](auto& slice) -> result<void> {
     fib_config full = cfg;
+    if (!detail::fib_is_valid(full)) return failure{std::errc::invalid_argument};
     if (auto r = detail::fib_check_config(slice, full); !r) return r;
     rt_cache_flush(slice);
     if (auto r = fib(slice).insert(full); !r) return failure{r.error()};

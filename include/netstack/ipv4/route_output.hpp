@@ -51,8 +51,8 @@ template <class Net>
 result<rtable*> rt_output_by_dev(Net& net, flowi4& fl4, net_device& dev) {
   in_device* in_dev = in_dev_get(dev);
   if (!in_dev) return failure{std::errc::network_unreachable};
-  if (leaks_loopback(fl4, *in_dev)) return failure{std::errc::invalid_argument};
   if (!fl4.saddr) fl4.saddr = inet_select_addr(net, &dev, {}, rt_scope::link);
+  if (leaks_loopback(fl4, *in_dev)) return failure{std::errc::invalid_argument};
   auto const way = [&](dev_rth which, rtn type) {
     return rt_output(net, in_dev->rth[static_cast<u8>(which)], dev, type, nullptr);
   };
@@ -70,28 +70,22 @@ result<rtable*> rt_output_local(Net& net, flowi4& fl4, fib_info const& fi) {
   return rt_output(net, fib_rth(net, fi).output, *net.loopback_dev, rtn::local, &fi);
 }
 
-/// RFC 1122 §3.2.1.3: what a source may be; §3.3.4.2: one of ours.
+/// RFC 1122 §3.2.1.3: what a source may be; §3.3.4.2: one of ours, or we have no way that starts there.
 template <class Net>
 result<void> check_output_source(Net& net, flowi4 const& fl4) {
   if (ipv4_is_multicast(fl4.saddr) || ipv4_is_lbcast(fl4.saddr) || ipv4_is_zeronet(fl4.saddr))
     return failure{std::errc::invalid_argument};
-  if (!fl4.anysrc && !ip_dev_find(net, fl4.saddr)) return failure{std::errc::invalid_argument};
+  if (!fl4.anysrc && !ip_dev_find(net, fl4.saddr)) return failure{std::errc::network_unreachable};
   return {};
-}
-
-/// The FIB entry for the flow, or none. Bound to a device, the longest match may be another's: then the long way.
-template <class Net>
-fib_info const* fib_lookup_flow(Net& net, flowi4 const& fl4) {
-  fib_info const* fi = fib(net).lookup(fl4.daddr);
-  if (fl4.oif != 0 && fi && fi->fib_nh_oif != fl4.oif) fi = fib(net).lookup_oif(fl4.daddr, fl4.oif);
-  return fi && fi->fib_scope < fl4.scope ? nullptr : fi;
 }
 
 template <class Net>
 result<rtable*> rt_output_by_fib(Net& net, flowi4& fl4, net_device* bound) {
-  fib_info const* fi = fib_lookup_flow(net, fl4);
-  if (!fi && bound) return rt_output_by_dev(net, fl4, *bound);  // no route knows it: assume it is on the link
-  if (auto const error = fib_error(fi); error != std::errc{}) return failure{error};
+  fib_info const* fi = fib(net).lookup(fl4.daddr, fl4.oif, fl4.scope);
+  if (auto const error = fib_error(fi); error != std::errc{}) {
+    if (bound) return rt_output_by_dev(net, fl4, *bound);  // the tables are wrong: assume that it is on the link
+    return failure{error};
+  }
   if (fi->fib_type == rtn::local) return rt_output_local(net, fl4, *fi);
   net_device* dev = net.dev_get_by_index(fi->fib_nh_oif);
   if (!dev) return failure{std::errc::network_unreachable};
