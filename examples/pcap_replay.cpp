@@ -48,7 +48,7 @@ int main(int argc, char** argv) {
   app.add_option("--addr", addr, "the host's address, A/P");
   app.add_flag("--full-speed", full_speed, "do not wait for the times of the recording");
   app.add_option("--filter", filter, "pcap-filter(7): which frames to play");
-  app.add_option("--answers", answers, "keep what the host sends (pcap)");
+  app.add_option("--answers", answers, "keep what the host sends (pcap, or .pcapng)");
   app.add_option("--drops", drops, "keep what the host rejects (pcapng)");
   app.add_flag("--self-test", self_test, "play a sample");
   CLI11_PARSE(app, argc, argv);

@@ -8,6 +8,7 @@
 #include "netstack/drivers/drop_capture.hpp"
 #include "support/bouncer.hpp"
 #include "support/conformance.hpp"
+#include "support/scale.hpp"
 #include "support/veth_rig.hpp"
 #include "support/virtual_clock.hpp"
 
@@ -47,7 +48,7 @@ TEST_CASE("a flood of pings over pcap loses nothing", "[S116]") {
   if (cannot_run()) return;
   pair_t t;
   t.run();
-  auto const text = t.ns.run("ping -n -q -f -c 10000 192.0.2.2");
+  auto const text = t.ns.run("ping -n -q -f -c " + test::many_pings() + " 192.0.2.2");
   t.join();
   INFO(text);
   CHECK(says(text, " 0% packet loss"));
@@ -110,6 +111,32 @@ TEST_CASE("jumbo frames and super-segments come in several frames of the pool", 
     CHECK(back == f);
   }
   CHECK(t.pool().in_use() == 0);
+  test::echo_every_size(t, 8972);
+}
+
+TEST_CASE("a tag stands in the frame, wherever Linux had it", "[S52]") {
+  if (cannot_run()) return;
+  pair_t t;
+  packet_socket far, untagged;
+  far.open("nst1", eth_p::p_8021q), untagged.open("nst1", 0x88b5);
+  auto const f = frame_of(*t.dev, 1518, eth_p::p_8021q);
+  REQUIRE(far.send(f));
+  CHECK(t.receive(eth_p::p_8021q) == f);
+  auto const plain = frame_of(*t.dev, 1514, 0x88b5);
+  sk_buff* skb = t.pool().alloc_skb();
+  REQUIRE(skb);
+  std::memcpy(skb->put(1514), plain.data(), 1514);
+  skb->dev = t.dev;
+  skb->vlan_proto = be16{eth_p::p_8021q}, skb->vlan_tci = 7;
+  REQUIRE(dev_queue_xmit(t.net(), *skb));
+  std::vector<u8> got;
+  CHECK(t.poll_until([&] { return untagged.receive(got); }));
+  CHECK(got == plain);
+  test::bridge_to_nst5(t);
+  packet_socket beyond;
+  beyond.open("nst5", 0x88b7);
+  REQUIRE(beyond.send(f));
+  CHECK(t.receive(eth_p::p_8021q) == f);
 }
 
 TEST_CASE("a super-segment of Linux comes as one packet if the snaplen allows it, else it is counted", "[pcap]") {
@@ -118,20 +145,12 @@ TEST_CASE("a super-segment of Linux comes as one packet if the snaplen allows it
   packet_socket far;
   far.open("nst1", eth_p::ip);
   auto f = frame_of(*t.dev, 54 + 40'000, eth_p::ip);
-  iphdr ip{.tot_len = be16{static_cast<u16>(f.size() - sizeof(ethhdr))}, .ttl = 64, .protocol = ipproto::tcp};
-  ip.saddr = be32{0xc0000201}, ip.daddr = be32{0xc0000202};
-  ip.check = ip_header_csum(ip);
-  std::memcpy(f.data() + sizeof(ethhdr), &ip, sizeof ip);
-  f[46] = 5 << 4;  // RFC 9293 §3.1: data offset
-  packet_socket::virtio_net_hdr header;
-  header.flags = header.needs_csum, header.gso_type = header.gso_tcpv4;
-  header.hdr_len = 54, header.gso_size = 1448, header.csum_start = 34, header.csum_offset = 16;
-  REQUIRE(far.send(f, header));
+  REQUIRE(test::send_super_segment(far, f));
   CHECK(t.receive(eth_p::ip) == f);
   CHECK(t.pool().in_use() == 0);
   auto const narrow = register_netdev<pcap_device>(t.net(), "narrow", {.ifname = "nst0"});
   REQUIRE((narrow && dev_open(t.net(), **narrow)));
-  REQUIRE(far.send(f, header));
+  REQUIRE(test::send_super_segment(far, f));
   CHECK(t.poll_until([&] { return (*narrow)->stats.rx_over_errors.read() == 1; }));
 }
 
@@ -175,7 +194,7 @@ TEST_CASE("a million packets between two pcap devices, without heap", "[S33]") {
   auto a = register_netdev<pcap_device>(net, "a", {.ifname = "nst0"}),
        b = register_netdev<pcap_device>(net, "b", {.ifname = "nst1"});
   REQUIRE((a && b && dev_open(net, **a) && dev_open(net, **b) && test::carrier(h, {*a, *b})));
-  auto const r = test::bounce(h, **a, **b, asan_enabled ? 30'000 : 1'000'000);
+  auto const r = test::bounce(h, **a, **b, test::many_packets());
   INFO("the first allocation:\n" << r.first_allocation);
   CHECK(r.allocations == 0);
   CHECK(r.arrived);
@@ -190,9 +209,10 @@ using bytes = std::vector<u8>;
 
 /// A file that is gone when the test is over.
 struct temporary_file {
-  char path[32] = "/tmp/netstack-pcap-XXXXXX";
-  explicit temporary_file(bytes const& content = {}) {
-    int const fd = ::mkstemp(path);
+  char path[40] = "/tmp/netstack-pcap-XXXXXX";
+  explicit temporary_file(bytes const& content = {}, char const* suffix = "") {
+    std::strcat(path, suffix);
+    int const fd = ::mkstemps(path, static_cast<int>(std::strlen(suffix)));
     REQUIRE(fd >= 0);
     REQUIRE(::write(fd, content.data(), content.size()) == static_cast<ssize_t>(content.size()));
     ::close(fd);
@@ -336,8 +356,9 @@ TEST_CASE("a recording of any kind is replayed to the nanosecond, or at once", "
 }
 
 TEST_CASE("what the stack answers to a recording is recorded, and each sleep ends when a frame is due", "[pcap]") {
+  auto const format = GENERATE(as<std::string>{}, ".pcap", ".pcapng");
   temporary_file const in(pcap_file({{epoch, ping_frame(1)}, {epoch + 3'000'000'000, ping_frame(2)}}, false, true)),
-      out;
+      out({}, format.c_str());
   {
     replay t({.file = in.path, .dump = out.path});
     t.open();
@@ -362,6 +383,8 @@ TEST_CASE("what the stack answers to a recording is recorded, and each sleep end
     unregister_netdev(t.net(), *t.dev);
     CHECK(t.h.worker().pool.in_use() == 0);
   }
+  auto const magic = out.content();
+  CHECK(magic[0] == (format == ".pcap" ? 0x4d : 0x0a));
   replay back({.file = out.path, .filter = "icmp", .speed = pcap_speed::full});
   back.open();
   skb_list burst;

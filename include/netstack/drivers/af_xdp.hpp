@@ -60,6 +60,7 @@ struct af_xdp : driver {
     xdp_filter filter{};                  ///< default: every frame comes to the stack
     xdp_mode mode = xdp_mode::automatic;  ///< native, else skb mode
     xdp_copy copy = xdp_copy::automatic;  ///< zero copy where the interface has it
+    bool multi_buffer = true;             ///< longer frames in pieces, where the kernel has that
     bool trust_checksums = false;         ///< take received checksums for checked (docs/drivers.md: veth)
     mac_addr mac{};                       ///< ours; zero: the interface's own
     u32 rx_frames = 0;                    ///< of the pool, kept ready for frames to come; 0: a quarter of it
@@ -382,6 +383,7 @@ result<void> af_xdp::probe(Net& net, net_device& dev, params const& args) {
              .rx_ring = args.rx_ring,
              .tx_ring = args.tx_ring,
              .copy = args.copy,
+             .multi_buffer = args.multi_buffer,
              .need_wakeup = args.need_wakeup,
              .tx_budget = args.tx_budget,
              .busy_poll_us = args.busy_poll_us,

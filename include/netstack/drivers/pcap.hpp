@@ -9,10 +9,12 @@
 // docs/drivers.md
 // rx: called by core/napi → link/eth or link/ip → netif_receive_skb_list; tx: called by core/dev_output
 #pragma once
+#include <tuple>
+
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/timer.hpp"
+#include "netstack/drivers/detail/capture_file.hpp"
 #include "netstack/drivers/detail/linux_if.hpp"
-#include "netstack/drivers/detail/pcap_file.hpp"
 #include "netstack/drivers/detail/pcap_handle.hpp"
 #include "netstack/link/eth.hpp"
 #include "netstack/link/ip.hpp"
@@ -27,7 +29,7 @@ struct pcap : driver {
   struct params {
     char ifname[ifnamsiz]{};       ///< live: Linux's name of the interface
     char const* file = nullptr;    ///< offline: what to replay; the texts here are read by probe only
-    char const* dump = nullptr;    ///< offline: where to keep what the stack sends; null: nowhere
+    char const* dump = nullptr;    ///< offline: where to keep what the stack sends, as pcap or .pcapng; null: nowhere
     char const* filter = nullptr;  ///< pcap-filter(7): which frames are taken
     pcap_direction direction = pcap_direction::in;
     pcap_speed speed = pcap_speed::recorded;
@@ -39,8 +41,8 @@ struct pcap : driver {
   struct priv {
     detail::pcap_handle handle;
     detail::linux_if interface;
-    detail::pcap_file dump;
-    bool live = false, trust_checksums = false, dumps = false, full_speed = false;
+    detail::capture_file dump;
+    bool live = false, trust_checksums = false, full_speed = false;
     u64 recorded_start = 0, replay_start = 0;  ///< the same moment on both clocks
     u64 lost = 0;
     u64 next_look = 0;  ///< at the link and the counters
@@ -53,12 +55,12 @@ struct pcap : driver {
   static void stop(Net& net, net_device& dev) {
     auto& p = netdev_priv<pcap>(dev);
     net.worker().timers.del_timer(p.due);
-    if (p.dumps) p.dump.flush();
+    p.dump.flush();
   }
   template <class Net>
   static netdev_tx xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
     auto& p = netdev_priv<pcap>(dev);
-    if (p.dumps) p.dump.add(net.worker().now_real, skb, 0);
+    p.dump.add(net.worker().now_real, skb);
     if (p.live && !p.handle.inject(skb)) {
       if (errno == EAGAIN || errno == ENOBUFS) return netdev_tx::busy;
       ++dev.stats.tx_errors;
@@ -108,7 +110,8 @@ struct pcap : driver {
   template <class Net>
   static void get_stats(Net&, net_device& dev, std::span<u64> out) {
     auto& p = netdev_priv<pcap>(dev);
-    out[0] = p.live ? p.handle.lost() : 0, out[1] = p.dump.written, out[2] = p.dump.lost;
+    out[0] = p.live ? p.handle.lost() : 0;
+    std::tie(out[1], out[2]) = p.dump.counts();
   }
   template <class Net>
   static constexpr ethtool_ops<Net> ethtool{.stats_strings = stats_names, .get_ethtool_stats = get_stats<Net>};
@@ -283,9 +286,7 @@ result<void> pcap::probe(Net& net, net_device& dev, params const& args) {
   dev.features = netif_f::sg | (args.trust_checksums ? netif_f::rxcsum : 0);
   p.trust_checksums = args.trust_checksums;
   if (!args.dump) return {};
-  u32 const dump_link = ether ? detail::pcap_file::linktype_ethernet : detail::pcap_file::linktype_raw;
-  if (auto r = p.dump.open(args.dump, dump_link, detail::pcap_file::snaplen_max, true); !r) return give_up(r.error());
-  p.dumps = true;
+  if (auto r = p.dump.open(args.dump, ether); !r) return give_up(r.error());
   return {};
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: the bytes of a pcapng file in which each packet has a comment, and when they are written: blocks collect in
-// a buffer of fixed size, which goes to the file in one piece. What cannot be written is counted and forgotten. Two
+// Decides: the bytes of a pcapng file in which a packet can have a comment, and when they are written: blocks collect
+// in a buffer of fixed size, which goes to the file in one piece. What cannot be written is counted and forgotten. Two
 // interfaces are described: 0 carries Ethernet frames, 1 bare IP packets.
 // Format: draft-ietf-opsawg-pcapng §4.1 (section header), §4.2 (interface description), §4.3 (enhanced packet)
 #pragma once
@@ -30,7 +30,7 @@ class pcapng_file {
  public:
   enum class link : u16 { ethernet = 1, raw_ip = 101 };  // LINKTYPE_…
   /// The longest part of a packet that a block may hold.
-  static constexpr u32 snaplen_max = 8192;
+  static constexpr u32 snaplen_max = 15360;
   static constexpr u32 comment_max = 256;
   u64 written = 0, lost = 0;  ///< packets that are in the file, and that could not be written
 
@@ -50,11 +50,11 @@ class pcapng_file {
     put32(section_header), put32(28), put32(byte_order), put16(1), put16(0), put32(~0u), put32(~0u), put32(28);
     return {};
   }
-  /// A packet, of which `before` bytes lie in front of its data, and what is to be said of it.
+  /// A packet, of which `before` bytes lie in front of its data, and what is to be said of it, if anything.
   void add(u64 now_real, link kind, sk_buff const& skb, u32 before, std::string_view comment) {
     u32 const length = before + skb.len, captured = std::min(length, snaplen_);
     auto const said = static_cast<u16>(std::min<std::size_t>(comment.size(), comment_max));
-    u32 const total = 32 + padded(captured) + 4 + padded(said) + 4;
+    u32 const total = 32 + padded(captured) + (said ? 4 + padded(said) + 4 : 0);
     if (used_ + total + description_size > sizeof buffer_) flush();
     u32& number = number_of_[kind == link::raw_ip];
     if (number == 0) {
@@ -68,10 +68,13 @@ class pcapng_file {
     put(skb.data - before, in_front);
     for_each_piece(skb, 0, captured - in_front, [this](u8 const* bytes, u32 n) { put(bytes, n); });
     align();
-    put16(opt_comment), put16(said);
-    put(reinterpret_cast<u8 const*>(comment.data()), said);
-    align();
-    put32(opt_endofopt), put32(total);
+    if (said) {
+      put16(opt_comment), put16(said);
+      put(reinterpret_cast<u8 const*>(comment.data()), said);
+      align();
+      put32(opt_endofopt);
+    }
+    put32(total);
     ++blocks_;
   }
   void flush() {

@@ -30,6 +30,7 @@ struct xdp_setup {
   u32 queue = 0;
   u32 rx_ring = 2048, tx_ring = 2048;
   xdp_copy copy = xdp_copy::automatic;
+  bool multi_buffer = true;
   bool need_wakeup = true;
   u32 tx_budget = 256;
   u32 busy_poll_us = 0;
@@ -179,6 +180,7 @@ class xdp_socket {
     for (int const kind : {XDP_ZEROCOPY, XDP_COPY}) {
       if (setup.copy == (kind == XDP_COPY ? xdp_copy::zero_copy : xdp_copy::copy)) continue;
       for (bool const pieces : {true, false}) {
+        if (pieces && !setup.multi_buffer) continue;
         why = bind(setup, kind | (setup.need_wakeup ? XDP_USE_NEED_WAKEUP : 0) | (pieces ? xdp_abi::use_sg : 0), 0, 0);
         multi_ = pieces;
         if (why == std::errc{} || why == std::errc::device_or_resource_busy) return why;
