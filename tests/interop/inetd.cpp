@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // examples/inetd as a program on a TAP and on a TUN device, with the Linux kernel as the peer, in a network namespace
 // of the test's own: floods, every size of datagram, the four services, 65 addresses, its recording read by tcpdump,
-// hostile frames, its end, and what it says when it cannot start. And the demo: as root, without veth, without
-// privileges.
+// hostile frames, its end, and what it says when it cannot start. l2fwd between two veth pairs. And the demo: as root,
+// without veth, without privileges.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -302,6 +302,57 @@ TEST_CASE("inetd on a Linux interface, by AF_XDP and by pcap, serves the other e
   CHECK(says(refusal(inetd_on("xdp:nst0:5")), "has no such queue"));
   CHECK(says(refusal(inetd_on("pcap:nst9")), "there is no such interface here"));
   CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
+}
+
+TEST_CASE("inetd takes a queue back whose owner was killed") {
+  if (cannot_run()) return;
+  netns ns;
+  ns.run(
+      "ip link add nst0 type veth peer name nst1 && ip link set nst0 up && ip link set nst1 up && "
+      "ip addr add 192.0.2.1/24 dev nst1");
+  {
+    program killed(inetd_on("xdp:nst0"));
+    REQUIRE(killed.prints("ready"));
+    CHECK(says(ns.run("ip link show nst0"), "xdp"));
+  }  // by SIGKILL
+  program inetd(inetd_on("xdp:nst0"));
+  REQUIRE(inetd.prints("ready"));
+  CHECK(says(ns.run("ping -n -q -c 3 -i 0.1 -W 2 192.0.2.2"), "3 received, 0% packet loss"));
+  (void)end_well(inetd);
+  CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
+}
+
+TEST_CASE("l2fwd is a wire between two interfaces, in native and in skb mode, and gives them back") {
+  if (cannot_run() || netstack::test::skip_without_example("l2fwd")) return;
+  netns ns;
+  // nst1 - nst0 = l2fwd = nst2 - nst3, the last in a namespace that a process holds.
+  program beyond({"unshare", "-n", "sh", "-c", "echo ready && exec sleep 60"});
+  REQUIRE(beyond.prints("ready"));
+  auto const pid = std::to_string(beyond.pid());
+  ns.run(
+      "ip link add nst0 type veth peer name nst1 && ip link add nst2 type veth peer name nst3 netns " + pid +
+      " && ip link set nst0 up && ip link set nst1 up && ip link set nst2 up && ip addr add 192.0.2.1/24 dev nst1 && "
+      "nsenter -n -t " +
+      pid + " sh -c 'ip addr add 192.0.2.3/24 dev nst3 && ip link set nst3 up'");
+  for (std::string const& mode : {std::string("native mode"), std::string("skb mode")}) {
+    std::vector<std::string> command{example("l2fwd"), "nst0", "nst2"};
+    if (mode == "skb mode") command.emplace_back("--skb-mode");
+    program l2fwd(command);
+    REQUIRE(l2fwd.prints("ready"));
+    CHECK(says(ns.run("ip link show nst0"), "xdp"));
+    for (char const* size : {"56", "1472"}) {
+      auto const text = ns.run(std::string("ping -n -q -f -c 2000 -M do -s ") + size + " 192.0.2.3");
+      INFO(text);
+      CHECK(says(text, " 0% packet loss"));
+    }
+    auto const end = l2fwd.terminate();
+    INFO(end.text);
+    CHECK(end.code == 0);
+    CHECK(says(end.text, "nst0: " + mode));
+    CHECK(says(end.text, "every frame is back in the pool"));
+    CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
+    CHECK_FALSE(says(ns.run("ip link show nst2"), "xdp"));
+  }
 }
 
 TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about what is missing for the latter") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // TAP and TUN against Linux: the conformance cases, refusals and what they are explained with, large frames, checksums
-// and segments left to the other side, several queues.
+// and segments left to the other side, several queues, and a million packets without heap.
 #include "netstack/drivers/tap.hpp"
 
 #include <sched.h>
@@ -12,10 +12,12 @@
 #include "netstack/drivers/tun.hpp"
 #include "netstack/wire/tcp.hpp"
 #include "netstack/wire/udp.hpp"
+#include "support/bouncer.hpp"
 #include "support/conformance.hpp"
 #include "support/netns.hpp"
 #include "support/packet_socket.hpp"
 #include "support/privileges.hpp"
+#include "support/scale.hpp"
 #include "support/tuntap_rig.hpp"
 
 namespace {
@@ -45,7 +47,7 @@ bool own_dev_net() {
          ::mount("none", "/dev/net", "tmpfs", 0, nullptr) == 0;
 }
 
-struct host : stack<host, drivers::tap, drivers::tun, sizes<config{.max_net = 1, .skb_pool = 512}>> {};
+struct host : stack<host, drivers::tap, drivers::tun, test::bouncer, sizes<config{.max_net = 1, .skb_pool = 512}>> {};
 
 template <class Driver>
 std::errc claim(typename Driver::params const& p) {
@@ -472,4 +474,28 @@ TEST_CASE("several queues: each worker has its own, a flow stays on one, and a c
   CHECK(first.size() == flows * rounds);
   CHECK(second.empty());
   for (int s : sockets) ::close(s);
+}
+
+TEST_CASE("a million packets between two TAP devices, without heap", "[S33]") {
+  if (cannot_run()) return;
+  test::netns ns;
+  test::be_quiet();
+  host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  auto a = register_netdev<drivers::tap>(net, "a", {.ifname = "nst0", .bring_up = true}),
+       b = register_netdev<drivers::tap>(net, "b", {.ifname = "nst1", .bring_up = true});
+  REQUIRE((a && b && dev_open(net, **a) && dev_open(net, **b)));
+  // Linux's bridge is the wire.
+  ns.run(
+      "ip link add nst2 type bridge && ip link set nst2 up && ip link set nst0 master nst2 && ip link set nst1 master "
+      "nst2");
+  auto const r = test::bounce(h, **a, **b, test::many_packets());
+  INFO("the first allocation:\n" << r.first_allocation);
+  CHECK(r.allocations == 0);
+  CHECK(r.arrived);
+  // The bridge says a few things of its own beside.
+  CHECK((*a)->stats.tx_packets.read() + (*b)->stats.tx_packets.read() ==
+        worker_generic<test::bouncer>(h.worker()).seen);
+  CHECK(h.worker().pool.in_use() == 0);
 }

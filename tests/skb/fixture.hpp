@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the skb tests share: a pool over memory full of rubbish, a second opinion on what a packet contains, and a way
-// to see a trap.
+// What the skb tests share: a pool over memory full of rubbish, and a second opinion on what a packet contains.
 #pragma once
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <memory>
@@ -18,6 +13,7 @@
 
 #include "netstack/skb/skb_pool.hpp"
 #include "support/catch.hpp"
+#include "support/trapped.hpp"
 
 namespace netstack::test {
 
@@ -145,30 +141,5 @@ inline sk_buff* scattered(skb_pool& pool, bytes const& data, std::mt19937& rando
   }
   return skb;
 }
-
-/// Runs `f` in a child process and returns what it said on stderr if that ended it; "" if it went on.
-template <class F>
-std::string trapped(F f) {
-  int out[2];
-  REQUIRE(::pipe(out) == 0);
-  pid_t const child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) {
-    ::dup2(out[1], 2);
-    std::signal(SIGABRT, SIG_DFL);
-    f();
-    ::_exit(0);
-  }
-  ::close(out[1]);
-  std::string said;
-  char buffer[4096];
-  for (ssize_t n; (n = ::read(out[0], buffer, sizeof buffer)) > 0;) said.append(buffer, static_cast<std::size_t>(n));
-  ::close(out[0]);
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  bool const ended = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
-  return ended ? said.empty() ? "ended without a word" : said : "";
-}
-inline bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace netstack::test

@@ -90,6 +90,7 @@ class program {
       if (!read_some(patience_ms)) return false;
     return true;
   }
+  [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] bool running() const {
     siginfo_t ended{};
     return ::waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0;
