@@ -233,6 +233,7 @@ TEST_CASE("arp_ignore: only for the device that has the address, only in its sub
   CHECK(!answers(ipv4_addr("203.0.113.5"), our_addr));
   mode = 8;
   CHECK(!answers(asker, our_addr));
+  mode = 0;
   r.still_alive();
 }
 

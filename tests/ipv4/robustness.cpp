@@ -84,6 +84,49 @@ TEST_CASE("Ripple20: lengths that disagree between layers", "[Ripple20]") {
   rig.still_alive();
 }
 
+TEST_CASE("URGENT/11: two source routes in one header are one parameter problem", "[URGENT/11]") {
+  open_rig rig;
+  for (u8 const first : {ipopt::lsrr, ipopt::ssrr})
+    for (u8 const second : {ipopt::lsrr, ipopt::ssrr}) {
+      bytes options{first, 7, 4, 198, 51, 100, 9, second, 31, 4};  // the second fills the header
+      options.resize(38, 0xff);
+      rig.inject({.options = options, .payload = echo_request(1, 1, bytes(4))});
+      auto const sent = rig.sent();
+      REQUIRE(sent.size() == 1);
+      CHECK(sent[0].is_sound());
+      CHECK(sent[0].ip().ihl() == 5);  // what is malformed is not sent back
+      CHECK(sent[0].icmp().type == icmp_type::parameterprob);
+      CHECK(sent[0].icmp().un.pointer() == sizeof(iphdr) + 7);
+    }
+  CHECK(rig.drops(drop_reason::ip_inhdr) == 4);
+  rig.still_alive();
+}
+
+TEST_CASE("URGENT/11, CVE-2012-0207: group queries of all lengths and codes go unanswered",
+          "[URGENT/11][CVE-2012-0207]") {
+  open_rig rig;
+  u32 queries = 0;
+  for (char const* to : {"224.0.0.1", "192.0.2.1", "192.0.2.255"})
+    for (u8 const code : bytes{0, 1, 255})
+      for (std::size_t const n : {7u, 8u, 11u, 12u, 16u}) {
+        bytes query(n);
+        query[0] = 0x11, query[1] = code;
+        if (n >= 12) query[10] = query[11] = 0xff;  // sources that are not there
+        sum16 const sum = ip_compute_csum(query.data(), n);
+        std::memcpy(query.data() + 2, &sum, 2);
+        rig.inject({.daddr = ipv4_addr(to),
+                    .ttl = 1,
+                    .protocol = ipproto::igmp,
+                    .options = {ipopt::ra, 4, 0, 0},
+                    .payload = query},
+                   to == std::string_view("192.0.2.1") ? our_mac : mac_broadcast);
+        ++queries;
+        for (auto const& f : rig.sent()) CHECK(f.ip().protocol == ipproto::icmp);  // at most: no such protocol here
+      }
+  CHECK(rig.drops(drop_reason::ip_noproto) == queries);
+  rig.still_alive();
+}
+
 TEST_CASE("URGENT/11: options in the error reply cannot overflow", "[URGENT/11]") {
   open_rig rig;
   // Every mixture of source routes, record routes and timestamps that fits into forty bytes, good and bad.
@@ -174,6 +217,23 @@ TEST_CASE("teardrop, ping of death: fragments hold nothing", "[teardrop]") {
   CHECK(rig.sent().empty());
   CHECK(rig.host.worker().pool.in_use() == 0);
   CHECK(rig.ip().ReasmFails.read() == rig.ip().ReasmReqds.read());
+  rig.still_alive();
+}
+
+TEST_CASE("FragmentSmack: small fragments of many datagrams, never completed, cost nothing", "[FragmentSmack]") {
+  open_rig rig;
+  prng random{11};
+  u32 const fragments = 20'000;
+  for (u32 i = 0; i < fragments; ++i) {
+    auto const offset = static_cast<u16>(1 + random.next_u32() % 0x1fff);  // never the first piece
+    rig.inject(
+        {.id = static_cast<u16>(random.next_u32()), .frag_off = static_cast<u16>(offset | ip_mf), .payload = bytes(8)});
+    if (rig.host.worker().pool.in_use() != 0) FAIL("a fragment is held");
+    if (i % 1000 == 0) rig.run_for(1'000'000'000);
+  }
+  rig.run_for(120'000'000'000);
+  CHECK(rig.drops(drop_reason::ip_frag) == fragments);
+  CHECK(rig.sent().empty());  // RFC 1122 §3.3.2: no time exceeded, since no first fragment was seen
   rig.still_alive();
 }
 

@@ -290,9 +290,18 @@ struct ip_rig {
     if (!payload.empty()) std::memcpy(skb->put(static_cast<u32>(payload.size())), payload.data(), payload.size());
     return ip_send_skb(net(), *skb, **rt, fl4, tx);
   }
-  /// After anything, the stack still answers, and holds no packet.
+  /// After anything, the stack still answers ARP and ping, and holds no packet.
   void still_alive() {
     (void)sent();
+    bytes who_has;
+    append(who_has, ethhdr{mac_broadcast, peer_mac, be16{eth_p::arp}});
+    append(who_has, arphdr{.ar_op = be16{arpop::request}, .ar_sha = peer_mac, .ar_sip = peer_addr, .ar_tip = our_addr});
+    receive(*eth0, who_has);
+    auto const resolved = sent();
+    REQUIRE(resolved.size() == 1);
+    arphdr const arp = resolved[0].template at<arphdr>(eth_hlen);
+    CHECK(arp.ar_op == be16{arpop::reply});
+    CHECK(arp.ar_sha == our_mac);
     inject({.payload = echo_request(7, 7, bytes(8, 0x55))});
     auto const answer = sent();
     REQUIRE(answer.size() == 1);

@@ -21,7 +21,7 @@ result<void> bind_with(inet_host<host>& h, int fd, sockaddr_in const& addr, int 
 
 }  // namespace
 
-TEST_CASE("an unnamed port is in ip_local_port_range and unlike the one before", "[S98]") {
+TEST_CASE("an unnamed port is in ip_local_port_range and unlike the one before", "[S98][SAD DNS]") {
   inet_host<host> h;
   std::set<u16> seen;
   u32 neighbours = 0;
