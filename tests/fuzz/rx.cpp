@@ -210,7 +210,7 @@ class program {
       fds_[i] = *made;
       int const on = 1;
       for (int option : {ip_opt::recverr, ip_opt::pktinfo, ip_opt::recvttl, ip_opt::recvtos, ip_opt::recvopts,
-                         ip_opt::recvorigdstaddr})
+                         ip_opt::retopts, ip_opt::recvorigdstaddr})
         (void)setsockopt(net(), fds_[i], sol::ip, option, on);
       for (int option : {so::timestampns, so::rxq_ovfl, so::broadcast})
         (void)setsockopt(net(), fds_[i], sol::socket, option, on);
