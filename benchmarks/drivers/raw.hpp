@@ -180,6 +180,7 @@ inline double xdp_l2fwd(meter m, frame f) {
   });
 }
 
+/// As drivers::pcap opens it.
 inline pcap_t* open_pcap() {
   char error[PCAP_ERRBUF_SIZE];
   pcap_t* const p = ::pcap_create(ifname, error);
@@ -187,6 +188,7 @@ inline pcap_t* open_pcap() {
   ::pcap_set_snaplen(p, 2048);
   ::pcap_set_immediate_mode(p, 1);
   ::pcap_set_buffer_size(p, 8 << 20);
+  ::pcap_set_tstamp_precision(p, PCAP_TSTAMP_PRECISION_NANO);  // which the kernel then looks up for every frame
   must(::pcap_activate(p) >= 0, "pcap_activate");
   must(::pcap_setnonblock(p, 1, error) == 0 && ::pcap_setdirection(p, PCAP_D_IN) == 0, "pcap_setnonblock");
   return p;
