@@ -38,6 +38,6 @@ def table(rates, spread):
         shares = [a / b for a, b in pairs]
         share = statistics.median(shares)
         short = "" if share >= LEAST[row] else " short"
-        lines.append(f"| `{row}` | {size} | {ours:.2f} | {raw:.2f} | {share:.2f} ({LEAST[row]}){short} | "
+        lines.append(f"| `{row}` | {size} | {ours:.2f} | {raw:.2f} | {share:.3f} ({LEAST[row]}){short} | "
                      f"{100 * spread(shares) / share:.0f} % |")
     return "\n".join(lines)
