@@ -111,7 +111,8 @@ TEST_CASE("bursts of any mixture mean what their datagrams mean one by one", "[S
     for (int i = 0; i < 2; ++i) fd[i] = open_udp(*both[i], 7), other[i] = open_udp(*both[i], 9);
     if (round % 3 == 1)
       for (int i = 0; i < 2; ++i) REQUIRE(connect(both[i]->net(), other[i], inet_addr_of(peer_addr, 5000)));
-    if (round % 4 == 1)
+    netdev_priv<rig_dev>(*burst.eth0).recognises = round % 2 == 0;
+    if (round % 4 == 1 || round % 8 == 2)
       for (rig* r : both) netdev_priv<rig_dev>(*r->eth0).summed = ip_summed::unnecessary;
     for (int turn = 0; turn < 8; ++turn) {
       auto const n = static_cast<u32>(1 + random() % 60);
@@ -165,7 +166,8 @@ struct learned {
   int fd = open_udp(r, 7);
   bytes const packet = datagram{.protocol = ipproto::udp, .payload = udp_right(5000, 7, bytes(18, 0x5a))}.build();
 
-  learned() {
+  explicit learned(bool recognises) {
+    netdev_priv<rig_dev>(*r.eth0).recognises = recognises;
     learn();
     arrive(1);
     REQUIRE(read_all(r, fd).size() == 1);
@@ -185,7 +187,7 @@ struct learned {
 }  // namespace
 
 TEST_CASE("a flow is forgotten when its socket goes, or a better one comes") {
-  learned t;
+  learned t{GENERATE(false, true)};
   int const better = *socket(t.r.net(), af::inet, sock_type::dgram);
   REQUIRE(setsockopt(t.r.net(), t.fd, sol::socket, so::reuseaddr, 1));
   REQUIRE(setsockopt(t.r.net(), better, sol::socket, so::reuseaddr, 1));
@@ -210,7 +212,7 @@ TEST_CASE("a flow is forgotten when its socket goes, or a better one comes") {
 }
 
 TEST_CASE("a flow is forgotten when its socket is bound to another device") {
-  learned t;
+  learned t{GENERATE(false, true)};
   auto* const other = t.r.add_device({}, "198.51.100.1/24");
   t.learn();
   REQUIRE(setsockopt(t.r.net(), t.fd, sol::socket, so::bindtoifindex, static_cast<int>(other->ifindex)));
@@ -242,7 +244,7 @@ TEST_CASE("a flow is forgotten when its socket leaves its reuseport group") {
 }
 
 TEST_CASE("any control operation makes every flow be learned anew") {
-  learned t;
+  learned t{GENERATE(false, true)};
   REQUIRE(sysctl_write(t.r.net(), "net/ipv4/ip_default_ttl", "65"));
   CHECK_FALSE(t.knows());
   t.learn();
@@ -272,13 +274,13 @@ TEST_CASE("the link's padding is cut off each datagram of a flow") {
 
 TEST_CASE("a flow is forgotten when the address, a setting or the device changes") {
   SECTION("address") {
-    learned t;
+    learned t{GENERATE(false, true)};
     REQUIRE(inet_addr_del(t.r.net(), t.r.eth0->ifindex, *ipv4_prefix::make(our_addr, 24)));
     t.arrive(2);
     CHECK(read_all(t.r, t.fd).empty());
   }
   SECTION("route back, which rp_filter asks for") {
-    learned t;
+    learned t{GENERATE(false, true)};
     auto* const other = t.r.add_device({}, "198.51.100.1/24");
     REQUIRE(ip_route_add(t.r.net(), {.fc_dst_len = 32, .fc_dst = peer_addr, .fc_oif = other->ifindex}));
     t.arrive(2);
@@ -289,7 +291,7 @@ TEST_CASE("a flow is forgotten when the address, a setting or the device changes
     CHECK(t.r.drops(drop_reason::ip_rpfilter) == 2);
   }
   SECTION("device down and up") {
-    learned t;
+    learned t{GENERATE(false, true)};
     dev_close(t.r.net(), *t.r.eth0);
     t.arrive(2);
     CHECK(read_all(t.r, t.fd).empty());

@@ -145,6 +145,7 @@ struct rig_dev : driver {
     std::deque<bytes> rx;
     std::vector<sent_frame> tx;
     ip_summed summed = ip_summed::none;  ///< what the device says of the frames it receives
+    bool recognises = false;             ///< it asks for known flows (core/rx_flow)
   };
   template <class Net>
   static result<void> open(Net&, net_device&) {
@@ -160,8 +161,23 @@ struct rig_dev : driver {
     return netdev_tx::ok;
   }
   template <class Net>
+  static u32 poll_recognising(Net& net, net_device& dev, u32 budget, skb_list& rx) {
+    auto& p = netdev_priv<rig_dev>(dev);
+    auto const at = static_cast<u16>(net.worker().pool.rx_headroom());
+    bool const summed = p.summed == ip_summed::unnecessary;
+    rx_flow_burst<Net> flow{net, dev, at, summed};
+    return net.worker().pool.alloc_bulk(std::min(budget, static_cast<u32>(p.rx.size())), rx,
+                                        [&](sk_buff& skb, u8* data) {
+                                          bytes const frame = std::move(p.rx.front());
+                                          p.rx.pop_front();
+                                          if (!frame.empty()) std::memcpy(data, frame.data(), frame.size());
+                                          eth_rx(flow, skb, dev, data, at, static_cast<u32>(frame.size()), summed);
+                                        });
+  }
+  template <class Net>
   static u32 poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     auto& queue = netdev_priv<rig_dev>(dev).rx;
+    if (netdev_priv<rig_dev>(dev).recognises) return poll_recognising(net, dev, budget, rx);
     u32 n = 0;
     for (; n < budget && !queue.empty(); ++n) {
       sk_buff* skb = net.worker().pool.alloc_skb();
@@ -186,8 +202,11 @@ struct rig_dev : driver {
     return n;
   }
   template <class Net>
-  static constexpr net_device_ops<Net> netdev_ops{
-      .ndo_open = open<Net>, .ndo_stop = stop<Net>, .ndo_start_xmit = xmit<Net>, .ndo_poll = poll<Net>};
+  static constexpr net_device_ops<Net> netdev_ops{.ndo_open = open<Net>,
+                                                  .ndo_stop = stop<Net>,
+                                                  .ndo_start_xmit = xmit<Net>,
+                                                  .ndo_poll = poll<Net>,
+                                                  .ndo_flow_poll = poll<Net>};
   template <class Net>
   static result<void> probe(Net&, net_device& dev, params const& p) {
     if (p.type == arphrd::ether) {

@@ -51,6 +51,7 @@ u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
   if constexpr (Net::sizes.workers > 1)
     if (dev.rps_cpus != 0) rps_steer(net, dev, burst);
   netif_receive_skb_list(net, burst);
+  worker.softnet.flow_taken = {};
   return work;
 }
 

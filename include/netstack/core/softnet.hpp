@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/base/siphash.hpp"
 #include "netstack/core/net_device.hpp"
+#include "netstack/registry/rx_flow.hpp"
 
 namespace netstack {
 
@@ -29,6 +30,7 @@ struct alignas(cache_line) softnet_data {
   /// Counts what changed that may decide about a received packet: configuration (rtnl), routes, sockets. What was
   /// learned of a flow under another number is forgotten.
   u64 flow_genid = 1;
+  rx_flow_taken flow_taken{};  ///< of the burst that a driver hands up now (core/rx_flow)
   net_device* todo = nullptr;  ///< devices to be freed at the end of this poll
   siphash_key_t hash_key{};    ///< of skb_get_hash: the same in every worker
   // --- settings (core/netns_core.hpp) -------------------------------------------------------------------------------

@@ -78,6 +78,7 @@ struct af_xdp : driver {
     detail::xdp_setup setup;
     ::xdp_statistics before{};                               ///< of the sockets before this one
     ::xdp_statistics seen{};                                 ///< what the device's own counters know of
+    u16 rx_at = 0;                                           ///< where in their chunks the frames lie, of late
     u64 next_look = 0;                                       ///< at the link and the counters
     timer_list wake{.function = [](void*, timer_list&) {}};  ///< ends a sleep: the poll that fires it does the work
   };
@@ -89,6 +90,7 @@ struct af_xdp : driver {
       .ndo_start_xmit = detail::xdp_xmit<Net>,
       .ndo_xmit_list = detail::xdp_xmit_list<Net>,
       .ndo_poll = detail::xdp_poll<Net>,
+      .ndo_flow_poll = detail::xdp_poll<Net>,
       .ndo_xmit_flush = detail::xdp_flush<Net>,
       .ndo_tx_complete = detail::xdp_tx_complete<Net>,
       .ndo_poll_fd = detail::xdp_poll_fd<Net>,
@@ -300,10 +302,19 @@ u32 xdp_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   if (net.worker().now >= p.next_look) [[unlikely]]
     xdp_look_around(net, dev);
   u64 packets = 0, bytes = 0;
+  bool const summed = p.queue.trust_checksums;
+  rx_flow_burst<Net> flow{net, dev, p.rx_at, summed};
   u32 const done = p.queue.receive(budget, dev.stats, [&](sk_buff& skb) {
     ++packets;
     bytes += skb.len;
-    eth_type_trans(skb, dev);
+    u16 const at = skb.offset_of(0);
+    if (at == p.rx_at && skb.len >= eth_hlen && !skb.is_nonlinear()) [[likely]] {
+      eth_rx(flow, skb, dev, skb.data, at, skb.len, summed);
+    } else {
+      p.rx_at = at;
+      flow.stop();
+      eth_type_trans(skb, dev);
+    }
     rx.push_back(skb);
   });
   dev.stats.rx_packets += packets;

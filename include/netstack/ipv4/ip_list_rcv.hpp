@@ -73,18 +73,17 @@ class ip_burst {
     proto_->list_func(net_, list);
   }
 
-  /// What is of the flow at the front of the burst, behind what `run` has already, goes to the transport. False: there
-  /// is nothing of it.
+  /// What is of the flow at the front of the burst goes to the transport, behind what `run` has already: of that,
+  /// `counted` are in the MIB, and the others have `octets`. False: there is nothing.
   template <std::size_t Row>
-  bool deliver_flow(ip_rx_flow const& known, skb_list& run) {
-    u64 octets = 0;
+  bool deliver_flow(ip_rx_flow const& known, skb_list& run, u32 counted, u64 octets) {
     u32 const before = run.count;
     inet_flow const flow = known.flow;
     burst_.first = ip_flow_more<Net, Row>(burst_.first, known.pattern, flow, net_.worker().now_real, run, octets);
     if (run.empty()) return false;
-    u32 const more = run.count - before;
-    burst_.count -= more;
+    burst_.count -= run.count - before;
     if (!burst_.first) burst_.last = nullptr;
+    u32 const more = run.count - counted;
     auto& mib = IP_STATS(net_);
     mib.InReceives += more;
     mib.InNoECTPkts += more;
@@ -93,24 +92,35 @@ class ip_burst {
     Net::inet_protos.rows[Row].flow.end(net_, flow, run);
     return true;
   }
-
-  /// The next datagrams are of the flow that the device saw last, and nothing has changed since that could decide about
-  /// them.
   template <std::size_t... Row>
-  bool resume_flow(std::index_sequence<Row...>) {
-    net_device const& dev = *burst_.first->dev;
-    in_device const* const in_dev = in_dev_get(dev);
-    if (!in_dev || in_dev->rx_flow.genid != net_.worker().softnet.flow_genid || !dev.running()) return false;
-    ip_rx_flow const& known = in_dev->rx_flow;
-    deliver_waiting();
-    skb_list run;
-    auto const resume = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
+  bool deliver_flow(ip_rx_flow const& known, skb_list& run, u64 octets, std::index_sequence<Row...>) {
+    auto const deliver = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
       if constexpr (Net::inet_protos.rows[R].flow.begin != nullptr)
-        return known.row == R && deliver_flow<R>(known, run);
+        return known.row == R && deliver_flow<R>(known, run, 0, octets);
       else
         return false;
     };
-    return (resume(std::integral_constant<std::size_t, Row>{}) || ...);
+    return (deliver(std::integral_constant<std::size_t, Row>{}) || ...);
+  }
+
+  /// What the driver recognised. Nothing can have changed since: it was in this very turn.
+  void deliver_taken(rx_flow_taken const& taken) {
+    skb_list run{.first = burst_.first, .last = taken.last, .count = taken.packets};
+    burst_.first = std::exchange(taken.last->next, nullptr);
+    burst_.count -= taken.packets;
+    if (!burst_.first) burst_.last = nullptr;
+    (void)deliver_flow(*static_cast<ip_rx_flow const*>(taken.known), run, taken.octets, rows{});
+  }
+
+  /// The next datagrams are of the flow that the device saw last, and nothing has changed since that could decide about
+  /// them.
+  bool resume_flow() {
+    net_device const& dev = *burst_.first->dev;
+    in_device const* const in_dev = in_dev_get(dev);
+    if (!in_dev || in_dev->rx_flow.genid != net_.worker().softnet.flow_genid || !dev.running()) return false;
+    deliver_waiting();
+    skb_list run;
+    return deliver_flow(in_dev->rx_flow, run, 0, rows{});
   }
 
   /// True: the datagram began a flow, and was handed over with what follows it.
@@ -119,7 +129,7 @@ class ip_burst {
     auto const begin = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
       constexpr auto const& row = Net::inet_protos.rows[R];
       if constexpr (row.flow.begin != nullptr) {
-        ip_rx_flow known{.genid = net_.worker().softnet.flow_genid, .row = static_cast<u8>(R)};
+        ip_rx_flow known{.genid = net_.worker().softnet.flow_genid, .row = static_cast<u8>(R), .hlen = row.flow.hlen};
         if (proto_ != &row || !row.flow.begin(net_, skb, known.flow)) return false;
         skb.pull(row.flow.hlen);
         skb_list run;
@@ -127,8 +137,9 @@ class ip_burst {
         in_device* const in_dev = in_dev_get(*skb.dev);
         if (in_dev && ip_pattern::may_be_of(skb)) {
           known.pattern = ip_pattern::of(skb, link_word, known.flow);
+          known.frame = ip_frame_pattern::of(skb, known.pattern);
           in_dev->rx_flow = known;
-          deliver_flow<R>(known, run);
+          deliver_flow<R>(known, run, 1, 0);
         } else {
           row.flow.end(net_, known.flow, run);
         }
@@ -170,9 +181,11 @@ class ip_burst {
   ip_burst(Net& net, skb_list& burst) : net_(net), burst_(burst) {}
 
   void run() {
+    if (auto const taken = std::exchange(net_.worker().softnet.flow_taken, {}); taken.packets != 0)
+      deliver_taken(taken);
     while (!burst_.empty()) {
       if constexpr (ip_takes_lists<Net>)
-        if (resume_flow(rows{})) continue;
+        if (resume_flow()) continue;
       sk_buff* const skb = receive_next(net_, burst_, eth_p::ip);
       if (!skb) break;
       finish(*skb, receive_one(*skb, load_link_word(*skb)));
@@ -181,6 +194,26 @@ class ip_burst {
   }
 };
 
+/// ETH_P_IP goes to ip_list_rcv and nowhere else.
+template <class Net>
+constexpr bool ip_is_sole_handler = [] {
+  std::size_t handlers = 0;
+  for (auto const& pt : Net::ptype_base) handlers += pt.type == eth_p::ip ? 1 : 0;
+  return handlers == 1;
+}();
+
+template <class Net, std::size_t... Row>
+NETSTACK_INLINE bool ip_flow_has(ip_rx_flow const& known, u8 const* th, u32 len, std::index_sequence<Row...>) {
+  auto const more = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) NETSTACK_INLINE_LAMBDA {
+    constexpr auto const& row = Net::inet_protos.rows[R];
+    if constexpr (row.flow.begin != nullptr)
+      return known.row == R && row.flow.more(known.flow, th, len);
+    else
+      return false;
+  };
+  return (more(std::integral_constant<std::size_t, Row>{}) || ...);
+}
+
 }  // namespace detail
 
 /// The packet type's list_func: a route looked up serves neighbours of the same flow, and their transport gets them
@@ -188,6 +221,45 @@ class ip_burst {
 template <class Net>
 void ip_list_rcv(Net& net, skb_list& burst) {
   detail::ip_burst<Net>{net, burst}.run();
+}
+
+/// rx_flow_ops::known: the flow that this device saw last, if nothing has changed since.
+template <class Net>
+void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed) {
+  if constexpr (!detail::ip_takes_lists<Net> || !detail::ip_is_sole_handler<Net>) return nullptr;
+  in_device const* const in_dev = in_dev_get(dev);
+  if (!in_dev) return nullptr;
+  ip_rx_flow const& flow = in_dev->rx_flow;
+  return flow.genid == net.worker().softnet.flow_genid && flow.frame.known && flow.frame.at == at &&
+                 flow.flow.csum_known == summed
+             ? &flow
+             : nullptr;
+}
+
+/// rx_flow_ops::take: what ip_flow_more would do with the datagram, before it was anything else.
+template <class Net>
+NETSTACK_INLINE bool ip_flow_take(void const* what, net_device& dev, rx_frame const& frame, u64 now_real) {
+  using namespace detail;
+  auto const& known = *static_cast<ip_rx_flow const*>(what);
+  constexpr auto headers = static_cast<u32>(eth_hlen + sizeof(iphdr));
+  u32 const len = known.frame.match(frame.mac, frame.len);
+  u8* const th = frame.mac + headers;
+  if (len == 0 ||
+      !ip_flow_has<Net>(known, th, frame.len - headers, std::make_index_sequence<Net::inet_protos.rows.size()>{}))
+    return false;
+  sk_buff& skb = frame.skb;
+  u32 const hlen = known.hlen;
+  skb.data = th + hlen;
+  skb.len = frame.len - headers - hlen;
+  skb.tail = frame.mac + frame.len;
+  skb.dev = &dev;
+  skb.dst = known.pattern.dst;
+  store_link_word(skb, known.frame.link);
+  store_mac_words(skb, known.frame.at, static_cast<u16>(eth_hlen));
+  skb.tstamp = now_real;
+  std::memcpy(static_cast<void*>(&skb.skb_iif), &known.pattern.arrival, sizeof known.pattern.arrival);
+  std::memcpy(static_cast<void*>(&IPCB(skb)), &known.pattern.parm, sizeof known.pattern.parm);
+  return true;
 }
 
 }  // namespace netstack

@@ -13,6 +13,7 @@
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/skb/skb_headers.hpp"
 #include "netstack/wire/checksum.hpp"
+#include "netstack/wire/ethernet.hpp"
 
 namespace netstack {
 
@@ -31,10 +32,28 @@ namespace detail {
 
 static_assert(offsetof(sk_buff, napi_id) == offsetof(sk_buff, skb_iif) + 4);
 
+/// Sixteen bytes as they lie in memory, compared and stored at once.
+typedef u64 sixteen_bytes __attribute__((vector_size(16)));
+
+/// The bytes at p are these, where the mask looks.
+[[nodiscard]] NETSTACK_INLINE bool bytes_match(u8 const* p, sixteen_bytes const& bytes, sixteen_bytes const& mask) {
+  sixteen_bytes const differ = csum_load<sixteen_bytes>(p) ^ bytes;
+#if defined(__SSE4_1__)
+  typedef long long words __attribute__((vector_size(16)));
+  return __builtin_ia32_ptestz128(words(differ), words(mask)) != 0;
+#else
+  sixteen_bytes const seen = differ & mask;
+  return (seen[0] | seen[1]) == 0;
+#endif
+}
+constexpr u8 const* bytes_of(auto const& object) { return reinterpret_cast<u8 const*>(&object); }
+/// The checksum of a header without options is right.
+[[nodiscard]] NETSTACK_INLINE bool ip_header_is_right(u8 const* iph) {
+  return csum_is_right(csum_add64(csum_add64(csum_load<u64>(iph), csum_load<u64>(iph + 8)), csum_load<u32>(iph + 16)));
+}
+
 /// What the next datagram of a flow looks like when it arrives, and what it is told.
 struct ip_pattern {
-  typedef u64 sixteen_bytes __attribute__((vector_size(16)));
-
   u64 link = 0;                   ///< the link word of a frame as it arrives
   sixteen_bytes header{};         ///< no options, its TOS, no fragment; protocol and source
   u64 third = 0, third_mask = 0;  ///< destination, and what the transport's first four bytes must be
@@ -45,33 +64,21 @@ struct ip_pattern {
 
   static constexpr sixteen_bytes header_mask{ip_first_words(0xff, 0xff, ip_mf | ip_offset),
                                              ip_second_words(0xff, be32{0xffffffff})};
-  /// The sixteen bytes at p are the header's, where the mask looks.
-  [[nodiscard]] NETSTACK_INLINE bool header_is_at(u8 const* p) const {
-    sixteen_bytes const differ = csum_load<sixteen_bytes>(p) ^ header;
-#if defined(__SSE4_1__)
-    typedef long long words __attribute__((vector_size(16)));
-    return __builtin_ia32_ptestz128(words(differ), words(header_mask)) != 0;
-#else
-    sixteen_bytes const seen = differ & header_mask;
-    return (seen[0] | seen[1]) == 0;
-#endif
-  }
   /// Every transport has eight bytes of header, or it is not of the common kind.
   static constexpr u32 least = static_cast<u32>(sizeof(iphdr)) + 8;
 
   /// Of a received datagram whose link word was `word`.
   static ip_pattern of(sk_buff& skb, u64 word, inet_flow const& flow) {
     iphdr const& iph = *ip_hdr(skb);
-    auto const bytes = [](auto const& at) { return reinterpret_cast<u8 const*>(&at); };
     constexpr u64 addr_mask = std::bit_cast<u64>(std::array<u32, 2>{~u32{0}, 0});
     u64 const mask = addr_mask | std::bit_cast<u64>(std::array<u32, 2>{0, flow.ports_mask});
     return {.link = word,
             .header = sixteen_bytes{ip_first_words(0x45, iph.tos, 0), ip_second_words(iph.protocol, iph.saddr)},
-            .third = csum_load<u64>(bytes(iph.daddr)) & mask,
+            .third = csum_load<u64>(bytes_of(iph.daddr)) & mask,
             .third_mask = mask,
-            .told = csum_load<u32>(bytes(skb.transport_header)),
-            .arrival = csum_load<u64>(bytes(skb.skb_iif)),
-            .parm = csum_load<sixteen_bytes>(bytes(IPCB(skb))),
+            .told = csum_load<u32>(bytes_of(skb.transport_header)),
+            .arrival = csum_load<u64>(bytes_of(skb.skb_iif)),
+            .parm = csum_load<sixteen_bytes>(bytes_of(IPCB(skb))),
             .dst = skb.dst};
   }
   /// A datagram from which others may be recognised. A route that is held, options, ECN, and a sum that the device made
@@ -85,18 +92,15 @@ struct ip_pattern {
   /// Length of the datagram if it is of the same addresses and transport, whole, right, linear, without options or ECN,
   /// and nobody has put anything beside it; else 0.
   [[nodiscard]] NETSTACK_INLINE u32 match(sk_buff const& skb) const {
-    u64 const lengths = csum_load<u64>(reinterpret_cast<u8 const*>(&skb.len));  // of frags in the upper half
+    u64 const lengths = csum_load<u64>(bytes_of(skb.len));  // of frags in the upper half
     if (load_link_word(skb) != link || lengths - least > 0xffff ||
         (reinterpret_cast<std::uintptr_t>(skb.dst) | reinterpret_cast<std::uintptr_t>(skb.sk) |
-         csum_load<u64>(reinterpret_cast<u8 const*>(&skb.skb_iif))) != 0)
+         csum_load<u64>(bytes_of(skb.skb_iif))) != 0)
       return 0;
-    if (!header_is_at(skb.data) || ((csum_load<u64>(skb.data + 16) ^ third) & third_mask) != 0) return 0;
-    u64 const a = csum_load<u64>(skb.data), b = csum_load<u64>(skb.data + 8);
+    if (!bytes_match(skb.data, header, header_mask) || ((csum_load<u64>(skb.data + 16) ^ third) & third_mask) != 0)
+      return 0;
     u32 const len = reinterpret_cast<iphdr const*>(skb.data)->tot_len.host();
-    u32 const daddr = csum_load<u32>(skb.data + 16);
-    if (len - least > static_cast<u32>(lengths) - least || !csum_is_right(csum_add64(csum_add64(a, b), daddr)))
-      return 0;
-    return len;
+    return len - least <= static_cast<u32>(lengths) - least && ip_header_is_right(skb.data) ? len : 0;
   }
   /// Makes it a received one: data `headers` bytes further, the link's padding behind `len` cut off.
   NETSTACK_INLINE void tell(sk_buff& skb, u32 headers, u32 len, u64 now_real) const {
@@ -111,14 +115,56 @@ struct ip_pattern {
   }
 };
 
+/// The same for a whole Ethernet frame, as a driver asks (registry/rx_flow).
+struct ip_frame_pattern {
+  sixteen_bytes bytes[3]{}, mask[3]{};
+  u64 link = 0;        ///< the link word of a received one
+  u16 at = 0;          ///< bytes from skb.head to the frame
+  bool known = false;  ///< the flow comes in such frames
+
+  static constexpr u32 least = sizeof bytes;
+
+  /// Of a received datagram, data behind its headers.
+  static ip_frame_pattern of(sk_buff const& skb, ip_pattern const& p) {
+    ip_frame_pattern f;
+    if (skb.mac_len != eth_hlen || skb.mac_header + eth_hlen != skb.network_header) return f;
+    u8 frame[least]{}, where[least]{};
+    std::memset(where, 0xff, eth_alen);
+    std::memset(where + offsetof(ethhdr, h_proto), 0xff, sizeof(be16));
+    std::memcpy(where + eth_hlen, &p.header_mask, sizeof p.header_mask);
+    std::memcpy(where + eth_hlen + 16, &p.third_mask, sizeof p.third_mask);
+    std::memcpy(frame, skb.head + skb.mac_header, eth_hlen);
+    std::memcpy(frame + eth_hlen, &p.header, sizeof p.header);
+    std::memcpy(frame + eth_hlen + 16, &p.third, sizeof p.third);
+    std::memcpy(f.mask, where, sizeof where);
+    std::memcpy(f.bytes, frame, sizeof frame);
+    f.link = load_link_word(skb);
+    f.at = skb.mac_header;
+    f.known = true;
+    return f;
+  }
+  /// Length of the datagram if the frame is of the flow, the datagram whole and its header right; else 0. One that the
+  /// link has padded is left to ip_pattern.
+  [[nodiscard]] NETSTACK_INLINE u32 match(u8 const* mac, u32 frame_len) const {
+    if (frame_len < least || !bytes_match(mac, bytes[0], mask[0]) || !bytes_match(mac + 16, bytes[1], mask[1]) ||
+        !bytes_match(mac + 32, bytes[2], mask[2]))
+      return 0;
+    u8 const* const iph = mac + eth_hlen;
+    u32 const len = reinterpret_cast<iphdr const*>(iph)->tot_len.host();
+    return len + eth_hlen == frame_len && ip_header_is_right(iph) ? len : 0;
+  }
+};
+
 }  // namespace detail
 
 /// The flow whose datagrams arrived last by a device.
 struct ip_rx_flow {
   detail::ip_pattern pattern{};
+  detail::ip_frame_pattern frame{};
   inet_flow flow{};
   u64 genid = 0;  ///< softnet_data::flow_genid when it was learned; 0: none was
   u8 row = 0;     ///< of Net::inet_protos
+  u8 hlen = 0;    ///< bytes of transport header in front of the payload
 };
 
 }  // namespace netstack

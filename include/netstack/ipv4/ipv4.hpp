@@ -48,6 +48,9 @@ struct ipv4 : module {
                         .name = "icmp"},
   };
   template <class Net>
+  static constexpr std::array rx_flows{
+      rx_flow_ops<Net>{.known = ip_flow_known<Net>, .take = ip_flow_take<Net>, .name = "ip_flow"}};
+  template <class Net>
   static constexpr std::array icmp_handlers{
       icmp_control<Net>{icmp_type::dest_unreach, icmp_unreach<Net>, true, "icmp_unreach"},
       icmp_control<Net>{icmp_type::source_quench, icmp_unreach<Net>, true, "icmp_unreach"},

@@ -4,9 +4,8 @@
 // tx: called by core/neighbour → core/dev_output dev_queue_xmit
 // Linux: net/ethernet/eth.c; IEEE 802.3 §3.2.6 (length/type)
 #pragma once
-#include <array>
-
 #include "netstack/core/dev_addr_lists.hpp"
+#include "netstack/core/rx_flow.hpp"
 #include "netstack/skb/skb_headers.hpp"
 #include "netstack/wire/eth_p.hpp"
 
@@ -33,10 +32,8 @@ NETSTACK_INLINE void eth_read(sk_buff& skb, net_device& dev, u8 const* mac, u16 
   be16 const proto = eth.h_proto.bytes()[0] >= 6 ? eth.h_proto : be16{eth_p::p_802_2};
   auto const l3 = static_cast<u16>(at + eth_hlen);
   store_link_word(skb, make_link_word(proto, l3, type) | flags);
-  std::array<u16, 2> const mac_words{at, static_cast<u16>(eth_hlen)};  // mac_header, mac_len
-  std::memcpy(static_cast<void*>(&skb.mac_header), mac_words.data(), sizeof mac_words);
+  store_mac_words(skb, at, static_cast<u16>(eth_hlen));
 }
-static_assert(offsetof(sk_buff, mac_len) == offsetof(sk_buff, mac_header) + 2);
 
 }  // namespace detail
 
@@ -67,6 +64,19 @@ NETSTACK_INLINE void eth_rx(sk_buff& skb, net_device& dev, u8* data, u16 at, u32
   skb.len = len - static_cast<u32>(eth_hlen);
   skb.tail = data + len;
   detail::eth_read(skb, dev, data, at, 0);
+}
+
+/// The same; a frame of the flow that a protocol knows becomes a packet of it at once. `summed`: the device vouches for
+/// its L4 checksum.
+template <class Net>
+NETSTACK_INLINE void eth_rx(rx_flow_burst<Net>& flow, sk_buff& skb, net_device& dev, u8* data, u16 at, u32 len,
+                            bool summed) {
+  if (len > static_cast<u32>(skb.end - data)) [[unlikely]]
+    flow.stop();
+  else if (flow.take({skb, data, len})) [[likely]]
+    return;
+  eth_rx(skb, dev, data, at, len);
+  if (summed) skb.ip_summed = ip_summed::unnecessary;
 }
 
 /// Writes the link header in front of data. Addresses must not alias the frame.

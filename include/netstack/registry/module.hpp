@@ -9,7 +9,8 @@
 //   cb                what it keeps in sk_buff's control block; checked against config.cb
 //   skb_ext           an extension of every sk_buff
 //   and per Net, arrays of: packet_types net_protocols protos inetsw families initcalls pernet_ops notifiers nf_hooks
-//                           offloads drop_reasons ctl_tables snmp proc raw_deliver icmp_handlers neigh_tables …
+//                           offloads drop_reasons ctl_tables snmp proc raw_deliver rx_flows icmp_handlers neigh_tables
+//                           …
 #pragma once
 #include <type_traits>
 

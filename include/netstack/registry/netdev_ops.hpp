@@ -32,9 +32,12 @@ struct net_device_ops {
   /// an ndo_start_xmit of its own sets it, or null.
   void (*ndo_xmit_list)(Net&, net_device&, skb_list& frames, bool more) = nullptr;
   u32 (*ndo_poll)(Net&, net_device&, u32 budget, skb_list& rx) = nullptr;  ///< required: up to budget frames
-  void (*ndo_xmit_flush)(Net&, net_device&) = nullptr;                     ///< kicks what `more` held back
-  u32 (*ndo_tx_complete)(Net&, net_device&) = nullptr;                     ///< frees sent frames; how many
-  int (*ndo_poll_fd)(Net&, net_device&) = nullptr;                         ///< an fd that is readable when rx waits
+  /// The same function as ndo_poll, if it asks rx_flow_burst (core/rx_flow): its burst may begin with packets of a
+  /// known flow. A decorator with an ndo_poll of its own thereby gets frames that nobody has looked at.
+  u32 (*ndo_flow_poll)(Net&, net_device&, u32 budget, skb_list& rx) = nullptr;
+  void (*ndo_xmit_flush)(Net&, net_device&) = nullptr;  ///< kicks what `more` held back
+  u32 (*ndo_tx_complete)(Net&, net_device&) = nullptr;  ///< frees sent frames; how many
+  int (*ndo_poll_fd)(Net&, net_device&) = nullptr;      ///< an fd that is readable when rx waits
   result<void> (*ndo_set_mac_address)(Net&, net_device&, mac_addr const&) = nullptr;
   void (*ndo_set_rx_mode)(Net&, net_device&) = nullptr;  ///< flags or multicast list changed
   result<void> (*ndo_change_mtu)(Net&, net_device&, u32 mtu) = nullptr;

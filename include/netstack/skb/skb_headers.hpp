@@ -3,6 +3,7 @@
 // so they survive push and pull; skb_copy.hpp moves them when it moves the bytes. [S51] [S53] [S54] Linux:
 // include/linux/skbuff.h (skb_reset_network_header, skb_set_hash, …)
 #pragma once
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -96,6 +97,12 @@ NETSTACK_INLINE u64 load_link_word(sk_buff const& skb) {
 NETSTACK_INLINE void store_link_word(sk_buff& skb, u64 word) {
   std::memcpy(static_cast<void*>(&skb.protocol), &word, sizeof word);
 }
+/// mac_header and mac_len.
+NETSTACK_INLINE void store_mac_words(sk_buff& skb, u16 mac_header, u16 mac_len) {
+  std::array<u16, 2> const words{mac_header, mac_len};
+  std::memcpy(static_cast<void*>(&skb.mac_header), words.data(), sizeof words);
+}
+static_assert(offsetof(sk_buff, mac_len) == offsetof(sk_buff, mac_header) + 2);
 /// The flags are kept where a word is made from another one.
 inline constexpr u64 link_word_flags = std::endian::native == std::endian::little ? u64{0xff} << 56 : u64{0xff};
 /// Both headers that start there.

@@ -63,6 +63,8 @@ class description {
       line(sink, "  %3u %s%s%s%s\n", p.protocol, p.name, p.early_demux ? " early_demux" : "",
            p.err_handler ? " err_handler" : "", p.no_policy ? " no_policy" : "");
     sockets(sink);
+    line(sink, "flows recognised by drivers (%zu)\n", net_t::rx_flows.size());
+    for (auto const& f : net_t::rx_flows) line(sink, "  %s\n", f.name);
     line(sink, "neighbour tables (%zu)\n", net_t::neigh_tables.size());
     for (auto const& t : net_t::neigh_tables) line(sink, "  0x%04x %s\n", t.protocol, t.id);
     line(sink, "offloads (%zu)\n", net_t::packet_offloads.size() + net_t::inet_offloads.rows.size());

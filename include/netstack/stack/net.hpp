@@ -41,6 +41,7 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
   static constexpr auto tcp_congestion = tables::resolve_tcp_congestion<net, modules>();
   static constexpr auto icmp_pointers = tables::resolve_icmp_pointers<net, modules>();
   static constexpr auto raw_deliver = tables::collect<tables::raw_deliver, net>(modules{});
+  static constexpr auto rx_flows = tables::collect<tables::rx_flows, net>(modules{});
   static constexpr auto neigh_tables = tables::collect<tables::neigh_tables, net>(modules{});
   static constexpr auto xfrm_policies = tables::collect<tables::xfrm_policies, net>(modules{});
   static constexpr auto proto_list = tables::collect<tables::protos, net>(modules{});

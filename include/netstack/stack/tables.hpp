@@ -18,6 +18,7 @@
 #include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/pernet.hpp"
 #include "netstack/registry/raw_deliver.hpp"
+#include "netstack/registry/rx_flow.hpp"
 #include "netstack/registry/rx_handler.hpp"
 #include "netstack/registry/snmp.hpp"
 #include "netstack/registry/xfrm_policy.hpp"
@@ -97,6 +98,15 @@ struct raw_deliver {
   template <class M, class Net>
   static constexpr entries<entry<Net>> of() {
     if constexpr (requires { M::template raw_deliver<Net>; }) return M::template raw_deliver<Net>;
+    return {};
+  }
+};
+struct rx_flows {
+  template <class Net>
+  using entry = rx_flow_ops<Net>;
+  template <class M, class Net>
+  static constexpr entries<entry<Net>> of() {
+    if constexpr (requires { M::template rx_flows<Net>; }) return M::template rx_flows<Net>;
     return {};
   }
 };

@@ -8,7 +8,6 @@
 #include <array>
 #include <cstring>
 #include <span>
-#include <type_traits>
 
 #include "netstack/core/dev_output.hpp"
 #include "netstack/core/netdev.hpp"
@@ -90,15 +89,18 @@ struct bench_wire : driver {
     u32 const len = wire.len;
     auto& pool = net.worker().pool;
     auto const at = static_cast<u16>(pool.rx_headroom());
-    auto const receive = [&](auto copy) {
-      return pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
-        if constexpr (copy) std::memcpy(data, wire.frame.data(), len);
-        eth_rx(skb, dev, data, at, len);
+    bool const summed = (dev.features & netif_f::rxcsum) != 0;
+    rx_flow_burst<Net> flow{net, dev, at, summed};
+    u32 got;
+    if (wire.copy) {
+      // All of the burst first: who reads at once what was just copied waits for the copy's stores.
+      got = pool.alloc_bulk(want, rx, [&](sk_buff&, u8* data) { std::memcpy(data, wire.frame.data(), len); });
+      for (sk_buff* skb = rx.first; skb; skb = skb->next) eth_rx(flow, *skb, dev, skb->data, at, len, summed);
+    } else {
+      got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
+        eth_rx(flow, skb, dev, data, at, len, summed);
       });
-    };
-    u32 const got = wire.copy ? receive(std::true_type{}) : receive(std::false_type{});
-    if (dev.features & netif_f::rxcsum)
-      for (sk_buff* skb = rx.first; skb; skb = skb->next) skb->ip_summed = ip_summed::unnecessary;
+    }
     wire.waiting -= got;
     dev.stats.rx_packets += got;
     dev.stats.rx_bytes += u64{got} * wire.len;
@@ -110,6 +112,7 @@ struct bench_wire : driver {
                                                   .ndo_start_xmit = xmit<Net>,
                                                   .ndo_xmit_list = xmit_list<Net>,
                                                   .ndo_poll = poll<Net>,
+                                                  .ndo_flow_poll = poll<Net>,
                                                   .ndo_xmit_flush = flush<Net>,
                                                   .ndo_tx_complete = complete<Net>};
 

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: whether a driver may recognise the frames of a known flow (registry/rx_flow), and does so for those that its
+// burst begins with. It may not where somebody between it and the protocol looks at frames: taps, handlers of the
+// device, decorators of the driver, GRO, RPS, stamps. rx: made by a driver's ndo_poll for its burst → link/eth eth_rx →
+// take(); read by ipv4/ip_list_rcv
+#pragma once
+#include <utility>
+
+#include "netstack/core/dev_input.hpp"
+#include "netstack/core/gro.hpp"
+#include "netstack/registry/netdev_ops.hpp"
+#include "netstack/wire/ethernet.hpp"
+
+namespace netstack {
+
+template <class Net>
+class rx_flow_burst {
+  static constexpr std::size_t n = Net::rx_flows.size();
+  softnet_data& sd_;
+  net_device& dev_;
+  u64 now_real_;
+  std::size_t row_ = 0;  // of Net::rx_flows
+  rx_flow_taken taken_{};
+  void const* known_ = nullptr;  // null again with the first frame that is of another kind
+
+  static bool possible(Net& net, net_device const& dev) {
+    auto const& ops = Net::netdev_ops[dev.driver];
+    return ops.ndo_flow_poll && ops.ndo_flow_poll == ops.ndo_poll && !ops.ndo_rxtstamp &&
+           !detail::composition_has_gro<Net>() && dev.rps_cpus == 0 && dev.type == arphrd::ether && dev.running() &&
+           !detail::has_onlookers(net, dev);
+  }
+  template <std::size_t... I>
+  NETSTACK_INLINE bool take(rx_frame const& frame, std::index_sequence<I...>) const {
+    return ((row_ == I && Net::rx_flows[I].take(known_, dev_, frame, now_real_)) || ...);
+  }
+
+ public:
+  /// For frames `at` bytes from skb.head; `summed`: the device vouches for their L4 checksums.
+  rx_flow_burst(Net& net, net_device& dev, u16 at, bool summed)
+      : sd_(net.worker().softnet), dev_(dev), now_real_(net.worker().now_real) {
+    if (n == 0 || !possible(net, dev)) return;
+    for (row_ = 0; row_ < n && !known_; ++row_) known_ = Net::rx_flows[row_].known(net, dev, at, summed);
+    if (known_) --row_;
+    taken_.known = known_;
+  }
+  rx_flow_burst(rx_flow_burst const&) = delete;
+  rx_flow_burst& operator=(rx_flow_burst const&) = delete;
+  ~rx_flow_burst() { sd_.flow_taken = taken_; }
+
+  /// A frame came that nobody was asked about.
+  void stop() { known_ = nullptr; }
+  /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything.
+  [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame) {
+    if (!known_) return false;
+    if (!take(frame, std::make_index_sequence<n>{})) [[unlikely]] {
+      stop();
+      return false;
+    }
+    taken_.last = &frame.skb;
+    ++taken_.packets;
+    taken_.octets += frame.len - eth_hlen;
+    return true;
+  }
+};
+
+}  // namespace netstack

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how a protocol tells drivers by what the frames of a flow are recognised, so that a frame becomes a packet
+// of the flow at once, instead of one of each layer in turn. Linux: none in software (its nearest: a NIC's flow
+// director, ndo_rx_flow_steer)
+#pragma once
+#include "netstack/skb/sk_buff.hpp"
+
+namespace netstack {
+
+struct net_device;
+
+/// A received Ethernet frame, and the packet that holds it: fresh from the pool, nothing put yet, room for all of it.
+struct rx_frame {
+  sk_buff& skb;
+  u8* mac;  ///< its first byte
+  u32 len;
+};
+
+template <class Net>
+struct rx_flow_ops {
+  /// What frames of this device are recognised by during this ndo_poll, if they lie `at` bytes from skb.head and the
+  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known.
+  void const* (*known)(Net&, net_device&, u16 at, bool summed) = nullptr;
+  /// True: the frame is of the flow, and right; the packet is told everything, data at the payload. False: nothing
+  /// happened to it.
+  bool (*take)(void const* known, net_device&, rx_frame const&, u64 now_real) = nullptr;
+  char const* name = "";
+};
+
+/// What the driver's last burst began with: packets that it recognised, for the packet type that knows the flow.
+struct rx_flow_taken {
+  void const* known = nullptr;
+  sk_buff* last = nullptr;
+  u32 packets = 0;
+  u64 octets = 0;  ///< without link headers
+};
+
+}  // namespace netstack
