@@ -7,6 +7,7 @@
 // floor/rx/udp/N, floor/tx/udp/N, floor/echo/udp/N, floor/echo/icmp/N; /csum_off: without the L4 checksum.
 #include <benchmark/benchmark.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -280,7 +281,9 @@ template <bool Sum>
 void add() {
   auto const row = [](std::string const& name, std::size_t payload, auto run) {
     auto const full = "floor/" + name + "/" + std::to_string(payload) + (Sum ? "" : "/csum_off");
-    benchmark::RegisterBenchmark(full.c_str(), run);
+    auto* const registered = benchmark::RegisterBenchmark(full.c_str(), run);
+    // A fixed number of packets, for who counts instructions (paths/suite.cpp).
+    if (char const* const packets = std::getenv("NETSTACK_BENCH_PACKETS")) registered->Iterations(std::atoll(packets));
   };
   for (std::size_t const n : {18u, 64u, 1472u}) {
     row("rx/udp", n, [n](benchmark::State& s) { receive<rx_udp<Sum>>(s, 17, n, false); });
