@@ -8,7 +8,9 @@
 
 #include "netstack/core/dev_input.hpp"
 #include "netstack/core/gro.hpp"
+#include "netstack/core/softnet.hpp"
 #include "netstack/registry/netdev_ops.hpp"
+#include "netstack/registry/rx_flow.hpp"
 #include "netstack/wire/ethernet.hpp"
 
 namespace netstack {
