@@ -48,12 +48,10 @@ inline void sk_mem_uncharge(sock& sk, u32 size) {
   if (sk.sk_forward_alloc >= 2 * static_cast<s32>(sk_mem_quantum)) sk_mem_reclaim(sk);
 }
 
-/// Makes sure that `size` more bytes may be charged for received data. Below mem[0] pages always; above mem[2] never;
-/// between, a proto with pressure gives each socket its share, and any socket has its rmem_min.
+namespace detail {
+/// `held`: what the socket has of this kind; `least`: what any may have.
 template <class Net>
-[[nodiscard]] bool sk_rmem_schedule(Net& net, sock& sk, u32 size) {
-  if (!sk.sk_memory || static_cast<s32>(size) <= sk.sk_forward_alloc) [[likely]]
-    return true;
+[[nodiscard]] bool sk_mem_schedule(Net& net, sock& sk, u32 size, u32 held, u32 least) {
   auto& memory = *sk.sk_memory;
   auto const& limits = *sk.sk_limits;
   u32 const missing = size - static_cast<u32>(sk.sk_forward_alloc > 0 ? sk.sk_forward_alloc : 0);
@@ -69,13 +67,33 @@ template <class Net>
     }
     bool const has_share =
         prot.enter_memory_pressure != nullptr &&
-        (!memory.pressure || limits.mem[2] > s64{memory.sockets_allocated} *
-                                                 ((sk.sk_rmem_alloc + size + sk_mem_quantum - 1) / sk_mem_quantum));
-    if (total > limits.mem[2] || (sk.sk_rmem_alloc >= limits.rmem_min && !has_share)) return false;
+        (!memory.pressure ||
+         limits.mem[2] > s64{memory.sockets_allocated} * ((held + size + sk_mem_quantum - 1) / sk_mem_quantum));
+    if (total > limits.mem[2] || (held >= least && !has_share)) return false;
   }
   memory.allocated = total;
   sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
   return true;
+}
+[[nodiscard]] inline bool sk_mem_has(sock const& sk, u32 size) {
+  return !sk.sk_memory || static_cast<s32>(size) <= sk.sk_forward_alloc;
+}
+}  // namespace detail
+
+/// Makes sure that `size` more bytes may be charged for received data. Below mem[0] pages always; above mem[2] never;
+/// between, a proto with pressure gives each socket its share, and any socket has its rmem_min.
+template <class Net>
+[[nodiscard]] bool sk_rmem_schedule(Net& net, sock& sk, u32 size) {
+  if (detail::sk_mem_has(sk, size)) [[likely]]
+    return true;
+  return detail::sk_mem_schedule(net, sk, size, sk.sk_rmem_alloc, sk.sk_limits->rmem_min);
+}
+/// The same for data to be sent, of which the socket has `queued` bytes.
+template <class Net>
+[[nodiscard]] bool sk_wmem_schedule(Net& net, sock& sk, u32 size, u32 queued) {
+  if (detail::sk_mem_has(sk, size)) [[likely]]
+    return true;
+  return detail::sk_mem_schedule(net, sk, size, queued, sk.sk_limits->wmem_min);
 }
 
 // --- owners
@@ -89,6 +107,13 @@ inline void sock_rfree(sk_buff& skb) {
 }
 /// Destructor of a packet that only borrows the socket (early demux).
 inline void sock_efree(sk_buff& skb) { sock_put(*skb.sk); }
+/// Takes over the socket that early demux found.
+inline sock* skb_steal_sock(sk_buff& skb) {
+  sock* sk = skb.sk;
+  skb.sk = nullptr;
+  skb.destructor = nullptr;
+  return sk;
+}
 
 /// There is room: the writer is told by the worker's poll(). A packet is freed in the midst of anything, another
 /// writer's sendto() included, so whoever is told here and now could find, or leave, the caller's data half changed.

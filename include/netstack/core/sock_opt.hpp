@@ -205,6 +205,8 @@ result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byt
   if (optval.size() < sizeof(int)) return failure{std::errc::invalid_argument};
   int val;
   std::memcpy(&val, optval.data(), sizeof val);
+  if (optname == so::keepalive)
+    if (auto* keepalive = sk_prot<Net>(sk).keepalive) keepalive(net, sk, val != 0);
   for (auto const& row : detail::so_flags)
     if (row.optname == optname) return sock_valbool_flag(sk, row.flag, val != 0), result<void>{};
   switch (optname) {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the numbers of the socket interface: types, levels, options, flags, events. Values equal Linux's on x86-64,
 // so a POSIX wrapper passes its arguments on; names are Linux's, scoped and lower-case (SO_RCVBUF → so::rcvbuf).
-// Linux: include/uapi/asm-generic/socket.h, include/linux/socket.h, include/uapi/linux/{in,udp,errqueue,net_tstamp}.h
+// Linux: include/uapi/asm-generic/socket.h, include/linux/socket.h,
+// include/uapi/linux/{in,udp,tcp,errqueue,net_tstamp}.h
 #pragma once
 #include <sys/time.h>
 
@@ -47,6 +48,11 @@ inline constexpr int tos = 1, ttl = 2, hdrincl = 3, options = 4, router_alert = 
 }  // namespace ip_opt
 namespace udp_opt {  // UDP_*
 inline constexpr int cork = 1, encap = 100, no_check6_tx = 101, no_check6_rx = 102, segment = 103, gro = 104;
+}
+namespace tcp_opt {  // TCP_*
+inline constexpr int nodelay = 1, maxseg = 2, cork = 3, keepidle = 4, keepintvl = 5, keepcnt = 6, syncnt = 7,
+                     linger2 = 8, defer_accept = 9, window_clamp = 10, info = 11, quickack = 12, congestion = 13,
+                     user_timeout = 18, fastopen = 23;
 }
 
 namespace msg {  // MSG_*

@@ -218,10 +218,11 @@ template <class Net>
 result<std::size_t> inet_sendpage(Net& net, sockfs::socket& sock, sk_buff& page, u32 offset, std::size_t size,
                                   u32 flags) {
   auto& sk = *sock.sk;
-  auto* op = sk_prot<Net>(sk).sendpage;
-  if (!op) return sock_no_sendpage(net, sock, page, offset, size, flags);
-  if (auto r = inet_autobind(net, sk); !r) return failure{r.error()};
-  return op(net, sk, page, offset, size, flags);
+  auto const& prot = sk_prot<Net>(sk);
+  if (!prot.sendpage) return sock_no_sendpage(net, sock, page, offset, size, flags);
+  if (!prot.no_autobind)
+    if (auto r = inet_autobind(net, sk); !r) return failure{r.error()};
+  return prot.sendpage(net, sk, page, offset, size, flags);
 }
 
 template <class Net>

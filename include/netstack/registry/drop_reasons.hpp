@@ -72,6 +72,25 @@ enum class drop_reason : u16 {
   udp_hdr,
   udp_csum,
   proto_mem,
+  // TCP
+  tcp_hdr,  ///< truncated, or a data offset that cannot be
+  tcp_csum,
+  tcp_flags,                 ///< bits that mean nothing in this state
+  tcp_close,                 ///< for a connection that is over
+  tcp_reset,                 ///< a RST that was believed
+  tcp_abort_on_data,         ///< data that nobody will read
+  tcp_invalid_sequence,      ///< outside the window
+  tcp_invalid_ack_sequence,  ///< acknowledges what was never sent, or too old to be believed
+  tcp_invalid_syn,           ///< a SYN within a connection
+  tcp_rfc7323_paws,          ///< an old time stamp
+  tcp_old_data,              ///< nothing new in it
+  tcp_overwindow,            ///< begins beyond the window
+  tcp_zerowindow,            ///< the window is closed
+  tcp_ofomerge,              ///< out of order, and there already
+  tcp_ofo_queue_prune,       ///< out of order, and the room was needed
+  tcp_listen_overflow,       ///< the accept queue is full
+  tcp_request_full,          ///< no room for one more that is half open
+  tcp_timewait,              ///< for a connection in TIME-WAIT
   xfrm_policy,
   namespace_exit,  ///< queued when its namespace went away
   count,

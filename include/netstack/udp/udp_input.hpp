@@ -129,14 +129,6 @@ verdict udp4_lib_mcast_deliver(Net& net, sk_buff& skb, udp_key const& key) {
   return v;
 }
 
-/// Takes over the socket that early demux found.
-inline sock* skb_steal_sock(sk_buff& skb) {
-  sock* sk = skb.sk;
-  skb.sk = nullptr;
-  skb.destructor = nullptr;
-  return sk;
-}
-
 }  // namespace detail
 
 /// net_protocol::handler. Data at the UDP header, network_header valid.
@@ -154,7 +146,7 @@ verdict udp_rcv(Net& net, sk_buff& skb) {
   iphdr const& iph = *ip_hdr(skb);
 
   if (skb.sk) {
-    sock& sk = *detail::skb_steal_sock(skb);
+    sock& sk = *skb_steal_sock(skb);
     verdict const v = detail::udp_unicast_rcv(net, sk, skb, *uh, iph);
     sock_put(sk);
     return v;
@@ -207,7 +199,7 @@ bool udp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
   if (uh.len.host() != skb.len || !detail::udp_csum_ok(skb, uh, iph)) return false;
   flow.sk = skb.sk ? skb.sk : udp4_lib_lookup(net, detail::udp_key_of(skb, uh, iph));
   if (!flow.sk) return false;
-  if (skb.sk) sock_put(*detail::skb_steal_sock(skb));  // still hashed: not the last hold on it
+  if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
   flow.ports_mask = ~u32{0};
   flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::udp}.raw();
   flow.csum_known = skb.ip_summed == ip_summed::unnecessary;

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: which port a socket gets, and who may share one. A port that nobody named is drawn at random from
-// ip_local_port_range, so that a stranger cannot guess it; reserved ports are never drawn, though they may be asked
-// for. RFC 6056 §3.3.2 (algorithm 2: a fresh random number for each try), then every port once from a random start, so
-// that the last free one is found. [S32] [S98] called by inet_bind and inet_autobind as sk_prot's get_port Linux:
-// net/ipv4/udp.c (udp_lib_get_port, udp_lib_lport_inuse), net/ipv4/inet_connection_sock.c (inet_rcv_saddr_equal)
+// Decides: which port a socket gets, and who may share one.
+// called by inet_bind and inet_autobind as sk_prot's get_port → calls inet_random_port
+// Linux: net/ipv4/udp.c (udp_lib_get_port, udp_lib_lport_inuse), net/ipv4/inet_connection_sock.c (inet_rcv_saddr_equal)
+// [S32] [S98]
 #pragma once
+#include "netstack/ipv4/inet_port.hpp"
 #include "netstack/udp/udp_table.hpp"
 
 namespace netstack {
@@ -27,34 +27,13 @@ bool udp_lport_inuse(Net& net, sock const& sk, u16 snum) {
   return false;
 }
 
-/// A free port of the range, or 0.
-template <class Net>
-u16 udp_random_port(Net& net, sock const& sk) {
-  constexpr u32 random_tries = 64;
-  auto const& ipv4 = ipv4_net(net);
-  auto const& inet = inet_sk(sk);
-  u32 low = static_cast<u32>(ipv4.ip_local_ports[0]), high = static_cast<u32>(ipv4.ip_local_ports[1]);
-  if (inet.local_port_lo > low && inet.local_port_lo <= high) low = inet.local_port_lo;
-  if (inet.local_port_hi >= low && inet.local_port_hi != 0 && inet.local_port_hi < high) high = inet.local_port_hi;
-  u32 const remaining = high - low + 1;
-  auto const free = [&](u32 port) {
-    return !ipv4.sysctl_local_reserved_ports.test(port) && !udp_lport_inuse(net, sk, static_cast<u16>(port));
-  };
-  for (u32 i = 0; i < random_tries; ++i)
-    if (u32 const port = low + net.worker().random.below(remaining); free(port)) return static_cast<u16>(port);
-  u32 const start = net.worker().random.below(remaining);
-  for (u32 i = 0; i < remaining; ++i)
-    if (u32 const port = low + (start + i) % remaining; free(port)) return static_cast<u16>(port);
-  return 0;
-}
-
 }  // namespace detail
 
 /// proto::get_port. Errors: address_in_use.
 template <class Net>
 result<void> udp_v4_get_port(Net& net, sock& sk, u16 snum) {
   if (snum == 0) {
-    snum = detail::udp_random_port(net, sk);
+    snum = inet_random_port(net, inet_sk(sk), [&](u16 port) { return !detail::udp_lport_inuse(net, sk, port); });
     if (snum == 0) return failure{std::errc::address_in_use};
   } else if (detail::udp_lport_inuse(net, sk, snum)) {
     return failure{std::errc::address_in_use};

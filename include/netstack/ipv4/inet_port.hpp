@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: which port a socket gets that named none: one drawn at random from ip_local_port_range, so that a stranger
+// cannot guess it. Reserved ports are never drawn, though they may be asked for.
+// called by udp/udp_port, tcp/inet_hashtables
+// Linux: net/ipv4/udp.c (udp_lib_get_port), net/ipv4/inet_connection_sock.c (inet_csk_find_open_port)
+// RFC 6056 §3.3.2 (algorithm 2: a fresh random number for each try), then every port once from a random start, so that
+// the last free one is found [S32]
+#pragma once
+#include "netstack/ipv4/inet_sock.hpp"
+
+namespace netstack {
+
+/// A port of the range for which free(port), or 0.
+template <class Net, class Free>
+u16 inet_random_port(Net& net, inet_sock const& inet, Free&& free) {
+  constexpr u32 random_tries = 64;
+  auto const& ipv4 = ipv4_net(net);
+  u32 low = static_cast<u32>(ipv4.ip_local_ports[0]), high = static_cast<u32>(ipv4.ip_local_ports[1]);
+  if (inet.local_port_lo > low && inet.local_port_lo <= high) low = inet.local_port_lo;
+  if (inet.local_port_hi >= low && inet.local_port_hi != 0 && inet.local_port_hi < high) high = inet.local_port_hi;
+  u32 const remaining = high - low + 1;
+  auto const allowed = [&](u32 port) {
+    return !ipv4.sysctl_local_reserved_ports.test(port) && free(static_cast<u16>(port));
+  };
+  for (u32 i = 0; i < random_tries; ++i)
+    if (u32 const port = low + net.worker().random.below(remaining); allowed(port)) return static_cast<u16>(port);
+  u32 const start = net.worker().random.below(remaining);
+  for (u32 i = 0; i < remaining; ++i)
+    if (u32 const port = low + (start + i) % remaining; allowed(port)) return static_cast<u16>(port);
+  return 0;
+}
+
+}  // namespace netstack
