@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what every connection-oriented socket has, whatever its protocol: the queue of connections that wait for
+// accept(), the timers that repeat and give up, and the calls through which the state machine meets an IP version.
+// called by ipv4/inet_stream as inet_listen and inet_accept; by tcp/
+// Linux: include/net/inet_connection_sock.h, net/ipv4/inet_connection_sock.c [S148]
+#pragma once
+#include "netstack/core/sock_wait.hpp"
+#include "netstack/core/timer.hpp"
+#include "netstack/ipv4/inet_sock.hpp"
+
+namespace netstack {
+
+/// Why the retransmission timer runs (Linux's ICSK_TIME_*).
+enum class icsk_time : u8 { none, retrans, probe0 };
+
+struct inet_connection_sock : inet_sock {
+  // --- of a listener -------------------------------------------------------------------------------------------------
+  sock* icsk_accept_head = nullptr;  ///< established and not yet accepted, oldest first, through icsk_accept_next
+  sock* icsk_accept_tail = nullptr;
+  u32 icsk_syn_qlen = 0;  ///< half open
+  // --- of a connection -----------------------------------------------------------------------------------------------
+  sock* icsk_accept_next = nullptr;
+  void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*
+  timer_list icsk_retransmit_timer;
+  timer_list icsk_delack_timer;
+  timer_list icsk_sk_timer;  ///< keepalive, and FIN_WAIT2 of a socket that nobody holds
+  u32 icsk_rto = 1'000'000;  ///< us
+  icsk_time icsk_pending = icsk_time::none;
+  u8 icsk_retransmits = 0;  ///< of the oldest segment, without an answer
+  u8 icsk_backoff = 0;
+  u8 icsk_probes_out = 0;
+  u8 icsk_syn_retries = 0;    ///< TCP_SYNCNT; 0: the namespace's
+  u8 icsk_ca_idx = 0;         ///< of Net::tcp_congestion
+  u32 icsk_user_timeout = 0;  ///< ms; 0: as many tries as the namespace allows
+  u64 icsk_ca_priv[8]{};      ///< the algorithm's own
+};
+[[nodiscard]] inline inet_connection_sock& inet_csk(sock& sk) { return static_cast<inet_connection_sock&>(sk); }
+[[nodiscard]] inline inet_connection_sock const& inet_csk(sock const& sk) {
+  return static_cast<inet_connection_sock const&>(sk);
+}
+
+struct tcp_rx;
+
+/// What the state machine asks an IP version for.
+template <class Net>
+struct inet_connection_sock_af_ops {
+  /// Sends a segment, data at its header, checksum done or partial. Always takes the skb. Errors: the route's,
+  /// message_size (longer than the path takes).
+  result<void> (*queue_xmit)(Net&, sock&, sk_buff&) = nullptr;
+  u32 (*mtu)(Net&, sock&) = nullptr;  ///< of the path now, network header included; 0: there is none
+  void (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
+  u16 net_header_len = 0;
+};
+
+// --- listening
+// ----------------------------------------------------------------------------------------------------------
+
+[[nodiscard]] inline bool sk_acceptq_is_full(sock const& sk) { return sk.sk_ack_backlog > sk.sk_max_ack_backlog; }
+
+/// A connection is established: it waits for accept(), holding a reference of the queue's.
+inline void inet_csk_reqsk_queue_add(sock& listener, sock& child) {
+  auto& icsk = inet_csk(listener);
+  sock_hold(child);
+  (icsk.icsk_accept_tail ? inet_csk(*icsk.icsk_accept_tail).icsk_accept_next : icsk.icsk_accept_head) = &child;
+  icsk.icsk_accept_tail = &child;
+  ++listener.sk_ack_backlog;
+}
+/// The oldest one, with the queue's reference; null: none waits.
+[[nodiscard]] inline sock* inet_csk_reqsk_queue_remove(sock& listener) {
+  auto& icsk = inet_csk(listener);
+  sock* const child = icsk.icsk_accept_head;
+  if (!child) return nullptr;
+  icsk.icsk_accept_head = std::exchange(inet_csk(*child).icsk_accept_next, nullptr);
+  if (!icsk.icsk_accept_head) icsk.icsk_accept_tail = nullptr;
+  --listener.sk_ack_backlog;
+  return child;
+}
+
+/// proto::accept. Waits as the socket's receive timeout says. Errors: invalid_argument (it does not listen), and those
+/// of sk_wait_event.
+template <class Net>
+result<sock*> inet_csk_accept(Net& net, sock& sk, u32 flags) {
+  if (sk.sk_state != tcp_state::listen) return failure{std::errc::invalid_argument};
+  auto const ready = [&] { return inet_csk(sk).icsk_accept_head || sk.sk_state != tcp_state::listen; };
+  if (auto r = sk_wait_event(net, sk, sock_rcvtimeo(sk, flags), 0, ready); !r) return failure{r.error()};
+  sock* const child = inet_csk_reqsk_queue_remove(sk);
+  if (!child) return failure{std::errc::invalid_argument};
+  return child;
+}
+
+/// Errors: address_in_use (no port is free, or the one it is bound to is listened on already).
+template <class Net>
+result<void> inet_csk_listen_start(Net& net, sock& sk) {
+  auto const& prot = sk_prot<Net>(sk);
+  sk.sk_ack_backlog = 0;
+  sk.sk_state = tcp_state::listen;
+  auto r = prot.get_port(net, sk, sk.sk_num);  // others may have come to share it since bind()
+  if (r) {
+    inet_sk(sk).inet_sport = be16{sk.sk_num};
+    sk_dst_reset(sk);
+    r = prot.hash(net, sk);
+  }
+  if (!r) sk.sk_state = tcp_state::close;
+  return r;
+}
+
+}  // namespace netstack

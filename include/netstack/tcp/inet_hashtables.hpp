@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: which connection, half-open connection, ended connection or listener a segment is for, and who may have
+// which port. A connection is found by both its ends exactly, a listener as the one that asks for most of what the
+// segment has (local address, device); equal ones of a SO_REUSEPORT group by a hash of the flow. Where IPv6 sockets
+// come, they come in here. rx: called by tcp_v4_rcv, tcp_v4_err; tables filled by hash, get_port and connect Linux:
+// net/ipv4/inet_hashtables.c, net/ipv4/inet_connection_sock.c (inet_csk_get_port) [S98] [S105] [S146]
+#pragma once
+#include "netstack/base/siphash.hpp"
+#include "netstack/ipv4/inet_port.hpp"
+#include "netstack/tcp/tcp_sock.hpp"
+
+namespace netstack {
+
+/// Keyed: no stranger can tell which flows meet in a slot.
+template <class Net>
+[[nodiscard]] u32 inet_ehashfn(Net& net, inet_ehash_key const& key) {
+  u32 const ports = u32{key.hnum} << 16 | key.sport.raw();
+  return hsiphash_3u32(key.daddr.raw(), key.saddr.raw(), ports, tcp_worker_of(net).ehash_secret) + net.index;
+}
+template <class Net>
+[[nodiscard]] u32 inet_bhashfn(Net const& net, u16 port) {
+  return (port + net.index * 0x9e37u) & (Net::sizes.sock_hash - 1);
+}
+[[nodiscard]] inline inet_ehash_key inet_key_of(sock const& sk) {
+  return {.saddr = sk.sk_daddr, .daddr = sk.sk_rcv_saddr, .sport = sk.sk_dport, .hnum = sk.sk_num};
+}
+
+// --- lookup
+// ------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+inline bool inet_match(sock const& sk, void const* net, u32 hash, inet_ehash_key const& key) {
+  return sk.sk_hash == hash && sk.sk_daddr == key.saddr && sk.sk_rcv_saddr == key.daddr && sk.sk_dport == key.sport &&
+         sk.sk_num == key.hnum && sk.sk_net == net && (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
+}
+}  // namespace detail
+
+template <class Net>
+[[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key) {
+  u32 const hash = inet_ehashfn(net, key);
+  auto& info = tcp_worker_of(net).hashinfo;
+  for (auto& sk : info.ehash[hash & info.mask])
+    if (detail::inet_match(sk, &net, hash, key)) return &sk;
+  return nullptr;
+}
+template <class Net>
+[[nodiscard]] tcp_request_sock* inet_lookup_request(Net& net, inet_ehash_key const& key) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  for (auto& req : info.syn_table[inet_ehashfn(net, key) & info.mask])
+    if (req.key == key && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif)) return &req;
+  return nullptr;
+}
+template <class Net>
+[[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  for (auto& tw : info.twhash[inet_ehashfn(net, key) & info.mask])
+    if (tw.key == key && tw.net == &net && (tw.bound_dev_if == 0 || tw.bound_dev_if == key.dif)) return &tw;
+  return nullptr;
+}
+
+namespace detail {
+/// How much of the segment the listener asks for; -1: something else.
+inline int inet_listener_score(sock const& sk, void const* net, inet_ehash_key const& key) {
+  if (sk.sk_net != net || sk.sk_num != key.hnum) return -1;
+  int score = 1;
+  if (sk.sk_rcv_saddr) {
+    if (sk.sk_rcv_saddr != key.daddr) return -1;
+    score += 2;
+  }
+  if (sk.sk_bound_dev_if != 0) {
+    if (sk.sk_bound_dev_if != key.dif) return -1;
+    score += 1;
+  }
+  return score;
+}
+}  // namespace detail
+
+template <class Net>
+[[nodiscard]] sock* inet_lookup_listener(Net& net, inet_ehash_key const& key) {
+  sock* best = nullptr;
+  int best_score = 0;
+  u32 flow = 0, equals = 0;
+  for (auto& sk : tcp_worker_of(net).hashinfo.lhash2[inet_bhashfn(net, key.hnum)]) {
+    int const score = detail::inet_listener_score(sk, &net, key);
+    if (score > best_score) {
+      best = &sk;
+      best_score = score;
+      equals = sk.sk_reuseport;
+      if (equals) flow = inet_ehashfn(net, key);
+    } else if (score == best_score && equals != 0 && sk.sk_reuseport) {
+      if ((u64{flow} * ++equals) >> 32 == 0) best = &sk;  // the n-th member takes the place with probability 1/n
+      flow = flow * 1664525u + 1013904223u;
+    }
+  }
+  return best;
+}
+
+// --- who is found
+// ------------------------------------------------------------------------------------------------------
+
+/// proto::hash: from here on segments find the socket.
+template <class Net>
+result<void> inet_hash(Net& net, sock& sk) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  if (sk.sk_state == tcp_state::listen) {
+    info.lhash2[inet_bhashfn(net, sk.sk_num)].push_front(sk);
+  } else {
+    sk.sk_hash = inet_ehashfn(net, inet_key_of(sk));
+    info.ehash[sk.sk_hash & info.mask].push_front(sk);
+  }
+  tcp_sk(sk).hashed = true;
+  return {};
+}
+/// proto::unhash. Before the state or an address changes.
+template <class Net>
+void inet_unhash(Net& net, sock& sk) {
+  if (!tcp_sk(sk).hashed) return;
+  tcp_sk(sk).hashed = false;
+  auto& info = tcp_worker_of(net).hashinfo;
+  auto& slot =
+      sk.sk_state == tcp_state::listen ? info.lhash2[inet_bhashfn(net, sk.sk_num)] : info.ehash[sk.sk_hash & info.mask];
+  slot.erase(slot.iterator_to(sk));
+}
+
+// --- ports
+// -------------------------------------------------------------------------------------------------------------
+
+template <class Net>
+void inet_bind_hash(Net& net, sock& sk, u16 port) {
+  sk.sk_num = port;
+  tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)].push_front(sk);
+  tcp_sk(sk).bound = true;
+}
+/// The port is free for others again.
+template <class Net>
+void inet_put_port(Net& net, sock& sk) {
+  if (!tcp_sk(sk).bound) return;
+  auto& slot = tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, sk.sk_num)];
+  slot.erase(slot.iterator_to(sk));
+  tcp_sk(sk).bound = false;
+  sk.sk_num = 0;
+}
+
+namespace detail {
+
+inline bool inet_addrs_meet(be32 a, be32 b) { return !a || !b || a == b; }
+inline bool inet_devs_meet(u32 a, u32 b) { return a == 0 || b == 0 || a == b; }
+
+/// Both would be asked for by the same SYN, or the one's late segments would reach the other.
+inline bool inet_bind_conflict(sock const& sk, sock const& other, u16 port) {
+  if (&other == &sk || other.sk_net != sk.sk_net || other.sk_num != port) return false;
+  if (!inet_devs_meet(sk.sk_bound_dev_if, other.sk_bound_dev_if)) return false;
+  if (sk.sk_reuse && other.sk_reuse && other.sk_state != tcp_state::listen) return false;
+  if (sk.sk_reuseport && other.sk_reuseport) return false;
+  return inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr);
+}
+template <class Net>
+bool inet_port_inuse(Net& net, sock const& sk, u16 port) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  u32 const slot = inet_bhashfn(net, port);
+  for (auto const& other : info.bhash[slot])
+    if (inet_bind_conflict(sk, other, port)) return true;
+  for (auto const& tw : info.tw_bhash[slot])
+    if (tw.net == &net && tw.key.hnum == port && inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr) &&
+        !(sk.sk_reuse && tw.reuse) && !(sk.sk_reuseport && tw.reuseport))
+      return true;
+  return false;
+}
+
+/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers.
+template <class Net>
+bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
+  inet_ehash_key key = inet_key_of(sk);
+  key.hnum = port;
+  key.dif = sk.sk_bound_dev_if;
+  for (auto const& other : tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)])
+    if (other.sk_net == &net && other.sk_num == port &&
+        (sock_flag(other, sock_flags::bindport_lock) || other.sk_state == tcp_state::listen) &&
+        inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr))
+      return false;
+  return !inet_lookup_established(net, key) && !inet_lookup_timewait(net, key);
+}
+
+}  // namespace detail
+
+/// proto::get_port. For a socket that has the port already: may it listen there? Errors: address_in_use.
+template <class Net>
+result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
+  if (snum == 0) {
+    snum = inet_random_port(net, inet_sk(sk), [&](u16 port) { return !detail::inet_port_inuse(net, sk, port); });
+    if (snum == 0) return failure{std::errc::address_in_use};
+  } else if (detail::inet_port_inuse(net, sk, snum)) {
+    return failure{std::errc::address_in_use};
+  }
+  if (!tcp_sk(sk).bound) inet_bind_hash(net, sk, snum);
+  return {};
+}
+
+/// A port, and a place among the connections, for one that knows both addresses and the peer's port. Errors:
+/// address_not_available: all ports to this peer are taken, or the one it is bound to.
+template <class Net>
+result<void> inet_hash_connect(Net& net, sock& sk) {
+  if (tcp_sk(sk).bound) {
+    inet_ehash_key key = inet_key_of(sk);
+    key.dif = sk.sk_bound_dev_if;
+    if (inet_lookup_established(net, key) || inet_lookup_timewait(net, key))
+      return failure{std::errc::address_not_available};
+  } else {
+    u16 const port =
+        inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p); });
+    if (port == 0) return failure{std::errc::address_not_available};
+    inet_bind_hash(net, sk, port);
+  }
+  inet_sk(sk).inet_sport = be16{sk.sk_num};
+  return inet_hash(net, sk);
+}
+
+}  // namespace netstack

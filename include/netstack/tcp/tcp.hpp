@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what module `tcp` registers: its protocol number, its proto, its row of inetsw, its counters, settings and
+// drop reasons. A segment's way: tcp_ipv4.hpp and tcp_input.hpp in, tcp_sendmsg.hpp and tcp_output.hpp out. Linux:
+// net/ipv4/tcp_ipv4.c (tcp_prot, tcp_sk_init), net/ipv4/tcp.c (tcp_init), net/ipv4/af_inet.c (tcp_protocol,
+// inet_stream_ops) [S91] [S92] [S99] [S101] [S145] [S148]
+#pragma once
+#include "netstack/ipv4/inet_stream.hpp"
+#include "netstack/registry/initcall.hpp"
+#include "netstack/registry/module.hpp"
+#include "netstack/registry/net_protocol.hpp"
+#include "netstack/tcp/tcp_ipv4.hpp"
+#include "netstack/tcp/tcp_proc.hpp"
+#include "netstack/tcp/tcp_sockopt.hpp"
+
+namespace netstack {
+
+template <class Net>
+sock* tcp_slab_alloc(Net& net) {
+  return tcp_worker_of(net).socks.alloc();
+}
+template <class Net>
+void tcp_slab_free(Net& net, sock& sk) {
+  tcp_worker_of(net).socks.free(&tcp_sk(sk));
+}
+template <class Net>
+proto_memory* tcp_memory(Net& net) {
+  return &tcp_worker_of(net).memory;
+}
+template <class Net>
+proto_limits const* tcp_limits(Net& net) {
+  return &tcp_pernet(net).limits;
+}
+template <class Net>
+void tcp_enter_memory_pressure(Net& net, sock&) {
+  ++NET_STATS(net).TCPMemoryPressures;
+}
+
+template <class Net>
+inline constexpr proto<Net> tcp_prot{
+    .name = "TCP",
+    .close = tcp_close,
+    .connect = tcp_v4_connect,
+    .disconnect = tcp_disconnect,
+    .accept = inet_csk_accept,
+    .ioctl = tcp_ioctl,
+    .init = tcp_v4_init_sock,
+    .destroy = tcp_v4_destroy_sock,
+    .shutdown = tcp_shutdown,
+    .setsockopt = tcp_setsockopt,
+    .getsockopt = tcp_getsockopt,
+    .sendmsg = tcp_sendmsg,
+    .recvmsg = tcp_recvmsg,
+    .sendpage = tcp_sendpage,
+    .backlog_rcv = tcp_v4_do_rcv,
+    .hash = inet_hash,
+    .unhash = inet_unhash,
+    .get_port = inet_csk_get_port,
+    .enter_memory_pressure = tcp_enter_memory_pressure,
+    .stream_memory_free = tcp_stream_memory_free,
+    .keepalive = tcp_set_keepalive,
+    .slab_alloc = tcp_slab_alloc,
+    .slab_free = tcp_slab_free,
+    .memory = tcp_memory,
+    .limits = tcp_limits,
+    .obj_size = sizeof(tcp_sock),
+    .max_header = max_tcp_header,
+    .no_autobind = true,
+};
+
+template <class Net>
+inline constexpr net_protocol<Net> tcp_protocol{
+    .protocol = ipproto::tcp,
+    .handler = tcp_v4_rcv,
+    .early_demux = tcp_v4_early_demux,
+    .err_handler = tcp_v4_err,
+    .no_policy = true,
+    .icmp_strict_tag_validation = true,
+    .name = "TCP",
+};
+
+template <class Net>
+inline constexpr proto_ops<Net> inet_stream_ops{
+    .name = "inet_stream_ops",
+    .family = af::inet,
+    .release = inet_release,
+    .bind = inet_bind,
+    .connect = inet_stream_connect,
+    .socketpair = sock_no_socketpair,
+    .accept = inet_accept,
+    .getname = inet_getname,
+    .poll = tcp_poll,
+    .ioctl = inet_ioctl,
+    .listen = inet_listen,
+    .shutdown = inet_stream_shutdown,
+    .setsockopt = sock_common_setsockopt,
+    .getsockopt = sock_common_getsockopt,
+    .sendmsg = inet_sendmsg,
+    .recvmsg = sock_common_recvmsg,
+    .mmap = sock_no_mmap,
+    .sendpage = inet_sendpage,
+};
+
+template <class Net>
+inline constexpr inet_protosw<Net> tcp_protosw{
+    .type = sock_type::stream,
+    .protocol = ipproto::tcp,
+    .prot = tcp_prot<Net>,
+    .ops = inet_stream_ops<Net>,
+    .flags = protosw_flag::permanent | protosw_flag::icsk,
+};
+
+/// The pages that queued segments may take: half of the pool, at least 128; pressure from three quarters of that on.
+template <config C>
+inline constexpr s64 tcp_mem_limit = [] {
+  s64 const pages = s64{C.skb_pool} * C.frame_size / sk_mem_quantum;
+  return pages / 2 > 128 ? pages / 2 : 128;
+}();
+
+/// Once per worker: its secrets.
+template <class Net>
+result<void> tcp_init(Net& init_net) {
+  static_assert(!Net::tcp_congestion.rows.empty());
+  for (u32 w = 0; w < Net::sizes.workers; ++w) {
+    auto& worker = init_net.stack().worker(w);
+    auto& state = worker_generic<tcp>(worker);
+    for (auto* key : {&state.ehash_secret, &state.isn_secret, &state.ts_secret})
+      *key = {{worker.random.next_u64(), worker.random.next_u64()}};
+  }
+  return {};
+}
+
+/// Once per namespace: the limits that every fresh one gets.
+template <class Net>
+result<void> tcp_sk_init(Net& net) {
+  constexpr s64 limit = tcp_mem_limit<Net::sizes>;
+  auto& ns = tcp_pernet(net);
+  ns.limits.mem[0] = limit / 2;
+  ns.limits.mem[1] = limit / 4 * 3;
+  ns.limits.mem[2] = limit;
+  // No connection may take more than an eighth of all frames either way.
+  constexpr auto share =
+      static_cast<s32>(std::min<u64>(u64{Net::sizes.skb_pool} * Net::sizes.frame_size / 8, 1u << 30));
+  ns.sysctl_tcp_wmem[2] = std::max(std::min(ns.sysctl_tcp_wmem[2], share), ns.sysctl_tcp_wmem[1]);
+  ns.sysctl_tcp_rmem[2] = std::max(std::min(ns.sysctl_tcp_rmem[2], share), ns.sysctl_tcp_rmem[1]);
+  ns.sysctl_tcp_max_orphans = Net::sizes.max_sock / 2;
+  ns.sysctl_max_syn_backlog = Net::sizes.max_request;
+  return {};
+}
+/// The namespace goes: what its sockets left behind goes with it.
+template <class Net>
+void tcp_sk_exit(Net& net) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  for (u32 slot = 0; slot <= info.mask; ++slot) {
+    list_for_each_entry_safe(info.syn_table[slot], [&](tcp_request_sock& req) {
+      if (req.net == &net) inet_csk_reqsk_queue_drop(net, req);
+    });
+    list_for_each_entry_safe(info.ehash[slot], [&](sock& sk) {
+      if (sk.sk_net != &net) return;
+      tcp_set_state(net, sk, tcp_state::close);
+      inet_csk_destroy_sock(net, sk);
+    });
+    list_for_each_entry_safe(info.twhash[slot], [&](tcp_timewait_sock& tw) {
+      if (tw.net == &net) inet_twsk_kill(net, tw);
+    });
+  }
+}
+
+template <class Net>
+void count_tcp_errs(Net& net) {
+  ++TCP_STATS(net).InErrs;
+}
+template <class Net>
+void count_tcp_csum(Net& net) {
+  ++TCP_STATS(net).InCsumErrors;
+  ++TCP_STATS(net).InErrs;
+}
+
+struct tcp : module {
+  static constexpr auto needs = requires_all<ipv4>;
+  using pernet = tcp_net;
+  template <class Host>
+  using perworker = tcp_worker<Host>;
+  using cb = tcp_skb_cb;
+
+  template <class Net>
+  static constexpr std::array net_protocols{tcp_protocol<Net>};
+  template <class Net>
+  static constexpr std::array protos{tcp_prot<Net>};
+  template <class Net>
+  static constexpr std::array inetsw{tcp_protosw<Net>};
+  template <class Net>
+  static constexpr std::array tcp_congestion{tcp_reno<Net>};
+  template <class Net>
+  static constexpr std::array initcalls{
+      initcall<Net>{.level = initcall_level::fs, .name = "tcp_init", .init = tcp_init<Net>, .needs = "ip_init"},
+  };
+  template <class Net>
+  static constexpr std::array pernet_ops{
+      pernet_operations<Net>{.name = "tcp_sk_ops", .init = tcp_sk_init<Net>, .exit = tcp_sk_exit<Net>},
+  };
+  template <class Net>
+  static constexpr std::array drop_reasons{
+      drop_reason_def<Net>{drop_reason::tcp_hdr, "TCP_HDR", count_tcp_errs<Net>},
+      drop_reason_def<Net>{drop_reason::tcp_csum, "TCP_CSUM", count_tcp_csum<Net>},
+      drop_reason_def<Net>{drop_reason::tcp_flags, "TCP_FLAGS"},
+      drop_reason_def<Net>{drop_reason::tcp_close, "TCP_CLOSE"},
+      drop_reason_def<Net>{drop_reason::tcp_reset, "TCP_RESET"},
+      drop_reason_def<Net>{drop_reason::tcp_abort_on_data, "TCP_ABORT_ON_DATA"},
+      drop_reason_def<Net>{drop_reason::tcp_invalid_sequence, "TCP_INVALID_SEQUENCE"},
+      drop_reason_def<Net>{drop_reason::tcp_invalid_ack_sequence, "TCP_INVALID_ACK_SEQUENCE"},
+      drop_reason_def<Net>{drop_reason::tcp_invalid_syn, "TCP_INVALID_SYN"},
+      drop_reason_def<Net>{drop_reason::tcp_rfc7323_paws, "TCP_RFC7323_PAWS"},
+      drop_reason_def<Net>{drop_reason::tcp_old_data, "TCP_OLD_DATA"},
+      drop_reason_def<Net>{drop_reason::tcp_overwindow, "TCP_OVERWINDOW"},
+      drop_reason_def<Net>{drop_reason::tcp_zerowindow, "TCP_ZEROWINDOW"},
+      drop_reason_def<Net>{drop_reason::tcp_ofomerge, "TCP_OFOMERGE"},
+      drop_reason_def<Net>{drop_reason::tcp_ofo_queue_prune, "TCP_OFO_QUEUE_PRUNE"},
+      drop_reason_def<Net>{drop_reason::tcp_listen_overflow, "TCP_LISTEN_OVERFLOW"},
+      drop_reason_def<Net>{drop_reason::tcp_request_full, "TCP_REQUEST_FULL"},
+      drop_reason_def<Net>{drop_reason::tcp_timewait, "TCP_TIMEWAIT"},
+  };
+  template <class Net>
+  static constexpr std::array proc{
+      proc_entry<Net>{.name = "net/tcp", .show = tcp4_seq_show<Net>, .header = tcp4_seq_header}};
+  template <class Net>
+  static constexpr std::array sockstat{sockstat_line<Net>{.order = 10, .show = tcp_sockstat_show<Net>}};
+  static constexpr std::array snmp{snmp_group{
+      .prefix = "TcpExt", .items = snmp4_tcpext_list, .file = snmp_file::netstat, .order = snmp_order::tcpext}};
+  static constexpr std::array ctl_tables{
+      ctl<&tcp_net::limits, &proto_limits::mem>("net/ipv4/tcp_mem", {.min = 0}),
+      ctl<&tcp_net::sysctl_tcp_rmem>("net/ipv4/tcp_rmem", {.min = 1}),
+      ctl<&tcp_net::sysctl_tcp_wmem>("net/ipv4/tcp_wmem", {.min = 1}),
+      ctl<&tcp_net::sysctl_tcp_timestamps>("net/ipv4/tcp_timestamps", {.max = 2}),
+      ctl<&tcp_net::sysctl_tcp_sack>("net/ipv4/tcp_sack", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_window_scaling>("net/ipv4/tcp_window_scaling", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_syn_retries>("net/ipv4/tcp_syn_retries", {.min = 1, .max = 127}),
+      ctl<&tcp_net::sysctl_tcp_synack_retries>("net/ipv4/tcp_synack_retries"),
+      ctl<&tcp_net::sysctl_tcp_retries1>("net/ipv4/tcp_retries1"),
+      ctl<&tcp_net::sysctl_tcp_retries2>("net/ipv4/tcp_retries2"),
+      ctl<&tcp_net::sysctl_tcp_orphan_retries>("net/ipv4/tcp_orphan_retries"),
+      ctl<&tcp_net::sysctl_tcp_keepalive_probes>("net/ipv4/tcp_keepalive_probes"),
+      ctl<&tcp_net::sysctl_tcp_keepalive_time>("net/ipv4/tcp_keepalive_time", {.unit = 1'000'000'000}),
+      ctl<&tcp_net::sysctl_tcp_keepalive_intvl>("net/ipv4/tcp_keepalive_intvl", {.unit = 1'000'000'000}),
+      ctl<&tcp_net::sysctl_tcp_fin_timeout>("net/ipv4/tcp_fin_timeout", {.unit = 1'000'000'000}),
+      ctl<&tcp_net::sysctl_tcp_invalid_ratelimit>("net/ipv4/tcp_invalid_ratelimit", {.unit = 1'000'000}),
+      ctl<&tcp_net::sysctl_tcp_rfc1337>("net/ipv4/tcp_rfc1337", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_abort_on_overflow>("net/ipv4/tcp_abort_on_overflow", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_early_demux>("net/ipv4/tcp_early_demux", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_slow_start_after_idle>("net/ipv4/tcp_slow_start_after_idle", {.max = 1}),
+      ctl<&tcp_net::sysctl_max_syn_backlog>("net/ipv4/tcp_max_syn_backlog", {.min = 1}),
+      ctl<&tcp_net::sysctl_tcp_max_orphans>("net/ipv4/tcp_max_orphans"),
+  };
+};
+
+}  // namespace netstack

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what an acknowledgment does: whether it can be believed, what leaves the write queue, what the round trip
+// took, what the peer's window is now, and what the congestion control makes of it.
+// rx: called by tcp_input → calls tcp_recovery, tcp_congestion_ops.cong_avoid
+// Linux: net/ipv4/tcp_input.c (tcp_ack, tcp_clean_rtx_queue, tcp_rtt_estimator, tcp_ack_update_window)
+// RFC 9293 §3.10.7.4 fifth, RFC 5961 §5 (blind data injection), RFC 6298 (RTO), RFC 7323 §4 (RTTM)
+#pragma once
+#include "netstack/tcp/tcp_recovery.hpp"
+
+namespace netstack {
+
+// --- the round trip
+// ----------------------------------------------------------------------------------------------------
+
+/// RFC 6298 §2: SRTT and RTTVAR, kept times 8 and 4.
+inline void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {
+  u32 const r = std::max(rtt_us, 1u);
+  if (tp.srtt_us == 0) {
+    tp.srtt_us = r << 3;
+    tp.rttvar_us = r << 1;
+  } else {
+    s32 const error = static_cast<s32>(r - (tp.srtt_us >> 3));
+    u32 const size = static_cast<u32>(error < 0 ? -error : error);
+    tp.rttvar_us += size - (tp.rttvar_us >> 2);
+    tp.srtt_us = static_cast<u32>(static_cast<s32>(tp.srtt_us) + error);
+  }
+  if (tp.rtt_min_us == 0 || r < tp.rtt_min_us) tp.rtt_min_us = r;
+}
+/// RFC 6298 §2.3, §2.4 (the lower bound, by Linux's measure), §2.5.
+inline void tcp_set_rto(tcp_sock& tp) {
+  tp.icsk_rto = std::min((tp.srtt_us >> 3) + std::max(tp.rttvar_us, tcp_rto_min), tcp_rto_max);
+}
+
+namespace detail {
+
+/// RFC 6298 §3 (Karn): what was sent twice is measured by its time stamp or not at all.
+template <class Net>
+void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
+  auto& tp = tcp_sk(sk);
+  u64 const now = net.worker().now;
+  if (news.first_sent != 0 && !news.retrans_acked) {
+    tcp_rtt_estimator(tp, static_cast<u32>((now - news.first_sent) / 1000));
+  } else if (news.una_advanced && tp.tstamp_ok && news.tsecr != 0) {
+    u32 const elapsed = tcp_time_stamp(net) + tp.tsoffset - news.tsecr;
+    if (elapsed > 120'000) return;
+    tcp_rtt_estimator(tp, std::max(elapsed, 1u) * 1000);
+  } else {
+    return;
+  }
+  tcp_set_rto(tp);
+  tp.icsk_backoff = 0;
+}
+
+/// What is acknowledged leaves the queue.
+template <class Net>
+void tcp_clean_rtx_queue(Net& net, sock& sk, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  while (sk_buff* skb = tcp_sent_head(sk)) {
+    auto const& cb = TCP_SKB_CB(*skb);
+    if (after(cb.end_seq, tp.snd_una)) break;
+    if (cb.sacked & tcpcb::ever_retrans) news.retrans_acked = true;
+    if (cb.sacked & tcpcb::sacked_retrans) --tp.retrans_out;
+    if (cb.sacked & tcpcb::lost) --tp.lost_out;
+    if (cb.sacked & tcpcb::sacked_acked)
+      --tp.sacked_out;
+    else {
+      ++news.delivered;
+      if (!(cb.sacked & tcpcb::ever_retrans) && news.first_sent == 0) news.first_sent = cb.sent;
+    }
+    if (cb.tcp_flags & tcp_flag::syn) news.syn_acked = true;
+    --tp.packets_out;
+    ++news.acked;
+    sk.sk_write_queue.unlink(*skb);
+    tcp_wmem_free_skb(sk, *skb);
+  }
+  if (!tcp_is_sack(tp)) tcp_remove_reno_sacks(tp, news.acked);
+  if (news.syn_acked) tp.retrans_stamp = 0;
+  tcp_ack_update_rtt(net, sk, news);
+  if (news.acked != 0) tcp_rearm_rto(net, sk);
+}
+
+/// RFC 9293 §3.10.7.4: only a newer segment than the one that told it last may change the window.
+inline bool tcp_ack_update_window(tcp_sock& tp, tcp_rx const& rx) {
+  u32 const nwin = rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale;
+  bool const newer = after(rx.ack_seq, tp.snd_una) || after(rx.seq, tp.snd_wl1) ||
+                     (rx.seq == tp.snd_wl1 && (nwin > tp.snd_wnd || nwin == 0));
+  if (newer) {
+    tp.snd_wl1 = rx.seq;
+    tp.snd_wnd = nwin;
+    tp.max_window = std::max(tp.max_window, nwin);
+  }
+  return newer;
+}
+
+/// The window opened, or did not: RFC 9293 §3.8.6.1.
+template <class Net>
+void tcp_ack_probe(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.send_head) return;
+  if (!after(TCP_SKB_CB(*tp.send_head).end_seq, tcp_wnd_end(tp))) {
+    tp.icsk_backoff = 0;
+    if (tp.icsk_pending == icsk_time::probe0) inet_csk_clear_xmit_timer(net, sk);
+  } else if (tp.icsk_pending == icsk_time::probe0) {
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, u64{std::max(tp.icsk_rto, tcp_rto_min)} << tp.icsk_backoff);
+  }
+}
+
+template <class Net>
+void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news const& news) {
+  auto& tp = tcp_sk(sk);
+  if (tp.ca_state == tcp_ca_state::recovery || tp.ca_state == tcp_ca_state::cwr)
+    tcp_cwnd_reduction(tp, news);
+  else if (news.una_advanced && news.delivered != 0)
+    tcp_ca<Net>(sk).cong_avoid(net, sk, ack, news.delivered);
+}
+
+}  // namespace detail
+
+/// RFC 5961 §7: at most so many challenge acknowledgments a second on this connection; what others get tells nothing.
+template <class Net>
+void tcp_send_challenge_ack(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  u64 const now = net.worker().now;
+  if (now - tp.challenge_stamp >= 1'000'000'000 || tp.challenge_stamp == 0) {
+    tp.challenge_stamp = now;
+    tp.challenge_count = 0;
+  }
+  if (++tp.challenge_count > tcp_challenge_per_second) {
+    ++NET_STATS(net).TCPACKSkippedChallenge;
+    return;
+  }
+  ++NET_STATS(net).TCPChallengeACK;
+  tcp_send_ack(net, sk);
+}
+
+/// The acknowledgment of a segment. 1: good; 0: old, of no news; -1: of what was never sent, or too old to be believed;
+/// an answer to that is sent if `challenge`.
+template <class Net>
+int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
+  auto& tp = tcp_sk(sk);
+  u32 const prior_una = tp.snd_una, ack = rx.ack_seq;
+  tcp_ack_news news{.tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
+  if (before(ack, prior_una)) {
+    // RFC 5961 §5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
+    if (before(ack, prior_una - tp.max_window)) {
+      if (challenge) tcp_send_challenge_ack(net, sk);
+      return -1;
+    }
+    if (tp.sack_ok && rx.opt.num_sacks != 0) tcp_sacktag_write_queue(net, sk, rx, news);
+    return 0;
+  }
+  if (after(ack, tp.snd_nxt)) return -1;
+  u32 const prior_packets = tp.packets_out;
+  bool const window_changed = tp.snd_wnd != (rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale);
+  if (tp.sack_ok && rx.opt.num_sacks != 0) [[unlikely]]
+    tcp_sacktag_write_queue(net, sk, rx, news);
+  detail::tcp_ack_update_window(tp, rx);
+  news.una_advanced = after(ack, prior_una);
+  // RFC 5681 §2: no data, no SYN or FIN, the same window, and something in flight.
+  news.dup = !news.una_advanced && rx.seq == rx.end_seq && !window_changed && prior_packets != 0;
+  tp.bytes_acked += ack - prior_una;
+  tp.snd_una = ack;
+  if (news.una_advanced) tp.icsk_retransmits = 0;
+  sk.sk_err_soft = 0;
+  tp.icsk_probes_out = 0;
+  tp.rcv_tstamp = net.worker().now;
+  if (prior_packets == 0) {
+    detail::tcp_ack_probe(net, sk);
+    return 1;
+  }
+  detail::tcp_clean_rtx_queue(net, sk, news);
+  NET_STATS(net).TCPDelivered += news.delivered;
+  if (news.dup || news.newly_sacked != 0 || news.dsack || tp.ca_state != tcp_ca_state::open || tcp_left_out(tp) != 0)
+    tcp_fastretrans_alert(net, sk, news);
+  detail::tcp_cong_control(net, sk, ack, news);
+  tcp_xmit_retransmit_queue(net, sk);
+  return 1;
+}
+
+}  // namespace netstack

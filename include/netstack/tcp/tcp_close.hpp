@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how a TCP socket begins and ends: its defaults, shutdown(), close() in every state, and starting over. What
+// is closed while the connection still has something to say lives on without a handle. called by sk_prot's init,
+// shutdown, close, disconnect, destroy Linux: net/ipv4/tcp.c (tcp_init_sock, tcp_close, tcp_shutdown, tcp_disconnect),
+// net/ipv4/inet_connection_sock.c (inet_csk_listen_stop); RFC 9293 §3.6 (closing), RFC 2525 §2.17 (data that was not
+// read) [S104] [S148]
+#pragma once
+#include "netstack/tcp/tcp_ipv4.hpp"
+#include "netstack/tcp/tcp_recvmsg.hpp"
+
+namespace netstack {
+
+namespace detail {
+
+/// What a connection starts from; also one that starts over.
+template <class Net>
+void tcp_init_state(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  tp.srtt_us = tp.rttvar_us = tp.rtt_min_us = 0;
+  tp.icsk_rto = tcp_timeout_init;
+  tp.icsk_retransmits = tp.icsk_backoff = tp.icsk_probes_out = 0;
+  tp.snd_cwnd = tcp_init_cwnd;
+  tp.snd_cwnd_cnt = 0;
+  tp.snd_ssthresh = tcp_infinite_ssthresh;
+  tp.ca_state = tcp_ca_state::open;
+  tp.mss_cache = tp.mss_clamp = tp.rcv_mss = tcp_mss_default;
+  tp.max_window = tp.max_packets_out = 0;
+  tp.snd_wscale = tp.rcv_wscale = 0;
+  tp.quick_acks = 0;
+  tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_valid = false;
+  tp.undo_marker_set = false;
+  tp.retrans_stamp = 0;
+  tp.ts_recent = 0;
+  tp.rcv_tstamp = tp.lrcvtime = tp.lsndtime = 0;
+  tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = tp.rcv_wnd = 0;
+  sk.sk_shutdown = 0;
+  sock_reset_flag(sk, sock_flags::done);
+  tcp_init_congestion_control(net, sk);
+}
+
+/// The state after close() or shutdown() for writing; true: a FIN is to be sent.
+template <class Net>
+bool tcp_close_state(Net& net, sock& sk) {
+  switch (sk.sk_state) {
+    case tcp_state::established:
+    case tcp_state::syn_recv: tcp_set_state(net, sk, tcp_state::fin_wait1); return true;
+    case tcp_state::close_wait: tcp_set_state(net, sk, tcp_state::last_ack); return true;
+    case tcp_state::syn_sent:
+    case tcp_state::listen: tcp_set_state(net, sk, tcp_state::close); return false;
+    default: return false;
+  }
+}
+
+/// Nobody holds it any more.
+template <class Net>
+void tcp_orphan(Net& net, sock& sk) {
+  sock_set_flag(sk, sock_flags::dead);
+  sk.sk_data_ready = sk.sk_error_report = sk.sk_state_change = nullptr;
+  sk_forget_writer(net.worker().pool, sk);
+  sk.sk_socket = nullptr;
+  tcp_sk(sk).events = 0;
+  ++tcp_pernet(net).orphan_count;
+}
+/// Unread data, or a connection that is thrown away, is answered with a RST.
+[[nodiscard]] inline bool tcp_need_reset(sock const& sk) {
+  return tcp_in_state(sk, tcp_state::established, tcp_state::close_wait, tcp_state::fin_wait1, tcp_state::fin_wait2,
+                      tcp_state::syn_recv);
+}
+template <class Net>
+void tcp_abort(Net& net, sock& sk) {
+  if (tcp_need_reset(sk)) tcp_send_active_reset(net, sk);
+  tcp_set_state(net, sk, tcp_state::close);
+  tcp_clear_xmit_timers(net, sk);
+}
+inline bool tcp_purge_received(sock& sk) {
+  bool const unread = !sk.sk_receive_queue.empty() && tcp_inq(sk) != 0;
+  skb_queue_purge(sk.sk_receive_queue);
+  return unread;
+}
+
+}  // namespace detail
+
+/// A listener listens no more: whoever waited in one of its queues is told so.
+template <class Net>
+void inet_csk_listen_stop(Net& net, sock& sk) {
+  while (sock* const child = inet_csk_reqsk_queue_remove(sk)) {
+    detail::tcp_orphan(net, *child);
+    detail::tcp_abort(net, *child);
+    inet_csk_destroy_sock(net, *child);
+    sock_put(*child);
+  }
+  for (auto& slot : tcp_worker_of(net).hashinfo.syn_table)
+    list_for_each_entry_safe(slot, [&](tcp_request_sock& req) {
+      if (req.rsk_listener == &sk) inet_csk_reqsk_queue_drop(net, req);
+    });
+}
+
+/// proto::init.
+template <class Net>
+result<void> tcp_v4_init_sock(Net& net, sock& sk) {
+  auto const& ns = tcp_pernet(net);
+  sk.sk_sndbuf = static_cast<u32>(ns.sysctl_tcp_wmem[1]);
+  sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
+  sock_set_flag(sk, sock_flags::use_write_queue);
+  u32 const ratio = 1460 * 256 / net.worker().pool.frame_truesize();
+  tcp_sk(sk).scaling_ratio = static_cast<u8>(std::clamp(ratio, 1u, 255u));
+  inet_csk(sk).icsk_af_ops = &ipv4_specific<Net>;
+  inet_csk_init_timers(net, sk);
+  detail::tcp_init_state(net, sk);
+  return {};
+}
+/// proto::destroy.
+template <class Net>
+void tcp_v4_destroy_sock(Net& net, sock& sk) {
+  tcp_clear_xmit_timers(net, sk);
+  if (auto* release = tcp_ca<Net>(sk).release) release(net, sk);
+  tcp_write_queue_purge(net, sk);
+  tcp_ofo_purge(tcp_sk(sk));
+  inet_unhash(net, sk);
+  inet_put_port(net, sk);
+}
+
+/// proto::shutdown. The peer hears of the end behind the last byte.
+template <class Net>
+void tcp_shutdown(Net& net, sock& sk, u8 how) {
+  if (!(how & send_shutdown)) return;
+  if (tcp_in_state(sk, tcp_state::established, tcp_state::syn_recv, tcp_state::close_wait) &&
+      detail::tcp_close_state(net, sk))
+    tcp_send_fin(net, sk);
+}
+
+/// proto::disconnect: as if it had never been connected, or listened.
+template <class Net>
+result<void> tcp_disconnect(Net& net, sock& sk, u32) {
+  auto& tp = tcp_sk(sk);
+  if (sk.sk_state == tcp_state::listen) {
+    tcp_set_state(net, sk, tcp_state::close);
+    inet_csk_listen_stop(net, sk);
+  } else if (sk.sk_state != tcp_state::close) {
+    sk.sk_err = static_cast<s32>(std::errc::connection_reset);
+    detail::tcp_abort(net, sk);
+  }
+  tcp_clear_xmit_timers(net, sk);
+  skb_queue_purge(sk.sk_receive_queue);
+  tcp_write_queue_purge(net, sk);
+  tcp_ofo_purge(tp);
+  if (!sock_flag(sk, sock_flags::bindaddr_lock)) sk.sk_rcv_saddr = tp.inet_saddr = {};
+  if (!sock_flag(sk, sock_flags::bindport_lock)) {
+    inet_put_port(net, sk);
+    tp.inet_sport = {};
+  }
+  sk.sk_daddr = {};
+  sk.sk_dport = {};
+  sk_dst_reset(sk);
+  sk_rx_dst_reset(sk);
+  sk.sk_err_soft = 0;
+  detail::tcp_init_state(net, sk);
+  return {};
+}
+
+namespace detail {
+
+/// The first half of close(): what the peer is told.
+template <class Net>
+void tcp_say_goodbye(Net& net, sock& sk, u64 timeout) {
+  bool const unread = tcp_purge_received(sk);
+  if (sk.sk_state == tcp_state::close) return;
+  if (unread) {
+    // RFC 9293 §3.6.1 MUST: the peer must learn that what it sent was not read.
+    ++NET_STATS(net).TCPAbortOnClose;
+    return tcp_abort(net, sk);
+  }
+  if (sock_flag(sk, sock_flags::linger) && timeout == 0) {
+    ++NET_STATS(net).TCPAbortOnData;
+    return tcp_abort(net, sk);
+  }
+  if (tcp_close_state(net, sk)) tcp_send_fin(net, sk);
+  auto const over = [&] { return !tcp_in_state(sk, tcp_state::fin_wait1, tcp_state::closing, tcp_state::last_ack); };
+  if (timeout != 0 && !net.worker().polling) (void)sk_wait_event(net, sk, timeout, 0, over);  // SO_LINGER
+}
+
+}  // namespace detail
+
+/// proto::close.
+template <class Net>
+void tcp_close(Net& net, sock& sk, u64 timeout) {
+  auto& tp = tcp_sk(sk);
+  sock_hold(sk);
+  sk.sk_shutdown = shutdown_mask;
+  if (sk.sk_state == tcp_state::listen) {
+    tcp_set_state(net, sk, tcp_state::close);
+    inet_csk_listen_stop(net, sk);
+  } else {
+    detail::tcp_say_goodbye(net, sk, timeout);
+  }
+  detail::tcp_orphan(net, sk);
+  if (sk.sk_state == tcp_state::fin_wait2) {
+    if (tp.linger2 < 0) {
+      ++NET_STATS(net).TCPAbortOnLinger;
+      detail::tcp_abort(net, sk);
+    } else {
+      tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
+      return sock_put(sk);
+    }
+  }
+  if (sk.sk_state != tcp_state::close && tcp_pernet(net).orphan_count > tcp_pernet(net).sysctl_tcp_max_orphans) {
+    ++NET_STATS(net).TCPAbortOnMemory;
+    detail::tcp_abort(net, sk);
+  }
+  if (sk.sk_state == tcp_state::close) inet_csk_destroy_sock(net, sk);
+  sock_put(sk);
+}
+
+}  // namespace netstack

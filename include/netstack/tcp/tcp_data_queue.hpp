@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: where received data goes: in order into the queue of the reader, beyond that into a tree by sequence number,
+// whose every operation costs O(log n) whatever a sender makes up. What fits into the frame before it is copied there,
+// so that many small segments hold few frames. And when an acknowledgment is owed: at once when something is amiss,
+// else with every second full segment or after a while. rx: called by tcp_input → calls tcp_fin Linux:
+// net/ipv4/tcp_input.c (tcp_data_queue, tcp_data_queue_ofo, tcp_ofo_queue, tcp_event_data_recv, tcp_fin) RFC 9293
+// §3.10.7.4 seventh and eighth, RFC 5681 §4.2 (delayed ACK), RFC 2018 §4, RFC 2883
+#pragma once
+#include "netstack/skb/skb_split.hpp"
+#include "netstack/tcp/tcp_minisocks.hpp"
+
+namespace netstack {
+
+// --- SACK blocks that we tell
+// ------------------------------------------------------------------------------------------
+
+/// RFC 2883 §4: this came twice.
+template <class Net>
+void tcp_dsack_set(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
+  if (!tp.sack_ok) return;
+  ++(before(seq, tp.rcv_nxt) ? NET_STATS(net).TCPDSACKOldSent : NET_STATS(net).TCPDSACKOfoSent);
+  tp.dsack = true;
+  tp.duplicate_sack = {seq, end_seq};
+}
+
+/// RFC 2018 §4: the block that holds the latest segment comes first; blocks that meet become one.
+inline void tcp_sack_new_ofo_skb(tcp_sock& tp, u32 seq, u32 end_seq) {
+  tcp_sack_block grown{seq, end_seq};
+  u8 kept = 0;
+  for (u8 i = 0; i < tp.num_sacks; ++i) {
+    tcp_sack_block const b = tp.selective_acks[i];
+    if (before(b.end_seq, grown.start_seq) || after(b.start_seq, grown.end_seq)) {
+      tp.selective_acks[kept++] = b;
+      continue;
+    }
+    if (before(b.start_seq, grown.start_seq)) grown.start_seq = b.start_seq;
+    if (after(b.end_seq, grown.end_seq)) grown.end_seq = b.end_seq;
+  }
+  kept = std::min<u8>(kept, tcpopt::max_sacks - 1);
+  std::copy_backward(tp.selective_acks.begin(), tp.selective_acks.begin() + kept, tp.selective_acks.begin() + kept + 1);
+  tp.selective_acks[0] = grown;
+  tp.num_sacks = static_cast<u8>(kept + 1);
+}
+/// rcv_nxt moved: what it passed is no block any more.
+inline void tcp_sack_remove(tcp_sock& tp) {
+  u8 kept = 0;
+  for (u8 i = 0; i < tp.num_sacks; ++i)
+    if (before(tp.rcv_nxt, tp.selective_acks[i].start_seq)) tp.selective_acks[kept++] = tp.selective_acks[i];
+  tp.num_sacks = tp.out_of_order_queue.empty() ? u8{0} : kept;
+}
+
+// --- acknowledgments that we owe
+// ---------------------------------------------------------------------------------------
+
+inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
+  tp.quick_acks = std::max(tp.quick_acks, acks);
+  tp.pingpong = false;
+}
+/// Data came: how large are the peer's segments, and is it a dialogue?
+template <class Net>
+void tcp_event_data_recv(Net& net, sock& sk, u32 len) {
+  auto& tp = tcp_sk(sk);
+  tp.ack_scheduled = true;
+  if (len >= tp.rcv_mss || len >= tcp_mss_default) tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
+  u64 const now = net.worker().now;
+  // The first of a flow, or after a pause: its sender's window opens faster if it is not made to wait.
+  if (tp.lrcvtime == 0 || now - tp.lrcvtime > u64{tp.icsk_rto} * 1000) tcp_enter_quickack_mode(tp, tcp_max_quickacks);
+  tp.lrcvtime = now;
+}
+
+// --- memory
+// ------------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// RFC 2018 §8 allows it: what is out of order is thrown away, the farthest first, until the buffer has room.
+template <class Net>
+void tcp_prune_ofo_queue(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (tp.out_of_order_queue.empty()) return;
+  ++NET_STATS(net).OfoPruned;
+  while (!tp.out_of_order_queue.empty() && sk.sk_rmem_alloc > sk.sk_rcvbuf / 2) {
+    sk_buff& last = *tp.out_of_order_queue.rbegin();
+    tp.out_of_order_queue.erase(tp.out_of_order_queue.iterator_to(last));
+    kfree_skb(net, last, drop_reason::tcp_ofo_queue_prune);
+  }
+  tp.num_sacks = 0;  // what the blocks told is no longer so
+}
+template <class Net>
+bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
+  if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) [[likely]]
+    return true;
+  tcp_prune_ofo_queue(net, sk);
+  return sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size);
+}
+
+/// Appends to the reader's queue; data at the payload. Always takes the skb.
+inline void tcp_queue_rcv(sock& sk, sk_buff& skb) {
+  if (skb.len == 0) return consume_skb(skb);  // a FIN, and nothing else
+  sk_buff* const tail = sk.sk_receive_queue.peek_tail();
+  auto const& cb = TCP_SKB_CB(skb);
+  s32 delta = 0;
+  if (tail && TCP_SKB_CB(*tail).end_seq == cb.seq && skb.len <= tail->tailroom() &&
+      skb_try_coalesce(*tail, skb, delta)) {
+    TCP_SKB_CB(*tail).end_seq = cb.end_seq;
+    TCP_SKB_CB(*tail).tcp_flags |= cb.tcp_flags;
+    return consume_skb(skb);
+  }
+  if (skb.sk != &sk) skb_set_owner_r(skb, sk);
+  sk.sk_receive_queue.queue_tail(skb);
+}
+inline void tcp_rcv_nxt_update(tcp_sock& tp, u32 seq) {
+  tp.bytes_received += seq - tp.rcv_nxt;
+  tp.rcv_nxt = seq;
+}
+
+}  // namespace detail
+
+// --- the peer's FIN
+// ----------------------------------------------------------------------------------------------------
+
+/// RFC 9293 §3.10.7.4 eighth.
+template <class Net>
+void tcp_fin(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  tp.ack_scheduled = tp.ack_now = true;
+  sk.sk_shutdown |= rcv_shutdown;
+  sock_set_flag(sk, sock_flags::done);
+  tcp_ofo_purge(tp);  // nothing can come behind the end
+  tcp_note(sk, tcp_event::state | tcp_event::readable);
+  switch (sk.sk_state) {
+    case tcp_state::syn_recv:
+    case tcp_state::established:
+      tcp_set_state(net, sk, tcp_state::close_wait);
+      tp.pingpong = true;
+      return;
+    case tcp_state::fin_wait1:  // both ended at once: ours is not acknowledged yet
+      tcp_send_ack(net, sk);
+      return tcp_set_state(net, sk, tcp_state::closing);
+    case tcp_state::fin_wait2: tcp_send_ack(net, sk); return tcp_time_wait(net, sk, tcp_state::time_wait, 0);
+    default: return;  // it had ended already
+  }
+}
+
+// --- out of order
+// ------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// What follows rcv_nxt without a gap moves to the reader.
+template <class Net>
+void tcp_ofo_queue(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  bool fin = false;
+  while (!fin && !tp.out_of_order_queue.empty()) {
+    sk_buff& skb = *tp.out_of_order_queue.begin();
+    auto const cb = TCP_SKB_CB(skb);
+    if (after(cb.seq, tp.rcv_nxt)) break;
+    tp.out_of_order_queue.erase(tp.out_of_order_queue.begin());
+    fin = (cb.tcp_flags & tcp_flag::fin) != 0;
+    if (!after(cb.end_seq, tp.rcv_nxt)) {
+      consume_skb(skb);
+      continue;
+    }
+    tcp_rcv_nxt_update(tp, cb.end_seq);
+    tcp_queue_rcv(sk, skb);
+  }
+  if (fin) tcp_fin(net, sk);
+}
+
+/// Takes out what lies wholly within [seq, end_seq).
+template <class Net>
+void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
+  auto it = tp.out_of_order_queue.lower_bound(seq, tcp_seq_less{});
+  while (it != tp.out_of_order_queue.end() && !after(TCP_SKB_CB(*it).end_seq, end_seq)) {
+    sk_buff& covered = *it++;
+    tp.out_of_order_queue.erase(tp.out_of_order_queue.iterator_to(covered));
+    tcp_dsack_set(net, tp, TCP_SKB_CB(covered).seq, TCP_SKB_CB(covered).end_seq);
+    ++NET_STATS(net).TCPOFOMerge;
+    consume_skb(covered);
+  }
+}
+
+template <class Net>
+verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  auto const& cb = TCP_SKB_CB(skb);
+  tp.ack_scheduled = tp.ack_now = true;  // RFC 5681 §4.2: at once
+  if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
+    ++NET_STATS(net).TCPOFODrop;
+    return drop(net, skb, drop_reason::proto_mem);
+  }
+  ++NET_STATS(net).TCPOFOQueue;
+  auto const behind = tp.out_of_order_queue.upper_bound(cb.seq, tcp_seq_less{});
+  if (behind != tp.out_of_order_queue.begin()) {
+    auto const& before_cb = TCP_SKB_CB(*std::prev(behind));
+    if (!after(cb.end_seq, before_cb.end_seq)) {
+      ++NET_STATS(net).TCPOFOMerge;
+      tcp_dsack_set(net, tp, cb.seq, cb.end_seq);
+      return drop(net, skb, drop_reason::tcp_ofomerge);
+    }
+    if (before(cb.seq, before_cb.end_seq)) tcp_dsack_set(net, tp, cb.seq, before_cb.end_seq);
+  }
+  tcp_ofo_drop_covered(net, tp, cb.seq, cb.end_seq);
+  skb_set_owner_r(skb, sk);
+  tp.out_of_order_queue.insert(skb);
+  if (tp.sack_ok) tcp_sack_new_ofo_skb(tp, cb.seq, cb.end_seq);
+  return verdict::kept();
+}
+
+}  // namespace detail
+
+// --- received data
+// -----------------------------------------------------------------------------------------------------
+
+/// The data of a segment that passed tcp_validate_incoming; data at its header.
+template <class Net>
+verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (rx.seq == rx.end_seq) return verdict::consumed();
+  if (!pskb_pull(skb, rx.hlen, skb_pool::site::current())) return drop(net, skb, drop_reason::nomem);
+  skb_dst_drop(skb);
+  skb.dev = nullptr;
+  TCP_SKB_CB(skb) = {.seq = rx.seq, .end_seq = rx.end_seq, .ack_seq = rx.ack_seq, .tcp_flags = rx.flags};
+  if (!after(rx.end_seq, tp.rcv_nxt)) {
+    // RFC 9293 §3.10.7.4: nothing new in it; its sender did not hear our acknowledgment.
+    tcp_enter_quickack_mode(tp, tcp_max_quickacks);
+    tcp_dsack_set(net, tp, rx.seq, rx.end_seq);
+    tp.ack_scheduled = tp.ack_now = true;
+    return drop(net, skb, drop_reason::tcp_old_data);
+  }
+  u32 const window = tcp_receive_window(tp);
+  if (!before(rx.seq, tp.rcv_nxt + window)) {
+    tcp_enter_quickack_mode(tp, tcp_max_quickacks);
+    tp.ack_scheduled = tp.ack_now = true;
+    return drop(net, skb, window == 0 ? drop_reason::tcp_zerowindow : drop_reason::tcp_overwindow);
+  }
+  if (after(rx.seq, tp.rcv_nxt)) return detail::tcp_data_queue_ofo(net, sk, skb);
+  if (before(rx.seq, tp.rcv_nxt)) tcp_dsack_set(net, tp, rx.seq, tp.rcv_nxt);
+  if (!detail::tcp_try_rmem_schedule(net, sk, skb.truesize)) {
+    ++NET_STATS(net).TCPRcvQDrop;
+    ++sk.sk_drops;
+    tp.ack_scheduled = tp.ack_now = true;
+    return drop(net, skb, drop_reason::proto_mem);
+  }
+  tcp_event_data_recv(net, sk, skb.len);
+  detail::tcp_rcv_nxt_update(tp, rx.end_seq);
+  detail::tcp_queue_rcv(sk, skb);
+  tcp_note(sk, tcp_event::readable);
+  if (rx.has(tcp_flag::fin)) {
+    tcp_fin(net, sk);
+  } else if (!tp.out_of_order_queue.empty()) {
+    detail::tcp_ofo_queue(net, sk);
+    // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once.
+    tp.ack_now = true;
+  }
+  if (tp.num_sacks != 0) tcp_sack_remove(tp);
+  return verdict::kept();
+}
+
+/// RFC 5681 §4.2: with two full segments, or when something is amiss, now; else it may wait for company.
+template <class Net>
+void tcp_ack_snd_check(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.ack_scheduled) return;
+  bool const two_full = tp.rcv_nxt - tp.rcv_wup > tp.rcv_mss;
+  bool const quick = tp.quick_acks != 0 && !tp.pingpong;
+  if (tp.ack_now || two_full || quick || !tp.out_of_order_queue.empty()) return tcp_send_ack(net, sk);
+  tcp_send_delayed_ack(net, sk, tcp_delack_min);
+}
+
+}  // namespace netstack

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a segment does to a connection: the state machine of RFC 9293, in its order: sequence number, RST, SYN,
+// ACK, URG, data, FIN. It knows no IP version: what must be answered without a connection is told to who called.
+// rx: called by tcp_v4_rcv → calls tcp_ack, tcp_data_queue
+// Linux: net/ipv4/tcp_input.c (tcp_rcv_established, tcp_rcv_state_process, tcp_validate_incoming)
+// RFC 9293 §3.10.7, RFC 5961 §3 (RST), §4 (SYN), RFC 7323 §5.3 (PAWS) [S147]
+#pragma once
+#include "netstack/tcp/tcp_data_queue.hpp"
+#include "netstack/tcp/tcp_timer.hpp"
+
+namespace netstack {
+
+namespace detail {
+
+/// RFC 7323 §4.3: the time stamp of the segment that the last acknowledgment waits for.
+template <class Net>
+void tcp_replace_ts_recent(Net& net, tcp_sock& tp, tcp_rx const& rx) {
+  if (!tp.tstamp_ok || !rx.opt.saw_tstamp || after(rx.seq, tp.rcv_wup)) return;
+  // RFC 7323 §5.3 R3, once more: a pure acknowledgment may be older.
+  if (before(rx.opt.rcv_tsval, tp.ts_recent) && net.worker().now - tp.ts_recent_stamp < tcp_paws_24days) return;
+  tp.ts_recent = rx.opt.rcv_tsval;
+  tp.ts_recent_stamp = net.worker().now;
+}
+
+/// RFC 9293 §3.10.7.4: what cannot be taken is answered with what would be.
+template <class Net>
+void tcp_send_dupack(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (rx.seq != rx.end_seq && before(rx.seq, tp.rcv_nxt)) {
+    tcp_enter_quickack_mode(tp, tcp_max_quickacks);
+    tcp_dsack_set(net, tp, rx.seq, after(rx.end_seq, tp.rcv_nxt) ? tp.rcv_nxt : rx.end_seq);
+  }
+  tcp_send_ack(net, sk);
+}
+
+template <class Net>
+bool tcp_paws_discard(Net& net, tcp_sock const& tp, tcp_rx const& rx) {
+  if (!tp.tstamp_ok || !tcp_paws_reject(tp.ts_recent, tp.ts_recent_stamp, net.worker().now, rx)) return false;
+  // RFC 7323 §5.3: an acknowledgment that only arrived out of order harms nobody.
+  bool const disordered_ack = rx.seq == rx.end_seq && rx.seq == tp.rcv_nxt &&
+                              rx.is(tcp_flag::ack, tcp_flag::ack | tcp_flag::syn) && rx.ack_seq == tp.snd_una &&
+                              static_cast<s32>(tp.ts_recent - rx.opt.rcv_tsval) <= 1000;
+  return !disordered_ack;
+}
+
+/// First to fourth check of RFC 9293 §3.10.7.4. not_specified: the segment is to be looked at further.
+template <class Net>
+drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (tcp_paws_discard(net, tp, rx)) [[unlikely]] {
+    ++NET_STATS(net).PAWSEstab;
+    if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedPAWS))
+      tcp_send_dupack(net, sk, rx);
+    return drop_reason::tcp_rfc7323_paws;
+  }
+  // First: some of it lies in the window.
+  if (before(rx.end_seq, tp.rcv_wup) || after(rx.seq, tp.rcv_nxt + tcp_receive_window(tp))) [[unlikely]] {
+    if (rx.has(tcp_flag::rst)) return drop_reason::tcp_invalid_sequence;
+    // RFC 5961 §4.2: a SYN wherever it lies.
+    if (rx.has(tcp_flag::syn)) {
+      ++NET_STATS(net).TCPSYNChallenge;
+      tcp_send_challenge_ack(net, sk);
+      return drop_reason::tcp_invalid_syn;
+    }
+    if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSeq)) tcp_send_dupack(net, sk, rx);
+    return drop_reason::tcp_invalid_sequence;
+  }
+  // Second: RST. RFC 5961 §3.2: exactly the next one, or a stranger may have guessed.
+  if (rx.has(tcp_flag::rst)) [[unlikely]] {
+    if (rx.seq != tp.rcv_nxt) {
+      tcp_send_challenge_ack(net, sk);
+      return drop_reason::tcp_invalid_sequence;
+    }
+    tcp_reset(net, sk);
+    return drop_reason::tcp_reset;
+  }
+  // Fourth: SYN. The one of a simultaneous open, repeated with its ACK, completes it.
+  if (rx.has(tcp_flag::syn)) [[unlikely]] {
+    if (sk.sk_state == tcp_state::syn_recv && rx.has(tcp_flag::ack) && rx.seq + 1 == rx.end_seq &&
+        rx.end_seq == tp.rcv_nxt && rx.ack_seq == tp.snd_nxt)
+      return drop_reason::not_specified;
+    ++NET_STATS(net).TCPSYNChallenge;
+    tcp_send_challenge_ack(net, sk);
+    return drop_reason::tcp_invalid_syn;
+  }
+  return drop_reason::not_specified;
+}
+
+/// RFC 9293 §3.10.7.4 sixth. The pointer is noted, and the bytes are read where they lie: RFC 6093 §4 asks that new
+/// programs not use it.
+inline void tcp_urg(sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (!rx.has(tcp_flag::urg) || rx.urg_ptr == 0) return;
+  u32 const end = rx.seq + rx.urg_ptr;
+  if (!after(end, tp.rcv_nxt) || (tp.urg_valid && !after(end, tp.urg_seq))) return;
+  tp.urg_seq = end;
+  tp.urg_valid = true;
+}
+
+/// There may be something to send now, or room to write.
+template <class Net>
+void tcp_data_snd_check(Net& net, sock& sk) {
+  tcp_push_pending_frames(net, sk);
+  if (!tcp_sk(sk).nospace) return;
+  tcp_sndbuf_expand(net, sk);
+  if (!tcp_stream_is_writeable(sk)) return;
+  tcp_sk(sk).nospace = false;
+  tcp_note(sk, tcp_event::writable);
+}
+
+/// The connection is there.
+template <class Net>
+void tcp_finish_connect(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  tcp_set_state(net, sk, tcp_state::established);
+  tp.rcv_tstamp = net.worker().now;
+  tp.retrans_stamp = 0;
+  tcp_current_mss(net, sk);
+  tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
+  tcp_start_keepalive(net, sk);
+  tcp_note(sk, tcp_event::state | tcp_event::writable);
+}
+
+/// What a SYN says holds for the whole connection.
+template <class Net>
+void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
+  tp.rcv_isn = rx.seq;
+  tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = rx.seq + 1;
+  tp.snd_wl1 = rx.seq;
+  tp.snd_wnd = rx.window;
+  tp.max_window = std::max<u32>(tp.max_window, rx.window);
+  tp.wscale_ok = tp.wscale_ok && rx.opt.wscale_ok;
+  tp.snd_wscale = tp.wscale_ok ? rx.opt.snd_wscale : u8{0};
+  if (!tp.wscale_ok) tp.rcv_wscale = 0, tp.rcv_wnd = std::min<u32>(tp.rcv_wnd, 0xffff);
+  tp.tstamp_ok = tp.tstamp_ok && rx.opt.saw_tstamp;
+  if (tp.tstamp_ok) tp.ts_recent = rx.opt.rcv_tsval, tp.ts_recent_stamp = net.worker().now;
+  tp.sack_ok = tp.sack_ok && rx.opt.sack_ok;
+  // RFC 9293 §3.7.1 MUST-15: without the option, 536.
+  u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);
+  tp.mss_clamp = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
+}
+
+/// RFC 9293 §3.10.7.3.
+template <class Net>
+tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (rx.has(tcp_flag::ack)) {
+    // First: the ACK is of our SYN, or something else believes in an older connection.
+    bool const good = after(rx.ack_seq, tp.snd_una) && !after(rx.ack_seq, tp.snd_nxt);
+    if (!good) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
+    // RFC 7323 §5: and so is its time.
+    u32 const now = tcp_time_stamp(net) + tp.tsoffset;
+    if (rx.opt.saw_tstamp && rx.opt.rcv_tsecr != 0 && after(rx.opt.rcv_tsecr, now)) {
+      ++NET_STATS(net).PAWSActive;
+      return {drop(net, skb, drop_reason::tcp_rfc7323_paws), true};
+    }
+    if (rx.has(tcp_flag::rst)) {
+      tcp_reset(net, sk);
+      return {drop(net, skb, drop_reason::tcp_reset)};
+    }
+    if (!rx.has(tcp_flag::syn)) return {drop(net, skb, drop_reason::tcp_flags)};
+    (void)tcp_ack(net, sk, rx, false);
+    tcp_take_syn(net, tp, rx);
+    tcp_finish_connect(net, sk);
+    tcp_send_ack(net, sk);
+    tcp_data_snd_check(net, sk);
+    return {verdict::consumed()};
+  }
+  if (rx.has(tcp_flag::rst) || !rx.has(tcp_flag::syn)) return {drop(net, skb, drop_reason::tcp_flags)};
+  // RFC 9293 §3.5, figure 7: both open at once. Our SYN goes again, with an ACK of theirs.
+  tcp_take_syn(net, tp, rx);
+  tcp_set_state(net, sk, tcp_state::syn_recv);
+  if (sk_buff* const syn = tcp_sent_head(sk)) {
+    TCP_SKB_CB(*syn).tcp_flags |= tcp_flag::ack;
+    (void)tcp_transmit_skb(net, sk, *syn);
+  }
+  return {verdict::consumed()};
+}
+
+/// Our FIN was acknowledged.
+template <class Net>
+tcp_outcome tcp_fin_wait1_acked(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool& over) {
+  auto& tp = tcp_sk(sk);
+  tcp_set_state(net, sk, tcp_state::fin_wait2);
+  sk.sk_shutdown |= send_shutdown;
+  if (!sock_flag(sk, sock_flags::dead)) return tcp_note(sk, tcp_event::state), tcp_outcome{verdict::consumed()};
+  over = true;
+  u32 const fin = rx.has(tcp_flag::fin) ? 1 : 0;
+  if (tp.linger2 < 0 || (rx.end_seq != rx.seq && after(rx.end_seq - fin, tp.rcv_nxt))) {
+    // RFC 9293 §3.6.1, RFC 2525 §2.17: data for nobody.
+    ++(tp.linger2 < 0 ? NET_STATS(net).TCPAbortOnLinger : NET_STATS(net).TCPAbortOnData);
+    tcp_done(net, sk);
+    return {drop(net, skb, drop_reason::tcp_abort_on_data), true};
+  }
+  if (fin != 0)
+    over = false;  // it ends here
+  else
+    tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
+  return {verdict::consumed()};
+}
+
+/// RFC 9293 §3.10.7.4 fifth: what the acknowledgment means in the states around the two ends of a connection. `over`:
+/// the segment needs no further look.
+template <class Net>
+tcp_outcome tcp_ack_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool& over) {
+  auto& tp = tcp_sk(sk);
+  switch (sk.sk_state) {
+    case tcp_state::syn_recv:
+      tcp_finish_connect(net, sk);
+      tp.snd_wnd = u32{rx.window} << tp.snd_wscale;
+      tp.max_window = std::max(tp.max_window, tp.snd_wnd);
+      tp.snd_wl1 = rx.seq;
+      break;
+    case tcp_state::fin_wait1:
+      if (tp.snd_una == tp.write_seq) return tcp_fin_wait1_acked(net, sk, skb, rx, over);
+      break;
+    case tcp_state::closing:
+      if (tp.snd_una != tp.write_seq) break;
+      tcp_time_wait(net, sk, tcp_state::time_wait, 0);
+      over = true;
+      break;
+    case tcp_state::last_ack:
+      if (tp.snd_una != tp.write_seq) break;
+      tcp_done(net, sk);
+      over = true;
+      break;
+    default: break;
+  }
+  return {verdict::consumed()};
+}
+
+/// … seventh and eighth: data and FIN, where they may come.
+template <class Net>
+tcp_outcome tcp_data_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  switch (sk.sk_state) {
+    case tcp_state::close_wait:
+    case tcp_state::closing:
+    case tcp_state::last_ack:
+      if (!before(rx.seq, tp.rcv_nxt)) return {verdict::consumed()};  // behind the peer's FIN
+      break;
+    case tcp_state::fin_wait1:
+    case tcp_state::fin_wait2: {
+      u32 const fin = rx.has(tcp_flag::fin) ? 1 : 0;
+      if (!(sk.sk_shutdown & rcv_shutdown) || rx.end_seq == rx.seq || !after(rx.end_seq - fin, tp.rcv_nxt)) break;
+      // RFC 9293 §3.6.1: nobody will read it, and its sender should know.
+      ++NET_STATS(net).TCPAbortOnData;
+      tcp_reset(net, sk);
+      return {drop(net, skb, drop_reason::tcp_abort_on_data), true};
+    }
+    case tcp_state::established: break;
+    default: return {verdict::consumed()};
+  }
+  return {tcp_data_queue(net, sk, skb, rx)};
+}
+
+/// RFC 9293 §3.10.7.2.
+template <class Net>
+tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  if (rx.has(tcp_flag::rst)) return {drop(net, skb, drop_reason::tcp_flags)};
+  if (rx.has(tcp_flag::ack)) return {drop(net, skb, drop_reason::tcp_flags), true};
+  if (!rx.has(tcp_flag::syn) || rx.has(tcp_flag::fin)) return {drop(net, skb, drop_reason::tcp_flags)};
+  tcp_af_ops<Net>(sk).conn_request(net, sk, skb, rx);
+  return {verdict::consumed()};
+}
+
+}  // namespace detail
+
+/// A segment for a connection that is open both ways, or that the peer closed.
+template <class Net>
+tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (!(rx.flags & (tcp_flag::ack | tcp_flag::rst | tcp_flag::syn))) [[unlikely]]
+    return {drop(net, skb, drop_reason::tcp_flags)};
+  if (auto const bad = detail::tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified) [[unlikely]]
+    return {drop(net, skb, bad)};
+  if (tcp_ack(net, sk, rx, true) < 0) [[unlikely]]
+    return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
+  detail::tcp_replace_ts_recent(net, tp, rx);
+  detail::tcp_urg(sk, rx);
+  verdict const v = tcp_data_queue(net, sk, skb, rx);
+  detail::tcp_data_snd_check(net, sk);
+  tcp_ack_snd_check(net, sk);
+  return {v};
+}
+
+/// A segment in any other state.
+template <class Net>
+tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  switch (sk.sk_state) {
+    case tcp_state::close: return {drop(net, skb, drop_reason::tcp_close), true};
+    case tcp_state::listen: return detail::tcp_listen_state(net, sk, skb, rx);
+    case tcp_state::syn_sent: return detail::tcp_rcv_synsent_state_process(net, sk, skb, rx);
+    default: break;
+  }
+  if (!(rx.flags & (tcp_flag::ack | tcp_flag::rst | tcp_flag::syn))) return {drop(net, skb, drop_reason::tcp_flags)};
+  if (auto const bad = detail::tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified)
+    return {drop(net, skb, bad)};
+  bool const opening = sk.sk_state == tcp_state::syn_recv;
+  int const acked = tcp_ack(net, sk, rx, !opening);
+  // RFC 9293 §3.10.7.4: in SYN-RECEIVED only what acknowledges our SYN is taken.
+  if (acked <= 0 && opening) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
+  if (acked < 0) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
+  detail::tcp_replace_ts_recent(net, tp, rx);
+  bool over = false;
+  auto const early = detail::tcp_ack_state(net, sk, skb, rx, over);
+  if (over) return early;
+  detail::tcp_urg(sk, rx);
+  auto const outcome = detail::tcp_data_state(net, sk, skb, rx);
+  if (sk.sk_state != tcp_state::close) {
+    detail::tcp_data_snd_check(net, sk);
+    tcp_ack_snd_check(net, sk);
+  }
+  return outcome;
+}
+
+/// A segment for this socket, data at its header, checksum verified.
+template <class Net>
+tcp_outcome tcp_do_rcv(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  ++tcp_sk(sk).segs_in;
+  return sk.sk_state == tcp_state::established ? tcp_rcv_established(net, sk, skb, rx)
+                                               : tcp_rcv_state_process(net, sk, skb, rx);
+}
+
+}  // namespace netstack

@@ -1,0 +1,342 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how TCP lies on IPv4: which socket a segment is for, what is answered for none, how a segment of a
+// connection is routed, how a connection is opened from here, and what an ICMP error does to it. All that knows an IPv4
+// address is here, in tcp_syn.hpp and in inet_hashtables.hpp. rx: called by ip_local_deliver through inet_protos →
+// calls tcp_do_rcv; tx: queue_xmit → calls ip_send_skb Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC
+// 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
+#pragma once
+#include "netstack/ipv4/datagram.hpp"
+#include "netstack/ipv4/icmp_errno.hpp"
+#include "netstack/tcp/tcp_syn.hpp"
+
+namespace netstack {
+
+// --- from a connection
+// -------------------------------------------------------------------------------------------------
+
+namespace detail {
+/// The connection's route; borrowed. Errors: the route's.
+template <class Net>
+result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
+  fl4 = connected_flow(inet_sk(sk), sk.sk_daddr, sk.sk_dport);
+  if (auto const& opt = inet_sk(sk).opt; opt.srr) [[unlikely]] {
+    fl4.daddr = opt.faddr;
+    if (opt.is_strictroute) fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
+  }
+  if (rtable* rt = sk_rt_check(sk)) [[likely]]
+    return rt;
+  auto const rt = ip_route_output_key(net, fl4);
+  if (rt) sk_dst_set(sk, **rt);
+  return rt;
+}
+}  // namespace detail
+
+/// inet_connection_sock_af_ops::queue_xmit.
+template <class Net>
+result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
+  auto const& inet = inet_sk(sk);
+  flowi4 fl4;
+  auto const rt = detail::tcp_v4_route(net, sk, fl4);
+  if (!rt) {
+    kfree_skb(net, skb, drop_reason::ip_noroute_out);
+    return failure{rt.error()};
+  }
+  ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
+           .tos = inet.tos,
+           .protocol = ipproto::tcp,
+           .pmtudisc = inet.pmtudisc,
+           .mark = sk.sk_mark,
+           .priority = sk.sk_priority};
+  if (inet.opt.optlen) [[unlikely]] {
+    tx.options = inet.opt.data, tx.optlen = inet.opt.optlen;
+    tx.srr = inet.opt.srr, tx.daddr = sk.sk_daddr;
+  }
+  return ip_send_skb(net, skb, **rt, fl4, tx);
+}
+/// inet_connection_sock_af_ops::mtu.
+template <class Net>
+u32 tcp_v4_mtu(Net& net, sock& sk) {
+  flowi4 fl4;
+  auto const rt = detail::tcp_v4_route(net, sk, fl4);
+  return rt && (*rt)->dev ? std::min<u32>(ip_dst_mtu(net, **rt, sk.sk_daddr), ip_max_mtu) : 0;
+}
+
+template <class Net>
+inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
+    .queue_xmit = ip_queue_xmit<Net>,
+    .mtu = tcp_v4_mtu<Net>,
+    .conn_request = tcp_v4_conn_request<Net>,
+    .net_header_len = ip_hlen_min,
+};
+
+/// proto::connect. Errors: invalid_argument (too short), address_family_not_supported, network_unreachable (to many),
+/// address_not_available (no port is left), no_buffer_space, and the route's.
+template <class Net>
+result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
+  if (uaddr.size() < sizeof(sockaddr_in)) return failure{std::errc::invalid_argument};
+  auto const to = uaddr.as<sockaddr_in>();
+  if (to.sin_family != af::inet) return failure{std::errc::address_family_not_supported};
+  auto& tp = tcp_sk(sk);
+  flowi4 fl4 = detail::connected_flow(tp, to.sin_addr.s_addr, to.sin_port);
+  auto const rt = ip_route_output_key(net, fl4);
+  if (!rt) {
+    if (rt.error() == std::errc::network_unreachable) ++IP_STATS(net).OutNoRoutes;
+    return failure{rt.error()};
+  }
+  if ((*rt)->rt_flags & (rtcf::multicast | rtcf::broadcast)) return failure{std::errc::network_unreachable};
+  sk_dst_set(sk, **rt);
+  if (!tp.inet_saddr) tp.inet_saddr = fl4.saddr;
+  sk.sk_rcv_saddr = tp.inet_saddr;
+  sk.sk_daddr = fl4.daddr;
+  sk.sk_dport = to.sin_port;
+  sk.sk_state = tcp_state::syn_sent;
+  auto r = inet_hash_connect(net, sk);
+  if (r) {
+    auto const key = inet_key_of(sk);
+    tp.write_seq = tp.snd_isn = tcp_v4_secure_isn(net, key);
+    tp.tsoffset = tcp_v4_ts_offset(net, key);
+    tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
+    r = tcp_connect(net, sk);
+  }
+  if (!r) {
+    tcp_set_state(net, sk, tcp_state::close);
+    sk_dst_reset(sk);
+    sk.sk_dport = {};
+    sk.sk_daddr = {};
+    if (!sock_flag(sk, sock_flags::bindaddr_lock)) sk.sk_rcv_saddr = tp.inet_saddr = {};
+  }
+  return r;
+}
+
+// --- to a connection
+// ---------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// Reads the header, which lies at data, once for all; false: it is cut short or cannot be.
+inline bool tcp_read_header(sk_buff& skb, tcp_rx& rx) {
+  if (!pskb_may_pull(skb, static_cast<u32>(tcp_hlen_min))) return false;
+  u32 const hlen = static_cast<u32>(skb.peek<tcphdr>()->header_len());
+  if (hlen < tcp_hlen_min || hlen > skb.len || !pskb_may_pull(skb, hlen)) return false;
+  auto const& th = *skb.peek<tcphdr>();
+  rx.seq = th.seq.host();
+  rx.ack_seq = th.ack_seq.host();
+  rx.window = th.window.host();
+  rx.urg_ptr = th.urg_ptr.host();
+  rx.flags = th.flags;
+  rx.hlen = static_cast<u8>(hlen);
+  rx.end_seq = rx.seq + th.syn() + th.fin() + skb.len - hlen;
+  if (hlen != tcp_hlen_min) (void)tcp_parse_options(rx.opt, skb.data + tcp_hlen_min, hlen - tcp_hlen_min, th.syn());
+  return true;
+}
+inline inet_ehash_key tcp_v4_key(sk_buff const& skb, iphdr const& iph, tcphdr const& th) {
+  return {.saddr = iph.saddr, .daddr = iph.daddr, .sport = th.source, .hnum = th.dest.host(), .dif = skb.skb_iif};
+}
+
+/// The route of a connection's packets, for early demux of those to come.
+inline void tcp_sk_rx_dst_set(sock& sk, sk_buff const& skb) {
+  if (!skb.dst || skb.dst == sk.sk_rx_dst) return;
+  sk_rx_dst_reset(sk);
+  dst_hold(*skb.dst);
+  sk.sk_rx_dst = skb.dst;
+  sk.sk_rx_dst_ifindex = skb.skb_iif;
+}
+
+/// A segment for a socket, whose lock the caller has, or nobody: dealt with, answered with a RST if that is due, and
+/// the application told. The sock may be gone afterwards.
+template <class Net>
+verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  sock_hold(sk);
+  if (sk.sk_state == tcp_state::established) tcp_sk_rx_dst_set(sk, skb);
+  auto const outcome = tcp_do_rcv(net, sk, skb, rx);
+  if (outcome.reset) tcp_v4_send_reset(net, skb, rx);
+  tcp_tell(sk);
+  sock_put(sk);
+  return outcome.v;
+}
+
+/// A segment for a half-open connection: the handshake's end, a repetition, or neither.
+template <class Net>
+verdict tcp_v4_request_rcv(Net& net, tcp_request_sock& req, sk_buff& skb, tcp_rx const& rx) {
+  sock& listener = *req.rsk_listener;
+  if (listener.sk_state != tcp_state::listen) {
+    inet_csk_reqsk_queue_drop(net, req);
+    tcp_v4_send_reset(net, skb, rx);
+    return drop(net, skb, drop_reason::tcp_close);
+  }
+  sock_hold(listener);
+  verdict v = verdict::consumed();
+  sock* const child = tcp_check_req(net, skb, rx, req, v);
+  if (child) {
+    v = tcp_v4_process(net, *child, skb, rx);
+    tcp_note(listener, tcp_event::readable);
+    tcp_tell(listener);
+  }
+  sock_put(listener);
+  return v;
+}
+
+/// A segment for an ended connection. A SYN that may begin a new one goes to who listens.
+template <class Net>
+verdict tcp_v4_timewait_rcv(Net& net, tcp_timewait_sock& tw, sk_buff& skb, tcp_rx& rx, inet_ehash_key const& key) {
+  u32 isn = 0;
+  switch (tcp_timewait_state_process(net, tw, rx, isn)) {
+    case tcp_tw_status::syn:
+      if (sock* const listener = inet_lookup_listener(net, key)) {
+        inet_twsk_kill(net, tw);
+        rx.tw_isn = isn;
+        return tcp_v4_process(net, *listener, skb, rx);
+      }
+      [[fallthrough]];
+    case tcp_tw_status::ack: tcp_v4_timewait_ack(net, skb, tw); break;
+    case tcp_tw_status::rst:
+      tcp_v4_send_reset(net, skb, rx);
+      inet_twsk_kill(net, tw);
+      break;
+    case tcp_tw_status::success: break;
+  }
+  return drop(net, skb, drop_reason::tcp_timewait);
+}
+
+}  // namespace detail
+
+/// proto::backlog_rcv: a segment that came while a call worked on the socket.
+template <class Net>
+verdict tcp_v4_do_rcv(Net& net, sock& sk, sk_buff& skb) {
+  tcp_rx rx;
+  if (!detail::tcp_read_header(skb, rx)) return drop(net, skb, drop_reason::tcp_hdr);
+  return detail::tcp_v4_process(net, sk, skb, rx);
+}
+
+/// net_protocol::handler. Data at the TCP header, network_header valid.
+template <class Net>
+verdict tcp_v4_rcv(Net& net, sk_buff& skb) {
+  ++TCP_STATS(net).InSegs;
+  tcp_rx rx;
+  // RFC 9293 §3.10.7: TCP is between two hosts.
+  if (skb.pkt_type != pkt_type::host) [[unlikely]]
+    return drop(net, skb, drop_reason::otherhost);
+  if (!detail::tcp_read_header(skb, rx)) [[unlikely]]
+    return drop(net, skb, drop_reason::tcp_hdr);
+  iphdr const& iph = *ip_hdr(skb);
+  // RFC 9293 §3.1 MUST-3: the checksum is verified, always.
+  if (!skb_checksum_validate(skb, csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0))) [[unlikely]]
+    return drop(net, skb, drop_reason::tcp_csum);
+  auto const key = detail::tcp_v4_key(skb, iph, *skb.peek<tcphdr>());
+  sock* sk = skb.sk;
+  bool const demuxed = sk != nullptr;
+  if (demuxed) skb_steal_sock(skb);
+  if (!sk) sk = inet_lookup_established(net, key);
+  if (!sk) {
+    if (auto* req = inet_lookup_request(net, key)) return detail::tcp_v4_request_rcv(net, *req, skb, rx);
+    if (auto* tw = inet_lookup_timewait(net, key)) return detail::tcp_v4_timewait_rcv(net, *tw, skb, rx, key);
+    sk = inet_lookup_listener(net, key);
+  }
+  if (!sk) {
+    detail::tcp_v4_send_reset(net, skb, rx);
+    return drop(net, skb, drop_reason::no_socket);
+  }
+  verdict const v = sk->sk_owned ? sk_add_backlog(net, *sk, skb) : detail::tcp_v4_process(net, *sk, skb, rx);
+  if (demuxed) sock_put(*sk);
+  return v;
+}
+
+/// net_protocol::early_demux: a connection lends its segments their route, before one is looked up.
+template <class Net>
+void tcp_v4_early_demux(Net& net, sk_buff& skb) {
+  if (!tcp_pernet(net).sysctl_tcp_early_demux || skb.pkt_type != pkt_type::host) return;
+  auto const& iph = *ip_hdr(skb);
+  auto const* th =
+      skb.template peek<tcphdr>(static_cast<u32>(skb.network_offset()) + static_cast<u32>(iph.header_len()));
+  if (!th) return;
+  sock* const sk = inet_lookup_established(net, detail::tcp_v4_key(skb, iph, *th));
+  if (!sk) return;
+  sock_hold(*sk);
+  skb.sk = sk;
+  skb.destructor = sock_efree;
+  auto* rt = static_cast<rtable*>(sk->sk_rx_dst);
+  if (rt && sk->sk_rx_dst_ifindex == skb.skb_iif && !rt->obsolete) skb_dst_set_noref(skb, *rt);
+}
+
+// --- ICMP errors
+// -------------------------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// RFC 5927 §4.1: the error is about something that is in flight.
+inline bool tcp_err_in_window(sock const& sk, u32 seq) {
+  return sk.sk_state == tcp_state::listen || between(seq, tcp_sk(sk).snd_una, tcp_sk(sk).snd_nxt);
+}
+/// RFC 1191 §6.5: what was too long goes again in smaller pieces, at once and without shrinking the window.
+template <class Net>
+void tcp_v4_mtu_reduced(Net& net, sock& sk) {
+  if (tcp_in_state(sk, tcp_state::listen, tcp_state::close) || inet_sk(sk).pmtudisc == ip_pmtudisc::dont) return;
+  auto& tp = tcp_sk(sk);
+  u32 const was = tp.mss_cache;
+  u32 const mss = tcp_current_mss(net, sk);
+  if (mss >= was) return;
+  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb)) {
+    if (skb->len <= mss) continue;
+    if (TCP_SKB_CB(*skb).sacked & tcpcb::sacked_retrans) {
+      TCP_SKB_CB(*skb).sacked &= static_cast<u8>(~tcpcb::sacked_retrans);
+      --tp.retrans_out;
+    }
+    tcp_mark_skb_lost(tp, *skb);
+  }
+  tcp_xmit_retransmit_queue(net, sk);
+}
+
+template <class Net>
+void tcp_v4_err_connection(Net& net, sock& sk, icmphdr const& icmph, iphdr const& quoted, u32 info) {
+  if (icmph.type == icmp_type::dest_unreach && icmph.code == icmp_code::frag_needed) {
+    ipv4_update_pmtu(net, quoted.daddr, info);
+    return tcp_v4_mtu_reduced(net, sk);
+  }
+  auto const [error, fatal] = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc);
+  if (error == std::errc{}) return;
+  if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) return tcp_done_with_error(net, sk, error);
+  // RFC 9293 §3.9.2.2 MUST-56, RFC 5927 §5: a connection that lives is not ended by what anybody could have written.
+  sk.sk_err_soft = static_cast<s32>(error);
+  (void)fatal;
+}
+
+}  // namespace detail
+
+/// net_protocol::err_handler. Data at the quoted IP header, the ICMP header at transport_header.
+template <class Net>
+void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
+  auto const& quoted = *skb.peek<iphdr>();
+  auto const* ports = skb.template peek<be64>(static_cast<u32>(quoted.header_len()));
+  if (!ports) return;
+  // RFC 792: the first eight bytes: both ports and the sequence number.
+  struct first_words {
+    be16 source, dest;
+    be32 seq;
+  };
+  auto const th = std::bit_cast<first_words>(*ports);
+  inet_ehash_key const key{
+      .saddr = quoted.daddr, .daddr = quoted.saddr, .sport = th.dest, .hnum = th.source.host(), .dif = skb.skb_iif};
+  auto const& icmph = *skb.transport_hdr<icmphdr>();
+  if (sock* const sk = inet_lookup_established(net, key)) {
+    if (icmph.type == icmp_type::redirect) return ipv4_redirect(net, skb, quoted.daddr, icmph.un.gateway());
+    if (!detail::tcp_err_in_window(*sk, th.seq.host())) {
+      ++NET_STATS(net).OutOfWindowIcmps;
+      return;
+    }
+    sock_hold(*sk);
+    detail::tcp_v4_err_connection(net, *sk, icmph, quoted, info);
+    tcp_tell(*sk);
+    sock_put(*sk);
+  } else if (auto* const req = inet_lookup_request(net, key)) {
+    auto const [error, fatal] = detail::icmp_to_errno(icmph.type, icmph.code, ip_pmtudisc::want);
+    bool const about_it = th.seq.host() == req->snt_isn;
+    if (!about_it)
+      ++NET_STATS(net).OutOfWindowIcmps;
+    else if (fatal && error != std::errc::message_size)
+      inet_csk_reqsk_queue_drop(net, *req);
+  } else if (!inet_lookup_timewait(net, key)) {
+    ++ICMP_STATS(net).InErrors;
+  }
+}
+
+}  // namespace netstack

@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what happens before a connection is one and after it was one. A half-open one is a tcp_request_sock until
+// the handshake's last acknowledgment makes a tcp_sock of it; an ended one is a tcp_timewait_sock, which answers late
+// segments and keeps the pair of ports from being used for another connection too soon.
+// rx: called by tcp_v4_rcv, tcp_fin
+// Linux: net/ipv4/tcp_minisocks.c, net/ipv4/inet_timewait_sock.c; RFC 9293 §3.10.7.4, RFC 6191 (reuse), RFC 1337
+#pragma once
+#include "netstack/tcp/tcp_ack.hpp"
+
+namespace netstack {
+
+// --- RFC 7323 §5: PAWS
+// -------------------------------------------------------------------------------------------------
+
+inline constexpr u64 tcp_paws_24days = u64{60 * 60 * 24 * 24} * 1'000'000'000;  ///< RFC 7323 §5.5: then it is void
+inline constexpr s32 tcp_paws_window = 1;
+
+/// The time stamp is older than the last one that was taken.
+[[nodiscard]] inline bool tcp_paws_reject(u32 ts_recent, u64 ts_recent_stamp, u64 now, tcp_rx const& rx) {
+  if (!rx.opt.saw_tstamp || ts_recent == 0 || static_cast<s32>(ts_recent - rx.opt.rcv_tsval) < tcp_paws_window)
+    return false;
+  // RFC 7323 §5.2: a RST is not held to it; it must be exact in another way.
+  return !rx.has(tcp_flag::rst) && now - ts_recent_stamp < tcp_paws_24days;
+}
+/// RFC 9293 §3.4: any part of the segment lies in the window.
+[[nodiscard]] inline bool tcp_in_window(u32 seq, u32 end_seq, u32 s_win, u32 e_win) {
+  if (seq == s_win) return true;
+  if (after(end_seq, s_win) && before(seq, e_win)) return true;
+  return seq == e_win && seq == end_seq;
+}
+
+// --- TIME-WAIT
+// ---------------------------------------------------------------------------------------------------------
+
+template <class Net>
+void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
+  auto& w = tcp_worker_of(net);
+  net.worker().timers.del_timer(tw.timer);
+  auto& slot = w.hashinfo.twhash[inet_ehashfn(net, tw.key) & w.hashinfo.mask];
+  slot.erase(slot.iterator_to(tw));
+  auto& bind_slot = w.hashinfo.tw_bhash[inet_bhashfn(net, tw.key.hnum)];
+  bind_slot.erase(bind_slot.iterator_to(tw));
+  w.timewaits.free(&tw);
+}
+template <class Net>
+void inet_twsk_schedule(Net& net, tcp_timewait_sock& tw, u64 ns) {
+  net.worker().timers.mod_timer(tw.timer, net.worker().now + ns);
+}
+
+namespace detail {
+template <class Net>
+void tw_timer_handler(void*, timer_list& timer) {
+  auto& tw = from_timer<&tcp_timewait_sock::timer>(timer);
+  auto& net = *static_cast<Net*>(tw.net);
+  ++NET_STATS(net).TW;
+  inet_twsk_kill(net, tw);
+}
+}  // namespace detail
+
+/// The connection's place is taken by a small sock: TIME-WAIT, or FIN-WAIT-2 for at most `ns` more.
+template <class Net>
+void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
+  auto& tp = tcp_sk(sk);
+  auto& w = tcp_worker_of(net);
+  tcp_timewait_sock* const tw = w.timewaits.alloc();
+  if (!tw) {
+    ++NET_STATS(net).TCPTimeWaitOverflow;
+    return tcp_done(net, sk);
+  }
+  tw->net = &net;
+  tw->key = inet_key_of(sk);
+  tw->bound_dev_if = sk.sk_bound_dev_if;
+  tw->substate = substate;
+  tw->rcv_nxt = tp.rcv_nxt;
+  tw->snd_nxt = tp.snd_nxt;
+  tw->rcv_wnd = tcp_receive_window(tp);
+  tw->rcv_wscale = tp.rcv_wscale;
+  tw->ts_recent = tp.tstamp_ok ? tp.ts_recent : 0;
+  tw->ts_recent_stamp = tp.ts_recent_stamp;
+  tw->ts_offset = tp.tsoffset;
+  tw->tos = tp.tos;
+  tw->reuse = sk.sk_reuse != 0;
+  tw->reuseport = sk.sk_reuseport != 0;
+  tw->timer.function = detail::tw_timer_handler<Net>;
+  tcp_done(net, sk);  // first its place is free
+  w.hashinfo.twhash[inet_ehashfn(net, tw->key) & w.hashinfo.mask].push_front(*tw);
+  w.hashinfo.tw_bhash[inet_bhashfn(net, tw->key.hnum)].push_front(*tw);
+  inet_twsk_schedule(net, *tw, substate == tcp_state::time_wait ? tcp_timewait_len : ns);
+}
+
+/// What a segment for an ended connection is answered with.
+enum class tcp_tw_status : u8 { success, rst, ack, syn };
+
+namespace detail {
+
+/// At most one answer to what is out of the window in half a second: two hosts must not answer each other for ever.
+template <class Net>
+bool tcp_oow_rate_limited(Net& net, u64& stamp, tcp_rx const& rx, counter& skipped) {
+  u64 const now = net.worker().now;
+  if (rx.seq != rx.end_seq && !rx.has(tcp_flag::syn)) return false;  // data may be a probe
+  if (stamp != 0 && now - stamp < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
+    ++skipped;
+    return true;
+  }
+  stamp = now;
+  return false;
+}
+
+template <class Net>
+tcp_tw_status tcp_fin_wait2_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, bool paws_reject) {
+  if (paws_reject || !tcp_in_window(rx.seq, rx.end_seq, tw.rcv_nxt, tw.rcv_nxt + tw.rcv_wnd))
+    return tcp_oow_rate_limited(net, tw.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedFinWait2)
+               ? tcp_tw_status::success
+               : tcp_tw_status::ack;
+  if (rx.has(tcp_flag::rst)) {
+    inet_twsk_kill(net, tw);
+    return tcp_tw_status::success;
+  }
+  if (rx.has(tcp_flag::syn) && !before(rx.seq, tw.rcv_nxt)) return tcp_tw_status::rst;
+  if (!rx.has(tcp_flag::ack) || !after(rx.end_seq, tw.rcv_nxt) || rx.end_seq == rx.seq) return tcp_tw_status::success;
+  // RFC 9293 §3.6: data that nobody will read is answered with a reset.
+  if (!rx.has(tcp_flag::fin) || rx.end_seq != tw.rcv_nxt + 1) return tcp_tw_status::rst;
+  tw.substate = tcp_state::time_wait;
+  tw.rcv_nxt = rx.end_seq;
+  if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = net.worker().now;
+  inet_twsk_schedule(net, tw, tcp_timewait_len);
+  return tcp_tw_status::ack;
+}
+
+}  // namespace detail
+
+/// A segment for a connection in TIME-WAIT (or FIN-WAIT-2 that nobody holds). syn: a new connection may take its place,
+/// and its first sequence number is at least `isn`. The sock may be gone afterwards.
+template <class Net>
+tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, u32& isn) {
+  u64 const now = net.worker().now;
+  bool const paws_reject = tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, tw.ts_recent_stamp, now, rx);
+  if (tw.substate == tcp_state::fin_wait2) return detail::tcp_fin_wait2_process(net, tw, rx, paws_reject);
+  if (!paws_reject && rx.seq == tw.rcv_nxt && (rx.seq == rx.end_seq || rx.has(tcp_flag::rst))) {
+    if (rx.has(tcp_flag::rst)) {
+      // RFC 1337 §3: a RST ends TIME-WAIT too early; Linux lets it, unless it is told otherwise.
+      if (!tcp_pernet(net).sysctl_tcp_rfc1337) inet_twsk_kill(net, tw);
+      return tcp_tw_status::success;
+    }
+    inet_twsk_schedule(net, tw, tcp_timewait_len);
+    if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = now;
+    return tcp_tw_status::success;
+  }
+  // RFC 6191 §2: a SYN that cannot be an old one may begin a new connection.
+  bool const newer =
+      after(rx.seq, tw.rcv_nxt) || (tw.ts_recent != 0 && rx.opt.saw_tstamp && before(tw.ts_recent, rx.opt.rcv_tsval));
+  if (rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::rst | tcp_flag::ack) && !paws_reject && newer) {
+    isn = tw.snd_nxt + 65535 + 2;
+    if (isn == 0) ++isn;
+    return tcp_tw_status::syn;
+  }
+  if (paws_reject) ++NET_STATS(net).PAWSEstab;
+  if (rx.has(tcp_flag::rst)) return tcp_tw_status::success;
+  // RFC 9293 §3.10.7.4: a repeated FIN restarts the wait.
+  if (paws_reject || rx.has(tcp_flag::ack)) inet_twsk_schedule(net, tw, tcp_timewait_len);
+  return detail::tcp_oow_rate_limited(net, tw.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedTimeWait)
+             ? tcp_tw_status::success
+             : tcp_tw_status::ack;
+}
+
+// --- half open
+// ---------------------------------------------------------------------------------------------------------
+
+/// The request is dealt with, in whatever way.
+template <class Net>
+void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
+  auto& w = tcp_worker_of(net);
+  net.worker().timers.del_timer(req.rsk_timer);
+  auto& slot = w.hashinfo.syn_table[inet_ehashfn(net, req.key) & w.hashinfo.mask];
+  slot.erase(slot.iterator_to(req));
+  sock& listener = *req.rsk_listener;
+  --inet_csk(listener).icsk_syn_qlen;
+  w.requests.free(&req);
+  sock_put(listener);
+}
+
+/// What a connection inherits from the socket that listened for it.
+inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
+  child.sk_type = listener.sk_type;
+  child.sk_protocol = listener.sk_protocol;
+  child.sk_reuse = listener.sk_reuse;
+  child.sk_reuseport = listener.sk_reuseport;
+  child.sk_bound_dev_if = listener.sk_bound_dev_if;
+  child.sk_flags = listener.sk_flags & ~(sock_flag_bit(sock_flags::dead) | sock_flag_bit(sock_flags::write_space_due));
+  child.sk_rcvbuf = listener.sk_rcvbuf;
+  child.sk_sndbuf = listener.sk_sndbuf;
+  child.sk_mark = listener.sk_mark;
+  child.sk_priority = listener.sk_priority;
+  child.sk_rcvlowat = listener.sk_rcvlowat;
+  child.sk_rcvtimeo = listener.sk_rcvtimeo;
+  child.sk_sndtimeo = listener.sk_sndtimeo;
+  child.sk_lingertime = listener.sk_lingertime;
+  child.sk_user_data = listener.sk_user_data;
+  child.uc_ttl = listener.uc_ttl;
+  child.tos = listener.tos;
+  child.pmtudisc = listener.pmtudisc;
+  child.min_ttl = listener.min_ttl;
+  child.recverr = listener.recverr;
+  child.is_icsk = listener.is_icsk;
+  child.icsk_af_ops = listener.icsk_af_ops;
+  child.icsk_user_timeout = listener.icsk_user_timeout;
+  child.icsk_syn_retries = listener.icsk_syn_retries;
+  child.nonagle = listener.nonagle;
+  child.scaling_ratio = listener.scaling_ratio;
+  child.user_mss = listener.user_mss;
+  child.window_clamp = listener.window_clamp;
+  child.keepalive_time = listener.keepalive_time;
+  child.keepalive_intvl = listener.keepalive_intvl;
+  child.keepalive_probes = listener.keepalive_probes;
+  child.linger2 = listener.linger2;
+}
+
+/// The connection that a request becomes: as the handshake left it, found by segments, in SYN-RECEIVED. Null: no sock
+/// is free.
+template <class Net>
+sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const& req) {
+  auto const& prot = sk_prot<Net>(listener);
+  sock* const child = sk_alloc(net, listener.sk_family, prot, false);
+  if (!child) return nullptr;
+  auto& tp = tcp_sk(*child);
+  tcp_inherit(tp, tcp_sk(listener));
+  child->sk_daddr = req.key.saddr;
+  child->sk_dport = req.key.sport;
+  child->sk_rcv_saddr = tp.inet_saddr = req.key.daddr;
+  tp.inet_sport = be16{req.key.hnum};
+  child->sk_state = tcp_state::syn_recv;
+  tp.rcv_isn = req.rcv_isn;
+  tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = req.rcv_isn + 1;
+  tp.snd_wl1 = req.rcv_isn;
+  tp.rcv_wnd = req.rcv_wnd;
+  tp.snd_isn = req.snt_isn;
+  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq = req.snt_isn + 1;
+  tp.sack_ok = req.sack_ok;
+  tp.tstamp_ok = req.tstamp_ok;
+  tp.wscale_ok = req.wscale_ok;
+  tp.snd_wscale = req.wscale_ok ? req.snd_wscale : u8{0};
+  tp.rcv_wscale = req.wscale_ok ? req.rcv_wscale : u8{0};
+  tp.ts_recent = req.tstamp_ok ? req.ts_recent : 0;
+  tp.ts_recent_stamp = net.worker().now;
+  tp.tsoffset = req.ts_off;
+  tp.mss_clamp = req.mss;
+  inet_csk_init_timers(net, *child);
+  inet_csk(*child).icsk_ca_idx = inet_csk(listener).icsk_ca_idx;
+  if (auto* init = tcp_ca<Net>(*child).init) init(net, *child);
+  inet_bind_hash(net, *child, req.key.hnum);
+  (void)inet_hash(net, *child);
+  // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
+  if (req.num_timeout == 0 && req.sent != 0)
+    tcp_rtt_estimator(tp, static_cast<u32>((net.worker().now - req.sent) / 1000)), tcp_set_rto(tp);
+  ++TCP_STATS(net).PassiveOpens;
+  return child;
+}
+
+}  // namespace netstack

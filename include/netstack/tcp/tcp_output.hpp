@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what of the write queue is sent, when, and in which pieces: never more than the peer's window and the
+// congestion window allow, no small segment while one is in flight (Nagle), and none that the path would not carry.
+//
+//   sk_write_queue   [ sent, not acknowledged … | never sent … ]
+//                      ^ snd_una                  ^ send_head, snd_nxt         ^ write_seq
+//
+// tx: called by tcp_sendmsg, tcp_ack, tcp_timer → calls tcp_transmit_skb
+// Linux: net/ipv4/tcp_output.c (tcp_write_xmit, tcp_fragment, tcp_current_mss, tcp_retransmit_skb, tcp_send_fin)
+// RFC 9293 §3.7, §3.8.6 (windows), RFC 1122 §4.2.3.4 (silly windows, sender), RFC 896 (Nagle), RFC 5681 §4.1 (idle)
+#pragma once
+#include "netstack/tcp/tcp_cong.hpp"
+#include "netstack/tcp/tcp_transmit.hpp"
+
+namespace netstack {
+
+// --- how large a segment is
+// --------------------------------------------------------------------------------------------
+
+/// The most payload that one frame holds behind its headers.
+template <class Net>
+[[nodiscard]] u32 tcp_frame_room(Net& net) {
+  return net.worker().pool.frame_size() - max_tcp_header;
+}
+/// RFC 9293 §3.7.1, RFC 6691: what a segment may carry on a path of this MTU, before options.
+template <class Net>
+[[nodiscard]] u32 tcp_mtu_to_mss(Net&, sock const& sk, u32 mtu) {
+  u32 const headers = tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + inet_sk(sk).opt.optlen;
+  return mtu > headers + tcp_min_mss ? mtu - headers : tcp_min_mss;
+}
+/// The payload of a full segment now, by the path, the peer's MSS, and the options that every segment has.
+template <class Net>
+u32 tcp_current_mss(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
+  mss = std::min(mss, tcp_frame_room(net));
+  mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
+  if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
+    mss -= tcpopt::sack_base_aligned + tcpopt::sack_perblock * std::min(3u, u32{tp.num_sacks} + tp.dsack);
+  // RFC 1122 §4.2.3.4: half of a small window is better than waiting for all of it.
+  u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
+  if (half != 0 && mss > half) mss = std::max(half, 48u);
+  tp.mss_cache = static_cast<u16>(std::max(mss, 48u));
+  return tp.mss_cache;
+}
+
+// --- the queue
+// ---------------------------------------------------------------------------------------------------------
+
+/// Data that was filled in joins the queue.
+inline void tcp_queue_skb(sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  skb_header_release(skb);
+  tcp_wmem_charge(sk, skb);
+  sk.sk_write_queue.queue_tail(skb);
+  if (!tp.send_head) tp.send_head = &skb;
+}
+
+/// Removes the first `n` bytes, which were acknowledged.
+inline void tcp_trim_head(sk_buff& skb, u32 n) {
+  if (skb.ip_summed != ip_summed::partial) skb.csum = csum_shift(csum_sub(skb.csum, csum_partial(skb.data, n, 0)), n);
+  skb.pull(n);
+  TCP_SKB_CB(skb).seq += n;
+}
+
+/// Cuts a segment of the queue behind `len` bytes. Errors: no_buffer_space.
+template <class Net>
+result<void> tcp_fragment(Net& net, sock& sk, sk_buff& skb, u32 len) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* const rest = net.worker().pool.alloc_skb(max_tcp_header);
+  if (!rest) return failure{std::errc::no_buffer_space};
+  u32 const moved = skb.len - len;
+  rest->ip_summed = skb.ip_summed;
+  rest->csum = csum_partial_copy(rest->put(moved), skb.data + len, moved, 0);
+  skb.csum = csum_block_sub(skb.csum, rest->csum, len);
+  skb.trim(len);
+  skb_header_release(*rest);
+  auto& cb = TCP_SKB_CB(skb);
+  auto& cb2 = TCP_SKB_CB(*rest);
+  cb2 = cb;
+  cb2.seq = cb.end_seq = cb.seq + len;
+  cb.tcp_flags &= static_cast<u8>(~(tcp_flag::fin | tcp_flag::psh));
+  tcp_wmem_charge(sk, *rest);
+  sk.sk_write_queue.insert_after(&skb, *rest);
+  if (before(cb2.seq, tp.snd_nxt)) {  // it was sent: both halves were
+    ++tp.packets_out;
+    tp.sacked_out += (cb.sacked & tcpcb::sacked_acked) != 0;
+    tp.retrans_out += (cb.sacked & tcpcb::sacked_retrans) != 0;
+    tp.lost_out += (cb.sacked & tcpcb::lost) != 0;
+  }
+  return {};
+}
+
+// --- timers of the queue
+// -----------------------------------------------------------------------------------------------
+
+/// RFC 6298 §5.3: an acknowledgment of new data restarts the timer; with nothing in flight there is none.
+template <class Net>
+void tcp_rearm_rto(Net& net, sock& sk) {
+  if (tcp_sk(sk).packets_out == 0)
+    inet_csk_clear_xmit_timer(net, sk);
+  else
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, inet_csk(sk).icsk_rto);
+}
+/// RFC 9293 §3.8.6.1: with a closed window and nothing in flight, somebody must ask again.
+template <class Net>
+void tcp_check_probe_timer(Net& net, sock& sk) {
+  auto& icsk = inet_csk(sk);
+  if (tcp_sk(sk).packets_out == 0 && icsk.icsk_pending == icsk_time::none)
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, std::max(icsk.icsk_rto, tcp_rto_min));
+}
+
+// --- sending what is new
+// -----------------------------------------------------------------------------------------------
+
+namespace detail {
+
+template <class Net>
+void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  u32 const prior_packets = tp.packets_out;
+  tp.send_head = sk.sk_write_queue.after(skb);
+  tp.snd_nxt = TCP_SKB_CB(skb).end_seq;
+  ++tp.packets_out;
+  if (prior_packets == 0 || inet_csk(sk).icsk_pending == icsk_time::probe0) tcp_rearm_rto(net, sk);
+}
+
+/// RFC 896, as refined by Minshall: a segment that is not full waits while another such is in flight.
+inline bool tcp_nagle_test(tcp_sock const& tp, sk_buff& skb, u32 mss, u8 nonagle) {
+  auto const& cb = TCP_SKB_CB(skb);
+  if ((nonagle & tcp_nagle::push) || (cb.tcp_flags & tcp_flag::fin) || skb.len >= mss) return true;
+  if (nonagle & tcp_nagle::cork) return false;
+  bool const small_in_flight = after(tp.snd_sml, tp.snd_una) && !after(tp.snd_sml, tp.snd_nxt);
+  return (nonagle & tcp_nagle::off) || tp.packets_out == 0 || !small_in_flight;
+}
+/// The whole segment, or its first full piece, fits the peer's window.
+inline bool tcp_snd_wnd_test(tcp_sock const& tp, sk_buff& skb, u32 mss) {
+  auto const& cb = TCP_SKB_CB(skb);
+  return !after(skb.len > mss ? cb.seq + mss : cb.end_seq, tcp_wnd_end(tp));
+}
+
+/// RFC 7661 §4.1: was the congestion window what held us back?
+inline void tcp_cwnd_validate(tcp_sock& tp, bool limited) {
+  if (before(tp.snd_una, tp.cwnd_usage_seq) && !limited && (tp.cwnd_limited || tp.packets_out <= tp.max_packets_out))
+    return;
+  tp.cwnd_limited = limited;
+  tp.max_packets_out = tp.packets_out;
+  tp.cwnd_usage_seq = tp.snd_nxt;
+}
+
+/// RFC 5681 §4.1: after a pause the acknowledgments that would pace us are missing; the window shrinks by half an RTO.
+template <class Net>
+void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (!tcp_pernet(net).sysctl_tcp_slow_start_after_idle || tp.packets_out != 0 || tp.lsndtime == 0) return;
+  u64 const rto = u64{inet_csk(sk).icsk_rto} * 1000, idle = net.worker().now - tp.lsndtime;
+  if (idle <= rto) return;
+  u32 const restart = std::min(tcp_init_cwnd, tp.snd_cwnd);
+  tp.snd_ssthresh = std::max(tp.snd_ssthresh, (tp.snd_cwnd >> 1) + (tp.snd_cwnd >> 2));
+  for (u64 t = rto; t < idle && tp.snd_cwnd > restart; t += rto) tp.snd_cwnd >>= 1;
+  tp.snd_cwnd = std::max(tp.snd_cwnd, restart);
+  tp.snd_cwnd_cnt = 0;
+}
+
+}  // namespace detail
+
+/// Sends what may be sent. True: there is something to send, nothing in flight, and the window forbids it.
+template <class Net>
+bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
+  auto& tp = tcp_sk(sk);
+  bool cwnd_limited = false, sent = false;
+  detail::tcp_slow_start_after_idle_check(net, sk);
+  while (sk_buff* const skb = tp.send_head) {
+    if (tcp_packets_in_flight(tp) >= tp.snd_cwnd) {
+      cwnd_limited = true;
+      break;
+    }
+    if (!detail::tcp_snd_wnd_test(tp, *skb, mss)) break;
+    bool const last = sk.sk_write_queue.after(*skb) == nullptr;
+    if (!detail::tcp_nagle_test(tp, *skb, mss, last ? nonagle : tcp_nagle::push)) break;
+    if (skb->len > mss && !tcp_fragment(net, sk, *skb, mss)) break;
+    if (auto r = tcp_transmit_skb(net, sk, *skb); !r && r.error() == std::errc::no_buffer_space) break;
+    if (skb->len < mss) tp.snd_sml = TCP_SKB_CB(*skb).end_seq;
+    if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
+    detail::tcp_event_new_data_sent(net, sk, *skb);
+    sent = true;
+  }
+  if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
+  return tp.packets_out == 0 && tp.send_head;
+}
+
+/// Sends what waits, as far as it may, and sees to it that what may not is asked for.
+template <class Net>
+void __tcp_push_pending_frames(Net& net, sock& sk, u32 mss, u8 nonagle) {
+  if (sk.sk_state == tcp_state::close) return;
+  if (tcp_write_xmit(net, sk, mss, nonagle)) tcp_check_probe_timer(net, sk);
+}
+template <class Net>
+void tcp_push_pending_frames(Net& net, sock& sk) {
+  if (tcp_sk(sk).send_head) __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_sk(sk).nonagle);
+}
+
+// --- sending again
+// -----------------------------------------------------------------------------------------------------
+
+/// Sends a segment of the queue once more. Errors: resource_unavailable_try_again (beyond the peer's window),
+/// no_buffer_space, queue_xmit's.
+template <class Net>
+result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  auto& cb = TCP_SKB_CB(skb);
+  if (before(cb.seq, tp.snd_una) && skb.len != 0) tcp_trim_head(skb, std::min(tp.snd_una - cb.seq, skb.len));
+  u32 mss = tcp_current_mss(net, sk);
+  // RFC 9293 §3.8.6: a peer that took back its window gets no more than it takes, or one byte to ask by.
+  if (!before(cb.seq, tcp_wnd_end(tp)) && cb.seq != tp.snd_una)
+    return failure{std::errc::resource_unavailable_try_again};
+  if (u32 const room = tcp_wnd_end(tp) - cb.seq; cb.seq != tp.snd_una && room < mss) mss = std::max(room, 1u);
+  if (skb.len > mss)
+    if (auto r = tcp_fragment(net, sk, skb, mss); !r) return r;
+  ++TCP_STATS(net).RetransSegs;
+  ++tp.total_retrans;
+  if (cb.tcp_flags & tcp_flag::syn) ++NET_STATS(net).TCPSynRetrans;
+  if (skb_shinfo(skb).dataref != 1) ++NET_STATS(net).TCPSpuriousRtxHostQueues;
+  auto const r = tcp_transmit_skb(net, sk, skb);
+  if (!r && r.error() == std::errc::no_buffer_space) {
+    ++NET_STATS(net).TCPRetransFail;
+    return r;
+  }
+  if (!(cb.sacked & tcpcb::sacked_retrans)) ++tp.retrans_out;
+  cb.sacked |= tcpcb::sacked_retrans | tcpcb::ever_retrans;
+  if (tp.retrans_stamp == 0) tp.retrans_stamp = tcp_time_stamp(net) + tp.tsoffset;
+  ++tp.undo_retrans;
+  return r;
+}
+
+// --- the end of what is sent
+// -------------------------------------------------------------------------------------------
+
+/// RFC 9293 §3.10.4: FIN rides on the last segment that was not sent, or goes by itself.
+template <class Net>
+void tcp_send_fin(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* skb = tp.send_head ? sk.sk_write_queue.peek_tail() : nullptr;
+  if (!skb) {
+    skb = net.worker().pool.alloc_skb(max_tcp_header);
+    if (!skb) {
+      // Without a frame for it there can be no orderly end; the peer learns of the disorderly one when it sends.
+      ++NET_STATS(net).TCPAbortOnMemory;
+      return tcp_done_with_error(net, sk, std::errc::no_buffer_space);
+    }
+    TCP_SKB_CB(*skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq, .tcp_flags = tcp_flag::ack};
+    tcp_queue_skb(sk, *skb);
+  }
+  auto& cb = TCP_SKB_CB(*skb);
+  cb.tcp_flags |= tcp_flag::fin | tcp_flag::ack;
+  ++cb.end_seq;
+  ++tp.write_seq;
+  __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
+}
+
+// --- asking
+// ------------------------------------------------------------------------------------------------------------
+
+/// A segment that the peer answers although it takes nothing: one byte before what it has, of length 0 (RFC 9293
+/// §3.8.4 describes the kind for keepalive).
+template <class Net>
+result<void> tcp_xmit_probe_skb(Net& net, sock& sk) {
+  return tcp_transmit_control(net, sk, tcp_sk(sk).snd_una - 1, tcp_flag::ack);
+}
+/// Sends what the window has room for, however little, or asks.
+template <class Net>
+result<void> tcp_write_wakeup(Net& net, sock& sk) {
+  if (sk.sk_state == tcp_state::close) return failure{std::errc::not_connected};
+  auto& tp = tcp_sk(sk);
+  sk_buff* const skb = tp.send_head;
+  if (!skb || !before(TCP_SKB_CB(*skb).seq, tcp_wnd_end(tp))) return tcp_xmit_probe_skb(net, sk);
+  auto& cb = TCP_SKB_CB(*skb);
+  u32 const room = std::min(tcp_wnd_end(tp) - cb.seq, tcp_current_mss(net, sk));
+  // RFC 9293 §3.8.6.2.1: the timeout overrides the avoidance of silly windows.
+  if (skb->len > room)
+    if (auto r = tcp_fragment(net, sk, *skb, room); !r) return r;
+  cb.tcp_flags |= tcp_flag::psh;
+  auto const r = tcp_transmit_skb(net, sk, *skb);
+  if (r) detail::tcp_event_new_data_sent(net, sk, *skb);
+  return r;
+}
+
+// --- opening
+// -----------------------------------------------------------------------------------------------------------
+
+/// RFC 9293 §3.10.1: the SYN of an active open. Both addresses, both ports and the route are known. Errors:
+/// no_buffer_space.
+template <class Net>
+result<void> tcp_connect(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
+  tp.sack_ok = ns.sysctl_tcp_sack != 0;
+  tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
+  u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  u32 const mss = tcp_mtu_to_mss(net, sk, mtu == 0 ? 576 : mtu);
+  tp.advmss = static_cast<u16>(std::min<u32>(tp.user_mss ? tp.user_mss : 0xffff, mss));
+  tp.mss_clamp = tp.advmss;
+  u32 const largest = std::max(static_cast<u32>(ns.sysctl_tcp_rmem[2]), sk.sk_rcvbuf);
+  tp.rcv_wscale = tp.wscale_ok ? tcp_select_wscale(tcp_win_from_space(sk, largest)) : u8{0};
+  tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
+  tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
+  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
+  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  if (!skb) return failure{std::errc::no_buffer_space};
+  TCP_SKB_CB(*skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq + 1, .tcp_flags = tcp_flag::syn};
+  tcp_queue_skb(sk, *skb);
+  ++tp.write_seq;
+  ++TCP_STATS(net).ActiveOpens;
+  (void)tcp_transmit_skb(net, sk, *skb);  // lost, as if on the wire
+  detail::tcp_event_new_data_sent(net, sk, *skb);
+  return {};
+}
+
+}  // namespace netstack

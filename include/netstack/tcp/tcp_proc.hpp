@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what TCP shows of itself: /proc/net/tcp in the kernel's columns, its line of sockstat, group TcpExt. [S166]
+// [S167] [S175]
+// Linux: net/ipv4/tcp_ipv4.c (get_tcp4_sock, get_openreq4, get_timewait4_sock), net/ipv4/proc.c (snmp4_net_list)
+#pragma once
+#include "netstack/core/sock_alloc.hpp"
+#include "netstack/registry/snmp.hpp"
+#include "netstack/tcp/tcp_recvmsg.hpp"
+
+namespace netstack {
+
+inline constexpr std::size_t tcp_seq_width = 149;
+inline constexpr char tcp4_seq_header[] =
+    "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                  "
+    " "
+    "                                  \n";
+static_assert(sizeof tcp4_seq_header - 1 == tcp_seq_width + 1);
+
+namespace detail {
+
+/// What the kernel prints times in: a hundredth of a second.
+[[nodiscard]] constexpr unsigned long tcp_clock_t(u64 ns) { return static_cast<unsigned long>(ns / 10'000'000); }
+[[nodiscard]] inline unsigned long tcp_left(timer_list const& timer, u64 now) {
+  return timer_pending(timer) && timer.expires > now ? tcp_clock_t(timer.expires - now) : 0;
+}
+
+template <class Net>
+void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
+  auto const& tp = tcp_sk(sk);
+  u64 const now = net.worker().now;
+  unsigned active = 0;
+  unsigned long when = 0;
+  if (tp.icsk_pending == icsk_time::retrans)
+    active = 1, when = tcp_left(tp.icsk_retransmit_timer, now);
+  else if (tp.icsk_pending == icsk_time::probe0)
+    active = 4, when = tcp_left(tp.icsk_retransmit_timer, now);
+  else if (timer_pending(tp.icsk_sk_timer))
+    active = 2, when = tcp_left(tp.icsk_sk_timer, now);
+  bool const listening = sk.sk_state == tcp_state::listen;
+  u32 const rx = listening ? sk.sk_ack_backlog : tcp_inq(sk);
+  int const ssthresh = listening                                  ? 0
+                       : tp.snd_ssthresh >= tcp_infinite_ssthresh ? -1
+                                                                  : static_cast<int>(tp.snd_ssthresh);
+  seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5u %8u %llu %u %016llx %lu %lu %u %u %d",
+             slot, sk.sk_rcv_saddr.raw(), tp.inet_sport.host(), sk.sk_daddr.raw(), sk.sk_dport.host(), sk.sk_state,
+             tp.write_seq - tp.snd_una, rx, active, when, tp.icsk_retransmits, 0u, tp.icsk_probes_out,
+             static_cast<unsigned long long>(sk.sk_socket ? sk.sk_socket->i_ino : 0), sk.sk_refcnt + 1,
+             static_cast<unsigned long long>(place), tcp_clock_t(u64{tp.icsk_rto} * 1000), tcp_clock_t(tcp_delack_min),
+             unsigned{tp.quick_acks} << 1 | tp.pingpong, tp.snd_cwnd, ssthresh);
+}
+template <class Net>
+void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, timer_list const& timer, u8 state, unsigned active,
+                  unsigned retrans, u32 slot, u64 place) {
+  seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5d %8d %d %d %016llx", slot, key.daddr.raw(),
+             key.hnum, key.saddr.raw(), key.sport.host(), state, 0u, 0u, active, tcp_left(timer, net.worker().now),
+             retrans, 0, 0, 0, active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
+}
+
+/// Of a slot's members in this namespace, the next by place in their slab: who stays while the text is read is listed
+/// once, whatever else comes and goes.
+template <class Slab, class List, class Of>
+auto* tcp_seq_next(Slab const& slab, List& slot, void const* net, Of net_of, u64 after_place, u64& found_at) {
+  typename List::pointer found = nullptr;
+  found_at = ~u64{0};
+  for (auto& entry : slot) {
+    u64 const place = u64{slab.index_of(static_cast<typename Slab::value_type const*>(&entry))} + 1;
+    if (net_of(entry) == net && place > after_place && place < found_at) found = &entry, found_at = place;
+  }
+  return found;
+}
+
+}  // namespace detail
+
+/// One sock a record: listeners first, then by slot connections, those that ended, and those that are half open.
+template <class Net>
+bool tcp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
+  auto& w = tcp_worker_of(net);
+  auto& info = w.hashinfo;
+  u64 const slots = u64{info.mask} + 1;
+  for (; at.bucket < 4 * slots; ++at.bucket, at.key = 0) {
+    // The first quarter: listeners; then three kinds of each slot in turn.
+    bool const listening = at.bucket < slots;
+    u64 const slot = listening ? at.bucket : (at.bucket - slots) / 3, kind = listening ? 3 : (at.bucket - slots) % 3;
+    u64 place = 0;
+    std::size_t const start = m.count();
+    auto const of_net = [](auto const& e) -> void const* { return e.net; };
+    auto const of_sock = [](sock const& e) -> void const* { return e.sk_net; };
+    u32 const sl = static_cast<u32>(at.index);
+    if (kind == 3 || kind == 0) {
+      auto& list = kind == 3 ? info.lhash2[slot] : info.ehash[slot];
+      sock* const sk = detail::tcp_seq_next(w.socks, list, &net, of_sock, at.key, place);
+      if (!sk) continue;
+      detail::tcp_seq_sock(net, m, *sk, sl, place);
+    } else if (kind == 1) {
+      auto* const tw = detail::tcp_seq_next(w.timewaits, info.twhash[slot], &net, of_net, at.key, place);
+      if (!tw) continue;
+      detail::tcp_seq_mini(net, m, tw->key, tw->timer, tw->substate, 3, 0, sl, place);
+    } else {
+      auto* const req = detail::tcp_seq_next(w.requests, info.syn_table[slot], &net, of_net, at.key, place);
+      if (!req) continue;
+      detail::tcp_seq_mini(net, m, req->key, req->rsk_timer, tcp_state::syn_recv, 1, req->num_timeout, sl, place);
+    }
+    at.key = place;
+    ++at.index;
+    seq_pad(m, start, tcp_seq_width, '\n');
+    return true;
+  }
+  return false;
+}
+
+template <class Net>
+void tcp_sockstat_show(Net& net, seq_file& m) {
+  auto& w = tcp_worker_of(net);
+  seq_put_decimal_ull(m, "TCP: inuse ", sock_prot_inuse_get(net, proto_index<Net>("TCP")));
+  seq_put_decimal_ull(m, " orphan ", tcp_pernet(net).orphan_count);
+  seq_put_decimal_ull(m, " tw ", w.timewaits.in_use());
+  seq_put_decimal_ull(m, " alloc ", w.memory.sockets_allocated);
+  seq_put_decimal_ll(m, " mem ", w.memory.allocated);
+  seq_putc(m, '\n');
+}
+
+namespace detail {
+template <counter tcpext_mib::*Member>
+constexpr snmp_item tcpext_item(char const* name) {
+  return SNMP_MIB_ITEM<&tcp_net::mib, Member>(name);
+}
+}  // namespace detail
+
+inline constexpr snmp_item snmp4_tcpext_list[]{
+    detail::tcpext_item<&tcpext_mib::EmbryonicRsts>("EmbryonicRsts"),
+    detail::tcpext_item<&tcpext_mib::OfoPruned>("OfoPruned"),
+    detail::tcpext_item<&tcpext_mib::OutOfWindowIcmps>("OutOfWindowIcmps"),
+    detail::tcpext_item<&tcpext_mib::TW>("TW"),
+    detail::tcpext_item<&tcpext_mib::PAWSActive>("PAWSActive"),
+    detail::tcpext_item<&tcpext_mib::PAWSEstab>("PAWSEstab"),
+    detail::tcpext_item<&tcpext_mib::DelayedACKs>("DelayedACKs"),
+    detail::tcpext_item<&tcpext_mib::ListenOverflows>("ListenOverflows"),
+    detail::tcpext_item<&tcpext_mib::ListenDrops>("ListenDrops"),
+    detail::tcpext_item<&tcpext_mib::TCPRenoRecovery>("TCPRenoRecovery"),
+    detail::tcpext_item<&tcpext_mib::TCPSackRecovery>("TCPSackRecovery"),
+    detail::tcpext_item<&tcpext_mib::TCPFullUndo>("TCPFullUndo"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKUndo>("TCPDSACKUndo"),
+    detail::tcpext_item<&tcpext_mib::TCPFastRetrans>("TCPFastRetrans"),
+    detail::tcpext_item<&tcpext_mib::TCPSlowStartRetrans>("TCPSlowStartRetrans"),
+    detail::tcpext_item<&tcpext_mib::TCPTimeouts>("TCPTimeouts"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKOldSent>("TCPDSACKOldSent"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKOfoSent>("TCPDSACKOfoSent"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKRecv>("TCPDSACKRecv"),
+    detail::tcpext_item<&tcpext_mib::TCPAbortOnData>("TCPAbortOnData"),
+    detail::tcpext_item<&tcpext_mib::TCPAbortOnClose>("TCPAbortOnClose"),
+    detail::tcpext_item<&tcpext_mib::TCPAbortOnMemory>("TCPAbortOnMemory"),
+    detail::tcpext_item<&tcpext_mib::TCPAbortOnTimeout>("TCPAbortOnTimeout"),
+    detail::tcpext_item<&tcpext_mib::TCPAbortOnLinger>("TCPAbortOnLinger"),
+    detail::tcpext_item<&tcpext_mib::TCPAbortFailed>("TCPAbortFailed"),
+    detail::tcpext_item<&tcpext_mib::TCPMemoryPressures>("TCPMemoryPressures"),
+    detail::tcpext_item<&tcpext_mib::TCPTimeWaitOverflow>("TCPTimeWaitOverflow"),
+    detail::tcpext_item<&tcpext_mib::TCPReqQFullDrop>("TCPReqQFullDrop"),
+    detail::tcpext_item<&tcpext_mib::TCPRetransFail>("TCPRetransFail"),
+    detail::tcpext_item<&tcpext_mib::TCPOFOQueue>("TCPOFOQueue"),
+    detail::tcpext_item<&tcpext_mib::TCPOFODrop>("TCPOFODrop"),
+    detail::tcpext_item<&tcpext_mib::TCPOFOMerge>("TCPOFOMerge"),
+    detail::tcpext_item<&tcpext_mib::TCPChallengeACK>("TCPChallengeACK"),
+    detail::tcpext_item<&tcpext_mib::TCPSYNChallenge>("TCPSYNChallenge"),
+    detail::tcpext_item<&tcpext_mib::TCPSpuriousRtxHostQueues>("TCPSpuriousRtxHostQueues"),
+    detail::tcpext_item<&tcpext_mib::TCPFromZeroWindowAdv>("TCPFromZeroWindowAdv"),
+    detail::tcpext_item<&tcpext_mib::TCPToZeroWindowAdv>("TCPToZeroWindowAdv"),
+    detail::tcpext_item<&tcpext_mib::TCPSynRetrans>("TCPSynRetrans"),
+    detail::tcpext_item<&tcpext_mib::TCPOrigDataSent>("TCPOrigDataSent"),
+    detail::tcpext_item<&tcpext_mib::TCPACKSkippedSynRecv>("TCPACKSkippedSynRecv"),
+    detail::tcpext_item<&tcpext_mib::TCPACKSkippedPAWS>("TCPACKSkippedPAWS"),
+    detail::tcpext_item<&tcpext_mib::TCPACKSkippedSeq>("TCPACKSkippedSeq"),
+    detail::tcpext_item<&tcpext_mib::TCPACKSkippedFinWait2>("TCPACKSkippedFinWait2"),
+    detail::tcpext_item<&tcpext_mib::TCPACKSkippedTimeWait>("TCPACKSkippedTimeWait"),
+    detail::tcpext_item<&tcpext_mib::TCPACKSkippedChallenge>("TCPACKSkippedChallenge"),
+    detail::tcpext_item<&tcpext_mib::TCPWinProbe>("TCPWinProbe"),
+    detail::tcpext_item<&tcpext_mib::TCPKeepAlive>("TCPKeepAlive"),
+    detail::tcpext_item<&tcpext_mib::TCPDelivered>("TCPDelivered"),
+    detail::tcpext_item<&tcpext_mib::TCPRcvQDrop>("TCPRcvQDrop"),
+};
+
+}  // namespace netstack

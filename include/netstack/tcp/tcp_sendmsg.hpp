@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how an application's bytes become segments: copied once, into frames of the pool with room for the headers
+// in front, and summed in the same pass unless the device will do it. tx: called by inet_sendmsg as sk_prot's sendmsg
+// and sendpage → calls tcp_write_xmit Linux: net/ipv4/tcp.c (tcp_sendmsg_locked, tcp_push), net/core/stream.c
+// (sk_stream_wait_memory) [S96] [S100] [S103]
+#pragma once
+#include "netstack/core/msghdr.hpp"
+#include "netstack/tcp/tcp_timer.hpp"
+
+namespace netstack {
+
+namespace detail {
+
+[[nodiscard]] inline bool tcp_can_send(sock const& sk) {
+  return tcp_in_state(sk, tcp_state::established, tcp_state::close_wait) && !(sk.sk_shutdown & send_shutdown) &&
+         sk.sk_err == 0;
+}
+/// Why it cannot: the pending error, or broken_pipe.
+inline std::errc tcp_send_error(sock& sk) {
+  if (auto r = sock_error(sk); !r) return r.error();
+  return std::errc::broken_pipe;
+}
+/// Sending before the connection is there waits for it. Errors: broken_pipe (there is none), the pending error,
+/// sk_wait_event's.
+template <class Net>
+result<void> sk_stream_wait_connect(Net& net, sock& sk, u64 timeo) {
+  auto const opening = [&] { return tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv) && sk.sk_err == 0; };
+  if (opening())
+    if (auto r = sk_wait_event(net, sk, timeo, 0, [&] { return !opening(); }); !r) return r;
+  return tcp_can_send(sk) ? result<void>{} : failure{tcp_send_error(sk)};
+}
+
+/// The last segment of the queue, if it was never sent and has room.
+inline sk_buff* tcp_tail_with_room(sock& sk, u32 mss) {
+  sk_buff* const tail = tcp_sk(sk).send_head ? sk.sk_write_queue.peek_tail() : nullptr;
+  return tail && tail->len < mss && tail->tailroom() != 0 ? tail : nullptr;
+}
+/// A new, empty one at its end; null: the pool, or the proto's memory, is used up.
+template <class Net>
+sk_buff* tcp_new_tail(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  if (!skb) return nullptr;
+  if (!sk_wmem_schedule(net, sk, skb->truesize, tp.wmem_queued)) {
+    consume_skb(*skb);
+    return nullptr;
+  }
+  dst_entry const* dst = sk.sk_dst_cache;
+  if (dst && dst->dev && (dst->dev->features & netif_f::hw_csum)) skb->ip_summed = ip_summed::partial;
+  TCP_SKB_CB(*skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq, .tcp_flags = tcp_flag::ack};
+  tcp_queue_skb(sk, *skb);
+  return skb;
+}
+/// Copies as much as the segment holds.
+inline void tcp_fill(sock& sk, sk_buff& skb, iov_iter& from, u32 mss) {
+  u32 const n = static_cast<u32>(std::min<std::size_t>(from.count(), std::min(mss - skb.len, skb.tailroom())));
+  u32 const offset = skb.len;
+  u8* const to = skb.put(n);
+  if (skb.ip_summed == ip_summed::partial)
+    from.copy_from(to, n);
+  else
+    skb.csum = from.csum_and_copy_from(to, n, skb.csum, offset);
+  tcp_sk(sk).write_seq += n;
+  TCP_SKB_CB(skb).end_seq += n;
+}
+
+/// What was queued may leave. RFC 9293 §3.9.1.2: the end of what the application wrote is marked.
+template <class Net>
+void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.send_head) return;
+  bool const more = (flags & msg::more) != 0;
+  if (!more) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).tcp_flags |= tcp_flag::psh;
+  __tcp_push_pending_frames(net, sk, mss, more ? static_cast<u8>(tp.nonagle | tcp_nagle::cork) : tp.nonagle);
+}
+
+/// Room in the send buffer, or a frame that one of our own segments gives back. Errors: sk_wait_event's,
+/// tcp_send_error's, no_buffer_space (none of ours is out, and there is no frame).
+template <class Net>
+result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
+  auto& tp = tcp_sk(sk);
+  u32 const had = tp.wmem_queued;
+  if (had == 0) return failure{std::errc::no_buffer_space};
+  tp.nospace = true;
+  auto const ready = [&] { return !tcp_can_send(sk) || (tcp_stream_memory_free(sk) && tp.wmem_queued < had); };
+  if (auto r = sk_wait_event(net, sk, timeo, 0, ready); !r) return r;
+  return tcp_can_send(sk) ? result<void>{} : failure{tcp_send_error(sk)};
+}
+
+}  // namespace detail
+
+/// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
+/// connected, or shut down), resource_unavailable_try_again, operation_not_supported (msg::oob), the pending error.
+template <class Net>
+result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
+  if (m.msg_flags & msg::oob) return failure{std::errc::operation_not_supported};
+  u64 const timeo = sock_sndtimeo(sk, m.msg_flags);
+  if (!detail::tcp_can_send(sk)) [[unlikely]]
+    if (auto r = detail::sk_stream_wait_connect(net, sk, timeo); !r) return failure{r.error()};
+  auto& tp = tcp_sk(sk);
+  iov_iter from{m.msg_iov};
+  std::size_t const len = from.count();
+  u32 mss = tcp_current_mss(net, sk);
+  result<void> r{};
+  while (from.count() != 0) {
+    sk_buff* skb = detail::tcp_tail_with_room(sk, mss);
+    if (!skb && tcp_stream_memory_free(sk)) skb = detail::tcp_new_tail(net, sk);
+    if (skb) {
+      detail::tcp_fill(sk, *skb, from, mss);
+      continue;
+    }
+    detail::tcp_push(net, sk, m.msg_flags | msg::more, mss);
+    if (!tcp_stream_memory_free(sk)) {
+      tcp_sndbuf_expand(net, sk);
+      if (tcp_stream_memory_free(sk)) continue;
+    }
+    if (r = detail::sk_stream_wait_memory(net, sk, timeo); !r) break;
+    mss = tcp_current_mss(net, sk);
+  }
+  std::size_t const queued = len - from.count();
+  if (queued == 0 && !r) return failure{r.error()};
+  if (tp.pingpong == false && tp.lrcvtime != 0 && net.worker().now - tp.lrcvtime < tcp_delack_min) tp.pingpong = true;
+  detail::tcp_push(net, sk, m.msg_flags, mss);
+  return queued;
+}
+
+/// proto::sendpage: the bytes of a page, copied.
+template <class Net>
+result<std::size_t> tcp_sendpage(Net& net, sock& sk, sk_buff& page, u32 offset, std::size_t size, u32 flags) {
+  if (offset > page.headlen() || size > page.headlen() - offset) return failure{std::errc::invalid_argument};
+  iovec const part{page.data + offset, size};
+  msghdr m{.msg_iov = {&part, 1}, .msg_flags = flags};
+  return tcp_sendmsg(net, sk, m);
+}
+
+}  // namespace netstack

@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what TCP keeps: per connection, whose hot numbers fill two cache lines; per half-open connection and per one
+// in TIME_WAIT, in socks of their own that are a fraction as large; per namespace and per worker. The arithmetic of
+// sequence numbers. [S92] [S102] [S104]
+// Linux: include/linux/tcp.h (struct tcp_sock, tcp_request_sock, tcp_timewait_sock), include/net/tcp.h, netns/ipv4.h
+// RFC 9293 §3.3.1 (variables), §3.4 (sequence numbers)
+#pragma once
+#include <bit>
+#include <boost/intrusive/set.hpp>
+
+#include "netstack/base/counter.hpp"
+#include "netstack/core/slab.hpp"
+#include "netstack/ipv4/inet_connection_sock.hpp"
+#include "netstack/ipv4/netns_ipv4.hpp"
+#include "netstack/registry/sysctl.hpp"
+#include "netstack/registry/tcp_congestion_ops.hpp"
+#include "netstack/wire/tcp_options.hpp"
+
+namespace netstack {
+
+struct tcp;
+
+// --- sequence numbers: RFC 9293 §3.4, modulo 2^32 --------------------------------------------------------------------
+
+[[nodiscard]] constexpr bool before(u32 a, u32 b) { return static_cast<s32>(a - b) < 0; }
+[[nodiscard]] constexpr bool after(u32 a, u32 b) { return before(b, a); }
+/// low <= seq <= high
+[[nodiscard]] constexpr bool between(u32 seq, u32 low, u32 high) { return high - low >= seq - low; }
+
+// --- a segment in our hands
+// --------------------------------------------------------------------------------------------
+
+/// Its place in a tree, in the control block: zeroed when it is in none.
+struct tcp_rb_node {
+  tcp_rb_node *parent = nullptr, *left = nullptr, *right = nullptr;  ///< the colour is the parent's lowest bit
+};
+
+namespace tcpcb {  // tcp_skb_cb::sacked
+inline constexpr u8 sacked_acked = 1, sacked_retrans = 2, lost = 4, ever_retrans = 8;
+inline constexpr u8 tagbits = sacked_acked | sacked_retrans | lost;
+}  // namespace tcpcb
+
+struct tcp_skb_cb {
+  tcp_rb_node node{};        ///< rx, out of order
+  u64 sent = 0;              ///< tx: worker time when it was sent last
+  u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
+  u32 ack_seq = 0;           ///< rx
+  u8 tcp_flags = 0;
+  u8 sacked = 0;      ///< tx: tcpcb::…
+  u8 ip_dsfield = 0;  ///< rx
+  u8 eor = 0;         ///< tx: nothing may be appended
+};
+static_assert(sizeof(tcp_skb_cb) == 48);
+[[nodiscard]] inline tcp_skb_cb& TCP_SKB_CB(sk_buff& skb) { return skb.cb<tcp_skb_cb>(); }
+
+namespace detail {
+
+struct tcp_rb_traits {
+  using node = tcp_rb_node;
+  using node_ptr = tcp_rb_node*;
+  using const_node_ptr = tcp_rb_node const*;
+  using color = bool;
+  static constexpr std::uintptr_t colour_bit = 1;
+  static node_ptr get_left(const_node_ptr n) { return n->left; }
+  static void set_left(node_ptr n, node_ptr l) { n->left = l; }
+  static node_ptr get_right(const_node_ptr n) { return n->right; }
+  static void set_right(node_ptr n, node_ptr r) { n->right = r; }
+  static node_ptr get_parent(const_node_ptr n) {
+    return reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(n->parent) & ~colour_bit);
+  }
+  static void set_parent(node_ptr n, node_ptr p) {
+    n->parent = reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(p) | get_color(n));
+  }
+  static color get_color(const_node_ptr n) { return reinterpret_cast<std::uintptr_t>(n->parent) & colour_bit; }
+  static void set_color(node_ptr n, color c) {
+    n->parent = reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(get_parent(n)) | c);
+  }
+  static color black() { return true; }
+  static color red() { return false; }
+};
+
+/// The node is the first of the control block, which lies behind its sk_buff.
+struct tcp_skb_in_tree {
+  using node_traits = tcp_rb_traits;
+  using node = tcp_rb_node;
+  using node_ptr = tcp_rb_node*;
+  using const_node_ptr = tcp_rb_node const*;
+  using value_type = sk_buff;
+  using pointer = sk_buff*;
+  using const_pointer = sk_buff const*;
+  static constexpr boost::intrusive::link_mode_type link_mode = boost::intrusive::normal_link;
+  static node_ptr to_node_ptr(sk_buff& skb) { return &TCP_SKB_CB(skb).node; }
+  static const_node_ptr to_node_ptr(sk_buff const& skb) { return &TCP_SKB_CB(const_cast<sk_buff&>(skb)).node; }
+  static pointer to_value_ptr(node_ptr n) { return reinterpret_cast<sk_buff*>(n) - 1; }
+  static const_pointer to_value_ptr(const_node_ptr n) { return reinterpret_cast<sk_buff const*>(n) - 1; }
+};
+static_assert(offsetof(tcp_skb_cb, node) == 0);
+
+struct tcp_seq_less {
+  bool operator()(sk_buff const& a, sk_buff const& b) const { return before(seq_of(a), seq_of(b)); }
+  bool operator()(sk_buff const& a, u32 seq) const { return before(seq_of(a), seq); }
+  bool operator()(u32 seq, sk_buff const& b) const { return before(seq, seq_of(b)); }
+  static u32 seq_of(sk_buff const& skb) { return TCP_SKB_CB(const_cast<sk_buff&>(skb)).seq; }
+};
+
+}  // namespace detail
+
+/// Segments by sequence number: found, put in and taken out in O(log n), whatever a sender makes up.
+using tcp_skb_tree =
+    boost::intrusive::set<sk_buff, boost::intrusive::value_traits<detail::tcp_skb_in_tree>,
+                          boost::intrusive::compare<detail::tcp_seq_less>, boost::intrusive::constant_time_size<false>>;
+
+// --- a connection
+// ------------------------------------------------------------------------------------------------------
+
+/// Linux's enum tcp_ca_state.
+enum class tcp_ca_state : u8 { open, disorder, cwr, recovery, loss };
+
+namespace tcp_nagle {  // tcp_sock::nonagle
+inline constexpr u8 off = 1, cork = 2, push = 4;
+}
+/// What the application is told once a segment or a timer was dealt with, and the connection is in order again.
+namespace tcp_event {
+inline constexpr u8 readable = 1, writable = 2, state = 4, error = 8;
+}
+
+inline constexpr u32 tcp_infinite_ssthresh = 0x7fff'ffff;
+inline constexpr u32 tcp_init_cwnd = 10;          ///< RFC 6928
+inline constexpr u32 tcp_min_mss = 88;            ///< no peer makes us send smaller ones (SACK Panic)
+inline constexpr u32 tcp_mss_default = 536;       ///< RFC 9293 §3.7.1
+inline constexpr u32 tcp_fastretrans_thresh = 3;  ///< RFC 5681 §3.2
+inline constexpr u32 tcp_max_quickacks = 16;
+inline constexpr u32 tcp_challenge_per_second = 10;  ///< RFC 5961 §7
+inline constexpr u32 tcp_timeout_init = 1'000'000;   ///< us, RFC 6298 §2
+inline constexpr u32 tcp_rto_min = 200'000;
+inline constexpr u32 tcp_rto_max = 120'000'000;
+inline constexpr u64 tcp_delack_min = 40'000'000;  ///< ns
+inline constexpr u64 tcp_timewait_len = 60'000'000'000;
+inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]
+
+/// What every segment compares: one cache line.
+struct alignas(cache_line) tcp_numbers {
+  u32 rcv_nxt = 0;     ///< expected next
+  u32 copied_seq = 0;  ///< the reader has everything before it
+  u32 rcv_wup = 0;     ///< rcv_nxt of the last window that was told
+  u32 rcv_wnd = 0;     ///< that window
+  u32 snd_una = 0;     ///< oldest that is not acknowledged
+  u32 snd_nxt = 0;
+  u32 snd_wnd = 0;                                    ///< the peer's window
+  u32 snd_wl1 = 0;                                    ///< the segment that told it
+  u32 write_seq = 0;                                  ///< behind what is queued
+  u32 max_window = 0;                                 ///< the largest it was
+  u32 packets_out = 0;                                ///< segments between snd_una and snd_nxt
+  u32 retrans_out = 0, sacked_out = 0, lost_out = 0;  ///< of them
+  u32 snd_cwnd = tcp_init_cwnd;                       ///< segments
+  u16 mss_cache = tcp_mss_default;                    ///< payload of a full segment
+  u8 snd_wscale = 0, rcv_wscale = 0;
+};
+/// What most segments touch: the next.
+struct alignas(cache_line) tcp_flow {
+  u32 ts_recent = 0;  ///< RFC 7323 §4.3 TS.Recent
+  u32 tsoffset = 0;   ///< our clock's, so that it says nothing of the host's
+  u32 srtt_us = 0;    ///< smoothed round-trip time, times 8; 0: none yet
+  u32 rttvar_us = 0;  ///< times 4
+  u32 snd_ssthresh = tcp_infinite_ssthresh;
+  u32 snd_cwnd_cnt = 0;
+  u32 wmem_queued = 0;           ///< truesize in the write queue (Linux's sk_wmem_queued)
+  u32 csum_flow = 0;             ///< sum of addresses, protocol and ports, for every segment's checksum
+  sk_buff* send_head = nullptr;  ///< the first that was never sent; in sk_write_queue
+  u16 advmss = tcp_mss_default;
+  u16 rcv_mss = tcp_mss_default;  ///< what the peer's full segments are
+  u8 quick_acks = 0;              ///< so many acknowledgments are not delayed
+  u8 nonagle = 0;                 ///< tcp_nagle::…
+  tcp_ca_state ca_state = tcp_ca_state::open;
+  u8 events = 0;         ///< tcp_event::…
+  u8 scaling_ratio = 0;  ///< payload of a full segment in what its frame costs, of 256
+  bool tstamp_ok : 1 = false;
+  bool sack_ok : 1 = false;
+  bool wscale_ok : 1 = false;
+  bool pingpong : 1 = false;  ///< acknowledgments ride on answers
+  bool ack_scheduled : 1 = false;
+  bool ack_now : 1 = false;
+  bool cwnd_limited : 1 = false;
+  bool hashed : 1 = false;   ///< segments find it
+  bool bound : 1 = false;    ///< it has its port
+  bool nospace : 1 = false;  ///< a writer waits for room
+};
+static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line);
+
+struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow {
+  tcp_skb_tree out_of_order_queue;
+  std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
+  tcp_sack_block duplicate_sack{};                                 ///< RFC 2883; empty: none
+  u8 num_sacks = 0;
+  bool dsack = false;
+  u32 high_seq = 0;  ///< recovery ends when this is acknowledged
+  bool undo_marker_set = false;
+  u32 undo_marker = 0;
+  u32 undo_retrans = 0;
+  u32 prior_cwnd = 0, prior_ssthresh = 0;
+  u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
+  u32 retrans_stamp = 0;               ///< time stamp of the first retransmission
+  u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
+  u32 snd_sml = 0;                     ///< end of the last segment that was less than full
+  u32 reordering = tcp_fastretrans_thresh;
+  u32 max_packets_out = 0;  ///< in the window that ends with cwnd_usage_seq
+  u32 cwnd_usage_seq = 0;
+  u32 window_clamp = 0x3fff'ffff;  ///< TCP_WINDOW_CLAMP
+  u32 rtt_min_us = 0;
+  u16 mss_clamp = tcp_mss_default;  ///< the peer's MSS option
+  u16 user_mss = 0;                 ///< TCP_MAXSEG
+  u64 ts_recent_stamp = 0;          ///< worker time of ts_recent
+  u64 rcv_tstamp = 0;               ///< of the last acknowledgment
+  u64 lrcvtime = 0;                 ///< of the last data
+  u64 lsndtime = 0;
+  u64 challenge_stamp = 0;  ///< RFC 5961 §7, per connection
+  u32 challenge_count = 0;
+  u64 oow_ack_stamp = 0;  ///< the last answer to something out of the window
+  u32 rcv_isn = 0, snd_isn = 0;
+  u32 total_retrans = 0;
+  u64 bytes_received = 0, bytes_acked = 0;
+  u32 segs_in = 0, segs_out = 0;
+  u32 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
+  u8 keepalive_probes = 0;
+  s32 linger2 = 0;       ///< s; 0: tcp_fin_timeout, -1: none
+  u32 defer_accept = 0;  ///< s
+  u32 urg_seq = 0;       ///< behind the last urgent byte
+  bool urg_valid = false;
+};
+[[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
+[[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
+
+/// States as bits, Linux's TCPF_*.
+[[nodiscard]] constexpr u32 tcpf(u8 state) { return 1u << state; }
+template <class... States>
+[[nodiscard]] bool tcp_in_state(sock const& sk, States... states) {
+  return (tcpf(sk.sk_state) & (tcpf(states) | ...)) != 0;
+}
+
+// --- socks smaller than a connection
+// -----------------------------------------------------------------------------------
+
+/// The two ends of a connection, as a packet for us shows them.
+struct inet_ehash_key {
+  be32 saddr{};  ///< the peer's
+  be32 daddr{};  ///< ours
+  be16 sport{};
+  u16 hnum = 0;
+  u32 dif = 0;
+  friend bool operator==(inet_ehash_key const& a, inet_ehash_key const& b) {
+    return a.saddr == b.saddr && a.daddr == b.daddr && a.sport == b.sport && a.hnum == b.hnum;
+  }
+};
+
+/// A SYN that was answered: SYN-RECEIVED without a connection yet.
+struct tcp_request_sock {
+  list_head node{};
+  void* net = nullptr;
+  sock* rsk_listener = nullptr;  ///< held
+  timer_list rsk_timer;
+  inet_ehash_key key{};
+  u32 rcv_isn = 0, snt_isn = 0;
+  u32 ts_recent = 0, ts_off = 0;
+  u32 rcv_wnd = 0;
+  u64 sent = 0;  ///< worker time when the SYN-ACK left
+  u64 oow_ack_stamp = 0;
+  u16 mss = tcp_mss_default;  ///< the peer's
+  u16 adv_mss = 0;            ///< ours
+  u8 snd_wscale = 0, rcv_wscale = 0;
+  u8 num_timeout = 0;
+  bool tstamp_ok : 1 = false;
+  bool sack_ok : 1 = false;
+  bool wscale_ok : 1 = false;
+};
+static_assert(sizeof(tcp_request_sock) <= 160);
+
+/// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
+struct tcp_timewait_sock {
+  list_head node{};
+  list_head bind_node{};
+  void* net = nullptr;
+  timer_list timer;
+  inet_ehash_key key{};
+  u32 rcv_nxt = 0, snd_nxt = 0;
+  u32 rcv_wnd = 0;
+  u32 ts_recent = 0, ts_offset = 0;
+  u64 ts_recent_stamp = 0;
+  u64 oow_ack_stamp = 0;
+  u32 bound_dev_if = 0;
+  u8 substate = tcp_state::time_wait;
+  u8 rcv_wscale = 0;
+  u8 tos = 0;
+  bool reuse : 1 = false;
+  bool reuseport : 1 = false;
+};
+
+// --- a segment that came
+// -----------------------------------------------------------------------------------------------
+
+/// What the header of a received segment said, read once.
+struct tcp_rx {
+  u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
+  u32 ack_seq = 0;
+  u16 window = 0;  ///< as it stands there
+  u16 urg_ptr = 0;
+  u8 flags = 0;
+  u8 hlen = 0;
+  u32 tw_isn = 0;  ///< a SYN that follows a connection in TIME-WAIT: where the new one begins; 0: anywhere
+  tcp_options_received opt{};
+
+  [[nodiscard]] bool has(u8 flag) const { return (flags & flag) != 0; }
+  [[nodiscard]] bool is(u8 flag, u8 of) const { return (flags & of) == flag; }
+};
+/// What became of a segment: its verdict, and whether whoever knows the IP version answers it with a RST.
+struct tcp_outcome {
+  verdict v;
+  bool reset = false;
+};
+
+// --- counters and settings
+// ---------------------------------------------------------------------------------------------
+
+/// Group TcpExt of /proc/net/netstat: the columns that can move here, in the kernel's order.
+struct tcpext_mib {
+  counter EmbryonicRsts, OfoPruned, OutOfWindowIcmps, TW, PAWSActive, PAWSEstab, DelayedACKs, ListenOverflows,
+      ListenDrops, TCPRenoRecovery, TCPSackRecovery, TCPFullUndo, TCPDSACKUndo, TCPFastRetrans, TCPSlowStartRetrans,
+      TCPTimeouts, TCPDSACKOldSent, TCPDSACKOfoSent, TCPDSACKRecv, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory,
+      TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPMemoryPressures, TCPTimeWaitOverflow, TCPReqQFullDrop,
+      TCPRetransFail, TCPOFOQueue, TCPOFODrop, TCPOFOMerge, TCPChallengeACK, TCPSYNChallenge, TCPSpuriousRtxHostQueues,
+      TCPFromZeroWindowAdv, TCPToZeroWindowAdv, TCPSynRetrans, TCPOrigDataSent, TCPACKSkippedSynRecv, TCPACKSkippedPAWS,
+      TCPACKSkippedSeq, TCPACKSkippedFinWait2, TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive,
+      TCPDelivered, TCPRcvQDrop;
+};
+
+/// pernet of tcp.
+struct tcp_net {
+  tcpext_mib mib;
+  proto_limits limits;  ///< net/ipv4/tcp_mem
+  s32 sysctl_tcp_rmem[3] = {4096, 131072, 6291456};
+  s32 sysctl_tcp_wmem[3] = {4096, 16384, 4194304};
+  u8 sysctl_tcp_timestamps = 1;
+  u8 sysctl_tcp_sack = 1;
+  u8 sysctl_tcp_window_scaling = 1;
+  u8 sysctl_tcp_syn_retries = 6;
+  u8 sysctl_tcp_synack_retries = 5;
+  u8 sysctl_tcp_retries1 = 3;
+  u8 sysctl_tcp_retries2 = 15;
+  u8 sysctl_tcp_orphan_retries = 0;
+  u8 sysctl_tcp_keepalive_probes = 9;
+  u8 sysctl_tcp_rfc1337 = 0;
+  u8 sysctl_tcp_abort_on_overflow = 0;
+  u8 sysctl_tcp_early_demux = 1;
+  u8 sysctl_tcp_slow_start_after_idle = 1;
+  u64 sysctl_tcp_keepalive_time = 7'200'000'000'000;
+  u64 sysctl_tcp_keepalive_intvl = 75'000'000'000;
+  u64 sysctl_tcp_fin_timeout = 60'000'000'000;
+  u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
+  u32 sysctl_max_syn_backlog = 256;
+  u32 sysctl_tcp_max_orphans = 256;
+  u32 orphan_count = 0;  ///< connections that nobody holds
+};
+
+template <class Net>
+[[nodiscard]] tcp_net& tcp_pernet(Net& net) {
+  return net_generic<tcp>(net);
+}
+/// Counters, spelled nearly as in Linux: `++TCP_STATS(net).InSegs`, `++NET_STATS(net).TCPTimeouts`.
+template <class Net>
+[[nodiscard]] tcp_mib& TCP_STATS(Net& net) {
+  return ipv4_net(net).mib.tcp_statistics;
+}
+template <class Net>
+[[nodiscard]] tcpext_mib& NET_STATS(Net& net) {
+  return tcp_pernet(net).mib;
+}
+
+/// Every connection of a worker by both its ends, and every port in use. Of each kind of sock a table of its own, so
+/// that none needs to look like another. [S145] [S146]
+template <u32 Slots>
+struct inet_hashinfo {
+  static_assert(std::has_single_bit(Slots));
+  static constexpr u32 mask = Slots - 1;
+  list<sock, &sock::sk_node> ehash[Slots];
+  list<sock, &sock::sk_node> lhash2[Slots];          ///< listeners, by port
+  list<sock, &sock::sk_portaddr_node> bhash[Slots];  ///< whoever has a port
+  list<tcp_request_sock, &tcp_request_sock::node> syn_table[Slots];
+  list<tcp_timewait_sock, &tcp_timewait_sock::node> twhash[Slots];
+  list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> tw_bhash[Slots];
+};
+
+/// perworker of tcp.
+template <class Host>
+struct tcp_worker {
+  slab<tcp_sock, Host::sizes.max_sock> socks;
+  slab<tcp_request_sock, Host::sizes.max_request> requests;
+  slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
+  inet_hashinfo<Host::sizes.sock_hash> hashinfo;
+  proto_memory memory;
+  siphash_key_t ehash_secret{};  ///< a stranger cannot fill one slot of the tables
+  siphash_key_t isn_secret{};    ///< RFC 6528 §3
+  siphash_key_t ts_secret{};
+};
+template <class Net>
+[[nodiscard]] auto& tcp_worker_of(Net& net) {
+  return worker_generic<tcp>(net.worker());
+}
+
+/// The socket's congestion control.
+template <class Net>
+[[nodiscard]] tcp_congestion_ops<Net> const& tcp_ca(sock const& sk) {
+  return Net::tcp_congestion.rows[inet_csk(sk).icsk_ca_idx];
+}
+/// The IP version's calls.
+template <class Net>
+[[nodiscard]] inet_connection_sock_af_ops<Net> const& tcp_af_ops(sock const& sk) {
+  return *static_cast<inet_connection_sock_af_ops<Net> const*>(inet_csk(sk).icsk_af_ops);
+}
+
+/// RFC 7323 §5.4: milliseconds, from where the connection's own offset says.
+template <class Net>
+[[nodiscard]] u32 tcp_time_stamp(Net& net) {
+  return static_cast<u32>(net.worker().now / 1'000'000);
+}
+
+[[nodiscard]] inline bool tcp_is_sack(tcp_sock const& tp) { return tp.sack_ok; }
+/// RFC 6675 §2: what is believed to be in the network. Without SACK, `sacked_out` counts duplicate acknowledgments.
+[[nodiscard]] inline u32 tcp_left_out(tcp_sock const& tp) { return tp.sacked_out + tp.lost_out; }
+[[nodiscard]] inline u32 tcp_packets_in_flight(tcp_sock const& tp) {
+  return tp.packets_out - tcp_left_out(tp) + tp.retrans_out;
+}
+[[nodiscard]] inline bool tcp_in_slow_start(tcp_sock const& tp) { return tp.snd_cwnd < tp.snd_ssthresh; }
+/// Behind the last byte that the peer lets us send.
+[[nodiscard]] inline u32 tcp_wnd_end(tcp_sock const& tp) { return tp.snd_una + tp.snd_wnd; }
+/// What is left of the window that we told; never negative, although we may have taken a little more.
+[[nodiscard]] inline u32 tcp_receive_window(tcp_sock const& tp) {
+  auto const left = static_cast<s32>(tp.rcv_wup + tp.rcv_wnd - tp.rcv_nxt);
+  return left < 0 ? 0 : static_cast<u32>(left);
+}
+
+}  // namespace netstack

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a change of state brings with it, how a connection ends whatever the reason, what the application is
+// told and when. Nothing is told in the midst of a segment: it is noted, and told when the connection is in order,
+// since a callback may do anything, closing it included. called by all of tcp/ Linux: net/ipv4/tcp.c (tcp_set_state,
+// tcp_done, tcp_write_queue_purge), net/ipv4/inet_connection_sock.c (inet_csk_destroy_sock, inet_csk_reset_xmit_timer),
+// net/ipv4/tcp_input.c (tcp_reset)
+#pragma once
+#include "netstack/core/sock_alloc.hpp"
+#include "netstack/core/sock_queue.hpp"
+#include "netstack/tcp/inet_hashtables.hpp"
+
+namespace netstack {
+
+// --- timers
+// ------------------------------------------------------------------------------------------------------------
+
+/// Runs the retransmission timer `us` from now, for this reason.
+template <class Net>
+void inet_csk_reset_xmit_timer(Net& net, sock& sk, icsk_time what, u64 us) {
+  auto& icsk = inet_csk(sk);
+  icsk.icsk_pending = what;
+  net.worker().timers.mod_timer(icsk.icsk_retransmit_timer, net.worker().now + std::min<u64>(us, tcp_rto_max) * 1000);
+}
+template <class Net>
+void inet_csk_clear_xmit_timer(Net& net, sock& sk) {
+  inet_csk(sk).icsk_pending = icsk_time::none;
+  net.worker().timers.del_timer(inet_csk(sk).icsk_retransmit_timer);
+}
+template <class Net>
+void inet_csk_reset_keepalive_timer(Net& net, sock& sk, u64 ns) {
+  net.worker().timers.mod_timer(inet_csk(sk).icsk_sk_timer, net.worker().now + ns);
+}
+template <class Net>
+void inet_csk_delete_keepalive_timer(Net& net, sock& sk) {
+  net.worker().timers.del_timer(inet_csk(sk).icsk_sk_timer);
+}
+template <class Net>
+void tcp_clear_xmit_timers(Net& net, sock& sk) {
+  auto& icsk = inet_csk(sk);
+  inet_csk_clear_xmit_timer(net, sk);
+  net.worker().timers.del_timer(icsk.icsk_delack_timer);
+  net.worker().timers.del_timer(icsk.icsk_sk_timer);
+  tcp_sk(sk).ack_scheduled = false;
+}
+
+/// tcp_timer.hpp: what the three timers of a connection do. Before any of them is armed.
+template <class Net>
+void inet_csk_init_timers(Net& net, sock& sk);
+
+// --- what is sent and kept
+// ---------------------------------------------------------------------------------------------
+
+/// A segment leaves the write queue: its memory is the proto's again.
+inline void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
+  tcp_sk(sk).wmem_queued -= skb.truesize;
+  sk_mem_uncharge(sk, skb.truesize);
+  consume_skb(skb);
+}
+/// It enters it.
+inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
+  tcp_sk(sk).wmem_queued += skb.truesize;
+  sk_mem_charge(sk, skb.truesize);
+}
+/// proto::stream_memory_free: more may be queued.
+[[nodiscard]] inline bool tcp_stream_memory_free(sock const& sk) { return tcp_sk(sk).wmem_queued < sk.sk_sndbuf; }
+/// A writer is woken, and poll() says writable, when a third of the buffer is free.
+[[nodiscard]] inline bool tcp_stream_is_writeable(sock const& sk) {
+  u32 const used = tcp_sk(sk).wmem_queued;
+  return used < sk.sk_sndbuf && sk.sk_sndbuf - used >= used >> 1;
+}
+/// The send buffer follows the congestion window: twice what may be in flight, so that acknowledgments never find it
+/// empty.
+template <class Net>
+void tcp_sndbuf_expand(Net& net, sock& sk) {
+  if (sock_flag(sk, sock_flags::sndbuf_lock)) return;
+  u64 const segments = std::max<u32>(tcp_sk(sk).snd_cwnd, tcp_init_cwnd) + tcp_sk(sk).reordering;
+  u64 const want = 2 * segments * net.worker().pool.frame_truesize();
+  u32 const most = static_cast<u32>(tcp_pernet(net).sysctl_tcp_wmem[2]);
+  if (sk.sk_sndbuf < want) sk.sk_sndbuf = static_cast<u32>(std::min<u64>(want, most));
+}
+/// How long FIN-WAIT-2 may last for a connection that nobody holds.
+template <class Net>
+[[nodiscard]] u64 tcp_fin_time(Net& net, tcp_sock const& tp) {
+  u64 const wait =
+      tp.linger2 > 0 ? static_cast<u64>(tp.linger2) * 1'000'000'000 : tcp_pernet(net).sysctl_tcp_fin_timeout;
+  return std::max(wait, u64{tp.icsk_rto} * 3500);  // time for the peer to repeat its FIN
+}
+
+/// Throws away what was not acknowledged, and what was not read in order.
+template <class Net>
+void tcp_write_queue_purge(Net&, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  while (sk_buff* skb = sk.sk_write_queue.dequeue()) tcp_wmem_free_skb(sk, *skb);
+  tp.send_head = nullptr;
+  tp.packets_out = tp.sacked_out = tp.lost_out = tp.retrans_out = 0;
+  inet_csk(sk).icsk_backoff = 0;
+}
+inline void tcp_ofo_purge(tcp_sock& tp) {
+  tp.out_of_order_queue.clear_and_dispose([](sk_buff* skb) { consume_skb(*skb); });
+  tp.num_sacks = 0;
+}
+
+// --- what the application is told
+// --------------------------------------------------------------------------------------
+
+inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
+
+/// Tells what was noted. The last that is done with a connection: it may be gone afterwards, unless the caller holds
+/// it.
+inline void tcp_tell(sock& sk) {
+  u8 const events = std::exchange(tcp_sk(sk).events, u8{0});
+  if (events == 0) [[likely]]
+    return;
+  auto const tell = [&](u8 event, void (*sock::*callback)(sock&)) {
+    if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.*callback) (sk.*callback)(sk);
+  };
+  sock_hold(sk);
+  tell(tcp_event::state, &sock::sk_state_change);
+  tell(tcp_event::error, &sock::sk_error_report);
+  tell(tcp_event::readable, &sock::sk_data_ready);
+  tell(tcp_event::writable, &sock::sk_write_space);
+  sock_put(sk);
+}
+
+// --- states
+// ------------------------------------------------------------------------------------------------------------
+
+template <class Net>
+void tcp_set_state(Net& net, sock& sk, u8 state) {
+  u8 const old = sk.sk_state;
+  auto& mib = TCP_STATS(net);
+  if (state == tcp_state::established && old != state) mib.CurrEstab += 1;
+  // RFC 4022: the connections that are ESTABLISHED or CLOSE-WAIT.
+  if ((old == tcp_state::established && state != tcp_state::close_wait && state != old) ||
+      (old == tcp_state::close_wait && state != old))
+    mib.CurrEstab += ~u64{0};
+  if (state == tcp_state::close) {
+    if (old == tcp_state::close_wait || old == tcp_state::established) ++mib.EstabResets;
+    inet_unhash(net, sk);
+    if (tcp_sk(sk).bound && !sock_flag(sk, sock_flags::bindport_lock)) inet_put_port(net, sk);
+  }
+  sk.sk_state = state;
+}
+
+/// The end of a connection that nobody holds: everything it had is given back.
+template <class Net>
+void inet_csk_destroy_sock(Net& net, sock& sk) {
+  BUG_ON(sk.sk_state != tcp_state::close, "TCP connection destroyed while open");
+  --tcp_pernet(net).orphan_count;
+  sk_common_release(net, sk);
+}
+
+/// The connection is over, in whatever way: it is found no more and does nothing more. Who reads, finds the end.
+template <class Net>
+void tcp_done(Net& net, sock& sk) {
+  if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) ++TCP_STATS(net).AttemptFails;
+  tcp_set_state(net, sk, tcp_state::close);
+  tcp_clear_xmit_timers(net, sk);
+  sk.sk_shutdown = shutdown_mask;
+  if (!sock_flag(sk, sock_flags::dead))
+    tcp_note(sk, tcp_event::state | tcp_event::readable | tcp_event::writable);
+  else
+    inet_csk_destroy_sock(net, sk);
+}
+
+/// The connection fails: the next call is told why.
+template <class Net>
+void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
+  sk.sk_err = static_cast<s32>(why);
+  tcp_note(sk, tcp_event::error);
+  tcp_write_queue_purge(net, sk);
+  tcp_done(net, sk);
+}
+
+/// RFC 9293 §3.10.7.4, second: a RST that is believed.
+template <class Net>
+void tcp_reset(Net& net, sock& sk) {
+  switch (sk.sk_state) {
+    case tcp_state::syn_sent: return tcp_done_with_error(net, sk, std::errc::connection_refused);
+    case tcp_state::close_wait: return tcp_done_with_error(net, sk, std::errc::broken_pipe);
+    case tcp_state::close: return;
+    default: return tcp_done_with_error(net, sk, std::errc::connection_reset);
+  }
+}
+
+}  // namespace netstack

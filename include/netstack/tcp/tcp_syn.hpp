@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what is said without a connection, on IPv4: a SYN-ACK for a request, a RST for nobody, an acknowledgment for
+// who is in TIME-WAIT. And where a connection's numbers begin, so that no stranger can tell.
+// rx: called by tcp_input through conn_request, by tcp_v4_rcv → calls ip_send_skb
+// Linux: net/ipv4/tcp_ipv4.c (tcp_v4_send_reset, tcp_v4_send_synack), net/ipv4/tcp_input.c (tcp_conn_request),
+// net/ipv4/tcp_minisocks.c (tcp_check_req), net/core/secure_seq.c
+// RFC 9293 §3.5.2 (reset generation), §3.10.7.2 (LISTEN), RFC 6528 §3 (ISN), RFC 7323 §5.4 (time stamp offset) [S144]
+#pragma once
+#include "netstack/ipv4/ip_output.hpp"
+#include "netstack/tcp/tcp_input.hpp"
+
+namespace netstack {
+
+// --- numbers
+// -----------------------------------------------------------------------------------------------------------
+
+/// RFC 6528 §3: a clock, and a secret function of both ends: the same two meet growing numbers, others learn nothing.
+template <class Net>
+[[nodiscard]] u32 tcp_v4_secure_isn(Net& net, inet_ehash_key const& key) {
+  u32 const ports = u32{key.hnum} << 16 | key.sport.raw();
+  u64 const hash = siphash_3u32(key.daddr.raw(), key.saddr.raw(), ports, tcp_worker_of(net).isn_secret);
+  return static_cast<u32>(hash) + static_cast<u32>(net.worker().now >> 6);  // a step each 64 ns
+}
+template <class Net>
+[[nodiscard]] u32 tcp_v4_ts_offset(Net& net, inet_ehash_key const& key) {
+  return static_cast<u32>(siphash_2u32(key.daddr.raw(), key.saddr.raw(), tcp_worker_of(net).ts_secret));
+}
+
+namespace detail {
+
+/// How a segment of no connection looks.
+struct tcp_v4_reply {
+  be32 saddr{}, daddr{};
+  tcp_header_fields header{};
+  tcp_out_options opts{};
+  u32 oif = 0;
+  u32 mark = 0;
+  u8 tos = 0;
+};
+
+/// Sends it. Errors: no_buffer_space, the route's.
+template <class Net>
+result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
+  flowi4 fl4{.daddr = reply.daddr,
+             .saddr = reply.saddr,
+             .oif = reply.oif,
+             .mark = reply.mark,
+             .tos = reply.tos,
+             .proto = ipproto::tcp,
+             .anysrc = true,
+             .sport = reply.header.source,
+             .dport = reply.header.dest};
+  auto const rt = ip_route_output_key(net, fl4);
+  if (!rt) return failure{rt.error()};
+  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  if (!skb) return failure{std::errc::no_buffer_space};
+  tcp_push_header(*skb, reply.header, reply.opts, csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0));
+  ++TCP_STATS(net).OutSegs;
+  return ip_send_skb(net, *skb, **rt, fl4,
+                     {.tos = reply.tos, .protocol = ipproto::tcp, .pmtudisc = ip_pmtudisc::do_, .mark = reply.mark});
+}
+/// From whom it was for, to whom it came from.
+inline tcp_v4_reply tcp_v4_reply_to(sk_buff const& skb) {
+  auto const& iph = *ip_hdr(skb);
+  auto const& th = *skb.transport_hdr<tcphdr>();
+  return {.saddr = iph.daddr, .daddr = iph.saddr, .header = {.source = th.dest, .dest = th.source}};
+}
+
+/// RFC 9293 §3.5.2: whatever does not belong to a connection is answered with a RST that its sender will believe; a RST
+/// never is.
+template <class Net>
+void tcp_v4_send_reset(Net& net, sk_buff const& skb, tcp_rx const& rx) {
+  if (rx.has(tcp_flag::rst)) return;
+  auto const* rt = skb_rtable(skb);
+  if (rt && rt->rt_type != rtn::local) return;
+  auto reply = tcp_v4_reply_to(skb);
+  reply.header.flags = tcp_flag::rst;
+  if (rx.has(tcp_flag::ack)) {
+    reply.header.seq = rx.ack_seq;
+  } else {
+    reply.header.flags |= tcp_flag::ack;
+    reply.header.ack_seq = rx.end_seq;
+  }
+  if (tcp_v4_send_reply(net, reply)) ++TCP_STATS(net).OutRsts;
+}
+
+template <class Net>
+void tcp_v4_timewait_ack(Net& net, sk_buff const& skb, tcp_timewait_sock const& tw) {
+  auto reply = tcp_v4_reply_to(skb);
+  reply.tos = tw.tos;
+  reply.header.seq = tw.snd_nxt;
+  reply.header.ack_seq = tw.rcv_nxt;
+  reply.header.flags = tcp_flag::ack;
+  reply.header.window = static_cast<u16>(tw.rcv_wnd >> tw.rcv_wscale);
+  if (tw.ts_recent != 0)
+    reply.opts.tstamp = true, reply.opts.tsval = tcp_time_stamp(net) + tw.ts_offset, reply.opts.tsecr = tw.ts_recent;
+  (void)tcp_v4_send_reply(net, reply);
+}
+
+/// What a half-open connection says; flags: SYN-ACK, or ACK when something out of the window was heard.
+template <class Net>
+result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags) {
+  sock const& listener = *req.rsk_listener;
+  bool const syn = (flags & tcp_flag::syn) != 0;
+  tcp_v4_reply reply{.saddr = req.key.daddr,
+                     .daddr = req.key.saddr,
+                     .header = {.source = be16{req.key.hnum},
+                                .dest = req.key.sport,
+                                .seq = syn ? req.snt_isn : req.snt_isn + 1,
+                                .ack_seq = req.rcv_isn + 1,
+                                .flags = flags},
+                     .oif = listener.sk_bound_dev_if,
+                     .mark = listener.sk_mark,
+                     .tos = inet_sk(listener).tos};
+  reply.header.window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale);
+  if (req.tstamp_ok)
+    reply.opts.tstamp = true, reply.opts.tsval = tcp_time_stamp(net) + req.ts_off, reply.opts.tsecr = req.ts_recent;
+  if (syn) {
+    reply.opts.mss = req.adv_mss;
+    reply.opts.sack_ok = req.sack_ok;
+    if (req.wscale_ok) reply.opts.wscale_ok = true, reply.opts.wscale = req.rcv_wscale;
+  }
+  return tcp_v4_send_reply(net, reply);
+}
+
+/// The SYN-ACK was not answered: it is sent again, ever more rarely, and given up at last.
+template <class Net>
+void reqsk_timer_handler(void*, timer_list& timer) {
+  auto& req = from_timer<&tcp_request_sock::rsk_timer>(timer);
+  auto& net = *static_cast<Net*>(req.net);
+  sock const& listener = *req.rsk_listener;
+  u8 const asked = inet_csk(listener).icsk_syn_retries;
+  u32 const most = asked != 0 ? asked : tcp_pernet(net).sysctl_tcp_synack_retries;
+  if (listener.sk_state != tcp_state::listen || req.num_timeout >= most) {
+    if (listener.sk_state == tcp_state::listen) ++TCP_STATS(net).AttemptFails;
+    return inet_csk_reqsk_queue_drop(net, req);
+  }
+  ++req.num_timeout;
+  ++TCP_STATS(net).RetransSegs;
+  ++NET_STATS(net).TCPSynRetrans;
+  (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
+  u64 const wait = std::min(u64{tcp_timeout_init} << req.num_timeout, u64{tcp_rto_max}) * 1000;
+  net.worker().timers.mod_timer(req.rsk_timer, net.worker().now + wait);
+}
+
+/// What the SYN asks for, and we agree to.
+template <class Net>
+void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff const& skb, tcp_rx const& rx) {
+  auto const& ns = tcp_pernet(net);
+  auto const& tp = tcp_sk(listener);
+  req.rcv_isn = rx.seq;
+  req.tstamp_ok = rx.opt.saw_tstamp && ns.sysctl_tcp_timestamps;
+  req.sack_ok = rx.opt.sack_ok && ns.sysctl_tcp_sack;
+  req.wscale_ok = rx.opt.wscale_ok && ns.sysctl_tcp_window_scaling;
+  req.snd_wscale = rx.opt.snd_wscale;
+  req.ts_recent = rx.opt.rcv_tsval;
+  u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);
+  req.mss = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
+  u32 const mtu = skb.dev ? std::min<u32>(skb.dev->mtu, ip_max_mtu) : 576;
+  u32 const own = mtu - static_cast<u32>(ip_hlen_min + tcp_hlen_min);
+  req.adv_mss = static_cast<u16>(std::min<u32>(own, tp.user_mss ? tp.user_mss : 0xffff));
+  req.rcv_wnd = std::min(tcp_full_space(listener), tp.window_clamp);
+  u32 const largest = std::max<u32>(static_cast<u32>(ns.sysctl_tcp_rmem[2]), listener.sk_rcvbuf);
+  req.rcv_wscale = req.wscale_ok ? tcp_select_wscale(tcp_win_from_space(listener, largest)) : u8{0};
+  if (!req.wscale_ok) req.rcv_wnd = std::min<u32>(req.rcv_wnd, 0xffff);
+}
+
+}  // namespace detail
+
+/// inet_connection_sock_af_ops::conn_request: a SYN for a listener. It is answered, or dropped without a word, so that
+/// its sender tries again.
+template <class Net>
+void tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto const* rt = skb_rtable(skb);
+  // RFC 9293 §3.10.7.2, RFC 1122 §4.2.3.10: none to a broadcast or multicast address.
+  if (rt && rt->rt_flags & (rtcf::broadcast | rtcf::multicast))
+    return net.count_drop(skb, drop_reason::ip_invalid_dest);
+  if (sk_acceptq_is_full(sk)) {
+    ++NET_STATS(net).ListenOverflows;
+    ++NET_STATS(net).ListenDrops;
+    return net.count_drop(skb, drop_reason::tcp_listen_overflow);
+  }
+  auto& w = tcp_worker_of(net);
+  u32 const most = std::min(std::max(sk.sk_max_ack_backlog, 1u), tcp_pernet(net).sysctl_max_syn_backlog);
+  tcp_request_sock* const req = inet_csk(sk).icsk_syn_qlen < most ? w.requests.alloc() : nullptr;
+  if (!req) {
+    ++NET_STATS(net).TCPReqQFullDrop;
+    ++NET_STATS(net).ListenDrops;
+    return net.count_drop(skb, drop_reason::tcp_request_full);
+  }
+  auto const& iph = *ip_hdr(skb);
+  auto const& th = *skb.transport_hdr<tcphdr>();
+  req->net = &net;
+  req->key = {
+      .saddr = iph.saddr, .daddr = iph.daddr, .sport = th.source, .hnum = th.dest.host(), .dif = sk.sk_bound_dev_if};
+  detail::tcp_openreq_init(net, sk, *req, skb, rx);
+  req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
+  req->ts_off = tcp_v4_ts_offset(net, req->key);
+  req->rsk_listener = &sk;
+  sock_hold(sk);
+  ++inet_csk(sk).icsk_syn_qlen;
+  w.hashinfo.syn_table[inet_ehashfn(net, req->key) & w.hashinfo.mask].push_front(*req);
+  req->rsk_timer.function = detail::reqsk_timer_handler<Net>;
+  req->sent = net.worker().now;
+  net.worker().timers.add_timer(req->rsk_timer, req->sent + u64{tcp_timeout_init} * 1000);
+  (void)detail::tcp_v4_send_request(net, *req, tcp_flag::syn | tcp_flag::ack);
+}
+
+/// A segment for a half-open connection, RFC 9293 §3.10.7.4 for SYN-RECEIVED. The connection, if it is complete: then
+/// the segment is its first. Else null, and `v` is what became of the segment; the request may be gone.
+template <class Net>
+sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& req, verdict& v) {
+  sock& listener = *req.rsk_listener;
+  u64 const now = net.worker().now;
+  bool const paws_reject = req.tstamp_ok && tcp_paws_reject(req.ts_recent, now, now, rx);
+  if (rx.seq == req.rcv_isn && rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::rst | tcp_flag::ack) && !paws_reject) {
+    // The peer did not hear our SYN-ACK.
+    if (!detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv)) {
+      ++TCP_STATS(net).RetransSegs;
+      ++NET_STATS(net).TCPSynRetrans;
+      req.num_timeout = std::max<u8>(req.num_timeout, 1);  // no measure of the round trip any more
+      (void)detail::tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
+    }
+    return nullptr;
+  }
+  // RFC 9293 §3.10.7.4: an ACK of something else, and the request stays.
+  if (rx.has(tcp_flag::ack) && rx.ack_seq != req.snt_isn + 1) {
+    detail::tcp_v4_send_reset(net, skb, rx);
+    v = drop(net, skb, drop_reason::tcp_invalid_ack_sequence);
+    return nullptr;
+  }
+  if (paws_reject || !tcp_in_window(rx.seq, rx.end_seq, req.rcv_isn + 1, req.rcv_isn + 1 + req.rcv_wnd)) {
+    if (!rx.has(tcp_flag::rst) &&
+        !detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv))
+      (void)detail::tcp_v4_send_request(net, req, tcp_flag::ack);
+    if (paws_reject) ++NET_STATS(net).PAWSEstab;
+    v = drop(net, skb, paws_reject ? drop_reason::tcp_rfc7323_paws : drop_reason::tcp_invalid_sequence);
+    return nullptr;
+  }
+  if (rx.flags & (tcp_flag::rst | tcp_flag::syn)) {
+    // RFC 9293 §3.10.7.4: a passive open that fails returns to LISTEN. Of a RST that is not exact: RFC 5961 §3.2.
+    if (rx.has(tcp_flag::rst) && rx.seq != req.rcv_isn + 1) {
+      (void)detail::tcp_v4_send_request(net, req, tcp_flag::ack);
+      v = drop(net, skb, drop_reason::tcp_invalid_sequence);
+      return nullptr;
+    }
+    ++TCP_STATS(net).AttemptFails;
+    ++NET_STATS(net).EmbryonicRsts;
+    detail::tcp_v4_send_reset(net, skb, rx);
+    inet_csk_reqsk_queue_drop(net, req);
+    v = drop(net, skb, drop_reason::tcp_reset);
+    return nullptr;
+  }
+  if (!rx.has(tcp_flag::ack)) {
+    v = drop(net, skb, drop_reason::tcp_flags);
+    return nullptr;
+  }
+  if (rx.opt.saw_tstamp && req.tstamp_ok && !after(rx.seq, req.rcv_isn + 1)) req.ts_recent = rx.opt.rcv_tsval;
+  sock* const child = sk_acceptq_is_full(listener) ? nullptr : tcp_create_openreq_child(net, listener, req);
+  if (!child) {
+    // The peer believes that it is connected; it will repeat itself, or hear our SYN-ACK again.
+    ++NET_STATS(net).ListenOverflows;
+    v = drop(net, skb, drop_reason::tcp_listen_overflow);
+    if (!tcp_pernet(net).sysctl_tcp_abort_on_overflow) return nullptr;
+    detail::tcp_v4_send_reset(net, skb, rx);
+    inet_csk_reqsk_queue_drop(net, req);
+    return nullptr;
+  }
+  auto& tp = tcp_sk(*child);
+  tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
+  tp.advmss = req.adv_mss;
+  inet_csk_reqsk_queue_drop(net, req);
+  inet_csk_reqsk_queue_add(listener, *child);
+  return child;
+}
+
+}  // namespace netstack

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what happens when nothing happens: a segment is repeated ever more rarely until the connection is given up,
+// a closed window is asked about, an acknowledgment waits no longer, a silent peer is asked whether it lives. called by
+// worker.timers → calls tcp_retransmit_skb, tcp_write_wakeup, tcp_send_ack Linux: net/ipv4/tcp_timer.c; RFC 6298 §5,
+// RFC 9293 §3.8.3 (R1, R2), §3.8.4 (keepalive), §3.8.6.1 (probes)
+#pragma once
+#include "netstack/tcp/tcp_minisocks.hpp"
+
+namespace netstack {
+
+namespace detail {
+
+/// RFC 9293 §3.8.3: given up.
+template <class Net>
+void tcp_write_err(Net& net, sock& sk) {
+  ++NET_STATS(net).TCPAbortOnTimeout;
+  auto const why = sk.sk_err_soft != 0 ? static_cast<std::errc>(sk.sk_err_soft) : std::errc::timed_out;
+  tcp_done_with_error(net, sk, why);
+}
+/// Nobody waits for the result: a few tries more.
+template <class Net>
+u32 tcp_orphan_retries(Net& net) {
+  u32 const n = tcp_pernet(net).sysctl_tcp_orphan_retries;
+  return n != 0 ? n : 8;
+}
+/// TCP_USER_TIMEOUT (RFC 5482): so long since the peer was last heard of, with something owed.
+template <class Net>
+bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
+  return tp.icsk_user_timeout != 0 && net.worker().now - since >= u64{tp.icsk_user_timeout} * 1'000'000;
+}
+/// R2 is reached.
+template <class Net>
+bool tcp_write_timeout(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  u32 most = opening ? (tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries) : ns.sysctl_tcp_retries2;
+  if (!opening && tp.icsk_retransmits >= ns.sysctl_tcp_retries1) sk_dst_reset(sk);  // R1: perhaps another way
+  if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
+  return tp.icsk_retransmits >= most || tcp_user_timed_out(net, tp, tp.retrans_start);
+}
+
+template <class Net>
+void tcp_retransmit_timer(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* const head = tcp_sent_head(sk);
+  if (!head) return;
+  if (tp.icsk_retransmits == 0) tp.retrans_start = TCP_SKB_CB(*head).sent;
+  if (tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
+  ++NET_STATS(net).TCPTimeouts;
+  tcp_enter_loss(net, sk);
+  ++tp.icsk_retransmits;
+  auto const r = tcp_retransmit_skb(net, sk, *head);
+  // RFC 6298 §5.5: back off; what did not even leave is tried again soon.
+  if (!r && r.error() == std::errc::no_buffer_space)
+    return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, 500'000u));
+  ++tp.icsk_backoff;
+  tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max);
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tp.icsk_rto);
+}
+
+template <class Net>
+void tcp_probe_timer(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  if (tp.packets_out != 0 || !tp.send_head) {
+    tp.icsk_probes_out = 0;
+    return;
+  }
+  // RFC 9293 §3.8.6.1 MUST-37: as long as the peer answers, the connection stays, however long its window is closed.
+  u32 const most = sock_flag(sk, sock_flags::dead) ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
+  if (tp.icsk_probes_out == 0) tp.retrans_start = net.worker().now;
+  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.retrans_start)) return tcp_write_err(net, sk);
+  auto const r = tcp_write_wakeup(net, sk);
+  ++NET_STATS(net).TCPWinProbe;
+  if (tp.packets_out != 0 || !tp.send_head) {
+    tp.icsk_probes_out = tp.icsk_backoff = 0;
+    return;
+  }
+  ++tp.icsk_probes_out;
+  if (r && tp.icsk_backoff < ns.sysctl_tcp_retries2) ++tp.icsk_backoff;
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, u64{std::max(tp.icsk_rto, tcp_rto_min)} << tp.icsk_backoff);
+}
+
+template <class Net>
+void tcp_write_timer_handler(Net& net, sock& sk) {
+  switch (std::exchange(inet_csk(sk).icsk_pending, icsk_time::none)) {
+    case icsk_time::retrans: return tcp_retransmit_timer(net, sk);
+    case icsk_time::probe0: return tcp_probe_timer(net, sk);
+    case icsk_time::none: return;
+  }
+}
+
+template <class Net>
+void tcp_delack_timer_handler(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (tcp_in_state(sk, tcp_state::close, tcp_state::listen) || !tp.ack_scheduled) return;
+  tp.pingpong = false;  // no answer came to ride on
+  tcp_send_ack(net, sk);
+  ++NET_STATS(net).DelayedACKs;
+}
+
+/// RFC 9293 §3.8.4: is the peer still there?
+template <class Net>
+void tcp_keepalive_timer(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  if (!sock_flag(sk, sock_flags::keepopen) || tcp_in_state(sk, tcp_state::close, tcp_state::listen)) return;
+  auto const seconds = [](u32 own, u64 otherwise) { return own != 0 ? u64{own} * 1'000'000'000 : otherwise; };
+  u64 const idle = seconds(tp.keepalive_time, ns.sysctl_tcp_keepalive_time);
+  u64 const interval = seconds(tp.keepalive_intvl, ns.sysctl_tcp_keepalive_intvl);
+  u32 const most = tp.keepalive_probes ? tp.keepalive_probes : ns.sysctl_tcp_keepalive_probes;
+  // What is in flight asks by itself.
+  if (tp.packets_out != 0 || tp.send_head || tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv))
+    return inet_csk_reset_keepalive_timer(net, sk, idle);
+  u64 const silent = net.worker().now - std::max(tp.rcv_tstamp, tp.lrcvtime);
+  if (silent < idle) return inet_csk_reset_keepalive_timer(net, sk, idle - silent);
+  if (tp.icsk_user_timeout != 0 ? tp.icsk_probes_out > 0 && silent >= u64{tp.icsk_user_timeout} * 1'000'000
+                                : tp.icsk_probes_out >= most) {
+    tcp_send_active_reset(net, sk);
+    return tcp_write_err(net, sk);
+  }
+  ++NET_STATS(net).TCPKeepAlive;
+  if (tcp_xmit_probe_skb(net, sk)) ++tp.icsk_probes_out;
+  inet_csk_reset_keepalive_timer(net, sk, interval);
+}
+
+/// A timer's function: the connection stays until it is done with, and the application hears of it at the end.
+template <class Net, timer_list inet_connection_sock::*Timer, void (*Handler)(Net&, sock&)>
+void tcp_timer_function(void*, timer_list& timer) {
+  sock& sk = from_timer<Timer>(timer);
+  sock_hold(sk);
+  Handler(sock_net<Net>(sk), sk);
+  tcp_tell(sk);
+  sock_put(sk);
+}
+
+}  // namespace detail
+
+template <class Net>
+void inet_csk_init_timers(Net&, sock& sk) {
+  using icsk = inet_connection_sock;
+  inet_csk(sk).icsk_retransmit_timer.function =
+      detail::tcp_timer_function<Net, &icsk::icsk_retransmit_timer, detail::tcp_write_timer_handler<Net>>;
+  inet_csk(sk).icsk_delack_timer.function =
+      detail::tcp_timer_function<Net, &icsk::icsk_delack_timer, detail::tcp_delack_timer_handler<Net>>;
+  inet_csk(sk).icsk_sk_timer.function =
+      detail::tcp_timer_function<Net, &icsk::icsk_sk_timer, detail::tcp_keepalive_timer<Net>>;
+}
+
+/// SO_KEEPALIVE is on: from now on, or from when the connection is there.
+template <class Net>
+void tcp_start_keepalive(Net& net, sock& sk) {
+  auto const& tp = tcp_sk(sk);
+  if (!sock_flag(sk, sock_flags::keepopen)) return;
+  u64 const idle =
+      tp.keepalive_time != 0 ? u64{tp.keepalive_time} * 1'000'000'000 : tcp_pernet(net).sysctl_tcp_keepalive_time;
+  inet_csk_reset_keepalive_timer(net, sk, idle);
+}
+
+}  // namespace netstack

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how one segment leaves: its options, the window it tells, its header and checksum, and whose bytes it is
+// made of. A segment of the write queue stays there until it is acknowledged, and what leaves is a clone of it whose
+// headers lie in the common headroom. While a driver still has that clone, its frame is immutable: a repetition then
+// gets its headers in a frame of its own and refers to the payload. tx: called by tcp_output, tcp_timer → calls
+// icsk_af_ops.queue_xmit Linux: net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_established_options, tcp_syn_options,
+// __tcp_select_window) RFC 9293 §3.1, §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC
+// 2883 §4
+#pragma once
+#include "netstack/skb/skb_checksum.hpp"
+#include "netstack/skb/skb_frags.hpp"
+#include "netstack/tcp/tcp_state.hpp"
+
+namespace netstack {
+
+// --- the window we tell
+// ------------------------------------------------------------------------------------------------
+
+/// Of a receive buffer, what may be told to the peer: the rest is what frames cost beyond their payload.
+[[nodiscard]] inline u32 tcp_win_from_space(sock const& sk, u32 space) {
+  return static_cast<u32>(u64{space} * tcp_sk(sk).scaling_ratio >> 8);
+}
+[[nodiscard]] inline u32 tcp_full_space(sock const& sk) { return tcp_win_from_space(sk, sk.sk_rcvbuf); }
+[[nodiscard]] inline u32 tcp_space(sock const& sk) {
+  u32 const used = sk.sk_rmem_alloc + sk.sk_backlog_len;
+  return used >= sk.sk_rcvbuf ? 0 : tcp_win_from_space(sk, sk.sk_rcvbuf - used);
+}
+
+/// RFC 7323 §2.2: the shift that lets a window of `space` bytes be told.
+[[nodiscard]] constexpr u8 tcp_select_wscale(u32 space) {
+  u8 shift = 0;
+  while (shift < tcpopt::max_wscale && space >> shift > 0xffff) ++shift;
+  return shift;
+}
+
+/// The window that would be told now. RFC 9293 §3.8.6.2.2: the right edge moves by a full segment or half of the
+/// buffer, or not at all; and MUST-34: never to the left.
+[[nodiscard]] inline u32 __tcp_select_window(sock const& sk) {
+  auto const& tp = tcp_sk(sk);
+  u32 const full = std::min(tp.window_clamp, tcp_full_space(sk));
+  u32 const free = std::min(tcp_space(sk), full);
+  u32 const told = tcp_receive_window(tp);
+  u32 const step = std::min<u32>(full / 2, tp.rcv_mss);
+  u32 const grain = (u32{1} << tp.rcv_wscale) - 1;
+  return free >= told + step ? free & ~grain : (told + grain) & ~grain;
+}
+
+/// … and is, with the segment at hand: the value of its window field.
+template <class Net>
+[[nodiscard]] u16 tcp_select_window(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  u32 const before_wnd = tp.rcv_wnd;
+  u32 const most = u32{0xffff} << tp.rcv_wscale;
+  tp.rcv_wnd = std::min(__tcp_select_window(sk), most);
+  tp.rcv_wup = tp.rcv_nxt;
+  if (tp.rcv_wnd == 0 && before_wnd != 0) ++NET_STATS(net).TCPToZeroWindowAdv;
+  if (tp.rcv_wnd != 0 && before_wnd == 0) ++NET_STATS(net).TCPFromZeroWindowAdv;
+  return static_cast<u16>(tp.rcv_wnd >> tp.rcv_wscale);
+}
+
+// --- options
+// -----------------------------------------------------------------------------------------------------------
+
+/// RFC 2018 §4, RFC 2883 §4: what came twice first, then what is there beyond rcv_nxt, the latest first.
+inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
+  u32 const room = (u32{tcpopt::max_len} - opts.size() - tcpopt::sack_base_aligned) / tcpopt::sack_perblock;
+  if (tp.dsack) opts.sacks[opts.num_sacks++] = tp.duplicate_sack;
+  for (u8 i = 0; i < tp.num_sacks && opts.num_sacks < std::min<u32>(room, tcpopt::max_sacks); ++i)
+    opts.sacks[opts.num_sacks++] = tp.selective_acks[i];
+}
+template <class Net>
+[[nodiscard]] tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
+  tcp_out_options opts;
+  if (tp.tstamp_ok) {
+    opts.tstamp = true;
+    opts.tsval = tcp_time_stamp(net) + tp.tsoffset;
+    opts.tsecr = tp.ts_recent;
+  }
+  if (tp.sack_ok && (tp.num_sacks != 0 || tp.dsack)) [[unlikely]]
+    tcp_sack_options(tp, opts);
+  return opts;
+}
+/// Of a SYN: what we offer; of the SYN that answers one (simultaneous open): what both want.
+template <class Net>
+[[nodiscard]] tcp_out_options tcp_syn_options(Net& net, tcp_sock const& tp) {
+  tcp_out_options opts{.mss = tp.advmss};
+  opts.sack_ok = tp.sack_ok;
+  if (tp.tstamp_ok) {
+    opts.tstamp = true;
+    opts.tsval = tcp_time_stamp(net) + tp.tsoffset;
+    opts.tsecr = tp.ts_recent;
+  }
+  if (tp.wscale_ok) opts.wscale_ok = true, opts.wscale = tp.rcv_wscale;
+  return opts;
+}
+
+// --- the header
+// --------------------------------------------------------------------------------------------------------
+
+/// The fields of a header, in host order but the ports.
+struct tcp_header_fields {
+  be16 source{}, dest{};
+  u32 seq = 0, ack_seq = 0;
+  u8 flags = 0;
+  u16 window = 0;
+  u16 urg_ptr = 0;
+};
+
+/// Writes header and options in front of the payload. `flow`: the sum of the pseudo header without the length;
+/// skb.csum: over the payload, unless ip_summed says that the device sums. From registers: what was stored in small
+/// pieces is not read back.
+inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+  u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
+  u8* const at = skb.push(hlen);
+  u64 sum = 0;
+  if (opts.tstamp && optlen == tcpopt::tstamp_aligned) [[likely]] {
+    constexpr auto lead =
+        std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len});
+    u32 const tsval = be32{opts.tsval}.raw(), tsecr = be32{opts.tsecr}.raw();
+    std::memcpy(at + tcp_hlen_min, &lead, 4);
+    std::memcpy(at + tcp_hlen_min + 4, &tsval, 4);
+    std::memcpy(at + tcp_hlen_min + 8, &tsecr, 4);
+    sum = u64{lead} + tsval + tsecr;
+  } else if (optlen != 0) {
+    tcp_options_write(at + tcp_hlen_min, opts);
+    sum = csum_partial(at + tcp_hlen_min, optlen, 0);
+  }
+  u32 const ports = f.source.raw() | u32{f.dest.raw()} << 16;
+  u32 const seq = be32{f.seq}.raw(), ack = be32{f.ack_seq}.raw();
+  u32 const bits = std::bit_cast<u32>(std::array<u8, 4>{static_cast<u8>(hlen / 4 << 4), f.flags,
+                                                        static_cast<u8>(f.window >> 8), static_cast<u8>(f.window)});
+  u16 const urg = be16{f.urg_ptr}.raw();
+  u64 const pseudo = u64{flow} + be16{static_cast<u16>(skb.len)}.raw();
+  u16 check;
+  if (skb.ip_summed == ip_summed::partial) {
+    skb.csum_start = skb.offset_of(0);
+    skb.csum_offset = offsetof(tcphdr, check);
+    check = static_cast<u16>(~csum_fold(detail::csum_from64to32(pseudo)).raw());
+  } else {
+    sum += pseudo + skb.csum + ports + seq + ack + bits + urg;
+    check = csum_fold(detail::csum_from64to32(sum)).raw();
+  }
+  u32 const words[5] = {ports, seq, ack, bits, check | u32{urg} << 16};
+  std::memcpy(at, words, sizeof words);
+  skb.reset_transport_header();
+}
+
+// --- a segment of a connection
+// -----------------------------------------------------------------------------------------
+
+namespace detail {
+
+/// The packet that leaves for a segment of the write queue; null: the pool is empty.
+template <class Net>
+sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
+  if (skb_shinfo(skb).dataref == 1) [[likely]] {
+    sk_buff* const clone = skb_clone(skb);
+    if (clone) clone->ip_summed = skb.ip_summed, clone->csum = skb.csum;
+    return clone;
+  }
+  // Its last clone is still with a driver, or waits for a neighbour: nothing of that frame may change.
+  auto& pool = net.worker().pool;
+  sk_buff* const copy = pool.alloc_skb(max_tcp_header);
+  if (!copy) return nullptr;
+  if (skb.len != 0) {
+    pool.get_frame(skb.frame);
+    skb_add_rx_frag(*copy, 0, skb.frame, skb.headroom(), skb.len, 0);
+  }
+  copy->ip_summed = skb.ip_summed, copy->csum = skb.csum;
+  return copy;
+}
+
+/// An acknowledgment left: nothing is owed any more.
+template <class Net>
+void tcp_event_ack_sent(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (tp.quick_acks != 0) --tp.quick_acks;
+  tp.ack_scheduled = tp.ack_now = false;
+  tp.dsack = false;
+  net.worker().timers.del_timer(inet_csk(sk).icsk_delack_timer);
+}
+
+}  // namespace detail
+
+/// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. Errors: queue_xmit's.
+template <class Net>
+result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb) {
+  auto& tp = tcp_sk(sk);
+  bool const syn = (cb.tcp_flags & tcp_flag::syn) != 0;
+  tcp_out_options const opts = syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp);
+  tcp_header_fields f{.source = tp.inet_sport, .dest = sk.sk_dport, .seq = cb.seq, .flags = cb.tcp_flags};
+  if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
+  // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
+  f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
+  tcp_push_header(out, f, opts, tp.csum_flow);
+  if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
+  skb_set_owner_w(out, sk);
+  ++TCP_STATS(net).OutSegs;
+  ++tp.segs_out;
+  return tcp_af_ops<Net>(sk).queue_xmit(net, sk, out);
+}
+
+/// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
+template <class Net>
+result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
+  auto& cb = TCP_SKB_CB(skb);
+  cb.sent = net.worker().now;
+  sk_buff* const out = detail::tcp_skb_to_send(net, skb);
+  if (!out) return failure{std::errc::no_buffer_space};
+  if (cb.end_seq != cb.seq) {
+    tcp_sk(sk).lsndtime = net.worker().now;
+    if (skb.len != 0) ++NET_STATS(net).TCPOrigDataSent;
+  }
+  return tcp_transmit(net, sk, *out, cb);
+}
+
+/// A segment without data, in no queue. Errors: no_buffer_space, tcp_transmit's.
+template <class Net>
+result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
+  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  if (!skb) return failure{std::errc::no_buffer_space};
+  return tcp_transmit(net, sk, *skb, {.seq = seq, .end_seq = seq, .tcp_flags = flags});
+}
+
+/// RFC 9293 §3.10.7.4: a sequence number that the peer will take, even if it took back some of its window.
+[[nodiscard]] inline u32 tcp_acceptable_seq(tcp_sock const& tp) {
+  return before(tcp_wnd_end(tp), tp.snd_nxt) ? tcp_wnd_end(tp) : tp.snd_nxt;
+}
+
+template <class Net>
+void tcp_send_delayed_ack(Net& net, sock& sk, u64 ns) {
+  auto& timer = inet_csk(sk).icsk_delack_timer;
+  tcp_sk(sk).ack_scheduled = true;
+  if (timer_pending(timer) && timer.expires <= net.worker().now + ns) return;
+  net.worker().timers.mod_timer(timer, net.worker().now + ns);
+}
+template <class Net>
+void tcp_send_ack(Net& net, sock& sk) {
+  if (sk.sk_state == tcp_state::close) return;
+  auto const r = tcp_transmit_control(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack);
+  if (!r && r.error() == std::errc::no_buffer_space) tcp_send_delayed_ack(net, sk, 200'000'000);
+}
+/// The end without a farewell: what is on its way is thrown away by both.
+template <class Net>
+void tcp_send_active_reset(Net& net, sock& sk) {
+  ++TCP_STATS(net).OutRsts;
+  if (!tcp_transmit_control(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack | tcp_flag::rst))
+    ++NET_STATS(net).TCPAbortFailed;
+}
+
+}  // namespace netstack

@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: BSL-1.0
+// The state machine of RFC 9293, conversation by conversation: opening, closing, and what each state makes of each kind
+// of segment, in the window, at its edges and outside.
+#include "netstack/tcp/tcp_input.hpp"
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+TEST_CASE("a passive open: RFC 9293 figure 6 from the other side", "[S147][S148]") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1400");
+  t.out("S. 0 ack 1 mss 1460").silent();
+  t.in(". 1 ack 1").silent();
+  int const fd = t.accept();
+  CHECK(t.state(fd) == tcp_state::established);
+  t.in("P. 1:6 ack 1");
+  t.out(". 1 ack 6");  // the first of a flow is acknowledged at once
+  t.read(fd, 5);
+  REQUIRE(t.write(fd, 3).value() == 3);
+  t.out("P. 1:4 ack 6");
+  t.in(". 6 ack 4").silent();
+  CHECK(t.mib().PassiveOpens.read() == 1);
+  CHECK(t.mib().CurrEstab.read() == 1);
+  t.over();
+}
+
+TEST_CASE("an active open: RFC 9293 figure 6", "[S148]") {
+  tcp_script t;
+  int const fd = t.stream();
+  CHECK(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0 mss 1460 sackok ts * 0 ws 1").silent();
+  CHECK(t.connect(fd) == errc::connection_already_in_progress);
+  t.in("S. 0 ack 1 mss 1460");
+  t.out(". 1 ack 1").silent();
+  CHECK(t.connect(fd) == errc{});
+  CHECK(t.connect(fd) == errc::already_connected);
+  CHECK(t.state(fd) == tcp_state::established);
+  CHECK(t.mib().ActiveOpens.read() == 1);
+  t.over();
+}
+
+TEST_CASE("options that both sides want hold, others do not", "[S147]") {
+  SECTION("all of them") {
+    tcp_script t;
+    int const fd = t.accepted("mss 1000 sackok ts 5 0 ws 2");
+    CHECK(t.tp(fd).sack_ok);
+    CHECK(t.tp(fd).snd_wscale == 2);
+    CHECK(t.tp(fd).mss_clamp == 1000);
+    REQUIRE(t.write(fd, 10));
+    t.out("P. 1:11 ts * 5");
+    t.over();
+  }
+  SECTION("none of them: 536 bytes a segment") {
+    tcp_script t;
+    int const fd = t.accepted("");
+    CHECK(!t.tp(fd).sack_ok);
+    CHECK(!t.tp(fd).tstamp_ok);
+    CHECK(t.tp(fd).rcv_wscale == 0);
+    REQUIRE(t.write(fd, 1000));
+    t.out(". 1:537").out("P. 537:1001").silent();
+    t.over();
+  }
+  SECTION("a segment that is too small to be reasonable is not obeyed: SACK Panic") {
+    tcp_script t;
+    int const fd = t.accepted("mss 8");
+    REQUIRE(t.write(fd, 100));
+    t.out(". 1:89").out("P. 89:101");
+    t.over();
+  }
+}
+
+TEST_CASE("a simultaneous open: RFC 9293 figure 7", "[S148]") {
+  tcp_script t;
+  int const fd = t.stream();
+  CHECK(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0");
+  t.in("S 0 mss 1460");
+  t.out("S. 0 ack 1");
+  CHECK(t.state(fd) == tcp_state::syn_recv);
+  t.in("S. 0 ack 1 mss 1460");
+  CHECK(t.state(fd) == tcp_state::established);
+  CHECK(t.connect(fd) == errc{});
+  t.pending.clear();
+  t.in("P. 1:3 ack 1");
+  t.read(fd, 2);
+  t.over();
+}
+
+TEST_CASE("the peer closes first: RFC 9293 figure 12 from the other side", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("F. 1 ack 1");
+  t.out(". 1 ack 2").silent();
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  CHECK(t.read_error(fd) == 0);
+  REQUIRE(t.write(fd, 4));  // half-closed: the other half goes on
+  t.out("P. 1:5 ack 2");
+  t.in(". 2 ack 5");
+  t.close(fd);
+  t.out("F. 5 ack 2").silent();
+  t.in(". 2 ack 6").silent();
+  CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("we close first, and wait: RFC 9293 figure 12", "[S147][S104]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.close(fd);
+  t.out("F. 1 ack 1").silent();
+  t.in(". 1 ack 2").silent();  // FIN-WAIT-2, which nobody holds
+  t.in("F. 1 ack 2");
+  t.out(". 2 ack 2").silent();
+  CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 1);
+  CHECK(tcp_worker_of(t.net()).socks.in_use() == 1);  // the listener
+  t.quiet(30'000);
+  t.in("F. 1 ack 2");  // our acknowledgment was lost: the wait starts anew
+  t.out(". 2 ack 2");
+  t.quiet(59'000);
+  CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 1);
+  t.quiet(1'100);
+  CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("shutdown for writing leaves the other half open", "[S148]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.shutdown(fd, shut::wr);
+  t.out("F. 1 ack 1");
+  CHECK(t.state(fd) == tcp_state::fin_wait1);
+  t.in(". 1 ack 2");
+  CHECK(t.state(fd) == tcp_state::fin_wait2);
+  CHECK(t.write(fd, 1).error() == errc::broken_pipe);
+  t.in("P. 1:11 ack 2");
+  t.out(". 2 ack 11");
+  t.read(fd, 10);
+  t.in("F. 11 ack 2");
+  t.out(". 2 ack 12");
+  CHECK(t.read_error(fd) == 0);
+  t.over();
+}
+
+TEST_CASE("a simultaneous close: RFC 9293 figure 13", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.shutdown(fd, shut::wr);
+  t.out("F. 1 ack 1");
+  t.in("F. 1 ack 1");
+  t.out(". 2 ack 2");
+  CHECK(t.state(fd) == tcp_state::closing);
+  t.in(". 2 ack 2").silent();
+  CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 1);
+  t.over();
+}
+
+TEST_CASE("a FIN with the last data, and one that acknowledges ours", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("FP. 1:4 ack 1");
+  t.out(". 1 ack 5");
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  t.read(fd, 3);
+  CHECK(t.read_error(fd) == 0);
+  t.over();
+  tcp_script u;
+  int const gd = u.accepted();
+  u.shutdown(gd, shut::wr);
+  u.out("F. 1 ack 1");
+  u.in("F. 1 ack 2");  // straight from FIN-WAIT-1 to TIME-WAIT
+  u.out(". 2 ack 2");
+  CHECK(tcp_worker_of(u.net()).timewaits.in_use() == 1);
+  u.over();
+}
+
+TEST_CASE("data that nobody read, or will read, is answered with a reset", "[S147]") {
+  SECTION("at close: RFC 2525 §2.17") {
+    tcp_script t;
+    int const fd = t.accepted();
+    t.in("P. 1:6 ack 1");
+    t.out(". 1 ack 6");
+    t.close(fd);
+    t.out("R. 1 ack 6").silent();
+    CHECK(t.ext().TCPAbortOnClose.read() == 1);
+    t.over();
+  }
+  SECTION("after close") {
+    tcp_script t;
+    int const fd = t.accepted();
+    t.close(fd);
+    t.out("F. 1 ack 1");
+    t.in("P. 1:6 ack 1");
+    t.out("R 1").silent();
+    CHECK(t.ext().TCPAbortOnData.read() == 1);
+    t.over();
+  }
+  SECTION("in FIN-WAIT-2 that nobody holds") {
+    tcp_script t;
+    t.close(t.accepted());
+    t.out("F. 1 ack 1");
+    t.in(". 1 ack 2").silent();
+    t.in("P. 1:6 ack 2");
+    t.out("R 2");
+    CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 0);
+    t.over();
+  }
+  SECTION("SO_LINGER of no time") {
+    tcp_script t;
+    int const fd = t.accepted();
+    REQUIRE(setsockopt(t.net(), fd, sol::socket, so::linger, linger{1, 0}));
+    t.close(fd);
+    t.out("R. 1 ack 1").silent();
+    t.over();
+  }
+}
+
+// --- without a connection
+// -----------------------------------------------------------------------------------------------
+
+TEST_CASE("CLOSED: everything but a RST is answered with a RST", "[S144]") {
+  tcp_script t;
+  t.in("S 0 mss 1460");
+  t.out("R. 0 ack 1").silent();
+  t.in("P. 5:9 ack 77");
+  t.out("R 77").silent();
+  t.in("P 5:9");
+  t.out("R. 0 ack 9").silent();
+  t.in("F 5");
+  t.out("R. 0 ack 6").silent();
+  t.in("R 5").in("R. 5 ack 7").silent();
+  CHECK(t.mib().OutRsts.read() == 4);
+  CHECK(t.drops(drop_reason::no_socket) == 6);
+  t.over();
+}
+
+TEST_CASE("LISTEN: RST is ignored, ACK refused, nothing else but a SYN does anything", "[S147]") {
+  tcp_script t;
+  t.listen();
+  t.in("R 0").in("R. 0 ack 1").silent();
+  t.in(". 0 ack 55");
+  t.out("R 55").silent();
+  t.in("S. 0 ack 55");
+  t.out("R 55").silent();
+  t.in("P 0:4").in("F 0").in("SF 0").silent();
+  CHECK(tcp_worker_of(t.net()).requests.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("SYN-SENT: what is not about our SYN is refused, a RST that is believed", "[S147]") {
+  tcp_script t;
+  int const fd = t.stream();
+  (void)t.connect(fd);
+  t.out("S 0");
+  t.in(". 0 ack 0");  // acknowledges nothing of it
+  t.out("R 0").silent();
+  t.in("S. 0 ack 2");  // what was never sent
+  t.out("R 2").silent();
+  t.in("R 0").in("R. 0 ack 5").silent();  // neither is believed
+  t.in("F. 0 ack 1").in("P. 0:3 ack 1").silent();
+  CHECK(t.state(fd) == tcp_state::syn_sent);
+  t.in("R. 0 ack 1").silent();
+  CHECK(t.state(fd) == tcp_state::close);
+  CHECK(t.connect(fd) == errc::connection_refused);
+  CHECK(t.mib().AttemptFails.read() == 1);
+  t.over();
+}
+
+TEST_CASE("SYN-RECEIVED: RST returns to LISTEN, what is out of the window is told where that is", "[S147][S104]") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1460");
+  t.out("S. 0 ack 1");
+  CHECK(tcp_worker_of(t.net()).requests.in_use() == 1);
+  CHECK(tcp_worker_of(t.net()).socks.in_use() == 1);
+  t.in(". 1 ack 7");  // not our SYN
+  t.out("R 7").silent();
+  t.in("R 9").out(". 1 ack 1").silent();  // RFC 5961: not exact
+  t.in("P. 90000:90004 ack 1").out(". 1 ack 1").silent();
+  t.in("S 0 mss 1460").out("S. 0 ack 1").silent();  // it did not hear us
+  t.in("R 1").silent();
+  CHECK(tcp_worker_of(t.net()).requests.in_use() == 0);
+  CHECK(t.ext().EmbryonicRsts.read() == 1);
+  t.over();
+}
+
+TEST_CASE("the handshake's last segment may carry data, and a FIN", "[S147]") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1460");
+  t.out("S. 0 ack 1");
+  t.in("FP. 1:11 ack 1");
+  int const fd = t.accept();
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  t.read(fd, 10);
+  CHECK(t.read_error(fd) == 0);
+  t.over();
+}
+
+// --- a connection, and strangers: RFC 5961
+// -------------------------------------------------------------------------------
+
+TEST_CASE("ESTABLISHED: a RST is believed only if it is exactly the next one", "[S147][RFC 5961]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("R 2").out(". 1 ack 1");      // in the window: a challenge
+  t.in("R 20000").out(". 1 ack 1");  // likewise
+  t.in("R 0").silent();              // outside
+  t.in("R 99999").silent();
+  CHECK(t.state(fd) == tcp_state::established);
+  t.in("R 1").silent();
+  CHECK(t.state(fd) == tcp_state::close);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::connection_reset));
+  CHECK(t.write(fd, 1).error() == errc::broken_pipe);
+  t.over();
+}
+
+TEST_CASE("ESTABLISHED: a SYN is challenged wherever it lies, LAND among them", "[S147][RFC 5961]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  for (char const* syn : {"S 1", "S 0 mss 1460", "S 500", "S 99999", "S. 1 ack 1"}) {
+    t.in(syn);
+    t.out(". 1 ack 1").silent();
+  }
+  CHECK(t.ext().TCPSYNChallenge.read() == 5);
+  CHECK(t.state(fd) == tcp_state::established);
+  t.over();
+}
+
+TEST_CASE("challenges are limited on each connection by itself: CVE-2016-5696", "[RFC 5961]") {
+  tcp_script t;
+  int const a = t.accepted();
+  t.from_port = 5000, t.our_isn_known = false;
+  t.in("S 0").out("S. 0 ack 1").in(". 1 ack 1");
+  int const b = t.accept();
+  u64 answers = 0;
+  for (int i = 0; i < 100; ++i) t.in("R 2"), answers += t.pending.size(), t.pending.clear();
+  CHECK(answers == tcp_challenge_per_second);
+  CHECK(t.tp(b).challenge_count == 100);
+  CHECK(t.tp(a).challenge_count == 0);  // and nothing of it shows on the other
+  t.after(1000);
+  t.in("R 2").out(". 1 ack 1");
+  t.over();
+}
+
+TEST_CASE("an acknowledgment of what was never sent, or too old, brings no data in", "[RFC 5961]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P. 1:5 ack 100").silent();
+  CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+  CHECK(t.drops(drop_reason::tcp_invalid_ack_sequence) == 1);
+  t.in("P. 1:5 ack -70000").out(". 1 ack 1");  // SND.UNA - MAX.SND.WND - 1 and older
+  CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+  t.in("P. 1:5 ack 0").out(". 1 ack 5");  // old, but not too old
+  t.read(fd, 4);
+  t.over();
+}
+
+TEST_CASE("segments at the edges of the window", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  u32 const win = tcp_receive_window(t.tp(fd));
+  auto const at = [&](u32 seq) { return std::to_string(seq) + ":" + std::to_string(seq + 1); };
+  t.in(". " + at(win) + " ack 1").out(". 1 ack 1").silent();  // its last byte: kept
+  CHECK(t.ext().TCPOFOQueue.read() == 1);
+  t.in(". " + at(win + 1) + " ack 1").out(". 1 ack 1").silent();  // one beyond: not
+  CHECK(t.drops(drop_reason::tcp_overwindow) == 1);
+  t.in(". " + at(win + 2) + " ack 1").out(". 1 ack 1").silent();
+  CHECK(t.drops(drop_reason::tcp_invalid_sequence) == 1);
+  t.in(". 0:1 ack 1").out(". 1 ack 1").silent();  // the one before: a keepalive probe of old (RFC 9293 §3.8.4)
+  CHECK(t.drops(drop_reason::tcp_old_data) == 1);
+  t.in(". 0 ack 1").out(". 1 ack 1").silent();
+  t.over();
+}
+
+TEST_CASE("a segment without ACK, SYN or RST is nothing", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P 1:5").in("F 1").silent();
+  CHECK(t.drops(drop_reason::tcp_flags) == 2);
+  CHECK(t.state(fd) == tcp_state::established);
+  t.over();
+}
+
+TEST_CASE("PAWS: an old time stamp brings nothing in, but a RST is not held to it", "[RFC 7323]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 ts 1000 0");
+  t.in("P. 1:3 ack 1 ts 1001 0").out(". 1 ack 3 ts * 1001");
+  t.in("P. 3:5 ack 1 ts 900 0").out(". 1 ack 3 ts * 1001").silent();
+  CHECK(t.ext().PAWSEstab.read() == 1);
+  CHECK(t.drops(drop_reason::tcp_rfc7323_paws) == 1);
+  t.in("P. 3:5 ack 1 ts 1001 0").out(". 1 ack 5");
+  t.read(fd, 4);
+  t.in("R 5 ts 900 0").silent();
+  CHECK(t.state(fd) == tcp_state::close);
+  t.over();
+}
+
+TEST_CASE("TIME-WAIT: a newer SYN begins a new connection, an older one does not", "[RFC 6191]") {
+  tcp_script t;
+  t.close(t.accepted());
+  t.out("F. 1 ack 1");
+  t.in("F. 1 ack 2").out(". 2 ack 2");
+  t.in("S 1 mss 1460").out(". 2 ack 2").silent();  // nothing says that it is newer
+  t.our_isn_known = false;
+  t.in("S 5000 mss 1460").out("S. 0 ack 5001");
+  CHECK(t.our_isn != 0);
+  CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 0);
+  t.in(". 5001 ack 1");
+  (void)t.accept();
+  t.over();
+}
+
+TEST_CASE("TIME-WAIT: a RST ends it, unless RFC 1337 is to be heeded", "[RFC 1337]") {
+  for (u8 const heed : {u8{0}, u8{1}}) {
+    tcp_script t;
+    tcp_pernet(t.net()).sysctl_tcp_rfc1337 = heed;
+    t.close(t.accepted());
+    t.out("F. 1 ack 1");
+    t.in("F. 1 ack 2").out(". 2 ack 2");
+    t.in("R 2").silent();
+    CHECK(tcp_worker_of(t.net()).timewaits.in_use() == heed);
+    t.over();
+  }
+}
+
+TEST_CASE("sequence numbers wrap around on both sides", "[S147]") {
+  for (u32 const isn : {0xffff'ffffu, 0xffff'fffdu, 0xffff'ff00u, 0x7fff'ffffu}) {
+    tcp_script t;
+    t.peer_isn = isn;
+    int const fd = t.accepted();
+    t.in("P. 1:201 ack 1").out(". 1 ack 201");
+    t.in("P. 401:601 ack 1").out(". 1 ack 201");
+    t.in("P. 201:401 ack 1").out(". 1 ack 601");
+    t.read(fd, 600);
+    t.in("F. 601 ack 1").out(". 1 ack 602");
+    CHECK(t.read_error(fd) == 0);
+    t.over();
+  }
+}
+
+TEST_CASE("headers that are cut short or cannot be, and wrong checksums, are dropped", "[AMNESIA:33][INFRA:HALT]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  bytes const good = t.bytes_of(tcp_seg::parse("P. 1:6 ack 1"));
+  for (std::size_t n = 0; n < 20; ++n)
+    t.rig.inject({.protocol = ipproto::tcp, .payload = bytes(good.begin(), good.begin() + static_cast<long>(n))});
+  CHECK(t.drops(drop_reason::tcp_hdr) == 20);
+  for (unsigned const doff : {0, 1, 4, 7, 15}) {  // beyond the segment from 7 on
+    bytes bad = good;
+    bad[12] = static_cast<u8>(doff << 4);
+    t.rig.inject({.protocol = ipproto::tcp, .payload = bad});
+  }
+  CHECK(t.drops(drop_reason::tcp_hdr) == 25);
+  bytes wrong = good;
+  wrong[16] ^= 0x40;
+  t.rig.inject({.protocol = ipproto::tcp, .payload = wrong});
+  CHECK(t.drops(drop_reason::tcp_csum) == 1);
+  CHECK(t.mib().InCsumErrors.read() == 1);
+  CHECK(t.mib().InErrs.read() == 26);
+  t.collect();
+  t.silent();
+  CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+  t.over();
+}
+
+TEST_CASE("an urgent pointer anywhere does no harm: the data is read in line", "[URGENT/11][INFRA:HALT]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("U. 1:2 ack 1 urg 65535").out(". 1 ack 2");
+  t.in("U. 2:3 ack 1 urg 0").in("UP. 3:10 ack 1 urg 3").in("U. 10 ack 1 urg 9");
+  t.pending.clear();
+  t.read(fd, 9);
+  char c;
+  CHECK(recv(t.net(), fd, &c, 1, msg::oob).error() == errc::invalid_argument);
+  t.over();
+}
