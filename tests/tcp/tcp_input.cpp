@@ -449,7 +449,7 @@ TEST_CASE("headers that are cut short or cannot be, and wrong checksums, are dro
   for (std::size_t n = 0; n < 20; ++n)
     t.rig.inject({.protocol = ipproto::tcp, .payload = bytes(good.begin(), good.begin() + static_cast<long>(n))});
   CHECK(t.drops(drop_reason::tcp_hdr) == 20);
-  for (unsigned const doff : {0, 1, 4, 7, 15}) {  // beyond the segment from 7 on
+  for (unsigned const doff : {0u, 1u, 4u, 7u, 15u}) {  // beyond the segment from 7 on
     bytes bad = good;
     bad[12] = static_cast<u8>(doff << 4);
     t.rig.inject({.protocol = ipproto::tcp, .payload = bad});

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: BSL-1.0
+// Received data in every arrangement of small cases against the bytes it must give, and at a cost that no sender can
+// drive up.
+#include "netstack/tcp/tcp_data_queue.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+
+namespace {
+
+std::string data(u32 from, u32 to) { return "P. " + std::to_string(from) + ":" + std::to_string(to) + " ack 1"; }
+
+}  // namespace
+
+TEST_CASE("every order of six segments gives the same bytes", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  std::array<u32, 6> order{};
+  std::iota(order.begin(), order.end(), 0u);
+  u32 base = 1, rounds = 0;
+  do {
+    for (u32 i : order) t.in(data(base + i * 3, base + i * 3 + 3));
+    t.read(fd, 18);
+    base += 18;
+    ++rounds;
+    REQUIRE(t.tp(fd).out_of_order_queue.empty());
+    REQUIRE(t.tp(fd).num_sacks == 0);
+    t.pending.clear();
+  } while (std::next_permutation(order.begin(), order.end()));
+  CHECK(rounds == 720);
+  CHECK(t.tp(fd).rcv_nxt == t.peer_isn + base);
+  t.over();
+}
+
+TEST_CASE("every three overlapping pieces of six bytes, in every order, give those bytes", "[S147][teardrop]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  std::vector<std::pair<u32, u32>> pieces;
+  for (u32 a = 0; a < 6; ++a)
+    for (u32 b = a + 1; b <= 6; ++b) pieces.emplace_back(a, b);
+  u32 base = 1, cases = 0;
+  for (auto const& p : pieces)
+    for (auto const& q : pieces)
+      for (auto const& r : pieces) {
+        for (auto const& [a, b] : {p, q, r}) t.in(data(base + a, base + b));
+        t.in(data(base, base + 6));
+        t.pending.clear();
+        t.read(fd, 6);
+        REQUIRE(t.tp(fd).out_of_order_queue.empty());
+        base += 6;
+        ++cases;
+      }
+  CHECK(cases == 21 * 21 * 21);
+  CHECK(t.read_error(fd) == static_cast<int>(std::errc::resource_unavailable_try_again));
+  t.over();
+}
+
+TEST_CASE("what is missing is told, the latest first: RFC 2018 §4") {
+  tcp_script t;
+  (void)t.accepted("mss 1460 sackok");
+  t.in(data(11, 21)).out(". 1 ack 1 sack 11-21");
+  t.in(data(31, 41)).out(". 1 ack 1 sack 31-41 sack 11-21");
+  t.in(data(51, 61)).out(". 1 ack 1 sack 51-61 sack 31-41 sack 11-21");
+  t.in(data(71, 81)).out(". 1 ack 1 sack 71-81 sack 51-61 sack 31-41 sack 11-21");
+  t.in(data(41, 51)).out(". 1 ack 1 sack 31-61 sack 71-81 sack 11-21");
+  t.in(data(1, 11)).out(". 1 ack 21 sack 31-61 sack 71-81");
+  t.in(data(21, 31)).out(". 1 ack 61 sack 71-81");
+  t.in(data(61, 71)).out(". 1 ack 81").silent();
+  t.over();
+}
+
+TEST_CASE("what came twice is told first: RFC 2883 §4") {
+  tcp_script t;
+  (void)t.accepted("mss 1460 sackok");
+  t.in(data(1, 11)).out(". 1 ack 11");
+  t.in(data(1, 11)).out(". 1 ack 11 sack 1-11");
+  t.in(data(21, 31)).out(". 1 ack 11 sack 21-31");
+  t.in(data(21, 31)).out(". 1 ack 11 sack 21-31 sack 21-31");
+  t.in(data(6, 16)).out(". 1 ack 16 sack 6-11 sack 21-31");
+  CHECK(t.ext().TCPDSACKOldSent.read() == 2);
+  CHECK(t.ext().TCPDSACKOfoSent.read() == 1);
+  t.over();
+}
+
+TEST_CASE("a hundred thousand bytes, every second one: memory is bounded, and so is the cost", "[SegmentSmack]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  u32 const bound = t.sk(fd).sk_rcvbuf + t.rig.host.worker().pool.frame_truesize();
+  for (u32 i = 0; i < 20'000; ++i) {
+    u32 const seq = 3 + i * 2 % 50'000;
+    t.rig.inject({.protocol = ipproto::tcp, .payload = t.bytes_of(tcp_seg::parse(data(seq, seq + 1)))});
+    if (i % 64 == 0) t.rig.sent();
+    if (t.sk(fd).sk_rmem_alloc > bound) FAIL("beyond the receive buffer");
+  }
+  CHECK(t.rig.host.worker().pool.in_use() <= bound / t.rig.host.worker().pool.frame_truesize() + 1);
+  (void)t.rig.sent();
+  t.in(data(1, 3));  // and the connection goes on
+  t.pending.clear();
+  t.read(fd, 2);
+  t.over();
+}
+
+TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  t.in("FP. 6:11 ack 1").out(". 1 ack 1 sack 6-12");
+  CHECK(t.state(fd) == tcp_state::established);
+  t.in(data(1, 6)).out(". 1 ack 12").silent();
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  t.read(fd, 10);
+  CHECK(t.read_error(fd) == 0);
+  t.over();
+}

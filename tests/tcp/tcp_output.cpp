@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: BSL-1.0
+// What is sent, when and in which pieces: windows both ways, Nagle, probes, the retransmission timer, fast retransmit
+// with and without SACK, and that a frame which a driver still has is never written.
+#include "netstack/tcp/tcp_output.hpp"
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+// --- pieces and windows
+// --------------------------------------------------------------------------------------------------
+
+TEST_CASE("data leaves in full segments as far as the congestion window allows: RFC 6928, RFC 5681 §3.1") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.tp(fd).sk_sndbuf = 1 << 20;
+  REQUIRE(t.write(fd, 30'000).value() == 30'000);
+  for (u32 i = 0; i < 10; ++i) t.out(". " + std::to_string(1 + i * 1000) + ":" + std::to_string(1001 + i * 1000));
+  t.silent();
+  t.in(". 1 ack 2001");  // slow start: two were acknowledged, four leave
+  for (u32 i = 10; i < 14; ++i) t.out(". " + std::to_string(1 + i * 1000) + ":" + std::to_string(1001 + i * 1000));
+  t.silent();
+  t.over();
+}
+
+TEST_CASE("the peer's window is never exceeded, and what it takes back is respected: RFC 9293 §3.8.6") {
+  tcp_script t;
+  t.default_win = 2500;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 6000).value() == 6000);
+  t.out(". 1:1001").out(". 1001:2001").silent();  // RFC 1122 §4.2.3.4: no silly third of 500
+  t.in(". 1 ack 2001 win 1500").out(". 2001:3001").silent();
+  t.in(". 1 ack 3001 win 3000").out(". 3001:4001").out(". 4001:5001").out("P. 5001:6001").silent();
+  t.over();
+}
+
+TEST_CASE("Nagle: a small segment waits while another is in flight; TCP_NODELAY, TCP_CORK and MSG_MORE: RFC 896") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 1:11");
+  REQUIRE(t.write(fd, 10));
+  REQUIRE(t.write(fd, 10));
+  t.silent();
+  t.in(". 1 ack 11").out("P. 11:31").silent();  // together
+  t.in(". 1 ack 31");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::nodelay, 1));
+  REQUIRE(t.write(fd, 10));
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 31:41").out("P. 41:51").silent();
+  t.in(". 1 ack 51");
+  REQUIRE(t.write(fd, 10, msg::more));
+  t.silent();
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 51:71").silent();
+  t.in(". 1 ack 71");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::cork, 1));
+  REQUIRE(t.write(fd, 1500));
+  t.out(". 71:1071").silent();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::cork, 0));
+  t.collect();
+  t.out("P. 1071:1571").silent();
+  t.over();
+}
+
+TEST_CASE("a closed window is asked about ever more rarely, and for as long as the peer answers: RFC 9293 §3.8.6.1") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.in(". 1 ack 1 win 0");
+  REQUIRE(t.write(fd, 500));
+  t.silent();
+  u64 wait = inet_csk(t.sk(fd)).icsk_rto / 1000;
+  for (int i = 0; i < 5; ++i, wait *= 2) {
+    t.quiet(wait - 2).after(4).out(". 0").silent();
+    t.in(". 1 ack 1 win 0");
+  }
+  CHECK(t.ext().TCPWinProbe.read() == 5);
+  t.in(". 1 ack 1 win 400").quiet(1).after(200'000);  // room for some of it: the timeout overrides
+  t.out("P. 1:401").pending.clear();
+  t.in(". 1 ack 401 win 1000").out("P. 401:501");
+  t.in(". 1 ack 501").silent();
+  t.over();
+}
+
+TEST_CASE("our window closes when nobody reads, and its opening is told once it is worth it: RFC 9293 §3.8.6.2.2") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460");
+  u32 at = 1;
+  while (tcp_receive_window(t.tp(fd)) >= 1460 && at < 1'000'000) {
+    t.in(". " + std::to_string(at) + ":" + std::to_string(at + 1460) + " ack 1");
+    at += 1460;
+    t.pending.clear();
+  }
+  t.after(100);
+  t.pending.clear();
+  CHECK(tcp_receive_window(t.tp(fd)) < 1460);
+  u32 const edge = t.tp(fd).rcv_wup + t.tp(fd).rcv_wnd;
+  t.read(fd, 100);
+  t.silent();  // not worth a word
+  CHECK(t.tp(fd).rcv_wup + t.tp(fd).rcv_wnd == edge);
+  t.read(fd, at - 101);
+  REQUIRE(t.pending.size() == 1);
+  t.pending.clear();
+  CHECK(t.tp(fd).rcv_wup + t.tp(fd).rcv_wnd - edge > 1460);
+  t.over();
+}
+
+TEST_CASE("a second full segment is acknowledged at once, one alone after 40 ms: RFC 5681 §4.2") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.tp(fd).quick_acks = 0;
+  t.tp(fd).lrcvtime = t.rig.clock.now;
+  t.in(". 1:1001 ack 1").silent();
+  t.in(". 1001:2001 ack 1").out(". 1 ack 2001").silent();
+  t.in("P. 2001:2101 ack 1").quiet(39).after(2).out(". 1 ack 2101").silent();
+  CHECK(t.ext().DelayedACKs.read() == 1);
+  t.over();
+}
+
+// --- the timer
+// -----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a SYN is repeated after 1, 2, 4 … seconds and given up: RFC 6298, RFC 9293 §3.8.3") {
+  tcp_script t;
+  int const fd = t.stream();
+  (void)t.connect(fd);
+  t.out("S 0");
+  u64 wait = 1000;
+  for (int i = 0; i < 6; ++i, wait *= 2) t.quiet(wait - 20).after(22).out("S 0").silent();
+  t.after(2 * wait);
+  CHECK(t.state(fd) == tcp_state::close);
+  CHECK(t.connect(fd) == errc::timed_out);
+  CHECK(t.ext().TCPAbortOnTimeout.read() == 1);
+  t.over();
+}
+
+TEST_CASE("a SYN-ACK is repeated and given up") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1460").out("S. 0 ack 1");
+  u64 wait = 1000;
+  for (int i = 0; i < 5; ++i, wait *= 2) t.quiet(wait - 20).after(22).out("S. 0 ack 1").silent();
+  t.quiet(2 * wait);
+  CHECK(tcp_worker_of(t.net()).requests.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("lost data is repeated with doubled waits, from one segment on: RFC 6298 §5, RFC 5681 §3.1") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 3000));
+  t.out(". 1:1001").out(". 1001:2001").out("P. 2001:3001");
+  u64 wait = inet_csk(t.sk(fd)).icsk_rto / 1000;
+  CHECK(wait == 200);
+  for (int i = 0; i < 4; ++i, wait *= 2) t.quiet(wait - 5).after(6).out(". 1:1001").silent();
+  CHECK(t.tp(fd).snd_cwnd == 1);
+  CHECK(t.tp(fd).snd_ssthresh == 5);
+  t.in(". 1 ack 1001").out(". 1001:2001").out("P. 2001:3001").silent();  // slow start
+  t.in(". 1 ack 3001").silent();
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::open);
+  CHECK(t.mib().RetransSegs.read() == 6);
+  CHECK(t.ext().TCPTimeouts.read() == 4);
+  t.quiet(10'000);
+  t.over();
+}
+
+TEST_CASE("a connection that nobody answers ends with ETIMEDOUT") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 10));
+  t.after(2'000'000);
+  CHECK(t.state(fd) == tcp_state::close);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  CHECK(t.mib().RetransSegs.read() == 15);
+  t.over();
+}
+
+TEST_CASE("TCP_USER_TIMEOUT ends it earlier: RFC 5482") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 3000));
+  REQUIRE(t.write(fd, 10));
+  t.after(2900);
+  CHECK(t.state(fd) == tcp_state::established);
+  t.after(4000);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.over();
+}
+
+TEST_CASE("the round trip is measured, not of what was sent twice: RFC 6298 §2, §3") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 1:11").after(100).in(". 1 ack 11");
+  u32 const srtt = t.tp(fd).srtt_us;
+  CHECK(srtt >> 3 > 10'000);
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 11:21").after(1500);
+  t.pending.clear();
+  t.in(". 1 ack 21");
+  CHECK(t.tp(fd).srtt_us == srtt);
+  t.over();
+}
+
+TEST_CASE("keepalive asks a silent peer and gives up: RFC 9293 §3.8.4") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::keepidle, 10));
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::keepintvl, 2));
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::keepcnt, 3));
+  t.quiet(60'000);  // not asked for
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::keepalive, 1));
+  t.after(10'100).out(". 0").silent();
+  t.in(". 1 ack 1").quiet(9'900).after(200).out(". 0").silent();
+  t.after(2000).out(". 0").after(2000).out(". 0").silent();
+  t.after(2000).out("R. 1 ack 1").silent();
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.over();
+}
+
+// --- recovery
+// ------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("three duplicate acknowledgments repeat the first segment, partial ones the next: RFC 5681, RFC 6582") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 8000));
+  for (u32 i = 0; i < 7; ++i) t.out(". " + std::to_string(1 + i * 1000) + ":" + std::to_string(1001 + i * 1000));
+  t.out("P. 7001:8001");
+  t.in(". 1 ack 1001");  // the second is lost, and the fifth
+  t.in(". 1 ack 1001").in(". 1 ack 1001").silent();
+  t.in(". 1 ack 1001").out(". 1001:2001").silent();
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::recovery);
+  CHECK(t.ext().TCPRenoRecovery.read() == 1);
+  t.in(". 1 ack 4001").out(". 4001:5001").silent();
+  t.in(". 1 ack 8001").silent();
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::open);
+  CHECK(t.tp(fd).snd_cwnd == t.tp(fd).snd_ssthresh);
+  CHECK(t.mib().RetransSegs.read() == 2);
+  CHECK(t.ext().TCPTimeouts.read() == 0);
+  t.over();
+}
+
+TEST_CASE("SACK: exactly what is missing is repeated: RFC 6675") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  REQUIRE(t.write(fd, 10'000));
+  t.pending.clear();
+  t.in(". 1 ack 1001").in(". 1 ack 1001 sack 2001-3001").in(". 1 ack 1001 sack 2001-4001").silent();
+  t.in(". 1 ack 1001 sack 2001-4001 sack 5001-6001").out(". 1001:2001").silent();
+  t.in(". 1 ack 1001 sack 2001-4001 sack 5001-9001");  // three above 4001 as well
+  t.out(". 4001:5001").silent();
+  CHECK(t.ext().TCPSackRecovery.read() == 1);
+  t.in(". 1 ack 9001").silent();
+  t.in(". 1 ack 10001").silent();
+  CHECK(t.mib().RetransSegs.read() == 2);
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::open);
+  CHECK(tcp_packets_in_flight(t.tp(fd)) == 0);
+  t.over();
+}
+
+TEST_CASE("SACK blocks of what was never sent, empty or backwards, mark nothing") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  REQUIRE(t.write(fd, 5000));
+  t.pending.clear();
+  for (char const* sack : {"sack 9001-10001", "sack 3001-3001", "sack 4001-3001", "sack 4001-9001", "sack 0-1"})
+    t.in(std::string(". 1 ack 1 ") + sack);
+  CHECK(t.tp(fd).sacked_out == 0);
+  t.silent();
+  t.in(". 1 ack 5001").silent();
+  t.over();
+}
+
+TEST_CASE("a timeout that was none: the window is as it was: RFC 3522") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok ts 1 0");
+  REQUIRE(t.write(fd, 5000));
+  t.pending.clear();
+  u32 const cwnd = t.tp(fd).snd_cwnd;
+  u32 const then = tcp_time_stamp(t.net()) + t.tp(fd).tsoffset;
+  t.after(250);
+  t.out(". 1:989");
+  CHECK(t.tp(fd).snd_cwnd == 1);
+  t.in(". 1 ack 989 ts 2 " + std::to_string(then));  // of the first transmission
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::open);
+  CHECK(t.tp(fd).snd_cwnd >= cwnd);
+  CHECK(t.ext().TCPFullUndo.read() == 1);
+  t.pending.clear();
+  t.in(". 1 ack 5001 ts 3 0");
+  t.over();
+}
