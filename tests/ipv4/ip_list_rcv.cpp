@@ -15,7 +15,31 @@ namespace {
 using namespace netstack;
 using namespace netstack::test;
 
-struct host : rig_stack<host, udp> {};
+/// A protocol that takes lists, and does something when it gets one.
+struct lister : module {
+  struct perworker {
+    std::vector<u32>* lengths;
+    void (*once)(void*);
+    void* ctx;
+  };
+  static constexpr u8 protocol = 201;
+  template <class Net>
+  static verdict rcv(Net&, sk_buff&) {
+    return verdict::consumed();
+  }
+  template <class Net>
+  static void list_rcv(Net& net, skb_list& list) {
+    auto& mine = worker_generic<lister>(net.worker());
+    if (mine.lengths) mine.lengths->push_back(list.count);
+    net.worker().pool.free_bulk(list);
+    if (auto* f = std::exchange(mine.once, nullptr)) f(mine.ctx);
+  }
+  template <class Net>
+  static constexpr std::array net_protocols{net_protocol<Net>{
+      .protocol = protocol, .handler = rcv<Net>, .list_func = list_rcv<Net>, .no_policy = true, .name = "lister"}};
+};
+
+struct host : rig_stack<host, udp, lister> {};
 using rig = ip_rig<host>;
 
 bytes udp_right(u16 source, u16 dest, bytes const& body, be32 saddr = peer_addr, be32 daddr = our_addr) {
@@ -208,6 +232,41 @@ TEST_CASE("a flow is forgotten when its socket goes, or a better one comes") {
   auto const sent = t.r.sent();
   REQUIRE(sent.size() == 2);
   CHECK(sent[0].icmp().code == icmp_code::port_unreach);
+  t.r.still_alive();
+}
+
+TEST_CASE("what others do with their lists ends a flow in the midst of a burst") {
+  learned t{GENERATE(false, true)};
+  auto const other = datagram{.protocol = lister::protocol, .payload = bytes(18)}.build();
+  auto& lists = worker_generic<lister>(t.r.host.worker());
+  std::vector<u32> lengths;
+  lists.lengths = &lengths;
+  lists.ctx = &t;
+  SECTION("its neighbours stay together") {
+    for (int i = 0; i < 5; ++i) queue(t.r, other);
+    t.arrive(2);
+    CHECK(lengths == std::vector<u32>{5});
+    CHECK(read_all(t.r, t.fd).size() == 2);
+  }
+  SECTION("its socket goes") {
+    lists.once = [](void* self) {
+      auto& l = *static_cast<learned*>(self);
+      REQUIRE(close(l.r.net(), l.fd));
+    };
+    queue(t.r, other);
+    t.arrive(2);
+    CHECK(UDP_STATS(t.r.net()).NoPorts.read() == 2);
+  }
+  SECTION("the next datagram's route goes, before a flow is learned from it") {
+    REQUIRE(sysctl_write(t.r.net(), "net/ipv4/ip_default_ttl", "65"));
+    REQUIRE_FALSE(t.knows());
+    lists.once = [](void* self) { rt_cache_flush(static_cast<learned*>(self)->r.net()); };
+    queue(t.r, other);
+    t.arrive(1);
+    CHECK(read_all(t.r, t.fd).size() == 1);
+    CHECK_FALSE(t.knows());
+    t.learn();
+  }
   t.r.still_alive();
 }
 

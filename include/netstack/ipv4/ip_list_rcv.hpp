@@ -118,7 +118,11 @@ class ip_burst {
     net_device const& dev = *burst_.first->dev;
     in_device const* const in_dev = in_dev_get(dev);
     if (!in_dev || in_dev->rx_flow.genid != net_.worker().softnet.flow_genid || !dev.running()) return false;
-    deliver_waiting();
+    if (!waiting_.empty()) [[unlikely]] {
+      if (in_dev->rx_flow.pattern.match(*burst_.first) == 0) return false;  // its neighbours may follow
+      deliver_waiting();
+      return resume_flow();  // who got them may have changed anything
+    }
     skb_list run;
     return deliver_flow(in_dev->rx_flow, run, 0, rows{});
   }

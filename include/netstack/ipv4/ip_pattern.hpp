@@ -82,11 +82,11 @@ struct ip_pattern {
             .dst = skb.dst};
   }
   /// A datagram from which others may be recognised. A route that is held, options, ECN, and a sum that the device made
-  /// or has to finish, are each packet's own.
+  /// or has to finish, are each packet's own; and a route that has gone meanwhile is nobody's.
   static bool may_be_of(sk_buff const& skb) {
     iphdr const& iph = *ip_hdr(skb);
-    return skb.pkt_type == pkt_type::host && skb.dst_noref && iph.ihl() == 5 && (iph.tos & 3) == 0 &&
-           (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
+    return skb.pkt_type == pkt_type::host && skb.dst_noref && !skb.dst->obsolete && iph.ihl() == 5 &&
+           (iph.tos & 3) == 0 && (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
   }
 
   /// Length of the datagram if it is of the same addresses and transport, whole, right, linear, without options or ECN,
