@@ -145,6 +145,31 @@ TEST_CASE("a packet that somebody else holds is not written to") {
   CHECK(h.host.worker().pool.clones_in_use() == 0);
 }
 
+TEST_CASE("a packet that is sent on leaves without what belonged to its arrival, its tag above all", "[S52]") {
+  inet_host<host> h;
+  auto& net = h.net();
+  udp_socket<net_t> a(net), b(net);
+  for (auto* s : {&a, &b}) REQUIRE(s->open());
+  REQUIRE(a.bind(lo_addr(6000)));
+  REQUIRE(b.bind(lo_addr(6001)));
+  auto skb = a.allocate();
+  REQUIRE(skb);
+  (*skb)->put(4);
+  REQUIRE(a.send(*skb, lo_addr(6001)));
+  for (auto* s : {&b, &a, &b, &a}) {  // the first datagram of each is routed, the second repeats it
+    h.run();
+    auto d = s->receive();
+    REQUIRE(d);
+    CHECK_FALSE(d->skb->vlan_proto);
+    d->skb->vlan_proto = be16{eth_p::p_8021q};  // IEEE 802.1Q §6.8: VLAN 0 carries a priority only
+    d->skb->vlan_tci = 7 << vlan_prio_shift;
+    REQUIRE(s->send(d->skb, d->from));
+  }
+  h.run();
+  CHECK_FALSE(b.receive()->skb->vlan_proto);
+  CHECK(h.host.worker().pool.in_use() == 0);
+}
+
 TEST_CASE("a full send buffer leaves the packet with the caller until write_space") {
   inet_host<host> h;
   auto& net = h.net();

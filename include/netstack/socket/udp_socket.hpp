@@ -321,10 +321,8 @@ class udp_socket {
     skb_dst_drop(skb);
     skb.dev = nullptr;
     skb.pkt_type = pkt_type::host;
-    skb.ip_summed = ip_summed::none;
-    skb.tstamp = 0;
-    skb.skb_iif = 0;
-    skb.hash = 0;
+    skb_checksum_none_assert(skb);
+    detail::skb_forget_arrival(skb);
   }
   /// How the last datagram left, if this one goes there too.
   detail::udp_way* way_of(sock& s, sockaddr_view to) {
