@@ -24,7 +24,23 @@ using test::netns;
 using test::packet_socket;
 using test::says;
 
-struct host : stack<host, presets::host, af_xdp, drivers::pcap_writer<af_xdp>, test::bouncer,
+/// Closes, or unregisters, a device that loses its carrier, while its poll() is at work.
+struct closer : module {
+  struct perworker {
+    bool closes, unregisters;
+  };
+  template <class Net>
+  static void hear(Net& net, netdev_event event, net_device& dev) {
+    auto& my = worker_generic<closer>(net.worker());
+    if (event != netdev_event::change || dev.carrier_ok()) return;
+    if (std::exchange(my.closes, false)) dev_close(net, dev);
+    if (std::exchange(my.unregisters, false)) unregister_netdev(net, dev);
+  }
+  template <class Net>
+  static constexpr std::array notifiers{notifier_block<Net>{.notifier_call = hear<Net>, .name = "closer"}};
+};
+
+struct host : stack<host, presets::host, af_xdp, drivers::pcap_writer<af_xdp>, test::bouncer, closer,
                     sizes<config{.max_net = 2, .skb_pool = 2048}>> {};
 using net_t = net<host>;
 using rig = test::veth_rig<host, af_xdp>;
@@ -294,6 +310,26 @@ TEST_CASE("an interface that goes down and comes back, and one that vanishes und
   auto again = register_netdev<af_xdp>(t.net(), "eth0", {.ifname = "nst0"});
   REQUIRE(again);
   CHECK(dev_open(t.net(), **again));
+}
+
+TEST_CASE("who hears that the link has gone may close the device, or remove it", "[S71][S72]") {
+  if (cannot_run()) return;
+  xdp_pair t;
+  auto& my = worker_generic<closer>(t.h.worker());
+  my.closes = true;
+  t.ns.run("ip link set nst1 down");
+  CHECK(t.poll_until([&] { return !my.closes; }));
+  CHECK_FALSE(t.dev->running());
+  CHECK(t.pool().lent() == 0);
+  t.ns.run("ip link set nst1 up");
+  REQUIRE(dev_open(t.net(), *t.dev));
+  REQUIRE(test::carrier(t.h, {t.dev}));
+  my.unregisters = true;
+  t.ns.run("ip link set nst1 down");
+  CHECK(t.poll_until([&] { return !my.unregisters; }));
+  CHECK(t.net().dev_get_by_name("eth0") == nullptr);
+  CHECK(t.pool().lent() == 0);
+  CHECK(t.pool().in_use() == 0);
 }
 
 TEST_CASE("the namespace of an interface may end before its user", "[S73]") {

@@ -24,13 +24,15 @@ inline constexpr int max_tx_skb_budget = 9;  // XDP_MAX_TX_SKB_BUDGET (6.16)
 inline constexpr int so_prefer_busy_poll = 69, so_busy_poll_budget = 70;
 }  // namespace xdp_abi
 
-/// One ring as the kernel maps it.
+/// One ring as the kernel maps it. One that is not mapped is empty and has no room.
 template <class Slot>
 class xdp_ring {
+  u32 none_ = 0;
+
  protected:
-  u32* producer_ = nullptr;
-  u32* consumer_ = nullptr;
-  u32* flags_ = nullptr;
+  u32* producer_ = &none_;
+  u32* consumer_ = &none_;
+  u32* flags_ = &none_;
   Slot* slots_ = nullptr;
   u32 size_ = 0;
   u32 head_ = 0;   // ours, ahead of what the other side sees of it until published
@@ -65,7 +67,8 @@ class xdp_ring {
   }
   void unmap() {
     if (map_) ::munmap(std::exchange(map_, nullptr), bytes_);
-    size_ = 0;
+    producer_ = consumer_ = flags_ = &none_;
+    head_ = other_ = size_ = 0;
   }
   [[nodiscard]] u32 size() const { return size_; }
 
