@@ -258,13 +258,15 @@ TEST_CASE("what others do with their lists ends a flow in the midst of a burst")
     CHECK(UDP_STATS(t.r.net()).NoPorts.read() == 2);
   }
   SECTION("the next datagram's route goes, before a flow is learned from it") {
-    REQUIRE(sysctl_write(t.r.net(), "net/ipv4/ip_default_ttl", "65"));
+    REQUIRE(connect(t.r.net(), t.fd, inet_addr_of(peer_addr, 5000)));
     REQUIRE_FALSE(t.knows());
     lists.once = [](void* self) { rt_cache_flush(static_cast<learned*>(self)->r.net()); };
     queue(t.r, other);
     t.arrive(1);
     CHECK(read_all(t.r, t.fd).size() == 1);
     CHECK_FALSE(t.knows());
+    dst_entry const* const kept = sockfs::table_of(t.r.net()).find(t.fd)->sk->sk_rx_dst;
+    CHECK_FALSE((kept && kept->obsolete));
     t.learn();
   }
   t.r.still_alive();

@@ -82,7 +82,7 @@ verdict udp_csum_error(Net& net, sock* sk, sk_buff& skb) {
 
 /// The route of a connected flow's packets, for early demux of those to come.
 inline void udp_sk_rx_dst_set(sock& sk, sk_buff const& skb) {
-  if (!skb.dst || skb.dst == sk.sk_rx_dst) return;
+  if (!skb.dst || skb.dst == sk.sk_rx_dst || skb.dst->obsolete) return;
   sk_rx_dst_reset(sk);
   dst_hold(*skb.dst);
   sk.sk_rx_dst = skb.dst;
