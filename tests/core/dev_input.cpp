@@ -127,7 +127,16 @@ TEST_CASE("an idle tap costs no clones, and lists stay lists", "[S82]") {
   w.run();
   CHECK(bursts == std::vector<u32>{4});
   CHECK(state.seen.empty());
+  skb_list sent;
+  for (u32 i = 0; i < 3; ++i) sent.push_back(w.skb_for(dev, i));
+  CHECK(detail::xmit_run(w.net(), sent) == 3);
   state.active = true;
+  sent.push_back(w.skb_for(dev, 3, 90));
+  CHECK(detail::xmit_run(w.net(), sent) == 0);  // dev_queue_xmit shows it
+  CHECK(dev_queue_xmit_list(w.net(), sent) == 1);
+  CHECK(std::exchange(state.seen, {}) == lines{"tx 90"});
+  CHECK(w.sent(dev) == std::vector<u32>{0, 1, 2, 3});
+  w.run();
   bursts.clear();
   for (int i = 0; i < 4; ++i) w.end_of(dev).to_device.push_back(frame_of(list_type));
   w.run();

@@ -36,15 +36,20 @@ bool tap_active(Net& net, packet_type<Net> const& pt) {
   return !pt.is_active || pt.is_active(net);
 }
 
+template <class Net>
+bool taps_listen([[maybe_unused]] Net& net) {
+  if constexpr (!Net::ptype_all.empty())
+    for (auto const& pt : Net::ptype_all)
+      if (tap_active(net, pt)) return true;
+  return false;
+}
+
 /// More than the protocols may want frames of this device.
 template <class Net>
 bool has_onlookers(Net& net, net_device const& dev) {
   if constexpr (!Net::rx_handlers.empty())
     if (dev.rx_handler != 0) return true;
-  if constexpr (!Net::ptype_all.empty())
-    for (auto const& pt : Net::ptype_all)
-      if (tap_active(net, pt)) return true;
-  return false;
+  return taps_listen(net);
 }
 
 /// The i-th packet type is the only one of its ethertype, on every device: its frames take one compare and a direct

@@ -204,8 +204,8 @@ NETSTACK_INLINE bool xmit_is_plain(sk_buff const& skb, net_device const& dev) {
 
 /// Nothing stands between the device's driver and frames that it can have as they are.
 template <class Net>
-bool xmit_way_is_free(net_device const& dev) {
-  return Net::ptype_all.empty() && dev.running() && dev.carrier_ok() && dev.real_num_tx_queues == 1 &&
+bool xmit_way_is_free(Net& net, net_device const& dev) {
+  return !taps_listen(net) && dev.running() && dev.carrier_ok() && dev.real_num_tx_queues == 1 &&
          dev.tx[0].qdisc.empty() && !dev.tx[0].stopped;
 }
 
@@ -251,7 +251,7 @@ u32 xmit_list(Net& net, net_device& dev, skb_list& frames, u64 bytes) {
 template <class Net>
 u32 xmit_run(Net& net, skb_list& burst) {
   net_device& dev = *burst.first->dev;
-  if (!xmit_way_is_free<Net>(dev)) return 0;
+  if (!xmit_way_is_free(net, dev)) return 0;
   skb_list run;
   u64 bytes = 0;
   while (burst.first && xmit_is_plain(*burst.first, dev)) {
@@ -280,7 +280,7 @@ u32 dev_queue_xmit_list(Net& net, skb_list& burst) {
 /// taken. The list is left empty.
 template <class Net>
 u32 dev_xmit_finished_list(Net& net, net_device& dev, skb_list& frames, u64 bytes) {
-  if (detail::xmit_way_is_free<Net>(dev)) [[likely]]
+  if (detail::xmit_way_is_free(net, dev)) [[likely]]
     return detail::xmit_list(net, dev, frames, bytes);
   return dev_queue_xmit_list(net, frames);
 }
