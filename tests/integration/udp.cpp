@@ -244,7 +244,10 @@ TEST_CASE("a burst is sent and handed over as packets, and every setting counts 
       auto skb = from.allocate();
       REQUIRE(skb);
       sent.push_back(pattern(len + i, i));
-      from.fill(**skb, {reinterpret_cast<u8 const*>(sent.back().data()), sent.back().size()});
+      std::span const bytes{reinterpret_cast<u8 const*>(sent.back().data()), sent.back().size()};
+      auto const first = i % 3 == 1 ? bytes.size() / 2 : bytes.size();  // some in two parts
+      from.fill(**skb, bytes.first(first));
+      if (first != bytes.size()) from.fill(**skb, bytes.subspan(first));
       list.push_back(*skb->release());
     }
     CHECK(from.send(list, dest).value() == n);

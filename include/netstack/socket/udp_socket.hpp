@@ -140,13 +140,16 @@ class udp_socket {
     return udp_send_skb(*net_, s, *out, flow, sum_of(*out, flow.csum_mode));
   }
 
-  /// Appends bytes to an empty packet of allocate(), or of the pool, and sums them on the way for send().
+  /// Appends bytes to a packet of allocate(), or of the pool; into an empty one it sums them on the way for send().
+  /// What is filled must not be changed by other means after that.
   void fill(sk_buff& skb, std::span<u8 const> bytes) {
     auto const n = static_cast<u32>(bytes.size());
+    bool const empty = skb.len == 0;
     u8* const to = skb.put(n);
-    // Where the last datagram went a guess is good enough: send() sums what has none.
-    if (is_open() && udp_sk(sk()).way.csum_mode != detail::udp_csum_mode::software) {
-      std::memcpy(to, bytes.data(), n);
+    // Where the last datagram went a guess is good enough: send() sums what has no sum.
+    if (!empty || (is_open() && udp_sk(sk()).way.csum_mode != detail::udp_csum_mode::software)) {
+      if (n != 0) std::memcpy(to, bytes.data(), n);
+      skb.ip_summed = ip_summed::none;
       return;
     }
     skb.csum = csum_partial_copy(to, bytes.data(), n, 0);
