@@ -134,16 +134,15 @@ TEST_CASE("damaged frames reach nobody, with all the rest at once", "[S147][S45]
                seed, 200'000, 900);
 }
 
-TEST_CASE("a frame that a driver still has is never written: completions a second late", "[S101]") {
-  // The wire holds each frame for a second, longer than the timer: what is repeated meanwhile finds its first
-  // transmission in the driver's hands. The receiver's checksums would tell if a header had been written over.
+TEST_CASE("over a wire that takes a second, longer than the first timeouts, every byte once, in order", "[S101]") {
+  // What is repeated meanwhile finds its first transmission in the driver's hands; tests/tcp/tcp_output.cpp looks at
+  // it.
   rig t{{.tx = {.delay_ns = 1'000'000'000}}};
   transfer f(t, 100'000, 3);
   CHECK(f.run(600));
   CHECK((f.received == f.sent));
   CHECK(NET_STATS(t.a.init_net()).TCPSpuriousRtxHostQueues.read() > 0);
   CHECK(TCP_STATS(t.b.init_net()).InErrs.read() == 0);
-  CHECK(IP_STATS(t.b.init_net()).InHdrErrors.read() == 0);
   f.close_all();
   check_nothing_left(t);
 }

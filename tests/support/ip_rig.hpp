@@ -144,8 +144,10 @@ struct rig_dev : driver {
   struct priv {
     std::deque<bytes> rx;
     std::vector<sent_frame> tx;
-    ip_summed summed = ip_summed::none;  ///< what the device says of the frames it receives
-    bool recognises = false;             ///< it asks for known flows (core/rx_flow)
+    ip_summed summed = ip_summed::none;            ///< what the device says of the frames it receives
+    bool recognises = false;                       ///< it asks for known flows (core/rx_flow)
+    bool keeps = false;                            ///< sent frames stay with it, as with hardware, until complete()
+    std::vector<std::pair<sk_buff*, bytes>> kept;  ///< and what each looked like when it was sent
   };
   template <class Net>
   static result<void> open(Net&, net_device&) {
@@ -157,8 +159,21 @@ struct rig_dev : driver {
   static netdev_tx xmit(Net&, net_device& dev, sk_buff& skb, bool) {
     netdev_priv<rig_dev>(dev).tx.push_back(
         {bytes(skb.data, skb.data + skb.len), dev.ifindex, std::size_t{dev.hard_header_len}});
-    consume_skb(skb);
+    auto& p = netdev_priv<rig_dev>(dev);
+    if (p.keeps)
+      p.kept.emplace_back(&skb, p.tx.back().frame);
+    else
+      consume_skb(skb);
     return netdev_tx::ok;
+  }
+  /// The wire is done with what was kept; how many of the frames were written to meanwhile.
+  static std::size_t complete(net_device& dev) {
+    std::size_t altered = 0;
+    for (auto& [skb, frame] : std::exchange(netdev_priv<rig_dev>(dev).kept, {})) {
+      altered += bytes(skb->data, skb->data + skb->len) != frame;
+      consume_skb(*skb);
+    }
+    return altered;
   }
   template <class Net>
   static u32 poll_recognising(Net& net, net_device& dev, u32 budget, skb_list& rx) {

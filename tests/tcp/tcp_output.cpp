@@ -292,3 +292,32 @@ TEST_CASE("a timeout that was none: the window is as it was: RFC 3522") {
   t.in(". 1 ack 5001 ts 3 0");
   t.over();
 }
+
+TEST_CASE("a frame that a driver still has is never written: RFC 7323's clock shows in each header", "[S101]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok ts 1 0");
+  netdev_priv<rig_dev>(*t.rig.eth0).keeps = true;
+  REQUIRE(t.write(fd, 3000));
+  t.after(5000);  // four timeouts, and nothing comes back from the driver
+  CHECK(t.mib().RetransSegs.read() == 4);
+  CHECK(t.ext().TCPSpuriousRtxHostQueues.read() == 4);
+  t.in(". 1 ack 989 ts 2 0");  // what is acknowledged goes, its frames stay with the driver
+  t.in(". 1 ack 3001 ts 3 0");
+  CHECK(netdev_priv<rig_dev>(*t.rig.eth0).kept.size() >= 8);
+  CHECK(rig_dev::complete(*t.rig.eth0) == 0);
+  netdev_priv<rig_dev>(*t.rig.eth0).keeps = false;
+  t.over();
+}
+
+TEST_CASE("a repetition of what was acknowledged in part has its own checksum: RFC 9293 §3.8.1") {
+  for (u32 const acked : {2u, 5u, 400u, 999u}) {  // behind an odd number of bytes as well
+    tcp_script t;
+    int const fd = t.accepted("mss 1000");
+    REQUIRE(t.write(fd, 1000));
+    t.out("P. 1:1001");
+    t.in(". 1 ack " + std::to_string(acked)).silent();
+    t.after(250);
+    t.out("P. " + std::to_string(acked) + ":1001");
+    t.over();
+  }
+}
