@@ -170,6 +170,38 @@ TEST_CASE("a packet that is sent on leaves without what belonged to its arrival,
   CHECK(h.host.worker().pool.in_use() == 0);
 }
 
+TEST_CASE("a packet of another stack's pool is sent from this one's, alone and in a list") {
+  inet_host<host> here, there;
+  udp_socket<net_t> relay(here.net()), origin(there.net());
+  for (auto* s : {&relay, &origin}) {
+    s->on_write_space([](void*) {}, nullptr);
+    REQUIRE(s->open());
+  }
+  REQUIRE(relay.bind(lo_addr(6000)));
+  auto const made = [&](char c) {
+    auto skb = origin.allocate();
+    REQUIRE(skb);
+    *(*skb)->put(1) = static_cast<u8>(c);
+    return std::move(*skb);
+  };
+  for (char c : {'a', 'b'}) {
+    auto skb = made(c);
+    REQUIRE(relay.send(skb, lo_addr(6000)));
+  }
+  skb_list list;
+  for (char c : {'c', 'd'}) list.push_back(*made(c).release());
+  CHECK(relay.send(list, lo_addr(6000)).value() == 2);
+  CHECK(there.host.worker().pool.in_use() == 0);
+  here.run();
+  for (char c : {'a', 'b', 'c', 'd'}) {
+    auto const d = relay.receive();
+    REQUIRE(d);
+    CHECK(d->payload()[0] == static_cast<u8>(c));
+  }
+  CHECK(there.host.worker().pool.writers.count == 0);
+  CHECK(here.host.worker().pool.in_use() == 0);
+}
+
 TEST_CASE("a full send buffer leaves the packet with the caller until write_space") {
   inet_host<host> h;
   auto& net = h.net();

@@ -13,6 +13,7 @@
 // rx: packets come from core/sock_queue; tx: calls udp_send_skb
 // Linux: none (its nearest: MSG_ZEROCOPY and AF_XDP)
 #pragma once
+#include "netstack/core/skb_transfer.hpp"
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_ptr.hpp"
 #include "netstack/socket/socket.hpp"
@@ -99,8 +100,8 @@ class udp_socket {
 
   /// Sends the packet's data as one datagram to `to` (default: the peer), from our address `from` (default: the
   /// socket's, or the route's). The packet is taken unless the answer is resource_unavailable_try_again: then the send
-  /// buffer is full, and it stays with the caller until write_space. A packet that others look at too, or without room
-  /// in front, moves to another frame. Errors: those of sendto().
+  /// buffer is full, and it stays with the caller until write_space. A packet that others look at too, without room
+  /// in front, or of another worker's pool, moves to another frame. Errors: those of sendto().
   result<void> send(skb_ptr& skb, sockaddr_view to = {}, be32 from = {}) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
     enter(net_->worker());
@@ -247,7 +248,9 @@ class udp_socket {
     u32 const room = s.sk_sndbuf - std::min(sk_wmem_alloc_get(s), s.sk_sndbuf);
     u32 taken = 0, charged = 0, len = ~u32{0};
     sk_buff *skb = burst.first, *last = nullptr;
-    for (; skb && charged < room && skb_is_own(*skb, most - static_cast<u32>(udp_hlen), front); skb = skb->next) {
+    auto const& pool = net_->worker().pool;
+    for (; skb && charged < room && skb->pool == &pool && skb_is_own(*skb, most - static_cast<u32>(udp_hlen), front);
+         skb = skb->next) {
       if (skb->len != len) {
         len = skb->len;
         header = {way, mode, len};
@@ -339,10 +342,11 @@ class udp_socket {
   }
 
   /// The packet itself, forgetful of where it came from, with headers' room of its own in front: moved to another frame
-  /// where others read this one. False: the pool is empty.
-  static bool make_own(skb_ptr& held, u32 needed) {
-    if (skb_shared(*held)) {
-      sk_buff* twin = skb_clone(*held);
+  /// where others read this one, or where it is another pool's. False: the pool is empty.
+  bool make_own(skb_ptr& held, u32 needed) {
+    auto& pool = net_->worker().pool;
+    if (held->pool != &pool || skb_shared(*held)) {
+      sk_buff* twin = held->pool != &pool ? skb_copy_to_pool(pool, *held, 0) : skb_clone(*held);
       if (!twin) return false;
       held.reset(twin);
     }
