@@ -18,7 +18,8 @@ struct packet_type {
   /// Optional: takes the burst's first frame, and those behind it as long as receive_next() (core/dev_input) has one.
   void (*list_func)(Net&, skb_list&) = nullptr;
   char const* name = "";                    ///< the handler's name, for /proc/net/ptype and describe()
-  bool (*is_active)(Net&) = nullptr;        ///< optional, of a tap: false while nobody listens, so it costs no clones
+  bool (*is_active)(Net&) = nullptr;        ///< optional, of a tap: false while nobody listens, so it costs no clones;
+                                            ///< changes on the worker's own thread only
   bool (*id_match)(Net&, sock&) = nullptr;  ///< optional: the socket is one of this handler's own, so what it sends
                                             ///< is not shown to the handler as PACKET_OUTGOING [S82]
 };
