@@ -135,7 +135,7 @@ inline inet_ehash_key tcp_v4_key(sk_buff const& skb, iphdr const& iph, tcphdr co
 
 /// The route of a connection's packets, for early demux of those to come.
 inline void tcp_sk_rx_dst_set(sock& sk, sk_buff const& skb) {
-  if (!skb.dst || skb.dst == sk.sk_rx_dst) return;
+  if (!skb.dst || skb.dst == sk.sk_rx_dst || skb.dst->obsolete) return;
   sk_rx_dst_reset(sk);
   dst_hold(*skb.dst);
   sk.sk_rx_dst = skb.dst;
