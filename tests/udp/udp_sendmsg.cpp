@@ -520,11 +520,10 @@ TEST_CASE("a source route: its first stop is the header's destination, the desti
   REQUIRE(h.send_text(fd, "as before"));
   check(5);
   // Malformed, without a stop, begun already, or of half a stop.
-  for (std::span<unsigned char const> bad : std::initializer_list<std::span<unsigned char const>>{
-           std::array<unsigned char, 3>{ipopt::lsrr, 3, 4},
-           std::array<unsigned char, 7>{ipopt::lsrr, 7, 8, 127, 0, 0, 2},
-           std::array<unsigned char, 9>{ipopt::ssrr, 9, 4, 127, 0, 0, 2, 127, 0},
-           std::array<unsigned char, 2>{ipopt::lsrr, 40}}) {
+  for (auto const& bad : std::initializer_list<std::vector<unsigned char>>{{ipopt::lsrr, 3, 4},
+                                                                           {ipopt::lsrr, 7, 8, 127, 0, 0, 2},
+                                                                           {ipopt::ssrr, 9, 4, 127, 0, 0, 2, 127, 0},
+                                                                           {ipopt::lsrr, 40}}) {
     CHECK(setsockopt(net, fd, sol::ip, ip_opt::options, bad.data(), bad.size()).error() == std::errc::invalid_argument);
     CHECK(once(bad).error() == std::errc::invalid_argument);
   }
