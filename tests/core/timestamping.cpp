@@ -71,7 +71,6 @@ constexpr be32 ours = ipv4_addr("192.0.2.1"), theirs = ipv4_addr("192.0.2.9");
 constexpr mac_addr their_mac{{2, 0, 0, 0, 0, 0x78}};
 
 // --- the messages that are replayed
-// -----------------------------------------------------------------------------------
 
 template <class T>
 void append(bytes& to, T const& header) {
@@ -144,7 +143,6 @@ std::vector<sample> samples() {
 }
 
 // --- a station
-// --------------------------------------------------------------------------------------------------------
 
 /// What one recvmsg() told.
 struct told {

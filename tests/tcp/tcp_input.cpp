@@ -219,7 +219,6 @@ TEST_CASE("data that nobody read, or will read, is answered with a reset", "[S14
 }
 
 // --- without a connection
-// -----------------------------------------------------------------------------------------------
 
 TEST_CASE("CLOSED: everything but a RST is answered with a RST", "[S144]") {
   tcp_script t;
@@ -301,7 +300,6 @@ TEST_CASE("the handshake's last segment may carry data, and a FIN", "[S147]") {
 }
 
 // --- a connection, and strangers: RFC 5961
-// -------------------------------------------------------------------------------
 
 TEST_CASE("ESTABLISHED: a RST is believed only if it is exactly the next one", "[S147][RFC 5961]") {
   tcp_script t;

@@ -10,7 +10,6 @@ using namespace netstack::test;
 using std::errc;
 
 // --- pieces and windows
-// --------------------------------------------------------------------------------------------------
 
 TEST_CASE("data leaves in full segments as far as the congestion window allows: RFC 6928, RFC 5681 §3.1") {
   tcp_script t;
@@ -120,7 +119,6 @@ TEST_CASE("a second full segment is acknowledged at once, one alone after 40 ms:
 }
 
 // --- the timer
-// -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a SYN is repeated after 1, 2, 4 … seconds and given up: RFC 6298, RFC 9293 §3.8.3") {
   tcp_script t;
@@ -221,7 +219,6 @@ TEST_CASE("keepalive asks a silent peer and gives up: RFC 9293 §3.8.4") {
 }
 
 // --- recovery
-// ------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("three duplicate acknowledgments repeat the first segment, partial ones the next: RFC 5681, RFC 6582") {
   tcp_script t;

@@ -183,5 +183,13 @@ inline void sk_rx_dst_reset(sock& sk) {
   if (sk.sk_rx_dst) dst_release(*sk.sk_rx_dst);
   sk.sk_rx_dst = nullptr;
 }
+/// The route of a connected flow's packets, for early demux of those to come. One that has gone meanwhile is not held.
+inline void sk_rx_dst_set(sock& sk, sk_buff const& skb) {
+  if (!skb.dst || skb.dst == sk.sk_rx_dst || skb.dst->obsolete) return;
+  sk_rx_dst_reset(sk);
+  dst_hold(*skb.dst);
+  sk.sk_rx_dst = skb.dst;
+  sk.sk_rx_dst_ifindex = skb.skb_iif;
+}
 
 }  // namespace netstack

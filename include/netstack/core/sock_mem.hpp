@@ -97,7 +97,6 @@ template <class Net>
 }
 
 // --- owners
-// -----------------------------------------------------------------------------------------------------------
 
 /// Destructor of a queued received packet.
 inline void sock_rfree(sk_buff& skb) {

@@ -53,7 +53,6 @@ struct inet_connection_sock_af_ops {
 };
 
 // --- listening
-// ----------------------------------------------------------------------------------------------------------
 
 [[nodiscard]] inline bool sk_acceptq_is_full(sock const& sk) { return sk.sk_ack_backlog > sk.sk_max_ack_backlog; }
 

@@ -77,7 +77,6 @@ inline bool skb_csum_unnecessary(sk_buff const& skb) {
 }
 
 // --- data moves: a complete sum covers the bytes from data, so it follows it
-// ------------------------------------------
 /// After `len` bytes at `start` were pulled.
 inline void skb_postpull_rcsum(sk_buff& skb, void const* start, u32 len) {
   if (skb.ip_summed == ip_summed::complete)
@@ -108,7 +107,6 @@ inline result<void> pskb_trim_rcsum(sk_buff& skb, u32 len, skb_pool::site at = s
 }
 
 // --- tx
-// ---------------------------------------------------------------------------------------------------------------
 /// Says that the sum from `start` (counted from data) to the end is to be finished and stored `offset` bytes behind
 /// start, where the pseudo header's sum stands now. False, and no change, if that is not within the linear area: for a
 /// packet whose sender is not trusted (a virtio-net header).

@@ -168,7 +168,6 @@ struct bounds_are_sensible {
 };
 
 // --- what a check answers: ok, or the rule that is broken, named but not instantiated
-// -----------------------------------
 
 struct ok {
   using rule = ok;

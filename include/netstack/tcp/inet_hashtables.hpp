@@ -26,7 +26,6 @@ template <class Net>
 }
 
 // --- lookup
-// ------------------------------------------------------------------------------------------------------------
 
 namespace detail {
 inline bool inet_match(sock const& sk, void const* net, u32 hash, inet_ehash_key const& key) {
@@ -96,7 +95,6 @@ template <class Net>
 }
 
 // --- who is found
-// ------------------------------------------------------------------------------------------------------
 
 /// proto::hash: from here on segments find the socket.
 template <class Net>
@@ -123,7 +121,6 @@ void inet_unhash(Net& net, sock& sk) {
 }
 
 // --- ports
-// -------------------------------------------------------------------------------------------------------------
 
 template <class Net>
 void inet_bind_hash(Net& net, sock& sk, u16 port) {

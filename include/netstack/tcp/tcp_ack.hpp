@@ -10,7 +10,6 @@
 namespace netstack {
 
 // --- the round trip
-// ----------------------------------------------------------------------------------------------------
 
 /// RFC 6298 §2: SRTT and RTTVAR, kept times 8 and 4.
 inline void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {

@@ -12,7 +12,6 @@
 namespace netstack {
 
 // --- SACK blocks that we tell
-// ------------------------------------------------------------------------------------------
 
 /// RFC 2883 §4: this came twice.
 template <class Net>
@@ -50,7 +49,6 @@ inline void tcp_sack_remove(tcp_sock& tp) {
 }
 
 // --- acknowledgments that we owe
-// ---------------------------------------------------------------------------------------
 
 inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
   tp.quick_acks = std::max(tp.quick_acks, acks);
@@ -69,7 +67,6 @@ void tcp_event_data_recv(Net& net, sock& sk, u32 len) {
 }
 
 // --- memory
-// ------------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -117,7 +114,6 @@ inline void tcp_rcv_nxt_update(tcp_sock& tp, u32 seq) {
 }  // namespace detail
 
 // --- the peer's FIN
-// ----------------------------------------------------------------------------------------------------
 
 /// RFC 9293 §3.10.7.4 eighth.
 template <class Net>
@@ -143,7 +139,6 @@ void tcp_fin(Net& net, sock& sk) {
 }
 
 // --- out of order
-// ------------------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -211,7 +206,6 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb) {
 }  // namespace detail
 
 // --- received data
-// -----------------------------------------------------------------------------------------------------
 
 /// The data of a segment that passed tcp_validate_incoming; data at its header.
 template <class Net>

@@ -124,7 +124,6 @@ void tcp_finish_connect(Net& net, sock& sk) {
 /// What a SYN says holds for the whole connection.
 template <class Net>
 void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
-  tp.rcv_isn = rx.seq;
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = rx.seq + 1;
   tp.snd_wl1 = rx.seq;
   tp.snd_wnd = rx.window;

@@ -12,7 +12,6 @@
 namespace netstack {
 
 // --- from a connection
-// -------------------------------------------------------------------------------------------------
 
 namespace detail {
 /// The connection's route; borrowed. Errors: the route's.
@@ -93,7 +92,7 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   auto r = inet_hash_connect(net, sk);
   if (r) {
     auto const key = inet_key_of(sk);
-    tp.write_seq = tp.snd_isn = tcp_v4_secure_isn(net, key);
+    tp.write_seq = tcp_v4_secure_isn(net, key);
     tp.tsoffset = tcp_v4_ts_offset(net, key);
     tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
     r = tcp_connect(net, sk);
@@ -109,7 +108,6 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
 }
 
 // --- to a connection
-// ---------------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -133,21 +131,12 @@ inline inet_ehash_key tcp_v4_key(sk_buff const& skb, iphdr const& iph, tcphdr co
   return {.saddr = iph.saddr, .daddr = iph.daddr, .sport = th.source, .hnum = th.dest.host(), .dif = skb.skb_iif};
 }
 
-/// The route of a connection's packets, for early demux of those to come.
-inline void tcp_sk_rx_dst_set(sock& sk, sk_buff const& skb) {
-  if (!skb.dst || skb.dst == sk.sk_rx_dst || skb.dst->obsolete) return;
-  sk_rx_dst_reset(sk);
-  dst_hold(*skb.dst);
-  sk.sk_rx_dst = skb.dst;
-  sk.sk_rx_dst_ifindex = skb.skb_iif;
-}
-
 /// A segment for a socket, whose lock the caller has, or nobody: dealt with, answered with a RST if that is due, and
 /// the application told. The sock may be gone afterwards.
 template <class Net>
 verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   sock_hold(sk);
-  if (sk.sk_state == tcp_state::established) tcp_sk_rx_dst_set(sk, skb);
+  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, skb);
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
   if (outcome.reset) tcp_v4_send_reset(net, skb, rx);
   tcp_tell(sk);
@@ -259,7 +248,6 @@ void tcp_v4_early_demux(Net& net, sk_buff& skb) {
 }
 
 // --- ICMP errors
-// -------------------------------------------------------------------------------------------------------
 
 namespace detail {
 

@@ -10,7 +10,6 @@
 namespace netstack {
 
 // --- RFC 7323 §5: PAWS
-// -------------------------------------------------------------------------------------------------
 
 inline constexpr u64 tcp_paws_24days = u64{60 * 60 * 24 * 24} * 1'000'000'000;  ///< RFC 7323 §5.5: then it is void
 inline constexpr s32 tcp_paws_window = 1;
@@ -30,7 +29,6 @@ inline constexpr s32 tcp_paws_window = 1;
 }
 
 // --- TIME-WAIT
-// ---------------------------------------------------------------------------------------------------------
 
 template <class Net>
 void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
@@ -164,7 +162,6 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
 }
 
 // --- half open
-// ---------------------------------------------------------------------------------------------------------
 
 /// The request is dealt with, in whatever way.
 template <class Net>
@@ -229,11 +226,9 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   child->sk_rcv_saddr = tp.inet_saddr = req.key.daddr;
   tp.inet_sport = be16{req.key.hnum};
   child->sk_state = tcp_state::syn_recv;
-  tp.rcv_isn = req.rcv_isn;
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = req.rcv_isn + 1;
   tp.snd_wl1 = req.rcv_isn;
   tp.rcv_wnd = req.rcv_wnd;
-  tp.snd_isn = req.snt_isn;
   tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq = req.snt_isn + 1;
   tp.sack_ok = req.sack_ok;
   tp.tstamp_ok = req.tstamp_ok;

@@ -15,7 +15,6 @@
 namespace netstack {
 
 // --- how large a segment is
-// --------------------------------------------------------------------------------------------
 
 /// The most payload that one frame holds behind its headers.
 template <class Net>
@@ -46,7 +45,6 @@ u32 tcp_current_mss(Net& net, sock& sk) {
 }
 
 // --- the queue
-// ---------------------------------------------------------------------------------------------------------
 
 /// Data that was filled in joins the queue.
 inline void tcp_queue_skb(sock& sk, sk_buff& skb) {
@@ -93,7 +91,6 @@ result<void> tcp_fragment(Net& net, sock& sk, sk_buff& skb, u32 len) {
 }
 
 // --- timers of the queue
-// -----------------------------------------------------------------------------------------------
 
 /// RFC 6298 §5.3: an acknowledgment of new data restarts the timer; with nothing in flight there is none.
 template <class Net>
@@ -112,7 +109,6 @@ void tcp_check_probe_timer(Net& net, sock& sk) {
 }
 
 // --- sending what is new
-// -----------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -202,7 +198,6 @@ void tcp_push_pending_frames(Net& net, sock& sk) {
 }
 
 // --- sending again
-// -----------------------------------------------------------------------------------------------------
 
 /// Sends a segment of the queue once more. Errors: resource_unavailable_try_again (beyond the peer's window),
 /// no_buffer_space, queue_xmit's.
@@ -235,7 +230,6 @@ result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
 }
 
 // --- the end of what is sent
-// -------------------------------------------------------------------------------------------
 
 /// RFC 9293 §3.10.4: FIN rides on the last segment that was not sent, or goes by itself.
 template <class Net>
@@ -260,7 +254,6 @@ void tcp_send_fin(Net& net, sock& sk) {
 }
 
 // --- asking
-// ------------------------------------------------------------------------------------------------------------
 
 /// A segment that the peer answers although it takes nothing: one byte before what it has, of length 0 (RFC 9293
 /// §3.8.4 describes the kind for keepalive).
@@ -287,7 +280,6 @@ result<void> tcp_write_wakeup(Net& net, sock& sk) {
 }
 
 // --- opening
-// -----------------------------------------------------------------------------------------------------------
 
 /// RFC 9293 §3.10.1: the SYN of an active open. Both addresses, both ports and the route are known. Errors:
 /// no_buffer_space.

@@ -30,7 +30,6 @@ struct tcp_ack_news {
 };
 
 // --- the scoreboard
-// ----------------------------------------------------------------------------------------------------
 
 /// for (sk_buff* skb = …; skb; skb = tcp_sent_after(…)): what was sent and is not acknowledged, in order.
 [[nodiscard]] inline sk_buff* tcp_sent_head(sock const& sk) {
@@ -132,7 +131,6 @@ inline void tcp_update_scoreboard(sock& sk, tcp_ack_news& news) {
 }  // namespace detail
 
 // --- reducing the window
-// -----------------------------------------------------------------------------------------------
 
 namespace detail {
 
@@ -148,7 +146,6 @@ void tcp_init_cwnd_reduction(Net& net, sock& sk) {
 }
 inline void tcp_init_undo(tcp_sock& tp) {
   tp.undo_marker_set = true;
-  tp.undo_marker = tp.snd_una;
   tp.undo_retrans = tp.retrans_out;
 }
 /// RFC 6937 §3: as many leave as arrive, in proportion, until the window is what it shall be.

@@ -28,7 +28,6 @@ struct tcp;
 [[nodiscard]] constexpr bool between(u32 seq, u32 low, u32 high) { return high - low >= seq - low; }
 
 // --- a segment in our hands
-// --------------------------------------------------------------------------------------------
 
 /// Its place in a tree, in the control block: zeroed when it is in none.
 struct tcp_rb_node {
@@ -111,7 +110,6 @@ using tcp_skb_tree =
                           boost::intrusive::compare<detail::tcp_seq_less>, boost::intrusive::constant_time_size<false>>;
 
 // --- a connection
-// ------------------------------------------------------------------------------------------------------
 
 /// Linux's enum tcp_ca_state.
 enum class tcp_ca_state : u8 { open, disorder, cwr, recovery, loss };
@@ -195,7 +193,6 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow {
   bool dsack = false;
   u32 high_seq = 0;  ///< recovery ends when this is acknowledged
   bool undo_marker_set = false;
-  u32 undo_marker = 0;
   u32 undo_retrans = 0;
   u32 prior_cwnd = 0, prior_ssthresh = 0;
   u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
@@ -216,15 +213,13 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow {
   u64 challenge_stamp = 0;  ///< RFC 5961 §7, per connection
   u32 challenge_count = 0;
   u64 oow_ack_stamp = 0;  ///< the last answer to something out of the window
-  u32 rcv_isn = 0, snd_isn = 0;
   u32 total_retrans = 0;
   u64 bytes_received = 0, bytes_acked = 0;
   u32 segs_in = 0, segs_out = 0;
   u32 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
   u8 keepalive_probes = 0;
-  s32 linger2 = 0;       ///< s; 0: tcp_fin_timeout, -1: none
-  u32 defer_accept = 0;  ///< s
-  u32 urg_seq = 0;       ///< behind the last urgent byte
+  s32 linger2 = 0;  ///< s; 0: tcp_fin_timeout, -1: none
+  u32 urg_seq = 0;  ///< behind the last urgent byte
   bool urg_valid = false;
 };
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
@@ -238,7 +233,6 @@ template <class... States>
 }
 
 // --- socks smaller than a connection
-// -----------------------------------------------------------------------------------
 
 /// The two ends of a connection, as a packet for us shows them.
 struct inet_ehash_key {
@@ -295,7 +289,6 @@ struct tcp_timewait_sock {
 };
 
 // --- a segment that came
-// -----------------------------------------------------------------------------------------------
 
 /// What the header of a received segment said, read once.
 struct tcp_rx {
@@ -318,7 +311,6 @@ struct tcp_outcome {
 };
 
 // --- counters and settings
-// ---------------------------------------------------------------------------------------------
 
 /// Group TcpExt of /proc/net/netstat: the columns that can move here, in the kernel's order.
 struct tcpext_mib {

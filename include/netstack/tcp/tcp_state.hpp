@@ -12,7 +12,6 @@
 namespace netstack {
 
 // --- timers
-// ------------------------------------------------------------------------------------------------------------
 
 /// Runs the retransmission timer `us` from now, for this reason.
 template <class Net>
@@ -48,7 +47,6 @@ template <class Net>
 void inet_csk_init_timers(Net& net, sock& sk);
 
 // --- what is sent and kept
-// ---------------------------------------------------------------------------------------------
 
 /// A segment leaves the write queue: its memory is the proto's again.
 inline void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
@@ -101,7 +99,6 @@ inline void tcp_ofo_purge(tcp_sock& tp) {
 }
 
 // --- what the application is told
-// --------------------------------------------------------------------------------------
 
 inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
 
@@ -123,7 +120,6 @@ inline void tcp_tell(sock& sk) {
 }
 
 // --- states
-// ------------------------------------------------------------------------------------------------------------
 
 template <class Net>
 void tcp_set_state(Net& net, sock& sk, u8 state) {

@@ -12,7 +12,6 @@
 namespace netstack {
 
 // --- numbers
-// -----------------------------------------------------------------------------------------------------------
 
 /// RFC 6528 §3: a clock, and a secret function of both ends: the same two meet growing numbers, others learn nothing.
 template <class Net>

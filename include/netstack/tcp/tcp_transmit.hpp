@@ -14,7 +14,6 @@
 namespace netstack {
 
 // --- the window we tell
-// ------------------------------------------------------------------------------------------------
 
 /// Of a receive buffer, what may be told to the peer: the rest is what frames cost beyond their payload.
 [[nodiscard]] inline u32 tcp_win_from_space(sock const& sk, u32 space) {
@@ -59,7 +58,6 @@ template <class Net>
 }
 
 // --- options
-// -----------------------------------------------------------------------------------------------------------
 
 /// RFC 2018 §4, RFC 2883 §4: what came twice first, then what is there beyond rcv_nxt, the latest first.
 inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
@@ -95,7 +93,6 @@ template <class Net>
 }
 
 // --- the header
-// --------------------------------------------------------------------------------------------------------
 
 /// The fields of a header, in host order but the ports.
 struct tcp_header_fields {
@@ -146,7 +143,6 @@ inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_op
 }
 
 // --- a segment of a connection
-// -----------------------------------------------------------------------------------------
 
 namespace detail {
 

@@ -80,20 +80,11 @@ verdict udp_csum_error(Net& net, sock* sk, sk_buff& skb) {
   return drop(net, skb, drop_reason::udp_csum);
 }
 
-/// The route of a connected flow's packets, for early demux of those to come.
-inline void udp_sk_rx_dst_set(sock& sk, sk_buff const& skb) {
-  if (!skb.dst || skb.dst == sk.sk_rx_dst || skb.dst->obsolete) return;
-  sk_rx_dst_reset(sk);
-  dst_hold(*skb.dst);
-  sk.sk_rx_dst = skb.dst;
-  sk.sk_rx_dst_ifindex = skb.skb_iif;
-}
-
 template <class Net>
 verdict udp_unicast_rcv(Net& net, sock& sk, sk_buff& skb, udphdr const& uh, iphdr const& iph) {
   if (!udp_csum_ok(skb, uh, iph)) [[unlikely]]
     return udp_csum_error(net, &sk, skb);
-  if (sk.sk_state == tcp_state::established) udp_sk_rx_dst_set(sk, skb);
+  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, skb);
   return udp_queue_rcv_skb(net, sk, skb);
 }
 
@@ -171,7 +162,7 @@ namespace detail {
 /// Datagrams of a flow for one socket, checksums verified, data at the payload: to its reader, or into its queue.
 template <class Net>
 void udp_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
-  if (sk.sk_state == tcp_state::established) udp_sk_rx_dst_set(sk, *list.first);
+  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
   if (inet_sk(sk).cmsg_flags & ip_cmsg::pktinfo) [[unlikely]]
     for (sk_buff& skb : list) INET_SKB_RCV(skb).spec_dst = fib_compute_spec_dst(net, skb);
   if (udp_sk(sk).encap_rcv) return udp_encap_rcv(net, sk, list);  // the route stays borrowed for this poll
