@@ -202,6 +202,24 @@ TEST_CASE("a rate spaces frames by their length", "[faults]") {
   }
 }
 
+TEST_CASE("what finds the rate's queue full is lost, the rest leaves at the rate", "[faults]") {
+  for (bool sending : {true, false}) {
+    drivers::wire_faults const faults{.rate_bps = 10'000'000, .queue = 20'000};  // 0.8 ms a frame, 20 frames
+    faulty_link w{sending ? faults : drivers::wire_faults{}, sending ? drivers::wire_faults{} : faults};
+    u64 const start = w.clock.now;
+    for (u32 i = 0; i < 100; ++i) w.send(sending ? *w.a : *w.b, i, 986);
+    w.run_for(200'000'000);
+    REQUIRE(w.got().size() == 21);  // one on the link
+    CHECK(w.got().back().number == 20);
+    CHECK(w.got().back().when < start + 21 * 800'000 + 2 * 4096);
+    CHECK((sending ? faulty::tx_counts(*w.a) : faulty::rx_counts(*w.a)).overflowed == 79);
+    w.send(sending ? *w.a : *w.b, 100, 986);  // and now there is room
+    w.run_for(10'000'000);
+    CHECK(w.got().back().number == 100);
+    CHECK(w.h.worker().pool.in_use() == 0);
+  }
+}
+
 TEST_CASE("a full queue is busy for the sender and back-pressure for the receiver: nothing is lost", "[faults][S76]") {
   for (bool sending : {true, false}) {
     drivers::wire_faults const faults{.delay_ns = 1'000'000, .limit = 16};

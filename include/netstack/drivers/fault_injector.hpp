@@ -21,6 +21,7 @@ struct wire_faults {
   u64 delay_ns = 0;
   u64 jitter_ns = 0;  ///< added at random, up to this; does not reorder
   u64 rate_bps = 0;   ///< bits per second; 0: no limit
+  u32 queue = 0;      ///< bytes that may wait for the rate; a frame that finds more is lost; 0: as many as are held
   u32 limit = 256;    ///< frames held at most; then sending is busy, and receiving waits
 
   [[nodiscard]] constexpr bool any() const {
@@ -29,7 +30,7 @@ struct wire_faults {
 };
 
 struct fault_counts {
-  u64 lost = 0, duplicated = 0, corrupted = 0, reordered = 0;
+  u64 lost = 0, duplicated = 0, corrupted = 0, reordered = 0, overflowed = 0;
 };
 
 namespace detail {
@@ -51,6 +52,11 @@ struct faulty_way {
   [[nodiscard]] bool due(u64 now) { return !held.empty() && due_of(*held.peek()) <= now; }
 
   static bool chance(prng& random, u32 ppm) { return ppm != 0 && random.below(1'000'000) < ppm; }
+
+  /// The link's queue has no room for a frame that comes now.
+  [[nodiscard]] bool overflows(u64 now) const {
+    return faults.queue != 0 && free_at > now && (free_at - now) / 8 * faults.rate_bps / 1'000'000'000 > faults.queue;
+  }
 
   /// When a frame that comes now may go on.
   u64 schedule(prng& random, u32 bytes, u64 now) {
@@ -101,13 +107,14 @@ struct fault_injector : driver {
     timer_list timer;
     net_device* dev = nullptr;
   };
-  static constexpr std::array<char const*, 8> stats_names{"tx_lost", "tx_duplicated", "tx_corrupted", "tx_reordered",
-                                                          "rx_lost", "rx_duplicated", "rx_corrupted", "rx_reordered"};
+  static constexpr std::array<char const*, 10> stats_names{
+      "tx_lost", "tx_duplicated", "tx_corrupted", "tx_reordered", "tx_overflowed",
+      "rx_lost", "rx_duplicated", "rx_corrupted", "rx_reordered", "rx_overflowed"};
   static void get_stats(net_device& dev, std::span<u64> out) {
     auto& p = netdev_priv<fault_injector>(dev);
     std::size_t at = 0;
     for (auto const* c : {&p.tx.counts, &p.rx.counts})
-      for (u64 n : {c->lost, c->duplicated, c->corrupted, c->reordered}) out[at++] = n;
+      for (u64 n : {c->lost, c->duplicated, c->corrupted, c->reordered, c->overflowed}) out[at++] = n;
   }
   /// What happened so far, to sent and to received frames.
   static fault_counts const& tx_counts(net_device& dev) { return netdev_priv<fault_injector>(dev).tx.counts; }
@@ -126,7 +133,7 @@ struct fault_injector : driver {
       return Inner::template netdev_ops<Net>.ndo_start_xmit(net, dev, skb, more);
     if (way.full()) return netdev_tx::busy;
     sk_buff* sent = &skb;
-    if (damage(p, way, sent, true)) {
+    if (damage(p, way, sent, net.worker().now, true)) {
       u64 const due = way.schedule(p.random, sent->len, net.worker().now);
       if (way.chance(p.random, way.faults.duplicate))
         if (sk_buff* twin = skb_clone(*sent)) {
@@ -151,7 +158,7 @@ struct fault_injector : driver {
     u32 const room = std::min(budget - due, way.full() ? 0 : way.faults.limit - way.held.qlen());
     u32 const work = inner_poll(net, dev, room, burst);
     while (sk_buff* skb = burst.pop_front()) {
-      if (!damage(p, way, skb, false)) continue;
+      if (!damage(p, way, skb, now, false)) continue;
       u64 const when = way.schedule(p.random, skb->len, now);
       if (way.chance(p.random, way.faults.duplicate))
         if (sk_buff* twin = skb_clone(*skb)) {
@@ -225,7 +232,12 @@ struct fault_injector : driver {
   static constexpr u64 busy_retry_ns = 50'000;
 
   /// Loses or corrupts the frame; false: it is gone. A sent one may be shared, so it is damaged in a copy.
-  static bool damage(priv& p, detail::faulty_way& way, sk_buff*& skb, bool shared) {
+  static bool damage(priv& p, detail::faulty_way& way, sk_buff*& skb, u64 now, bool shared) {
+    if (way.overflows(now)) {
+      ++way.counts.overflowed;
+      consume_skb(*skb);
+      return false;
+    }
     bool gone = way.chance(p.random, way.faults.loss);
     if (!gone && way.chance(p.random, way.faults.corrupt)) {
       if (shared) {
