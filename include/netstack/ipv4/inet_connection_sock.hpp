@@ -10,34 +10,55 @@
 
 namespace netstack {
 
+/// What a connection may wait for; each has a deadline of its own.
+enum class icsk_wait : u8 {
+  retransmit,  ///< icsk_pending says why
+  delack,
+  keepalive,  ///< and FIN_WAIT2 of a socket that nobody holds
+};
+inline constexpr u32 icsk_wait_kinds = 3;
 /// Why the retransmission timer runs (Linux's ICSK_TIME_*).
 enum class icsk_time : u8 { none, retrans, probe0 };
 
 struct inet_connection_sock : inet_sock {
-  // --- of a listener -------------------------------------------------------------------------------------------------
-  sock* icsk_accept_head = nullptr;  ///< established and not yet accepted, oldest first, through icsk_accept_next
-  sock* icsk_accept_tail = nullptr;
-  u32 icsk_syn_qlen = 0;  ///< half open
-  // --- of a connection -----------------------------------------------------------------------------------------------
-  sock* icsk_accept_next = nullptr;
-  void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*
-  timer_list icsk_retransmit_timer;
-  timer_list icsk_delack_timer;
-  timer_list icsk_sk_timer;  ///< keepalive, and FIN_WAIT2 of a socket that nobody holds
-  u32 icsk_rto = 1'000'000;  ///< us
+  /// One for all: it fires at the earliest of the deadlines, or before it, since one that moves away costs a store.
+  timer_list icsk_timer;
+  u64 icsk_due[icsk_wait_kinds]{};  ///< worker time; 0: nothing is waited for
+  u32 icsk_rto = 1'000'000;         ///< us
   icsk_time icsk_pending = icsk_time::none;
   u8 icsk_retransmits = 0;  ///< of the oldest segment, without an answer
   u8 icsk_backoff = 0;
   u8 icsk_probes_out = 0;
-  u8 icsk_syn_retries = 0;    ///< TCP_SYNCNT; 0: the namespace's
-  u8 icsk_ca_idx = 0;         ///< of Net::tcp_congestion
-  u32 icsk_user_timeout = 0;  ///< ms; 0: as many tries as the namespace allows
-  u64 icsk_ca_priv[8]{};      ///< the algorithm's own
+  u8 icsk_syn_retries = 0;            ///< TCP_SYNCNT; 0: the namespace's
+  u8 icsk_ca_idx = 0;                 ///< of Net::tcp_congestion
+  void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*
+  u64 icsk_ca_priv[8]{};              ///< the algorithm's own
+  u32 icsk_user_timeout = 0;          ///< ms; 0: as many tries as the namespace allows
+  u32 icsk_syn_qlen = 0;              ///< of a listener: half open
+  sock* icsk_accept_head = nullptr;   ///< of a listener: established and not yet accepted, oldest first
+  sock* icsk_accept_tail = nullptr;
+  sock* icsk_accept_next = nullptr;  ///< of those
 };
 [[nodiscard]] inline inet_connection_sock& inet_csk(sock& sk) { return static_cast<inet_connection_sock&>(sk); }
 [[nodiscard]] inline inet_connection_sock const& inet_csk(sock const& sk) {
   return static_cast<inet_connection_sock const&>(sk);
 }
+
+/// When this is due; 0: it is not waited for.
+[[nodiscard]] inline u64& icsk_due_of(sock& sk, icsk_wait what) {
+  return inet_csk(sk).icsk_due[static_cast<u32>(what)];
+}
+[[nodiscard]] inline u64 icsk_due_of(sock const& sk, icsk_wait what) {
+  return inet_csk(sk).icsk_due[static_cast<u32>(what)];
+}
+/// From now on this is due at `at`.
+template <class Net>
+void icsk_start_timer(Net& net, sock& sk, icsk_wait what, u64 at) {
+  icsk_due_of(sk, what) = at;
+  auto& timer = inet_csk(sk).icsk_timer;
+  if (!timer_pending(timer) || at < timer.expires) net.worker().timers.mod_timer(timer, at);
+}
+inline void icsk_stop_timer(sock& sk, icsk_wait what) { icsk_due_of(sk, what) = 0; }
 
 struct tcp_rx;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what an IPv4 socket knows beyond a sock: the address and port it sends from, how its packets look, what its
-// receiver wants to be told, and the datagram it is still collecting.
+// receiver wants to be told; and what a datagram socket keeps of the datagram it is still collecting.
 // Linux: include/net/inet_sock.h (struct inet_sock, struct inet_cork)
 #pragma once
 #include "netstack/core/sock.hpp"
@@ -49,7 +49,6 @@ struct inet_sock : sock {
   u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
   u16 local_port_hi = 0;
   inet_options opt;  ///< IP_OPTIONS
-  inet_cork cork{};
 };
 
 [[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }

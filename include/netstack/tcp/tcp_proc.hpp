@@ -20,9 +20,7 @@ namespace detail {
 
 /// What the kernel prints times in: a hundredth of a second.
 [[nodiscard]] constexpr unsigned long tcp_clock_t(u64 ns) { return static_cast<unsigned long>(ns / 10'000'000); }
-[[nodiscard]] inline unsigned long tcp_left(timer_list const& timer, u64 now) {
-  return timer_pending(timer) && timer.expires > now ? tcp_clock_t(timer.expires - now) : 0;
-}
+[[nodiscard]] constexpr unsigned long tcp_left(u64 due, u64 now) { return due > now ? tcp_clock_t(due - now) : 0; }
 
 template <class Net>
 void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
@@ -31,11 +29,11 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
   unsigned active = 0;
   unsigned long when = 0;
   if (tp.icsk_pending == icsk_time::retrans)
-    active = 1, when = tcp_left(tp.icsk_retransmit_timer, now);
+    active = 1, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
   else if (tp.icsk_pending == icsk_time::probe0)
-    active = 4, when = tcp_left(tp.icsk_retransmit_timer, now);
-  else if (timer_pending(tp.icsk_sk_timer))
-    active = 2, when = tcp_left(tp.icsk_sk_timer, now);
+    active = 4, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
+  else if (u64 const due = icsk_due_of(sk, icsk_wait::keepalive); due != 0)
+    active = 2, when = tcp_left(due, now);
   bool const listening = sk.sk_state == tcp_state::listen;
   u32 const rx = listening ? sk.sk_ack_backlog : tcp_inq(sk);
   int const ssthresh = listening                                  ? 0
@@ -52,8 +50,9 @@ template <class Net>
 void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, timer_list const& timer, u8 state, unsigned active,
                   unsigned retrans, u32 slot, u64 place) {
   seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5d %8d %d %d %016llx", slot, key.daddr.raw(),
-             key.hnum, key.saddr.raw(), key.sport.host(), state, 0u, 0u, active, tcp_left(timer, net.worker().now),
-             retrans, 0, 0, 0, active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
+             key.hnum, key.saddr.raw(), key.sport.host(), state, 0u, 0u, active,
+             tcp_left(timer_pending(timer) ? timer.expires : 0, net.worker().now), retrans, 0, 0, 0,
+             active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
 }
 
 /// Of a slot's members in this namespace, the next by place in their slab: who stays while the text is read is listed

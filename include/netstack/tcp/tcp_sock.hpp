@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: what TCP keeps: per connection, whose hot numbers fill two cache lines; per half-open connection and per one
-// in TIME_WAIT, in socks of their own that are a fraction as large; per namespace and per worker. The arithmetic of
+// Decides: what TCP keeps: per connection, whose hot numbers fill three cache lines; per half-open connection and per
+// one in TIME_WAIT, in socks of their own that are a fraction as large; per namespace and per worker. The arithmetic of
 // sequence numbers. [S92] [S102] [S104]
 // Linux: include/linux/tcp.h (struct tcp_sock, tcp_request_sock, tcp_timewait_sock), include/net/tcp.h, netns/ipv4.h
 // RFC 9293 §3.3.1 (variables), §3.4 (sequence numbers)
@@ -183,39 +183,42 @@ struct alignas(cache_line) tcp_flow {
   bool bound : 1 = false;    ///< it has its port
   bool nospace : 1 = false;  ///< a writer waits for room
 };
-static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line);
+/// What is counted and stamped as segments come and go: the third.
+struct alignas(cache_line) tcp_counts {
+  u64 rcv_tstamp = 0;  ///< worker time of the last acknowledgment
+  u64 lrcvtime = 0;    ///< of the last data
+  u64 lsndtime = 0;
+  u64 bytes_received = 0, bytes_acked = 0;
+  u32 segs_in = 0, segs_out = 0;
+  u32 snd_sml = 0;          ///< end of the last segment that was less than full
+  u32 max_packets_out = 0;  ///< in the window that ends with cwnd_usage_seq
+  u32 cwnd_usage_seq = 0;
+  u8 num_sacks = 0;  ///< of selective_acks
+  bool dsack = false;
+};
+static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line && sizeof(tcp_counts) == cache_line);
 
-struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow {
+struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts {
   tcp_skb_tree out_of_order_queue;
   std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
   tcp_sack_block duplicate_sack{};                                 ///< RFC 2883; empty: none
-  u8 num_sacks = 0;
-  bool dsack = false;
-  u32 high_seq = 0;  ///< recovery ends when this is acknowledged
+  u32 high_seq = 0;                                                ///< recovery ends when this is acknowledged
   bool undo_marker_set = false;
   u32 undo_retrans = 0;
   u32 prior_cwnd = 0, prior_ssthresh = 0;
   u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
   u32 retrans_stamp = 0;               ///< time stamp of the first retransmission
   u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
-  u32 snd_sml = 0;                     ///< end of the last segment that was less than full
   u32 reordering = tcp_fastretrans_thresh;
-  u32 max_packets_out = 0;  ///< in the window that ends with cwnd_usage_seq
-  u32 cwnd_usage_seq = 0;
   u32 window_clamp = 0x3fff'ffff;  ///< TCP_WINDOW_CLAMP
   u32 rtt_min_us = 0;
   u16 mss_clamp = tcp_mss_default;  ///< the peer's MSS option
   u16 user_mss = 0;                 ///< TCP_MAXSEG
   u64 ts_recent_stamp = 0;          ///< worker time of ts_recent
-  u64 rcv_tstamp = 0;               ///< of the last acknowledgment
-  u64 lrcvtime = 0;                 ///< of the last data
-  u64 lsndtime = 0;
-  u64 challenge_stamp = 0;  ///< RFC 5961 §7, per connection
+  u64 challenge_stamp = 0;          ///< RFC 5961 §7, per connection
   u32 challenge_count = 0;
   u64 oow_ack_stamp = 0;  ///< the last answer to something out of the window
   u32 total_retrans = 0;
-  u64 bytes_received = 0, bytes_acked = 0;
-  u32 segs_in = 0, segs_out = 0;
   u32 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
   u8 keepalive_probes = 0;
   s32 linger2 = 0;  ///< s; 0: tcp_fin_timeout, -1: none
@@ -298,7 +301,8 @@ struct tcp_rx {
   u16 urg_ptr = 0;
   u8 flags = 0;
   u8 hlen = 0;
-  u32 tw_isn = 0;  ///< a SYN that follows a connection in TIME-WAIT: where the new one begins; 0: anywhere
+  bool more = false;  ///< another may follow at once: who brings them sees to it that what is owed leaves
+  u32 tw_isn = 0;     ///< a SYN that follows a connection in TIME-WAIT: where the new one begins; 0: anywhere
   tcp_options_received opt{};
 
   [[nodiscard]] bool has(u8 flag) const { return (flags & flag) != 0; }

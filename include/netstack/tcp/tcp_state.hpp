@@ -16,33 +16,32 @@ namespace netstack {
 /// Runs the retransmission timer `us` from now, for this reason.
 template <class Net>
 void inet_csk_reset_xmit_timer(Net& net, sock& sk, icsk_time what, u64 us) {
-  auto& icsk = inet_csk(sk);
-  icsk.icsk_pending = what;
-  net.worker().timers.mod_timer(icsk.icsk_retransmit_timer, net.worker().now + std::min<u64>(us, tcp_rto_max) * 1000);
+  inet_csk(sk).icsk_pending = what;
+  icsk_start_timer(net, sk, icsk_wait::retransmit, net.worker().now + std::min<u64>(us, tcp_rto_max) * 1000);
 }
 template <class Net>
-void inet_csk_clear_xmit_timer(Net& net, sock& sk) {
+void inet_csk_clear_xmit_timer(Net&, sock& sk) {
   inet_csk(sk).icsk_pending = icsk_time::none;
-  net.worker().timers.del_timer(inet_csk(sk).icsk_retransmit_timer);
+  icsk_stop_timer(sk, icsk_wait::retransmit);
 }
 template <class Net>
 void inet_csk_reset_keepalive_timer(Net& net, sock& sk, u64 ns) {
-  net.worker().timers.mod_timer(inet_csk(sk).icsk_sk_timer, net.worker().now + ns);
+  icsk_start_timer(net, sk, icsk_wait::keepalive, net.worker().now + ns);
 }
 template <class Net>
-void inet_csk_delete_keepalive_timer(Net& net, sock& sk) {
-  net.worker().timers.del_timer(inet_csk(sk).icsk_sk_timer);
+void inet_csk_delete_keepalive_timer(Net&, sock& sk) {
+  icsk_stop_timer(sk, icsk_wait::keepalive);
 }
 template <class Net>
 void tcp_clear_xmit_timers(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
-  inet_csk_clear_xmit_timer(net, sk);
-  net.worker().timers.del_timer(icsk.icsk_delack_timer);
-  net.worker().timers.del_timer(icsk.icsk_sk_timer);
+  icsk.icsk_pending = icsk_time::none;
+  std::fill(std::begin(icsk.icsk_due), std::end(icsk.icsk_due), 0);
+  net.worker().timers.del_timer(icsk.icsk_timer);
   tcp_sk(sk).ack_scheduled = false;
 }
 
-/// tcp_timer.hpp: what the three timers of a connection do. Before any of them is armed.
+/// tcp_timer.hpp: what is done when a deadline of a connection has come. Before any of them is set.
 template <class Net>
 void inet_csk_init_timers(Net& net, sock& sk);
 

@@ -125,12 +125,26 @@ void tcp_keepalive_timer(Net& net, sock& sk) {
   inet_csk_reset_keepalive_timer(net, sk, interval);
 }
 
-/// A timer's function: the connection stays until it is done with, and the application hears of it at the end.
-template <class Net, timer_list inet_connection_sock::*Timer, void (*Handler)(Net&, sock&)>
+/// The deadline is reached: it is one no longer.
+template <class Net>
+bool tcp_is_due(Net& net, sock& sk, icsk_wait what) {
+  u64& at = icsk_due_of(sk, what);
+  return at != 0 && at <= net.worker().now && std::exchange(at, 0) != 0;
+}
+/// The timer's function: the connection stays until it is done with, and the application hears of it at the end.
+template <class Net>
 void tcp_timer_function(void*, timer_list& timer) {
-  sock& sk = from_timer<Timer>(timer);
+  sock& sk = from_timer<&inet_connection_sock::icsk_timer>(timer);
+  auto& net = sock_net<Net>(sk);
   sock_hold(sk);
-  Handler(sock_net<Net>(sk), sk);
+  if (tcp_is_due(net, sk, icsk_wait::delack)) tcp_delack_timer_handler(net, sk);
+  if (tcp_is_due(net, sk, icsk_wait::retransmit)) tcp_write_timer_handler(net, sk);
+  if (tcp_is_due(net, sk, icsk_wait::keepalive)) tcp_keepalive_timer(net, sk);
+  // What was moved away meanwhile is waited for only now.
+  u64 next = ~u64{0};
+  for (u64 const at : inet_csk(sk).icsk_due) next = std::min(next, at - 1);
+  if (next != ~u64{0} && (!timer_pending(timer) || next + 1 < timer.expires))
+    net.worker().timers.mod_timer(timer, next + 1);
   tcp_tell(sk);
   sock_put(sk);
 }
@@ -139,13 +153,7 @@ void tcp_timer_function(void*, timer_list& timer) {
 
 template <class Net>
 void inet_csk_init_timers(Net&, sock& sk) {
-  using icsk = inet_connection_sock;
-  inet_csk(sk).icsk_retransmit_timer.function =
-      detail::tcp_timer_function<Net, &icsk::icsk_retransmit_timer, detail::tcp_write_timer_handler<Net>>;
-  inet_csk(sk).icsk_delack_timer.function =
-      detail::tcp_timer_function<Net, &icsk::icsk_delack_timer, detail::tcp_delack_timer_handler<Net>>;
-  inet_csk(sk).icsk_sk_timer.function =
-      detail::tcp_timer_function<Net, &icsk::icsk_sk_timer, detail::tcp_keepalive_timer<Net>>;
+  inet_csk(sk).icsk_timer.function = detail::tcp_timer_function<Net>;
 }
 
 /// SO_KEEPALIVE is on: from now on, or from when the connection is there.

@@ -168,12 +168,12 @@ sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
 
 /// An acknowledgment left: nothing is owed any more.
 template <class Net>
-void tcp_event_ack_sent(Net& net, sock& sk) {
+void tcp_event_ack_sent(Net&, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (tp.quick_acks != 0) --tp.quick_acks;
   tp.ack_scheduled = tp.ack_now = false;
   tp.dsack = false;
-  net.worker().timers.del_timer(inet_csk(sk).icsk_delack_timer);
+  icsk_stop_timer(sk, icsk_wait::delack);
 }
 
 }  // namespace detail
@@ -225,10 +225,9 @@ result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
 
 template <class Net>
 void tcp_send_delayed_ack(Net& net, sock& sk, u64 ns) {
-  auto& timer = inet_csk(sk).icsk_delack_timer;
   tcp_sk(sk).ack_scheduled = true;
-  if (timer_pending(timer) && timer.expires <= net.worker().now + ns) return;
-  net.worker().timers.mod_timer(timer, net.worker().now + ns);
+  u64 const due = icsk_due_of(sk, icsk_wait::delack), at = net.worker().now + ns;
+  if (due == 0 || due > at) icsk_start_timer(net, sk, icsk_wait::delack, at);
 }
 template <class Net>
 void tcp_send_ack(Net& net, sock& sk) {

@@ -10,7 +10,7 @@ namespace netstack {
 
 /// Throws away what was corked.
 inline void udp_flush_pending_frames(sock& sk) {
-  auto& cork = inet_sk(sk).cork;
+  auto& cork = udp_sk(sk).cork;
   if (!cork.skb) return;
   consume_skb(*std::exchange(cork.skb, nullptr));
   dst_release(*std::exchange(cork.rt, nullptr));
@@ -19,7 +19,7 @@ inline void udp_flush_pending_frames(sock& sk) {
 /// Sends what was corked as one datagram.
 template <class Net>
 result<void> udp_push_pending_frames(Net& net, sock& sk) {
-  auto& cork = inet_sk(sk).cork;
+  auto& cork = udp_sk(sk).cork;
   if (!cork.skb) return {};
   detail::udp_flow flow{.fl4 = cork.fl4,
                         .tx = cork.tx,
@@ -84,8 +84,7 @@ template <class Net>
 result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
   auto const skb = udp_alloc_skb(net, sk, flow, 0);
   if (!skb) return failure{skb.error()};
-  auto& inet = inet_sk(sk);
-  auto& cork = inet.cork;
+  auto& cork = udp_sk(sk).cork;
   cork.skb = *skb;
   cork.rt = flow.rt;
   dst_hold(*flow.rt);
@@ -103,7 +102,7 @@ result<void> udp_cork_start(Net& net, sock& sk, udp_flow const& flow) {
 /// Adds to the corked datagram; sends it unless more is to come. An error loses the whole of it, as on Linux.
 template <class Net>
 result<void> udp_cork_append(Net& net, sock& sk, msghdr const& m, std::size_t len, bool more) {
-  auto& cork = inet_sk(sk).cork;
+  auto& cork = udp_sk(sk).cork;
   if (cork.skb->len + udp_hlen + len + ip_hlen_min + cork.tx.optlen > udp_max_len) {
     auto const r = udp_send_failed(net, sk, std::errc::message_size, cork.fl4.daddr, cork.fl4.dport, cork.rt);
     udp_flush_pending_frames(sk);
@@ -204,7 +203,7 @@ result<std::size_t> udp_send_corked(Net& net, sock& sk, msghdr const& m, std::si
   if (auto r = lock_sock(sk); !r) return failure{r.error()};
   bool const probe = (m.msg_flags & msg::probe) != 0;  // adds nothing
   auto const r = [&]() -> result<void> {
-    if (!inet_sk(sk).cork.skb) {
+    if (!udp_sk(sk).cork.skb) {
       udp_flow flow;
       if (auto p = udp_prepare(net, sk, m, len, flow); !p || probe) return p;
       if (auto p = udp_cork_start(net, sk, flow); !p) return p;
@@ -230,7 +229,7 @@ result<std::size_t> udp_sendmsg(Net& net, sock& sk, msghdr& m) {
   if (len > udp_max_len) return failure{std::errc::message_size};
   if (m.msg_flags & msg::oob) return failure{std::errc::operation_not_supported};
   bool const more = udp_sk(sk).corkflag || (m.msg_flags & msg::more) != 0;
-  if (more || inet_sk(sk).cork.skb) [[unlikely]]
+  if (more || udp_sk(sk).cork.skb) [[unlikely]]
     return detail::udp_send_corked(net, sk, m, len, more);
   detail::udp_flow flow;
   if (auto r = detail::udp_prepare(net, sk, m, len, flow); !r) return failure{r.error()};

@@ -37,6 +37,7 @@ struct udp_way {
 }  // namespace detail
 
 struct udp_sock : inet_sock {
+  inet_cork cork{};
   detail::udp_way way{};
   bool corkflag = false;  ///< UDP_CORK
   /// Who takes datagrams without a queue in between, data at the payload: what it leaves in the list is freed.
