@@ -114,6 +114,7 @@ template <class Net>
 void inet_unhash(Net& net, sock& sk) {
   if (!tcp_sk(sk).hashed) return;
   tcp_sk(sk).hashed = false;
+  flow_genid_bump(net.worker().softnet);
   auto& info = tcp_worker_of(net).hashinfo;
   auto& slot =
       sk.sk_state == tcp_state::listen ? info.lhash2[inet_bhashfn(net, sk.sk_num)] : info.ehash[sk.sk_hash & info.mask];

@@ -207,15 +207,58 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb) {
 
 // --- received data
 
+namespace detail {
+
+/// The data of a segment: data at its first byte, nothing of the way it came left, its numbers beside it. False: the
+/// pool has no frame to make its header linear.
+inline bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
+  if (!pskb_pull(skb, rx.hlen, skb_pool::site::current())) return false;
+  skb_dst_drop(skb);
+  skb.dev = nullptr;
+  TCP_SKB_CB(skb) = {.seq = rx.seq, .end_seq = rx.end_seq, .ack_seq = rx.ack_seq, .tcp_flags = rx.flags};
+  return true;
+}
+
+/// Data of which some is expected next, and that the window has room for.
+template <class Net>
+verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
+    ++NET_STATS(net).TCPRcvQDrop;
+    ++sk.sk_drops;
+    tp.ack_scheduled = tp.ack_now = true;
+    return drop(net, skb, drop_reason::proto_mem);
+  }
+  tcp_event_data_recv(net, sk, skb.len);
+  tcp_rcv_nxt_update(tp, rx.end_seq);
+  tcp_queue_rcv(sk, skb);
+  tcp_note(sk, tcp_event::readable);
+  if (rx.has(tcp_flag::fin)) {
+    tcp_fin(net, sk);
+  } else if (!tp.out_of_order_queue.empty()) {
+    tcp_ofo_queue(net, sk);
+    // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once.
+    tp.ack_now = true;
+  }
+  if (tp.num_sacks != 0) tcp_sack_remove(tp);
+  return verdict::kept();
+}
+
+}  // namespace detail
+
+/// The data of a segment that tcp_input predicted: exactly what is expected next; data at its header.
+template <class Net>
+verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
+  return detail::tcp_queue_next(net, sk, skb, rx);
+}
+
 /// The data of a segment that passed tcp_validate_incoming; data at its header.
 template <class Net>
 verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (rx.seq == rx.end_seq) return verdict::consumed();
-  if (!pskb_pull(skb, rx.hlen, skb_pool::site::current())) return drop(net, skb, drop_reason::nomem);
-  skb_dst_drop(skb);
-  skb.dev = nullptr;
-  TCP_SKB_CB(skb) = {.seq = rx.seq, .end_seq = rx.end_seq, .ack_seq = rx.ack_seq, .tcp_flags = rx.flags};
+  if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
   if (!after(rx.end_seq, tp.rcv_nxt)) {
     // RFC 9293 §3.10.7.4: nothing new in it; its sender did not hear our acknowledgment.
     tcp_enter_quickack_mode(tp, tcp_max_quickacks);
@@ -231,25 +274,7 @@ verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   }
   if (after(rx.seq, tp.rcv_nxt)) return detail::tcp_data_queue_ofo(net, sk, skb);
   if (before(rx.seq, tp.rcv_nxt)) tcp_dsack_set(net, tp, rx.seq, tp.rcv_nxt);
-  if (!detail::tcp_try_rmem_schedule(net, sk, skb.truesize)) {
-    ++NET_STATS(net).TCPRcvQDrop;
-    ++sk.sk_drops;
-    tp.ack_scheduled = tp.ack_now = true;
-    return drop(net, skb, drop_reason::proto_mem);
-  }
-  tcp_event_data_recv(net, sk, skb.len);
-  detail::tcp_rcv_nxt_update(tp, rx.end_seq);
-  detail::tcp_queue_rcv(sk, skb);
-  tcp_note(sk, tcp_event::readable);
-  if (rx.has(tcp_flag::fin)) {
-    tcp_fin(net, sk);
-  } else if (!tp.out_of_order_queue.empty()) {
-    detail::tcp_ofo_queue(net, sk);
-    // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once.
-    tp.ack_now = true;
-  }
-  if (tp.num_sacks != 0) tcp_sack_remove(tp);
-  return verdict::kept();
+  return detail::tcp_queue_next(net, sk, skb, rx);
 }
 
 /// RFC 5681 §4.2: with two full segments, or when something is amiss, now; else it may wait for company.

@@ -265,10 +265,50 @@ tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx)
 
 }  // namespace detail
 
+namespace detail {
+
+/// Header prediction (RFC 1323 app. A kept the name): the next segment in order, of which nothing is new but its data
+/// or what it acknowledges, while nothing is out of order.
+[[nodiscard]] inline bool tcp_is_predicted(tcp_sock const& tp, tcp_rx const& rx) {
+  u8 const flags = rx.flags & static_cast<u8>(~tcp_flag::psh);
+  return flags == tcp_flag::ack && rx.seq == tp.rcv_nxt && u32{rx.window} << tp.snd_wscale == tp.snd_wnd &&
+         rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una && rx.end_seq - rx.seq <= tcp_receive_window(tp) &&
+         rx.opt.saw_tstamp == tp.tstamp_ok && !(tp.tstamp_ok && before(rx.opt.rcv_tsval, tp.ts_recent)) &&
+         rx.opt.num_sacks == 0 && tp.num_sacks == 0 && tp.out_of_order_queue.empty();
+}
+
+/// What it means: its order was asked for already, and nothing in it has to be believed.
+template <class Net>
+verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  bool const data = rx.seq != rx.end_seq;
+  // Data that acknowledges nothing new says nothing to a sender whose network is in order.
+  if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open) (void)tcp_ack(net, sk, rx, true);
+  if (tp.tstamp_ok && !after(rx.seq, tp.rcv_wup)) {
+    tp.ts_recent = rx.opt.rcv_tsval;
+    tp.ts_recent_stamp = net.worker().now;
+  }
+  return data ? tcp_data_queue_in_order(net, sk, skb, rx) : verdict::consumed();
+}
+
+}  // namespace detail
+
+/// What a segment, or several, may have made due: data that may leave now, room to write, an acknowledgment.
+template <class Net>
+void tcp_rcv_finish(Net& net, sock& sk) {
+  detail::tcp_data_snd_check(net, sk);
+  tcp_ack_snd_check(net, sk);
+}
+
 /// A segment for a connection that is open both ways, or that the peer closed.
 template <class Net>
 tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
+  if (detail::tcp_is_predicted(tp, rx)) [[likely]] {
+    verdict const v = detail::tcp_rcv_predicted(net, sk, skb, rx);
+    if (!rx.more || tp.ack_now) tcp_rcv_finish(net, sk);
+    return {v};
+  }
   if (!(rx.flags & (tcp_flag::ack | tcp_flag::rst | tcp_flag::syn))) [[unlikely]]
     return {drop(net, skb, drop_reason::tcp_flags)};
   if (auto const bad = detail::tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified) [[unlikely]]
@@ -278,8 +318,7 @@ tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   detail::tcp_replace_ts_recent(net, tp, rx);
   detail::tcp_urg(sk, rx);
   verdict const v = tcp_data_queue(net, sk, skb, rx);
-  detail::tcp_data_snd_check(net, sk);
-  tcp_ack_snd_check(net, sk);
+  if (!rx.more || tp.ack_now) tcp_rcv_finish(net, sk);
   return {v};
 }
 
@@ -307,17 +346,14 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   if (over) return early;
   detail::tcp_urg(sk, rx);
   auto const outcome = detail::tcp_data_state(net, sk, skb, rx);
-  if (sk.sk_state != tcp_state::close) {
-    detail::tcp_data_snd_check(net, sk);
-    tcp_ack_snd_check(net, sk);
-  }
+  if (sk.sk_state != tcp_state::close) tcp_rcv_finish(net, sk);
   return outcome;
 }
 
 /// A segment for this socket, data at its header, checksum verified.
 template <class Net>
 tcp_outcome tcp_do_rcv(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
-  ++tcp_sk(sk).segs_in;
+  tcp_sk(sk).segs_in += std::max<u32>(skb_shinfo(skb).gso_segs, 1);
   return sk.sk_state == tcp_state::established ? tcp_rcv_established(net, sk, skb, rx)
                                                : tcp_rcv_state_process(net, sk, skb, rx);
 }

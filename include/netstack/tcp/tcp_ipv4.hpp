@@ -197,6 +197,56 @@ verdict tcp_v4_do_rcv(Net& net, sock& sk, sk_buff& skb) {
   return detail::tcp_v4_process(net, sk, skb, rx);
 }
 
+namespace detail {
+
+/// The pseudo header's sum; data at the TCP header.
+inline u32 tcp_v4_pseudo(sk_buff const& skb) {
+  iphdr const& iph = *ip_hdr(skb);
+  return csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0);
+}
+
+/// A segment that is whole and right, for whoever it is for.
+template <class Net>
+verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
+  auto const key = tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>());
+  sock* sk = skb.sk;
+  bool const demuxed = sk != nullptr;
+  if (demuxed) skb_steal_sock(skb);
+  if (!sk) sk = inet_lookup_established(net, key);
+  if (!sk) {
+    if (auto* req = inet_lookup_request(net, key)) return tcp_v4_request_rcv(net, *req, skb, rx);
+    if (auto* tw = inet_lookup_timewait(net, key)) return tcp_v4_timewait_rcv(net, *tw, skb, rx, key);
+    sk = inet_lookup_listener(net, key);
+  }
+  if (!sk) {
+    tcp_v4_send_reset(net, skb, rx);
+    return drop(net, skb, drop_reason::no_socket);
+  }
+  verdict const v = sk->sk_owned ? sk_add_backlog(net, *sk, skb) : tcp_v4_process(net, *sk, skb, rx);
+  if (demuxed) sock_put(*sk);
+  return v;
+}
+
+/// The next segment of a connection's burst; nothing is told to the application yet.
+template <class Net>
+verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
+  tcp_rx rx;
+  if (!tcp_read_header(skb, rx)) [[unlikely]]
+    return drop(net, skb, drop_reason::tcp_hdr);
+  if (!tcp_sk(sk).hashed) [[unlikely]] {
+    skb.rx_l4_valid = 1;
+    return tcp_v4_deliver(net, skb, rx);  // a segment before this one ended it
+  }
+  if (sk.sk_owned) [[unlikely]]
+    return sk_add_backlog(net, sk, skb);
+  rx.more = true;
+  auto const outcome = tcp_do_rcv(net, sk, skb, rx);
+  if (outcome.reset) tcp_v4_send_reset(net, skb, rx);
+  return outcome.v;
+}
+
+}  // namespace detail
+
 /// net_protocol::handler. Data at the TCP header, network_header valid.
 template <class Net>
 verdict tcp_v4_rcv(Net& net, sk_buff& skb) {
@@ -207,27 +257,47 @@ verdict tcp_v4_rcv(Net& net, sk_buff& skb) {
     return drop(net, skb, drop_reason::otherhost);
   if (!detail::tcp_read_header(skb, rx)) [[unlikely]]
     return drop(net, skb, drop_reason::tcp_hdr);
-  iphdr const& iph = *ip_hdr(skb);
   // RFC 9293 §3.1 MUST-3: the checksum is verified, always.
-  if (!skb_checksum_validate(skb, csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0))) [[unlikely]]
+  if (!skb_checksum_validate(skb, detail::tcp_v4_pseudo(skb))) [[unlikely]]
     return drop(net, skb, drop_reason::tcp_csum);
-  auto const key = detail::tcp_v4_key(skb, iph, *skb.peek<tcphdr>());
-  sock* sk = skb.sk;
-  bool const demuxed = sk != nullptr;
-  if (demuxed) skb_steal_sock(skb);
-  if (!sk) sk = inet_lookup_established(net, key);
-  if (!sk) {
-    if (auto* req = inet_lookup_request(net, key)) return detail::tcp_v4_request_rcv(net, *req, skb, rx);
-    if (auto* tw = inet_lookup_timewait(net, key)) return detail::tcp_v4_timewait_rcv(net, *tw, skb, rx, key);
-    sk = inet_lookup_listener(net, key);
-  }
-  if (!sk) {
-    detail::tcp_v4_send_reset(net, skb, rx);
-    return drop(net, skb, drop_reason::no_socket);
-  }
-  verdict const v = sk->sk_owned ? sk_add_backlog(net, *sk, skb) : detail::tcp_v4_process(net, *sk, skb, rx);
-  if (demuxed) sock_put(*sk);
-  return v;
+  return detail::tcp_v4_deliver(net, skb, rx);
+}
+
+// --- segments of one connection, one behind the other
+
+/// net_protocol::flow.begin: a segment of a connection.
+template <class Net>
+bool tcp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
+  if (skb_rtable(skb)->rt_type != rtn::local || skb.pkt_type != pkt_type::host || skb.headlen() < tcp_hlen_min ||
+      skb.is_nonlinear() || !skb_checksum_validate(skb, detail::tcp_v4_pseudo(skb)))
+    return false;
+  iphdr const& iph = *ip_hdr(skb);
+  flow.sk = skb.sk ? skb.sk : inet_lookup_established(net, detail::tcp_v4_key(skb, iph, *skb.peek<tcphdr>()));
+  if (!flow.sk) return false;
+  if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
+  flow.ports_mask = ~u32{0};
+  flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::tcp}.raw();
+  flow.csum_known = skb.ip_summed == ip_summed::unnecessary;
+  return true;
+}
+/// net_protocol::flow.more.
+NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
+  if (len < tcp_hlen_min) return false;
+  u64 const pseudo = flow.pseudo + be16{static_cast<u16>(len)}.raw();
+  return flow.csum_known || csum_is_right(detail::csum_bytes<false>(nullptr, th, len, pseudo));
+}
+/// net_protocol::flow.end: what came together is answered together: one acknowledgment at the end, unless something is
+/// amiss, as behind a GRO; and one word to the application.
+template <class Net>
+void tcp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
+  sock& sk = *flow.sk;
+  TCP_STATS(net).InSegs += list.count;
+  sock_hold(sk);
+  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
+  while (sk_buff* skb = list.pop_front()) finish(*skb, detail::tcp_v4_next(net, sk, *skb));
+  if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
+  tcp_tell(sk);
+  sock_put(sk);
 }
 
 /// net_protocol::early_demux: a connection lends its segments their route, before one is looked up.
