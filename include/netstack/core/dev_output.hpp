@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/core/dev_input.hpp"
 #include "netstack/core/flow_dissector.hpp"
+#include "netstack/core/gso.hpp"
 #include "netstack/core/sock_mem.hpp"
 #include "netstack/core/timestamping.hpp"
 #include "netstack/core/validate_xmit.hpp"
@@ -165,6 +166,24 @@ NETSTACK_NOINLINE result<void> xmit_enqueue(Net& net, netdev_queue& txq, sk_buff
 }
 }  // namespace detail
 
+namespace detail {
+/// A super-segment for a device that does not cut: its segments are sent in its place.
+template <class Net>
+NETSTACK_NOINLINE result<void> xmit_segments(Net& net, sk_buff& skb) {
+  net_device& dev = *skb.dev;
+  auto pieces = skb_gso_segment(net, skb, dev.features);
+  if (!pieces) {
+    bool const no_frames = pieces.error() == std::errc::no_buffer_space;
+    return xmit_drop(net, dev, skb, no_frames ? drop_reason::nomem : drop_reason::pkt_too_big,
+                     no_frames ? std::errc::no_buffer_space : std::errc::message_size);
+  }
+  consume_skb(skb);
+  u32 const all = pieces->count;
+  if (dev_queue_xmit_list(net, *pieces) != all) return failure{std::errc::no_buffer_space};
+  return {};
+}
+}  // namespace detail
+
 /// Sends a frame with its link header at data. Always takes the skb. `more`: another frame follows at once.
 /// Errors: network_down (not up, or no carrier), message_size (longer than the MTU), no_buffer_space (queue full);
 /// each is counted under its drop reason.
@@ -174,10 +193,12 @@ result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
   if (!dev.running() || !dev.carrier_ok()) [[unlikely]]
     return detail::xmit_drop(net, dev, skb, dev.running() ? drop_reason::dev_ready : drop_reason::dev_down,
                              std::errc::network_down);
-  if (!skb_is_plain(skb, dev)) [[unlikely]]
+  if (!skb_is_plain(skb, dev)) [[unlikely]] {
+    if (skb_is_gso(skb) && !(dev.features & netif_f::gso)) return detail::xmit_segments(net, skb);
     if (auto const bad = validate_xmit_skb(skb, dev); bad != drop_reason::not_specified)
       return detail::xmit_drop(net, dev, skb, bad,
                                bad == drop_reason::pkt_too_big ? std::errc::message_size : std::errc::no_buffer_space);
+  }
   if (skb.tx_flags & skbtx::sched_tstamp) [[unlikely]]
     __skb_tstamp_tx(net, skb, scm_tstamp::sched);
   skb_dst_drop(skb);

@@ -23,6 +23,8 @@ template <class Net>
 netdev_tx loopback_xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
   skb_orphan(skb);
   skb_dst_drop(skb);
+  // What it refers to is the receiver's cost from here on.
+  if (skb.is_nonlinear()) skb.truesize = (1u + skb_shinfo(skb).nr_frags) * skb.pool->frame_truesize();
   u32 const len = skb.len;
   skb.tstamp = 0, skb.hwtstamped = 0, skb.tx_flags = 0;
   skb.skb_iif = 0;

@@ -9,6 +9,7 @@
 // Linux: net/ipv4/tcp_output.c (tcp_write_xmit, tcp_fragment, tcp_current_mss, tcp_retransmit_skb, tcp_send_fin)
 // RFC 9293 §3.7, §3.8.6 (windows), RFC 1122 §4.2.3.4 (silly windows, sender), RFC 896 (Nagle), RFC 5681 §4.1 (idle)
 #pragma once
+#include "netstack/core/gso.hpp"
 #include "netstack/tcp/tcp_cong.hpp"
 #include "netstack/tcp/tcp_transmit.hpp"
 
@@ -159,6 +160,59 @@ void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
   tp.snd_cwnd_cnt = 0;
 }
 
+// --- several segments as one packet
+
+/// How many segments from this one on may leave as one packet: full ones that nothing but their numbers tells apart,
+/// for a device that cuts them, or hands them on whole.
+inline u32 tcp_tso_segs(sock const& sk, sk_buff& first, u32 mss) {
+  constexpr u32 needs = netif_f::gso | netif_f::sg | netif_f::hw_csum;
+  dst_entry const* const dst = sk.sk_dst_cache;
+  if (!dst || !dst->dev || (dst->dev->features & needs) != needs) [[likely]]
+    return 1;
+  auto const& tp = tcp_sk(sk);
+  u32 const room = tp.snd_cwnd - std::min(tp.snd_cwnd, tcp_packets_in_flight(tp));
+  u32 const most = std::min({max_skb_frags, room, (0xffffu - max_tcp_header) / mss});
+  u32 n = 0;
+  for (sk_buff* skb = &first; skb && n < most; skb = sk.sk_write_queue.after(*skb), ++n) {
+    auto const& cb = TCP_SKB_CB(*skb);
+    if (skb->len != mss || skb->is_nonlinear() || skb->ip_summed != ip_summed::partial || cb.eor != 0 ||
+        (cb.tcp_flags & ~tcp_flag::psh) != tcp_flag::ack || after(cb.end_seq, tcp_wnd_end(tp)))
+      break;
+  }
+  return n;
+}
+
+/// Sends `n` segments of the queue, from this one on, as one packet that refers to their payloads. The last of them;
+/// null: the pool is empty, and nothing was sent.
+template <class Net>
+sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
+  auto& tp = tcp_sk(sk);
+  auto& pool = net.worker().pool;
+  sk_buff* const out = pool.alloc_skb(max_tcp_header);
+  if (!out) return nullptr;
+  tcp_skb_cb cb = TCP_SKB_CB(first);
+  sk_buff* last = &first;
+  for (sk_buff* skb = &first; n != 0; skb = sk.sk_write_queue.after(*skb), --n) {
+    last = skb;
+    pool.get_frame(skb->frame);
+    skb_add_rx_frag(*out, skb_shinfo(*out).nr_frags, skb->frame, skb->headroom(), skb->len, 0);
+    TCP_SKB_CB(*skb).sent = net.worker().now;
+    cb.end_seq = TCP_SKB_CB(*skb).end_seq;
+    cb.tcp_flags |= TCP_SKB_CB(*skb).tcp_flags;
+  }
+  auto& info = skb_shinfo(*out);
+  info.gso_size = static_cast<u16>(first.len);
+  info.gso_segs = info.nr_frags;
+  info.gso_type = skb_gso::tcpv4;
+  out->ip_summed = ip_summed::partial;
+  NET_STATS(net).TCPOrigDataSent += info.gso_segs;
+  TCP_STATS(net).OutSegs += info.gso_segs - 1u;
+  tp.segs_out += info.gso_segs - 1u;
+  tp.lsndtime = net.worker().now;
+  (void)tcp_transmit(net, sk, *out, cb);
+  return last;
+}
+
 }  // namespace detail
 
 /// Sends what may be sent. True: there is something to send, nothing in flight, and the window forbids it.
@@ -175,6 +229,15 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
     if (!detail::tcp_snd_wnd_test(tp, *skb, mss)) break;
     bool const last = sk.sk_write_queue.after(*skb) == nullptr;
     if (!detail::tcp_nagle_test(tp, *skb, mss, last ? nonagle : tcp_nagle::push)) break;
+    if (u32 const n = detail::tcp_tso_segs(sk, *skb, mss); n > 1) [[unlikely]] {
+      sk_buff* const end = detail::tcp_transmit_super(net, sk, *skb, n);
+      if (!end) break;
+      if (tp.ca_state >= tcp_ca_state::cwr) tp.prr_out += n;
+      while (tp.send_head != nullptr && !after(TCP_SKB_CB(*tp.send_head).end_seq, TCP_SKB_CB(*end).end_seq))
+        detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
+      sent = true;
+      continue;
+    }
     if (skb->len > mss && !tcp_fragment(net, sk, *skb, mss)) break;
     if (auto r = tcp_transmit_skb(net, sk, *skb); !r && r.error() == std::errc::no_buffer_space) break;
     if (skb->len < mss) tp.snd_sml = TCP_SKB_CB(*skb).end_seq;
