@@ -4,12 +4,14 @@
 #include <cstdlib>
 
 #include "../heap_calls.hpp"
-#include "netstack/testing/detail/bench_paths.hpp"
+#include "netstack/testing/detail/bench_tcp.hpp"
 
 namespace {
 
-struct host : netstack::stack<host, netstack::presets::host, netstack::testing::bench_wire,
-                              netstack::sizes<netstack::config{.max_net = 1}>> {};
+struct host
+    : netstack::stack<host, netstack::presets::host, netstack::tcp, netstack::drivers::pipe,
+                      netstack::testing::bench_wire,
+                      netstack::sizes<netstack::config{.max_net = 1, .max_timewait = 8192, .sock_hash = 1024}>> {};
 
 }  // namespace
 
@@ -19,5 +21,6 @@ int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   netstack::testing::detail::bench_paths<host>({.iterations = bench_packets()});
+  netstack::testing::detail::bench_tcp<host>({.iterations = bench_packets()});
   return benchmark::RunSpecifiedBenchmarks() == 0;
 }

@@ -9,9 +9,13 @@
 
 namespace {
 
-struct host : netstack::stack<host, netstack::presets::host, netstack::testing::bench_wire,
-                              netstack::sizes<netstack::config{
-                                  .max_net = 1, .max_sock = 100'100, .max_handle = 100'100, .sock_hash = 1u << 17}>> {};
+struct host : netstack::stack<host, netstack::presets::host, netstack::tcp, netstack::drivers::pipe,
+                              netstack::testing::bench_wire,
+                              netstack::sizes<netstack::config{.max_net = 1,
+                                                               .max_sock = 1'000'200,
+                                                               .max_timewait = 8192,
+                                                               .max_handle = 1'000'200,
+                                                               .sock_hash = 1u << 20}>> {};
 
 }  // namespace
 

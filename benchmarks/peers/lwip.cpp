@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "lwip_tcp.hpp"
+
 extern "C" {
 #include "lwip/etharp.h"
 #include "lwip/inet_chksum.h"
@@ -156,6 +158,7 @@ void tx(benchmark::State& state, std::size_t payload) {
 
 int main(int argc, char** argv) {
   set_up();
+  lwip_tcp_rows();
   for (std::size_t const n : {18u, 64u, 1472u}) {
     auto const size = std::to_string(n);
     benchmark::RegisterBenchmark(("lwip/rx/udp/" + size).c_str(), rx, n);

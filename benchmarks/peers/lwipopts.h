@@ -7,16 +7,31 @@
 #define LWIP_NETCONN 0
 #define LWIP_SOCKET 0
 #define LWIP_IPV6 0
-#define LWIP_TCP 0
+#define LWIP_TCP 1
+#define TCP_MSS 1460
+#define LWIP_WND_SCALE 1
+#define TCP_RCV_SCALE 5
+#define TCP_WND (1 << 20)
+#define TCP_SND_BUF (1 << 20)
+#define TCP_SND_QUEUELEN 4096
+#define TCP_SNDLOWAT (TCP_SND_BUF / 2)
+#define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
+#define TCP_MSL 500 /* TIME-WAIT of a second: fewer to search than ours */
+#define TCP_LISTEN_BACKLOG 0
+#define TCP_QUEUE_OOSEQ 1
+#define MEMP_NUM_TCP_PCB 2600
+#define MEMP_NUM_TCP_PCB_LISTEN 80
+#define MEMP_NUM_TCP_SEG 8192
+#define LWIP_HOOK_FILENAME "hooks.h"
 #define LWIP_STATS 0
 #define LWIP_DEBUG 0
 #define LWIP_NOASSERT 1
 #define LWIP_PERF 0
 #define MEM_ALIGNMENT 8
-#define MEM_SIZE (1 << 20)
-#define MEMP_NUM_PBUF 512
+#define MEM_SIZE (8 << 20)
+#define MEMP_NUM_PBUF 8192
 #define MEMP_NUM_UDP_PCB 64
-#define PBUF_POOL_SIZE 512
+#define PBUF_POOL_SIZE 2048
 #define PBUF_POOL_BUFSIZE 2048
 #define LWIP_SUPPORT_CUSTOM_PBUF 1
 #define LWIP_CHKSUM_ALGORITHM 2

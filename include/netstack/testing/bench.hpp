@@ -13,6 +13,7 @@
 // Needs libbenchmark. Not for production.
 #pragma once
 #include "netstack/testing/detail/bench_layers.hpp"
+#include "netstack/testing/detail/bench_tcp.hpp"
 
 namespace netstack {
 
@@ -22,6 +23,7 @@ void bench(testing::bench_options const& options = {}) {
                 "netstack: list testing::bench_wire in the composition that bench() is to measure");
   testing::detail::bench_paths<Host>(options);
   testing::detail::bench_layers<Host>(options);
+  testing::detail::bench_tcp<Host>(options);
 }
 
 }  // namespace netstack

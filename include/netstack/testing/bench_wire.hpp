@@ -28,6 +28,8 @@ struct bench_wire : driver {
     u32 len = 0;
     u32 waiting = 0;  ///< frames on the wire
     bool copy = false;
+    void (*vary)(void* ctx, u8* frame) = nullptr;  ///< if copied: makes each packet's frame another one
+    void* vary_ctx = nullptr;
     u64 sent = 0, sent_bytes = 0, kicks = 0;
     u64 seen = 0;  ///< sum of what was looked at
     skb_list done;
@@ -94,7 +96,10 @@ struct bench_wire : driver {
     u32 got;
     if (wire.copy) {
       // All of the burst first: who reads at once what was just copied waits for the copy's stores.
-      got = pool.alloc_bulk(want, rx, [&](sk_buff&, u8* data) { std::memcpy(data, wire.frame.data(), len); });
+      got = pool.alloc_bulk(want, rx, [&](sk_buff&, u8* data) {
+        std::memcpy(data, wire.frame.data(), len);
+        if (wire.vary) wire.vary(wire.vary_ctx, data);
+      });
       for (sk_buff* skb = rx.first; skb; skb = skb->next) eth_rx(flow, *skb, dev, skb->data, at, len, summed);
     } else {
       got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {

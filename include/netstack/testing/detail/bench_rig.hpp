@@ -65,6 +65,21 @@ struct bench_frame {
   }
 };
 
+/// Repeats round(), which does `ops` times what the row is named after.
+template <class Rig, class Round>
+void bench_measure(Rig& rig, benchmark::State& state, u32 ops, Round&& round) {
+  if (rig.broken) return state.SkipWithError(rig.broken);
+  for (u32 i = 0; i < 100; ++i) round();
+  auto const calls_now = [&] { return rig.options.allocations ? rig.options.allocations() : 0; };
+  u32 const in_use = rig.in_use();
+  u64 const before = calls_now();
+  while (state.KeepRunningBatch(ops)) round();
+  u64 const calls = calls_now() - before;
+  state.counters["allocs/op"] = static_cast<double>(calls) / static_cast<double>(state.iterations());
+  if (calls != 0) state.SkipWithError("the heap was used");
+  if (rig.in_use() != in_use) state.SkipWithError("packets leaked");
+}
+
 template <class Host>
 struct bench_rig {
   using net_t = netstack::net<Host>;
@@ -99,7 +114,6 @@ struct bench_rig {
   }
   net_t& net() { return h.init_net(); }
   skb_pool& pool() { return h.worker().pool; }
-  u64 heap_calls() const { return options.allocations ? options.allocations() : 0; }
   void load(bench_frame const& f, bool copy) { bench_wire::load(net(), *dev, f.bytes, copy); }
   void receive(u32 burst) {
     wire->waiting = burst;
@@ -115,31 +129,27 @@ struct bench_rig {
     return skb;
   }
 
-  /// Repeats round(), which does `ops` times what the row is named after.
+  u32 in_use() { return pool().in_use(); }
   template <class Round>
   void measure(benchmark::State& state, u32 ops, Round&& round) {
-    if (broken) return state.SkipWithError(broken);
-    for (u32 i = 0; i < 100; ++i) round();
-    u32 const in_use = pool().in_use();
-    u64 const before = heap_calls();
-    while (state.KeepRunningBatch(ops)) round();
-    u64 const calls = heap_calls() - before;
-    state.counters["allocs/op"] = static_cast<double>(calls) / static_cast<double>(state.iterations());
-    if (calls != 0) state.SkipWithError("the heap was used");
-    if (pool().in_use() != in_use) state.SkipWithError("packets leaked");
+    bench_measure(*this, state, ops, round);
   }
 };
 
 /// Registers a row; each run of it has a rig of its own.
-template <class Host, class Body>
-void bench_row(bench_options const& o, std::string const& name, bool csum_off, Body body) {
+template <class Rig, class Body>
+void bench_row_of(bench_options const& o, std::string const& name, bool csum_off, Body body) {
   auto* row =
       benchmark::RegisterBenchmark((name + (csum_off ? "/csum_off" : "")).c_str(), [=](benchmark::State& state) {
-        auto rig = std::make_unique<bench_rig<Host>>(o, csum_off);
+        auto rig = std::make_unique<Rig>(o, csum_off);
         if (rig->broken) return state.SkipWithError(rig->broken);
         body(state, *rig);
       });
   if (o.iterations != 0) row->Iterations(o.iterations);
+}
+template <class Host, class Body>
+void bench_row(bench_options const& o, std::string const& name, bool csum_off, Body body) {
+  bench_row_of<bench_rig<Host>>(o, name, csum_off, body);
 }
 
 }  // namespace detail

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: BSL-1.0
+// lwIP at the rows of testing/detail/bench_tcp.hpp: both ends in one lwIP, each on a device of its own, and what one
+// sends is copied once into a pbuf of the other. Written without a copy where lwIP can (bulk refers to the caller's
+// bytes), read where it lies. lwip/tcp/bulk/1460 …
+#include "lwip_tcp.hpp"
+
+#include <benchmark/benchmark.h>
+
+#include <cstring>
+#include <string>
+#include <vector>
+
+extern "C" {
+#include "lwip/etharp.h"
+#include "lwip/netif.h"
+#include "lwip/pbuf.h"
+#include "lwip/priv/tcp_priv.h"
+#include "lwip/tcp.h"
+#include "netif/ethernet.h"
+}
+
+namespace {
+
+constexpr u16_t first_port = 7, ports = 64;
+
+struct ends {
+  netif dev[2]{};
+  ip4_addr_t addr[2]{};
+  pbuf* waiting[2]{};  // for the device of this number, oldest first, chained by a queue of our own
+  std::vector<pbuf*> queue[2];
+  tcp_pcb* accepted = nullptr;
+  std::size_t got[2]{};
+  bool ended = false;
+} e;
+
+err_t wire(netif* from, pbuf* out) {
+  int const to = from == &e.dev[0] ? 1 : 0;
+  pbuf* in = pbuf_alloc(PBUF_RAW, out->tot_len, PBUF_POOL);
+  if (!in) return ERR_MEM;
+  pbuf_copy_partial(out, in->payload, out->tot_len, 0);
+  e.queue[to].push_back(in);
+  return ERR_OK;
+}
+/// What waits for a device arrives; false: nothing did.
+bool poll(int to) {
+  if (e.queue[to].empty()) return false;
+  static std::vector<pbuf*> now;
+  now.swap(e.queue[to]);
+  for (pbuf* in : now) e.dev[to].input(in, &e.dev[to]);
+  now.clear();
+  return true;
+}
+void run() {
+  while (poll(0) || poll(1)) continue;
+}
+
+err_t receive(void* end, tcp_pcb* pcb, pbuf* in, err_t) {
+  if (!in) {
+    e.ended = true;
+    return ERR_OK;
+  }
+  benchmark::DoNotOptimize(*static_cast<unsigned char*>(in->payload));
+  tcp_recved(pcb, in->tot_len);
+  e.got[end == nullptr ? 0 : 1] += in->tot_len;
+  pbuf_free(in);
+  return ERR_OK;
+}
+err_t accept(void*, tcp_pcb* pcb, err_t) {
+  e.accepted = pcb;
+  static int server;
+  tcp_arg(pcb, &server);
+  tcp_recv(pcb, receive);
+  return ERR_OK;
+}
+
+struct pair {
+  tcp_pcb *client, *server;
+};
+/// A connection from the first device to the second.
+pair connect() {
+  static u16_t next = 0;
+  tcp_pcb* const pcb = tcp_new();
+  if (!pcb) return {};
+  tcp_bind(pcb, &e.addr[0], 0);
+  tcp_recv(pcb, receive);
+  e.accepted = nullptr;
+  tcp_connect(pcb, &e.addr[1], static_cast<u16_t>(first_port + next++ % ports),
+              [](void*, tcp_pcb*, err_t) -> err_t { return ERR_OK; });
+  run();
+  return {pcb, e.accepted};
+}
+void close(tcp_pcb* pcb) {
+  if (pcb) tcp_abort(pcb);
+  run();
+}
+
+void bulk(benchmark::State& state, std::size_t write, u8_t copy) {
+  auto const [client, server] = connect();
+  if (!server) return state.SkipWithError("no connection");
+  std::vector<char> const bytes(write, 0x5a);
+  auto const before = e.got[1];
+  std::size_t sent = 0;
+  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(write / 1460))) {
+    for (std::size_t at = 0; at < write;) {
+      auto const n = std::min<std::size_t>({write - at, tcp_sndbuf(client), 0xffffu / 1460 * 1460});
+      if (n != 0 && tcp_write(client, bytes.data() + at, static_cast<u16_t>(n), copy) == ERR_OK) at += n, sent += n;
+      tcp_output(client);
+      poll(1), poll(0);
+    }
+    while (e.got[1] - before != sent) {
+      tcp_output(client);
+      if (!poll(1) && !poll(0)) tcp_fasttmr();  // an acknowledgment that was delayed
+    }
+  }
+  close(client);
+}
+
+void rr(benchmark::State& state) {
+  auto const [client, server] = connect();
+  if (!server) return state.SkipWithError("no connection");
+  tcp_nagle_disable(client), tcp_nagle_disable(server);
+  char const byte = 'x';
+  auto const before = e.got[0];
+  while (state.KeepRunningBatch(1)) {
+    tcp_write(client, &byte, 1, TCP_WRITE_FLAG_COPY), tcp_output(client);
+    poll(1);
+    tcp_write(server, &byte, 1, TCP_WRITE_FLAG_COPY), tcp_output(server);
+    poll(0);
+  }
+  if (e.got[0] - before != static_cast<std::size_t>(state.iterations())) state.SkipWithError("bytes were lost");
+  close(client);
+}
+
+void connect_close(benchmark::State& state, unsigned open) {
+  std::vector<tcp_pcb*> idle;
+  for (unsigned i = 0; i < open; ++i) {
+    idle.push_back(connect().client);
+    if (!e.accepted) return state.SkipWithError("no connection");
+  }
+  unsigned cycles = 0, ended = 0;
+  while (state.KeepRunningBatch(1)) {
+    auto const [client, server] = connect();
+    if (!server) return state.SkipWithError("no connection");
+    e.ended = false;
+    tcp_close(client);
+    poll(1);
+    ended += e.ended;
+    tcp_close(server);
+    run();
+    if (++cycles % 25 == 0) tcp_tmr();  // 10 ms each; what is in TIME-WAIT goes again
+  }
+  if (ended != cycles) state.SkipWithError("connections did not end");
+  for (tcp_pcb* pcb : idle) close(pcb);
+}
+
+}  // namespace
+
+extern "C" netif* peer_route(ip4_addr const* src, ip4_addr const*) {
+  for (int i = 0; i < 2; ++i)
+    if (src && ip4_addr_eq(src, &e.addr[i])) return &e.dev[i];
+  return nullptr;
+}
+
+void lwip_tcp_rows() {
+  for (int i = 0; i < 2; ++i) {
+    ip4_addr_t mask, gateway;
+    IP4_ADDR(&e.addr[i], 198, 51, 100, static_cast<u8_t>(i + 1));
+    IP4_ADDR(&mask, 255, 255, 255, 0);
+    IP4_ADDR(&gateway, 198, 51, 100, 254);
+    auto const init = [](netif* dev) -> err_t {
+      unsigned char const mac[6]{2, 0, 0, 0, 1, static_cast<unsigned char>(dev - e.dev)};
+      std::memcpy(dev->hwaddr, mac, 6);
+      dev->hwaddr_len = 6;
+      dev->mtu = 1500;
+      dev->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_LINK_UP;
+      dev->output = etharp_output;
+      dev->linkoutput = wire;
+      return ERR_OK;
+    };
+    netif_add(&e.dev[i], &e.addr[i], &mask, &gateway, nullptr, init, ethernet_input);
+    netif_set_up(&e.dev[i]);
+    eth_addr mac{{2, 0, 0, 0, 1, static_cast<u8_t>(i)}};
+    etharp_add_static_entry(&e.addr[i], &mac);
+    e.queue[i].reserve(4096);
+  }
+  run();
+  for (u16_t i = 0; i < ports; ++i) {
+    tcp_pcb* pcb = tcp_new();
+    tcp_bind(pcb, &e.addr[1], static_cast<u16_t>(first_port + i));
+    pcb = tcp_listen(pcb);
+    tcp_accept(pcb, accept);
+  }
+  for (auto const& [name, write] : {std::pair{"1460", 1460u}, {"16K", 11 * 1460u}, {"64K", 44 * 1460u}}) {
+    benchmark::RegisterBenchmark((std::string("lwip/tcp/bulk/") + name).c_str(), bulk, write, u8_t{0});
+    benchmark::RegisterBenchmark((std::string("lwip/tcp/bulk_copied/") + name).c_str(), bulk, write,
+                                 u8_t{TCP_WRITE_FLAG_COPY});
+  }
+  benchmark::RegisterBenchmark("lwip/tcp/rr/1", rr);
+  for (unsigned const n : {64u, 1024u})
+    benchmark::RegisterBenchmark(("lwip/tcp/connect_close/" + std::to_string(n)).c_str(), connect_close, n);
+}

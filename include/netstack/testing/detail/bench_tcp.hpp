@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: the benchmarks of TCP, for a composition that lists tcp and drivers::pipe.
+//   tcp/bulk/{1460,16K,64K}   two stacks on one thread: written, copied once on the wire, read; per 1460 bytes
+//   tcp/rr/1                  a byte there and a byte back
+//   tcp/connect_close/N       connect, accept, both ends closed, while N other connections are open
+//   tcp/rx_inorder, rx_ack, rx_ooo   from the driver's edge: 64 bytes that are expected next, and read; an
+//                             acknowledgment that frees a segment; 64 bytes behind a gap (one of 32 fills it)
+// The two stacks run on a clock that costs nothing and moves only between rounds: no timer depends on how fast the
+// machine is. Handshakes and idle connections are made beforehand.
+#pragma once
+#include "netstack/drivers/pipe.hpp"
+#include "netstack/tcp/tcp.hpp"
+#include "netstack/testing/detail/bench_paths.hpp"
+#include "netstack/wire/tcp_options.hpp"
+
+namespace netstack::testing::detail {
+
+/// Time that passes when the benchmark says so.
+struct bench_clock {
+  u64 now = 1'000'000'000;
+  clock_source source() {
+    auto const read = [](void* self) { return static_cast<bench_clock*>(self)->now; };
+    return {read, read, this};
+  }
+};
+
+template <class Host>
+struct bench_tcp_pair {
+  using net_t = netstack::net<Host>;
+  static constexpr u16 ports = 64;  ///< that b listens on, from bench_port
+
+  bench_clock clock;
+  drivers::pipe_cable cable;
+  Host a, b;
+  bench_options options;
+  char const* broken = nullptr;
+  int listeners[ports]{};
+  u32 next_port = 0;
+
+  bench_tcp_pair(bench_options const& o, bool csum_off) : options(o) {
+    u32 const features = netif_f::sg | netif_f::fraglist | (csum_off ? netif_f::hw_csum : 0);
+    plug(a, 0, features, bench_addr, bench_peer, bench_peer_mac);
+    plug(b, 1, features, bench_peer, bench_addr, bench_mac);
+    if (broken) return;
+    run();
+    for (u16 i = 0; i < ports; ++i) {
+      auto const fd = netstack::socket(net_b(), af::inet, sock_type::stream | sock_type::nonblock);
+      if (!fd || !bind(net_b(), *fd, name(i)) || !listen(net_b(), *fd, -1)) broken = "no listener";
+      listeners[i] = fd.value_or(-1);
+    }
+  }
+  net_t& net_a() { return a.init_net(); }
+  net_t& net_b() { return b.init_net(); }
+  u32 in_use() { return a.worker().pool.in_use() + b.worker().pool.in_use(); }
+  static sockaddr_in name(u32 i) { return inet_addr_of(bench_peer, static_cast<u16>(bench_port + i)); }
+  void run() {
+    while (a.poll() + b.poll() != 0) continue;
+  }
+  struct ends {
+    int client = -1, server = -1;
+  };
+  /// A connection; which of the ports it goes to changes from one to the next.
+  ends connect() {
+    u32 const port = next_port++ % ports;
+    ends e;
+    e.client = netstack::socket(net_a(), af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
+    (void)netstack::connect(net_a(), e.client, name(port));
+    b.poll(), a.poll(), b.poll();
+    e.server = accept(net_b(), listeners[port], nullptr, nullptr, sock_type::nonblock).value_or(-1);
+    if (e.client < 0 || e.server < 0) broken = "no connection";
+    return e;
+  }
+  template <class Round>
+  void measure(benchmark::State& state, u32 ops, Round&& round) {
+    bench_measure(*this, state, ops, round);
+  }
+
+ private:
+  void plug(Host& h, u8 end, u32 features, be32 addr, be32 peer, mac_addr const& peer_mac) {
+    if (!h.boot({.clock = clock.source(), .seed = u64{end} + 1})) {
+      broken = "boot failed";
+      return;
+    }
+    auto& net = h.init_net();
+    drivers::pipe::params params{.cables = &cable, .end = end, .wakeup = false, .features = features};
+    params.mac = end == 0 ? bench_mac : bench_peer_mac;
+    auto const dev = register_netdev<drivers::pipe>(net, "bench0", params);
+    if (!dev || !dev_open(net, **dev) || !dev_open(net, *net.loopback_dev) ||
+        !inet_addr_add(net, (*dev)->ifindex, *ipv4_prefix::make(addr, 24)) ||
+        !neigh_add(net, (*dev)->ifindex, peer, peer_mac))
+      broken = "no device";
+  }
+};
+
+template <class Host>
+void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write) {
+  auto const [client, server] = p.connect();
+  std::vector<char> out(write, 0x5a), in(65536);
+  u64 sent = 0, got = 0;
+  auto const pump = [&] {
+    p.b.poll();
+    while (auto const n = recv(p.net_b(), server, in.data(), in.size())) got += *n;
+    p.a.poll();
+    p.clock.now += 1'000;
+  };
+  p.measure(state, write / 1460, [&] {
+    benchmark::DoNotOptimize(out.data());
+    benchmark::ClobberMemory();
+    for (u32 left = write; left != 0; pump()) {
+      auto const n = send(p.net_a(), client, out.data(), left);
+      if (n) left -= static_cast<u32>(*n), sent += *n;
+    }
+    // What Nagle holds back of a round would let the next one begin with more than the last.
+    while (got != sent) pump();
+  });
+  if (p.broken) state.SkipWithError(p.broken);
+}
+
+template <class Host>
+void bench_tcp_rr(benchmark::State& state, bench_tcp_pair<Host>& p) {
+  auto const [client, server] = p.connect();
+  for (int i = 0; i < 2; ++i)
+    (void)setsockopt(i ? p.net_a() : p.net_b(), i ? client : server, sol::tcp, tcp_opt::nodelay, int{1});
+  u64 offered = 0, got = 0;
+  char byte = 'x';
+  p.measure(state, 1, [&] {
+    ++offered;
+    (void)send(p.net_a(), client, &byte, 1);
+    p.b.poll();
+    (void)recv(p.net_b(), server, &byte, 1);
+    (void)send(p.net_b(), server, &byte, 1);
+    p.a.poll();
+    got += recv(p.net_a(), client, &byte, 1).value_or(0);
+    p.clock.now += 1'000;
+  });
+  if (got != offered) state.SkipWithError("bytes were lost");
+}
+
+template <class Host>
+void bench_tcp_connect_close(benchmark::State& state, bench_tcp_pair<Host>& p, u32 open) {
+  for (u32 i = 0; i < open && !p.broken; ++i) p.connect();
+  u64 cycles = 0;
+  p.measure(state, 1, [&] {
+    auto const [client, server] = p.connect();
+    char byte;
+    (void)close(p.net_a(), client);
+    p.b.poll();
+    auto const end = recv(p.net_b(), server, &byte, 1);
+    (void)close(p.net_b(), server);
+    p.a.poll(), p.b.poll();
+    cycles += end && *end == 0;
+    p.clock.now += 10'000'000;  // what is in TIME-WAIT goes again
+  });
+  if (p.broken) state.SkipWithError(p.broken);
+  auto& w = tcp_worker_of(p.net_a());
+  if (w.socks.in_use() != open || NET_STATS(p.net_a()).TCPTimeWaitOverflow.read() != 0)
+    state.SkipWithError("connections stayed");
+}
+
+/// A connection of the rig's host with this program: the peer's segments are one frame whose numbers change.
+template <class Host>
+struct bench_tcp_peer {
+  bench_rig<Host>& rig;
+  int fd = -1;
+  tcp_sock* tp = nullptr;
+  u32 seq = 0x1000, ack = 0;                 ///< of the next segment
+  u32 base = 0;                              ///< sum of the segment without them
+  u32 (*number)(bench_tcp_peer&) = nullptr;  ///< the next segment's seq; moves on
+  u32 count = 0;
+
+  explicit bench_tcp_peer(bench_rig<Host>& r) : rig(r) {
+    auto& net = rig.net();
+    fd = netstack::socket(net, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
+    (void)netstack::connect(net, fd, inet_addr_of(bench_peer, bench_port));
+    auto* const handle = sockfs::table_of(net).find(fd);
+    if (!handle || !handle->sk) {
+      rig.broken = "no socket";
+      return;
+    }
+    tp = &tcp_sk(*handle->sk);
+    (void)setsockopt(net, fd, sol::tcp, tcp_opt::nodelay, int{1});
+    tcp_out_options const syn{.tsval = 1, .mss = 1460, .wscale = 7, .tstamp = true, .wscale_ok = true, .sack_ok = true};
+    ack = tp->snd_nxt;
+    load(tcp_flag::syn | tcp_flag::ack, syn, 0, [](bench_tcp_peer& p) { return p.seq++; });
+    rig.receive(1);
+    if (tp->sk_state != tcp_state::established) rig.broken = "no connection";
+  }
+  ~bench_tcp_peer() { rig.wire->vary = nullptr; }
+
+  /// From now on this is what arrives.
+  void load(u8 flags, tcp_out_options const& opts, u32 payload, u32 (*next)(bench_tcp_peer&)) {
+    u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
+    bench_frame f{ipproto::tcp, hlen + payload};
+    tcphdr th{.source = be16{bench_port}, .dest = be16{tp->sk_num}, .flags = flags, .window = be16{0xffff}};
+    th.set_doff(static_cast<u8>(hlen / 4));
+    u8* const at = f.bytes.data() + bench_frame::l4;
+    std::memcpy(at, &th, sizeof th);
+    if (optlen != 0) tcp_options_write(at + sizeof th, opts);
+    base =
+        csum_tcpudp_nofold(bench_peer, bench_addr, hlen + payload, ipproto::tcp, csum_partial(at, hlen + payload, 0));
+    number = next;
+    rig.load(f, true);
+    rig.wire->vary = vary;
+    rig.wire->vary_ctx = this;
+  }
+  static tcp_out_options stamped() { return {.tsval = 1, .tstamp = true}; }
+
+ private:
+  static void vary(void* self, u8* frame) {
+    auto& p = *static_cast<bench_tcp_peer*>(self);
+    u32 const words[2] = {be32{p.number(p)}.raw(), be32{p.ack}.raw()};
+    sum16 const check = csum_fold(csum_add(csum_add(p.base, words[0]), words[1]));
+    std::memcpy(frame + bench_frame::l4 + offsetof(tcphdr, seq), words, sizeof words);
+    std::memcpy(frame + bench_frame::l4 + offsetof(tcphdr, check), &check, sizeof check);
+  }
+};
+
+inline constexpr u32 bench_segment = 64;
+
+/// A burst of segments arrives in the order that `next` says, and is read.
+template <class Host>
+void bench_tcp_rx(benchmark::State& state, bench_rig<Host>& rig, u32 (*next)(bench_tcp_peer<Host>&)) {
+  bench_tcp_peer<Host> peer{rig};
+  if (rig.broken) return state.SkipWithError(rig.broken);
+  peer.load(tcp_flag::ack, peer.stamped(), bench_segment, next);
+  std::vector<char> in(65536);
+  u64 offered = 0, got = 0;
+  rig.measure(state, bench_burst, [&] {
+    rig.receive(bench_burst);
+    got += recv(rig.net(), peer.fd, in.data(), in.size()).value_or(0);
+    bench_wire::complete(rig.net(), *rig.dev);
+    offered += bench_burst * bench_segment;
+  });
+  if (got != offered) state.SkipWithError("segments were lost");
+}
+template <class Host>
+void bench_tcp_rx_inorder(benchmark::State& state, bench_rig<Host>& rig) {
+  bench_tcp_rx<Host>(state, rig, [](bench_tcp_peer<Host>& p) { return std::exchange(p.seq, p.seq + bench_segment); });
+}
+/// The first of each burst comes last.
+template <class Host>
+void bench_tcp_rx_ooo(benchmark::State& state, bench_rig<Host>& rig) {
+  bench_tcp_rx<Host>(state, rig, [](bench_tcp_peer<Host>& p) {
+    if (++p.count % bench_burst != 0) return p.seq + p.count % bench_burst * bench_segment;
+    return std::exchange(p.seq, p.seq + bench_burst * bench_segment);
+  });
+}
+
+/// Each acknowledges one segment; that these were sent before is not measured in time, but in instructions.
+template <class Host>
+void bench_tcp_rx_ack(benchmark::State& state, bench_rig<Host>& rig) {
+  constexpr u32 segments = 4 * bench_burst;
+  bench_tcp_peer<Host> peer{rig};
+  if (rig.broken) return state.SkipWithError(rig.broken);
+  (void)setsockopt(rig.net(), peer.fd, sol::socket, so::sndbuf, int{1 << 20});
+  peer.load(tcp_flag::ack, peer.stamped(), 0, [](bench_tcp_peer<Host>& p) {
+    p.ack += bench_segment;
+    return p.seq;
+  });
+  char const text[bench_segment]{};
+  bool timed = false;
+  u32 in_flight = 0;
+  rig.measure(state, segments, [&] {
+    timed = timed || state.iterations() != 0;
+    if (timed) state.PauseTiming();
+    for (u32 i = 0; i < segments; ++i) (void)send(rig.net(), peer.fd, text, sizeof text);
+    bench_wire::complete(rig.net(), *rig.dev);
+    if (timed) state.ResumeTiming();
+    for (in_flight = peer.tp->packets_out; in_flight != 0 && peer.tp->packets_out != 0;)
+      rig.receive(std::min(peer.tp->packets_out, bench_burst));
+  });
+  if (in_flight != segments || peer.tp->packets_out != 0) state.SkipWithError("segments were held back");
+}
+
+template <class Host>
+void bench_tcp(bench_options const& o) {
+  using net_t = netstack::net<Host>;
+  if constexpr (net_t::template has<tcp>) {
+    bench_row<Host>(o, "tcp/rx_inorder", false, bench_tcp_rx_inorder<Host>);
+    bench_row<Host>(o, "tcp/rx_ack", false, bench_tcp_rx_ack<Host>);
+    bench_row<Host>(o, "tcp/rx_ooo", false, bench_tcp_rx_ooo<Host>);
+  }
+  if constexpr (net_t::template has<tcp> && net_t::template has<drivers::pipe>) {
+    using pair = bench_tcp_pair<Host>;
+    for (bool const csum_off : {false, true}) {
+      for (auto const& [name, write] : {std::pair{"1460", 1460u}, {"16K", 11 * 1460u}, {"64K", 44 * 1460u}})
+        bench_row_of<pair>(o, std::string("tcp/bulk/") + name, csum_off,
+                           [w = write](benchmark::State& state, pair& p) { bench_tcp_bulk(state, p, w); });
+      bench_row_of<pair>(o, "tcp/rr/1", csum_off, bench_tcp_rr<Host>);
+    }
+    for (auto const& [name, n] : {std::pair{"64", 64u}, {"1024", 1024u}, {"100K", 100'000u}, {"1M", 1'000'000u}})
+      if (n < Host::sizes.max_sock && n < Host::sizes.max_handle)
+        bench_row_of<pair>(o, std::string("tcp/connect_close/") + name, false,
+                           [n = n](benchmark::State& state, pair& p) { bench_tcp_connect_close(state, p, n); });
+  }
+}
+
+}  // namespace netstack::testing::detail
