@@ -18,7 +18,7 @@ enum class icsk_wait : u8 {
 };
 inline constexpr u32 icsk_wait_kinds = 3;
 /// Why the retransmission timer runs (Linux's ICSK_TIME_*).
-enum class icsk_time : u8 { none, retrans, probe0 };
+enum class icsk_time : u8 { none, retrans, probe0, loss_probe, reo_timeout };
 
 struct inet_connection_sock : inet_sock {
   /// One for all: it fires at the earliest of the deadlines, or before it, since one that moves away costs a store.

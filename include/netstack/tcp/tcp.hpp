@@ -248,6 +248,13 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_abort_on_overflow>("net/ipv4/tcp_abort_on_overflow", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_early_demux>("net/ipv4/tcp_early_demux", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_slow_start_after_idle>("net/ipv4/tcp_slow_start_after_idle", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_recovery>("net/ipv4/tcp_recovery"),
+      ctl<&tcp_net::sysctl_tcp_early_retrans>("net/ipv4/tcp_early_retrans", {.max = 4}),
+      ctl<&tcp_net::sysctl_tcp_frto>("net/ipv4/tcp_frto"),
+      ctl<&tcp_net::sysctl_tcp_reordering>("net/ipv4/tcp_reordering", {.min = 1}),
+      ctl<&tcp_net::sysctl_tcp_max_reordering>("net/ipv4/tcp_max_reordering"),
+      ctl<&tcp_net::sysctl_tcp_rto_min_us>("net/ipv4/tcp_rto_min_us", {.min = 1}),
+      ctl<&tcp_net::sysctl_tcp_min_rtt_wlen>("net/ipv4/tcp_min_rtt_wlen", {.max = 86'400, .unit = 1'000'000'000}),
       ctl<&tcp_net::sysctl_max_syn_backlog>("net/ipv4/tcp_max_syn_backlog", {.min = 1}),
       ctl<&tcp_net::sysctl_tcp_max_orphans>("net/ipv4/tcp_max_orphans"),
   };

@@ -23,11 +23,22 @@ inline void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {
     tp.rttvar_us += size - (tp.rttvar_us >> 2);
     tp.srtt_us = static_cast<u32>(static_cast<s32>(tp.srtt_us) + error);
   }
-  if (tp.rtt_min_us == 0 || r < tp.rtt_min_us) tp.rtt_min_us = r;
+}
+/// RFC 8985 §6.2 step 1: the least of the last few minutes.
+template <class Net>
+void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us) {
+  u64 const now = net.worker().now;
+  u32 const r = std::max(rtt_us, 1u);
+  if (tp.rtt_min_us != 0 && r > tp.rtt_min_us && now - tp.rtt_min_stamp <= tcp_pernet(net).sysctl_tcp_min_rtt_wlen)
+    return;
+  tp.rtt_min_us = r;
+  tp.rtt_min_stamp = now;
 }
 /// RFC 6298 §2.3, §2.4 (the lower bound, by Linux's measure), §2.5.
-inline void tcp_set_rto(tcp_sock& tp) {
-  tp.icsk_rto = std::min((tp.srtt_us >> 3) + std::max(tp.rttvar_us, tcp_rto_min), tcp_rto_max);
+template <class Net>
+void tcp_set_rto(Net& net, tcp_sock& tp) {
+  tp.icsk_rto =
+      std::min((tp.srtt_us >> 3) + std::max(tp.rttvar_us, tcp_pernet(net).sysctl_tcp_rto_min_us), tcp_rto_max);
 }
 
 namespace detail {
@@ -37,45 +48,59 @@ template <class Net>
 void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   auto& tp = tcp_sk(sk);
   u64 const now = net.worker().now;
-  if (news.first_sent != 0 && !news.retrans_acked) {
-    tcp_rtt_estimator(tp, static_cast<u32>((now - news.first_sent) / 1000));
+  u64 const sent = news.retrans_acked || news.first_sent == 0 ? news.first_sacked_sent : news.first_sent;
+  u32 rtt_us;
+  if (sent != 0) {
+    rtt_us = static_cast<u32>((now - sent) / 1000);
   } else if (news.una_advanced && tp.tstamp_ok && news.tsecr != 0) {
     u32 const elapsed = tcp_time_stamp(net) + tp.tsoffset - news.tsecr;
     if (elapsed > 120'000) return;
-    tcp_rtt_estimator(tp, std::max(elapsed, 1u) * 1000);
+    rtt_us = std::max(elapsed, 1u) * 1000;
   } else {
     return;
   }
-  tcp_set_rto(tp);
+  tcp_rtt_estimator(tp, rtt_us);
+  tcp_update_rtt_min(net, tp, rtt_us);
+  tcp_set_rto(net, tp);
   tp.icsk_backoff = 0;
 }
 
 /// What is acknowledged leaves the queue.
 template <class Net>
-void tcp_clean_rtx_queue(Net& net, sock& sk, tcp_ack_news& news) {
+void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   while (sk_buff* skb = tcp_sent_head(sk)) {
     auto const& cb = TCP_SKB_CB(*skb);
     if (after(cb.end_seq, tp.snd_una)) break;
     if (cb.sacked & tcpcb::ever_retrans) news.retrans_acked = true;
-    if (cb.sacked & tcpcb::sacked_retrans) --tp.retrans_out;
-    if (cb.sacked & tcpcb::lost) --tp.lost_out;
-    if (cb.sacked & tcpcb::sacked_acked)
-      --tp.sacked_out;
-    else {
+    if (!(cb.sacked & tcpcb::sacked_acked)) {
       ++news.delivered;
-      if (!(cb.sacked & tcpcb::ever_retrans) && news.first_sent == 0) news.first_sent = cb.sent;
+      if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, cb, news);
+      if (!(cb.sacked & tcpcb::ever_retrans)) {
+        if (news.first_sent == 0) news.first_sent = cb.sent;
+        tcp_note_orig(tp, cb, prior_highest, news);
+      }
     }
     if (cb.tcp_flags & tcp_flag::syn) news.syn_acked = true;
-    --tp.packets_out;
     ++news.acked;
-    sk.sk_write_queue.unlink(*skb);
+    tcp_rtx_queue_unlink(sk, *skb);
     tcp_wmem_free_skb(sk, *skb);
   }
-  if (!tcp_is_sack(tp)) tcp_remove_reno_sacks(tp, news.acked);
+  sk_buff const* const head = tcp_sent_head(sk);
+  news.reneging = news.una_advanced && head && (TCP_SKB_CB(const_cast<sk_buff&>(*head)).sacked & tcpcb::sacked_acked);
+  if (!tcp_is_sack(tp)) {
+    tcp_remove_reno_sacks(net, tp, news);
+    if (news.retrans_acked) news.orig_acked = false;  // nothing tells which of them had been there
+  } else if (news.reordered) {
+    tcp_check_reordering(net, tp, news.reord, prior_highest, NET_STATS(net).TCPSACKReorder);
+  }
   if (news.syn_acked) tp.retrans_stamp = 0;
   tcp_ack_update_rtt(net, sk, news);
-  if (news.acked != 0) tcp_rearm_rto(net, sk);
+  // RFC 6298 §5.3; and what arrived was sent before the oldest was sent again, so that one may take as long as this
+  // did.
+  bool const progress = news.acked != 0 || (head && news.first_sacked_sent != 0 &&
+                                            news.first_sacked_sent < TCP_SKB_CB(const_cast<sk_buff&>(*head)).sent);
+  if (progress && !tcp_schedule_loss_probe(net, sk, true)) tcp_rearm_rto(net, sk);
 }
 
 /// RFC 9293 §3.10.7.4: only a newer segment than the one that told it last may change the window.
@@ -100,7 +125,8 @@ void tcp_ack_probe(Net& net, sock& sk) {
     tp.icsk_backoff = 0;
     if (tp.icsk_pending == icsk_time::probe0) inet_csk_clear_xmit_timer(net, sk);
   } else if (tp.icsk_pending == icsk_time::probe0) {
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, u64{std::max(tp.icsk_rto, tcp_rto_min)} << tp.icsk_backoff);
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0,
+                              u64{std::max(tp.icsk_rto, tcp_pernet(net).sysctl_tcp_rto_min_us)} << tp.icsk_backoff);
   }
 }
 
@@ -109,8 +135,33 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news const& news) {
   auto& tp = tcp_sk(sk);
   if (tp.ca_state == tcp_ca_state::recovery || tp.ca_state == tcp_ca_state::cwr)
     tcp_cwnd_reduction(tp, news);
-  else if (news.una_advanced && news.delivered != 0)
+  else if (news.delivered != 0 && (news.acked != 0 || tp.reordering > tcp_pernet(net).sysctl_tcp_reordering))
     tcp_ca<Net>(sk).cong_avoid(net, sk, ack, news.delivered);
+}
+
+/// Sends what the congestion window allows: what is lost first, unless RFC 5682 wants to see how the peer takes
+/// something new.
+template <class Net>
+void tcp_xmit_recovery(Net& net, sock& sk, bool repair) {
+  auto& tp = tcp_sk(sk);
+  if (!repair && tp.frto) {
+    __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
+    if (after(tp.snd_nxt, tp.high_seq)) return;
+    tp.frto = false;
+    repair = true;
+  }
+  if (repair) tcp_xmit_retransmit_queue(net, sk);
+}
+/// What an acknowledgment means for losses, and for what may be sent.
+template <class Net>
+void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  bool repair = true;
+  if (news.dup || news.newly_sacked != 0 || news.dsack || tp.ca_state != tcp_ca_state::open || tcp_left_out(tp) != 0)
+    repair = tcp_fastretrans_alert(net, sk, news);
+  NET_STATS(net).TCPDelivered += news.delivered;
+  tcp_cong_control(net, sk, ack, news);
+  tcp_xmit_recovery(net, sk, repair);
 }
 
 }  // namespace detail
@@ -137,15 +188,18 @@ void tcp_send_challenge_ack(Net& net, sock& sk) {
 template <class Net>
 int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
-  u32 const prior_una = tp.snd_una, ack = rx.ack_seq;
-  tcp_ack_news news{.tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
+  u32 const prior_una = tp.snd_una, ack = rx.ack_seq, prior_highest = tcp_highest_sack_seq(tp);
+  tcp_ack_news news{.prior_una = prior_una, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
   if (before(ack, prior_una)) {
     // RFC 5961 §5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
     if (before(ack, prior_una - tp.max_window)) {
       if (challenge) tcp_send_challenge_ack(net, sk);
       return -1;
     }
-    if (tp.sack_ok && rx.opt.num_sacks != 0) tcp_sacktag_write_queue(net, sk, rx, news);
+    if (tp.sack_ok && rx.opt.num_sacks != 0) {  // an acknowledgment that was overtaken may tell of what arrived
+      tcp_sacktag_write_queue(net, sk, rx, news);
+      detail::tcp_ack_recover(net, sk, ack, news);
+    }
     return 0;
   }
   if (after(ack, tp.snd_nxt)) return -1;
@@ -164,15 +218,15 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   tp.icsk_probes_out = 0;
   tp.rcv_tstamp = net.worker().now;
   if (prior_packets == 0) {
+    // RFC 3708: what came twice may be told of after all of it was acknowledged.
+    if (news.dsack) (void)tcp_fastretrans_alert(net, sk, news);
+    tcp_process_tlp_ack(net, sk, ack, news);
     detail::tcp_ack_probe(net, sk);
     return 1;
   }
-  detail::tcp_clean_rtx_queue(net, sk, news);
-  NET_STATS(net).TCPDelivered += news.delivered;
-  if (news.dup || news.newly_sacked != 0 || news.dsack || tp.ca_state != tcp_ca_state::open || tcp_left_out(tp) != 0)
-    tcp_fastretrans_alert(net, sk, news);
-  detail::tcp_cong_control(net, sk, ack, news);
-  tcp_xmit_retransmit_queue(net, sk);
+  detail::tcp_clean_rtx_queue(net, sk, prior_highest, news);
+  tcp_process_tlp_ack(net, sk, ack, news);
+  detail::tcp_ack_recover(net, sk, ack, news);
   return 1;
 }
 

@@ -28,7 +28,11 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.snd_wscale = tp.rcv_wscale = 0;
   tp.quick_acks = 0;
   tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_valid = false;
-  tp.undo_marker_set = false;
+  tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
+  tp.undo_marker_set = tp.reord_seen = tp.rack_in_dsack_round = tp.rack_advanced = tp.is_sack_reneg = tp.frto = false;
+  tp.rack_reo_wnd_steps = 1, tp.rack_reo_wnd_persist = 0;
+  tp.rack_mstamp = 0;
+  tp.dsack_dups = tp.total_retrans = 0;
   tp.retrans_stamp = 0;
   tp.ts_recent = 0;
   tp.rcv_tstamp = tp.lrcvtime = tp.lsndtime = 0;

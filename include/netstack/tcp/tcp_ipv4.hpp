@@ -333,14 +333,8 @@ void tcp_v4_mtu_reduced(Net& net, sock& sk) {
   u32 const was = tp.mss_cache;
   u32 const mss = tcp_current_mss(net, sk);
   if (mss >= was) return;
-  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb)) {
-    if (skb->len <= mss) continue;
-    if (TCP_SKB_CB(*skb).sacked & tcpcb::sacked_retrans) {
-      TCP_SKB_CB(*skb).sacked &= static_cast<u8>(~tcpcb::sacked_retrans);
-      --tp.retrans_out;
-    }
-    tcp_mark_skb_lost(tp, *skb);
-  }
+  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
+    if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
   tcp_xmit_retransmit_queue(net, sk);
 }
 

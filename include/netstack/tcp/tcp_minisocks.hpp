@@ -226,6 +226,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   child->sk_rcv_saddr = tp.inet_saddr = req.key.daddr;
   tp.inet_sport = be16{req.key.hnum};
   child->sk_state = tcp_state::syn_recv;
+  tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = req.rcv_isn + 1;
   tp.snd_wl1 = req.rcv_isn;
   tp.rcv_wnd = req.rcv_wnd;
@@ -245,8 +246,12 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   inet_bind_hash(net, *child, req.key.hnum);
   (void)inet_hash(net, *child);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
-  if (req.num_timeout == 0 && req.sent != 0)
-    tcp_rtt_estimator(tp, static_cast<u32>((net.worker().now - req.sent) / 1000)), tcp_set_rto(tp);
+  if (req.num_timeout == 0 && req.sent != 0) {
+    u32 const rtt_us = static_cast<u32>((net.worker().now - req.sent) / 1000);
+    tcp_rtt_estimator(tp, rtt_us);
+    tcp_update_rtt_min(net, tp, rtt_us);
+    tcp_set_rto(net, tp);
+  }
   ++TCP_STATS(net).PassiveOpens;
   return child;
 }

@@ -11,6 +11,7 @@
 #pragma once
 #include "netstack/core/gso.hpp"
 #include "netstack/tcp/tcp_cong.hpp"
+#include "netstack/tcp/tcp_rtx_queue.hpp"
 #include "netstack/tcp/tcp_transmit.hpp"
 
 namespace netstack {
@@ -82,31 +83,50 @@ result<void> tcp_fragment(Net& net, sock& sk, sk_buff& skb, u32 len) {
   cb.tcp_flags &= static_cast<u8>(~(tcp_flag::fin | tcp_flag::psh));
   tcp_wmem_charge(sk, *rest);
   sk.sk_write_queue.insert_after(&skb, *rest);
-  if (before(cb2.seq, tp.snd_nxt)) {  // it was sent: both halves were
-    ++tp.packets_out;
-    tp.sacked_out += (cb.sacked & tcpcb::sacked_acked) != 0;
-    tp.retrans_out += (cb.sacked & tcpcb::sacked_retrans) != 0;
-    tp.lost_out += (cb.sacked & tcpcb::lost) != 0;
-  }
+  if (before(cb2.seq, tp.snd_nxt)) tcp_rtx_queue_split(tp, skb, *rest);
   return {};
 }
 
 // --- timers of the queue
 
+/// What is left of the RTO since the oldest in flight was sent last; us.
+template <class Net>
+[[nodiscard]] u64 tcp_rto_left(Net& net, sock& sk) {
+  u64 const due = TCP_SKB_CB(*tcp_sent_head(sk)).sent + u64{inet_csk(sk).icsk_rto} * 1000, now = net.worker().now;
+  return due > now ? (due - now) / 1000 : 0;
+}
 /// RFC 6298 §5.3: an acknowledgment of new data restarts the timer; with nothing in flight there is none.
 template <class Net>
 void tcp_rearm_rto(Net& net, sock& sk) {
-  if (tcp_sk(sk).packets_out == 0)
-    inet_csk_clear_xmit_timer(net, sk);
-  else
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, inet_csk(sk).icsk_rto);
+  auto& icsk = inet_csk(sk);
+  if (tcp_sk(sk).packets_out == 0) return inet_csk_clear_xmit_timer(net, sk);
+  // RFC 8985 §7.2, §8: a timer that stood in for it has taken some of its time.
+  bool const stood_in = icsk.icsk_pending == icsk_time::loss_probe || icsk.icsk_pending == icsk_time::reo_timeout;
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans,
+                            stood_in ? std::max<u64>(tcp_rto_left(net, sk), 1) : icsk.icsk_rto);
+}
+/// RFC 8985 §7.2: when nothing is heard for two round trips, what was sent last may be lost, and nothing behind it
+/// would tell. True: the probe's timer runs in the RTO's place. `restart`: the RTO would begin anew.
+template <class Net>
+bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
+  auto const& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  bool const calm = tp.ca_state == tcp_ca_state::open || tp.ca_state == tcp_ca_state::cwr;
+  if (ns.sysctl_tcp_early_retrans < 3 || tp.packets_out == 0 || !tcp_is_sack(tp) || !calm) return false;
+  u64 pto = tcp_timeout_init;
+  if (tp.srtt_us != 0)  // one segment alone may be acknowledged late
+    pto = (tp.srtt_us >> 2) + (tp.packets_out == 1 ? ns.sysctl_tcp_rto_min_us : tcp_timeout_min);
+  u64 const rto = restart ? tp.icsk_rto : tcp_rto_left(net, sk);
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::loss_probe, std::min(pto, rto));
+  return true;
 }
 /// RFC 9293 §3.8.6.1: with a closed window and nothing in flight, somebody must ask again.
 template <class Net>
 void tcp_check_probe_timer(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
   if (tcp_sk(sk).packets_out == 0 && icsk.icsk_pending == icsk_time::none)
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, std::max(icsk.icsk_rto, tcp_rto_min));
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0,
+                              std::max(icsk.icsk_rto, tcp_pernet(net).sysctl_tcp_rto_min_us));
 }
 
 // --- sending what is new
@@ -120,6 +140,8 @@ void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
   tp.send_head = sk.sk_write_queue.after(skb);
   tp.snd_nxt = TCP_SKB_CB(skb).end_seq;
   ++tp.packets_out;
+  tcp_rtx_queue_sent(tp, skb);
+  if (skb.len != 0) ++NET_STATS(net).TCPOrigDataSent;
   if (prior_packets == 0 || inet_csk(sk).icsk_pending == icsk_time::probe0) tcp_rearm_rto(net, sk);
 }
 
@@ -205,12 +227,24 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
   info.gso_segs = info.nr_frags;
   info.gso_type = skb_gso::tcpv4;
   out->ip_summed = ip_summed::partial;
-  NET_STATS(net).TCPOrigDataSent += info.gso_segs;
   TCP_STATS(net).OutSegs += info.gso_segs - 1u;
   tp.segs_out += info.gso_segs - 1u;
   tp.lsndtime = net.worker().now;
   (void)tcp_transmit(net, sk, *out, cb);
   return last;
+}
+
+/// Sends send_head, a full piece of it at most. False: there is no frame for it.
+template <class Net>
+bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss) {
+  auto& tp = tcp_sk(sk);
+  sk_buff& skb = *tp.send_head;
+  if (skb.len > mss && !tcp_fragment(net, sk, skb, mss)) return false;
+  if (auto r = tcp_transmit_skb(net, sk, skb); !r && r.error() == std::errc::no_buffer_space) return false;
+  if (skb.len < mss) tp.snd_sml = TCP_SKB_CB(skb).end_seq;
+  if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
+  tcp_event_new_data_sent(net, sk, skb);
+  return true;
 }
 
 }  // namespace detail
@@ -238,13 +272,10 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
       sent = true;
       continue;
     }
-    if (skb->len > mss && !tcp_fragment(net, sk, *skb, mss)) break;
-    if (auto r = tcp_transmit_skb(net, sk, *skb); !r && r.error() == std::errc::no_buffer_space) break;
-    if (skb->len < mss) tp.snd_sml = TCP_SKB_CB(*skb).end_seq;
-    if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
-    detail::tcp_event_new_data_sent(net, sk, *skb);
+    if (!detail::tcp_xmit_send_head(net, sk, mss)) break;
     sent = true;
   }
+  if (sent) (void)tcp_schedule_loss_probe(net, sk, false);
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   return tp.packets_out == 0 && tp.send_head;
 }
@@ -265,7 +296,7 @@ void tcp_push_pending_frames(Net& net, sock& sk) {
 /// Sends a segment of the queue once more. Errors: resource_unavailable_try_again (beyond the peer's window),
 /// no_buffer_space, queue_xmit's.
 template <class Net>
-result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
+result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
   if (before(cb.seq, tp.snd_una) && skb.len != 0) tcp_trim_head(skb, std::min(tp.snd_una - cb.seq, skb.len));
@@ -281,14 +312,24 @@ result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   if (cb.tcp_flags & tcp_flag::syn) ++NET_STATS(net).TCPSynRetrans;
   if (skb_shinfo(skb).dataref != 1) ++NET_STATS(net).TCPSpuriousRtxHostQueues;
   auto const r = tcp_transmit_skb(net, sk, skb);
-  if (!r && r.error() == std::errc::no_buffer_space) {
+  if (!r && r.error() == std::errc::no_buffer_space)
     ++NET_STATS(net).TCPRetransFail;
+  else
+    tcp_rtx_queue_resent(tp, skb);
+  return r;
+}
+/// … as the repair of a loss.
+template <class Net>
+result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  auto const r = __tcp_retransmit_skb(net, sk, skb);
+  if (!r && (r.error() == std::errc::no_buffer_space || r.error() == std::errc::resource_unavailable_try_again))
     return r;
-  }
-  if (!(cb.sacked & tcpcb::sacked_retrans)) ++tp.retrans_out;
-  cb.sacked |= tcpcb::sacked_retrans | tcpcb::ever_retrans;
+  u8& sacked = TCP_SKB_CB(skb).sacked;
+  if (!(sacked & tcpcb::sacked_retrans)) ++tp.retrans_out;
+  sacked |= tcpcb::sacked_retrans;
   if (tp.retrans_stamp == 0) tp.retrans_stamp = tcp_time_stamp(net) + tp.tsoffset;
-  ++tp.undo_retrans;
+  tp.undo_retrans = std::max(tp.undo_retrans, 0) + 1;
   return r;
 }
 
@@ -364,7 +405,8 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
   sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
   if (!skb) return failure{std::errc::no_buffer_space};
-  TCP_SKB_CB(*skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq + 1, .tcp_flags = tcp_flag::syn};
+  TCP_SKB_CB(*skb) = {
+      .sent = net.worker().now, .seq = tp.write_seq, .end_seq = tp.write_seq + 1, .tcp_flags = tcp_flag::syn};
   tcp_queue_skb(sk, *skb);
   ++tp.write_seq;
   ++TCP_STATS(net).ActiveOpens;

@@ -28,10 +28,10 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
   u64 const now = net.worker().now;
   unsigned active = 0;
   unsigned long when = 0;
-  if (tp.icsk_pending == icsk_time::retrans)
-    active = 1, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
-  else if (tp.icsk_pending == icsk_time::probe0)
+  if (tp.icsk_pending == icsk_time::probe0)
     active = 4, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
+  else if (tp.icsk_pending != icsk_time::none)
+    active = 1, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
   else if (u64 const due = icsk_due_of(sk, icsk_wait::keepalive); due != 0)
     active = 2, when = tcp_left(due, now);
   bool const listening = sk.sk_state == tcp_state::listen;
@@ -137,14 +137,29 @@ inline constexpr snmp_item snmp4_tcpext_list[]{
     detail::tcpext_item<&tcpext_mib::ListenDrops>("ListenDrops"),
     detail::tcpext_item<&tcpext_mib::TCPRenoRecovery>("TCPRenoRecovery"),
     detail::tcpext_item<&tcpext_mib::TCPSackRecovery>("TCPSackRecovery"),
+    detail::tcpext_item<&tcpext_mib::TCPSACKReneging>("TCPSACKReneging"),
+    detail::tcpext_item<&tcpext_mib::TCPSACKReorder>("TCPSACKReorder"),
+    detail::tcpext_item<&tcpext_mib::TCPRenoReorder>("TCPRenoReorder"),
+    detail::tcpext_item<&tcpext_mib::TCPTSReorder>("TCPTSReorder"),
     detail::tcpext_item<&tcpext_mib::TCPFullUndo>("TCPFullUndo"),
+    detail::tcpext_item<&tcpext_mib::TCPPartialUndo>("TCPPartialUndo"),
     detail::tcpext_item<&tcpext_mib::TCPDSACKUndo>("TCPDSACKUndo"),
+    detail::tcpext_item<&tcpext_mib::TCPLossUndo>("TCPLossUndo"),
+    detail::tcpext_item<&tcpext_mib::TCPLostRetransmit>("TCPLostRetransmit"),
+    detail::tcpext_item<&tcpext_mib::TCPRenoFailures>("TCPRenoFailures"),
+    detail::tcpext_item<&tcpext_mib::TCPSackFailures>("TCPSackFailures"),
+    detail::tcpext_item<&tcpext_mib::TCPLossFailures>("TCPLossFailures"),
     detail::tcpext_item<&tcpext_mib::TCPFastRetrans>("TCPFastRetrans"),
     detail::tcpext_item<&tcpext_mib::TCPSlowStartRetrans>("TCPSlowStartRetrans"),
     detail::tcpext_item<&tcpext_mib::TCPTimeouts>("TCPTimeouts"),
+    detail::tcpext_item<&tcpext_mib::TCPLossProbes>("TCPLossProbes"),
+    detail::tcpext_item<&tcpext_mib::TCPLossProbeRecovery>("TCPLossProbeRecovery"),
+    detail::tcpext_item<&tcpext_mib::TCPRenoRecoveryFail>("TCPRenoRecoveryFail"),
+    detail::tcpext_item<&tcpext_mib::TCPSackRecoveryFail>("TCPSackRecoveryFail"),
     detail::tcpext_item<&tcpext_mib::TCPDSACKOldSent>("TCPDSACKOldSent"),
     detail::tcpext_item<&tcpext_mib::TCPDSACKOfoSent>("TCPDSACKOfoSent"),
     detail::tcpext_item<&tcpext_mib::TCPDSACKRecv>("TCPDSACKRecv"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKOfoRecv>("TCPDSACKOfoRecv"),
     detail::tcpext_item<&tcpext_mib::TCPAbortOnData>("TCPAbortOnData"),
     detail::tcpext_item<&tcpext_mib::TCPAbortOnClose>("TCPAbortOnClose"),
     detail::tcpext_item<&tcpext_mib::TCPAbortOnMemory>("TCPAbortOnMemory"),
@@ -152,6 +167,10 @@ inline constexpr snmp_item snmp4_tcpext_list[]{
     detail::tcpext_item<&tcpext_mib::TCPAbortOnLinger>("TCPAbortOnLinger"),
     detail::tcpext_item<&tcpext_mib::TCPAbortFailed>("TCPAbortFailed"),
     detail::tcpext_item<&tcpext_mib::TCPMemoryPressures>("TCPMemoryPressures"),
+    detail::tcpext_item<&tcpext_mib::TCPSACKDiscard>("TCPSACKDiscard"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKIgnoredOld>("TCPDSACKIgnoredOld"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKIgnoredNoUndo>("TCPDSACKIgnoredNoUndo"),
+    detail::tcpext_item<&tcpext_mib::TCPSpuriousRTOs>("TCPSpuriousRTOs"),
     detail::tcpext_item<&tcpext_mib::TCPTimeWaitOverflow>("TCPTimeWaitOverflow"),
     detail::tcpext_item<&tcpext_mib::TCPReqQFullDrop>("TCPReqQFullDrop"),
     detail::tcpext_item<&tcpext_mib::TCPRetransFail>("TCPRetransFail"),
@@ -175,6 +194,8 @@ inline constexpr snmp_item snmp4_tcpext_list[]{
     detail::tcpext_item<&tcpext_mib::TCPKeepAlive>("TCPKeepAlive"),
     detail::tcpext_item<&tcpext_mib::TCPDelivered>("TCPDelivered"),
     detail::tcpext_item<&tcpext_mib::TCPRcvQDrop>("TCPRcvQDrop"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKRecvSegs>("TCPDSACKRecvSegs"),
+    detail::tcpext_item<&tcpext_mib::TCPDSACKIgnoredDubious>("TCPDSACKIgnoredDubious"),
 };
 
 }  // namespace netstack

@@ -1,134 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: which segments are believed lost, how much may be sent while they are repaired, and when the repair is over.
-// Loss is found by SACK (three segments above are there) or three duplicate acknowledgments, and by the timer at last.
+// Decides: when a connection repairs losses, how much it may send meanwhile, when that is over, and whether it was
+// needed at all.
 //
-//   open ── dubious acknowledgment ──> disorder ── dupthresh ──> recovery ──┐
-//     ^                                                                     │ all that was sent by then
-//     └──────── timer: loss <── from any of them ───────────────────────────┘ is acknowledged
+//   open ── something is missing ──> disorder ── something is lost ──> recovery ──┐
+//     ^                                                                           │ all that was sent by then
+//     └──────── timer: loss <── from any of them ─────────────────────────────────┘ is acknowledged
 //
-// rx: called by tcp_ack; timer: tcp_enter_loss from tcp_timer → calls tcp_retransmit_skb
-// Linux: net/ipv4/tcp_input.c (tcp_sacktag_write_queue, tcp_fastretrans_alert, tcp_enter_loss), net/ipv4/tcp_recovery.c
-// RFC 5681 §3.2, RFC 6582 (NewReno), RFC 6675 (SACK), RFC 6937 (PRR), RFC 2883 (DSACK), RFC 3522 (Eifel detection)
+// rx: called by tcp_ack; timer: tcp_enter_loss, tcp_rack_reo_timeout from tcp_timer → calls tcp_rack,
+// tcp_retransmit_skb Linux: net/ipv4/tcp_input.c (tcp_fastretrans_alert, tcp_process_loss, tcp_enter_loss,
+// tcp_cwnd_reduction, tcp_try_undo_…) RFC 5681 §3.2, RFC 6582 (NewReno), RFC 6937 (PRR), RFC 5682 (F-RTO), RFC 3522 and
+// 3708 (was it needed?), RFC 8985
 #pragma once
-#include "netstack/tcp/tcp_output.hpp"
+#include "netstack/tcp/tcp_rack.hpp"
 
 namespace netstack {
-
-/// What an acknowledgment brought.
-struct tcp_ack_news {
-  u32 acked = 0;         ///< segments that left the queue
-  u32 newly_sacked = 0;  ///< segments that were selectively acknowledged
-  u32 delivered = 0;     ///< segments that are known to have arrived only now
-  u32 newly_lost = 0;
-  bool una_advanced = false;
-  bool dup = false;  ///< RFC 5681 §2: a duplicate acknowledgment
-  bool dsack = false;
-  bool syn_acked = false;
-  bool retrans_acked = false;  ///< one that had been sent more than once
-  u64 first_sent = 0;          ///< when the oldest that was sent once left; 0: none
-  u32 tsecr = 0;               ///< RFC 7323 §3.2; 0: none
-};
-
-// --- the scoreboard
-
-/// for (sk_buff* skb = …; skb; skb = tcp_sent_after(…)): what was sent and is not acknowledged, in order.
-[[nodiscard]] inline sk_buff* tcp_sent_head(sock const& sk) {
-  sk_buff* const skb = sk.sk_write_queue.peek();
-  return skb == tcp_sk(sk).send_head ? nullptr : skb;
-}
-[[nodiscard]] inline sk_buff* tcp_sent_after(sock const& sk, sk_buff const& skb) {
-  sk_buff* const following = sk.sk_write_queue.after(skb);
-  return following == tcp_sk(sk).send_head ? nullptr : following;
-}
-
-inline void tcp_mark_skb_lost(tcp_sock& tp, sk_buff& skb) {
-  u8& sacked = TCP_SKB_CB(skb).sacked;
-  if (sacked & (tcpcb::lost | tcpcb::sacked_acked)) return;
-  sacked |= tcpcb::lost;
-  ++tp.lost_out;
-}
-namespace detail {
-inline void tcp_sack_skb(tcp_sock& tp, sk_buff& skb, tcp_ack_news& news) {
-  u8& sacked = TCP_SKB_CB(skb).sacked;
-  if (sacked & tcpcb::sacked_retrans) --tp.retrans_out;
-  if (sacked & tcpcb::lost) --tp.lost_out;
-  sacked = static_cast<u8>((sacked & ~tcpcb::tagbits) | tcpcb::sacked_acked);
-  ++tp.sacked_out;
-  ++news.newly_sacked;
-  ++news.delivered;
-}
-/// RFC 2883 §4: the first block tells of what came twice: it lies below the acknowledgment, or within the second.
-inline bool tcp_is_dsack(tcp_rx const& rx) {
-  auto const& first = rx.opt.sacks[0];
-  if (before(first.start_seq, rx.ack_seq)) return true;
-  auto const& second = rx.opt.sacks[1];
-  return rx.opt.num_sacks > 1 && !after(first.end_seq, second.end_seq) && !before(first.start_seq, second.start_seq);
-}
-/// RFC 2018 §8: blocks are advice; one of what was never sent, or is acknowledged, is none.
-inline bool tcp_sack_block_valid(tcp_sock const& tp, tcp_sack_block const& b) {
-  return before(b.start_seq, b.end_seq) && !after(b.end_seq, tp.snd_nxt) && !before(b.start_seq, tp.snd_una);
-}
-}  // namespace detail
-
-/// Marks what the SACK option says is there. Before snd_una moves.
-template <class Net>
-void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news& news) {
-  auto& tp = tcp_sk(sk);
-  std::array<tcp_sack_block, tcpopt::max_sacks> blocks;
-  u32 n = 0, highest = tp.snd_una;
-  if (detail::tcp_is_dsack(rx)) {
-    news.dsack = true;
-    ++NET_STATS(net).TCPDSACKRecv;
-    if (tp.undo_marker_set && tp.undo_retrans > 0) --tp.undo_retrans;
-  }
-  for (u32 i = 0; i < rx.opt.num_sacks; ++i) {
-    if (!detail::tcp_sack_block_valid(tp, rx.opt.sacks[i])) continue;
-    blocks[n++] = rx.opt.sacks[i];
-    if (after(rx.opt.sacks[i].end_seq, highest)) highest = rx.opt.sacks[i].end_seq;
-  }
-  for (sk_buff* skb = tcp_sent_head(sk); skb && before(TCP_SKB_CB(*skb).seq, highest); skb = tcp_sent_after(sk, *skb)) {
-    auto const& cb = TCP_SKB_CB(*skb);
-    if (cb.sacked & tcpcb::sacked_acked) continue;
-    for (u32 i = 0; i < n; ++i)
-      if (!before(cb.seq, blocks[i].start_seq) && !after(cb.end_seq, blocks[i].end_seq)) {
-        detail::tcp_sack_skb(tp, *skb, news);
-        break;
-      }
-  }
-}
-
-/// RFC 5681 §3.2: without SACK each duplicate acknowledgment says that some segment arrived.
-inline void tcp_add_reno_sack(tcp_sock& tp) {
-  // One is missing at least, or there would be no duplicate.
-  if (tcp_left_out(tp) + 1 < tp.packets_out) ++tp.sacked_out;
-}
-inline void tcp_reset_reno_sack(tcp_sock& tp) { tp.sacked_out = 0; }
-/// `acked` segments were acknowledged: all but the missing one had been among the duplicates.
-inline void tcp_remove_reno_sacks(tcp_sock& tp, u32 acked) {
-  if (acked == 0) return;
-  tp.sacked_out = acked - 1 >= tp.sacked_out ? 0 : tp.sacked_out - (acked - 1);
-  if (tcp_left_out(tp) > tp.packets_out) tp.sacked_out = tp.packets_out - std::min(tp.packets_out, tp.lost_out);
-}
-
-namespace detail {
-/// RFC 6675 §4 IsLost: at least `reordering` segments above it are there.
-inline void tcp_update_scoreboard(sock& sk, tcp_ack_news& news) {
-  auto& tp = tcp_sk(sk);
-  u32 const before_lost = tp.lost_out;
-  if (!tcp_is_sack(tp)) {
-    if (sk_buff* head = tcp_sent_head(sk)) tcp_mark_skb_lost(tp, *head);
-  } else {
-    u32 above = tp.sacked_out;
-    for (sk_buff* skb = tcp_sent_head(sk); skb && above >= tp.reordering; skb = tcp_sent_after(sk, *skb)) {
-      if (TCP_SKB_CB(*skb).sacked & tcpcb::sacked_acked)
-        --above;
-      else
-        tcp_mark_skb_lost(tp, *skb);
-    }
-  }
-  news.newly_lost += tp.lost_out - before_lost;
-}
-}  // namespace detail
 
 // --- reducing the window
 
@@ -138,15 +23,12 @@ template <class Net>
 void tcp_init_cwnd_reduction(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   tp.high_seq = tp.snd_nxt;
+  tp.tlp_outstanding = false;
   tp.snd_cwnd_cnt = 0;
   tp.prior_cwnd = tp.snd_cwnd;
   tp.prior_ssthresh = tp.snd_ssthresh;
   tp.prr_delivered = tp.prr_out = 0;
   tp.snd_ssthresh = tcp_ca<Net>(sk).ssthresh(net, sk);
-}
-inline void tcp_init_undo(tcp_sock& tp) {
-  tp.undo_marker_set = true;
-  tp.undo_retrans = tp.retrans_out;
 }
 /// RFC 6937 §3: as many leave as arrive, in proportion, until the window is what it shall be.
 inline void tcp_cwnd_reduction(tcp_sock& tp, tcp_ack_news const& news) {
@@ -170,6 +52,14 @@ inline void tcp_end_cwnd_reduction(tcp_sock& tp) {
   if (tp.snd_ssthresh < tcp_infinite_ssthresh) tp.snd_cwnd = std::max(tp.snd_ssthresh, 2u);
 }
 
+// --- was it needed?
+
+inline void tcp_init_undo(tcp_sock& tp) {
+  tp.undo_marker_set = true;
+  tp.undo_marker = tp.snd_una;
+  auto const twice = static_cast<s32>(tp.retrans_out) + (tp.tlp_outstanding && tp.tlp_retrans);
+  tp.undo_retrans = twice != 0 ? twice : -1;
+}
 /// RFC 3522 §3.2: what was acknowledged is the first transmission, for it bears an older time than the repetition.
 inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
   return tp.retrans_stamp != 0 && tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, tp.retrans_stamp);
@@ -179,119 +69,302 @@ inline bool tcp_may_undo(tcp_sock const& tp, tcp_ack_news const& news) {
 }
 /// It was a false alarm: the window is what it was.
 template <class Net>
-void tcp_undo_cwnd_reduction(Net& net, sock& sk) {
+void tcp_undo_cwnd_reduction(Net& net, sock& sk, bool unmark_loss) {
   auto& tp = tcp_sk(sk);
-  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
-    TCP_SKB_CB(*skb).sacked &= static_cast<u8>(~tcpcb::lost);
-  tp.lost_out = 0;
+  if (unmark_loss) tcp_rtx_queue_found(tp);
   tp.snd_cwnd = tcp_ca<Net>(sk).undo_cwnd(net, sk);
   tp.snd_ssthresh = std::max(tp.snd_ssthresh, tp.prior_ssthresh);
   tp.undo_marker_set = false;
+  tp.rack_advanced = true;  // what is marked lost no longer may be so after all
 }
+
+/// Something is in flight that was sent twice.
+inline bool tcp_any_retrans_done(sock const& sk) {
+  sk_buff* const head = tcp_sent_head(sk);
+  return tcp_sk(sk).retrans_out != 0 || (head && (TCP_SKB_CB(*head).sacked & tcpcb::ever_retrans));
+}
+inline void tcp_try_keep_open(sock& sk) {
+  auto& tp = tcp_sk(sk);
+  auto const state = tcp_left_out(tp) != 0 || tcp_any_retrans_done(sk) ? tcp_ca_state::disorder : tcp_ca_state::open;
+  if (tp.ca_state == state) return;
+  tp.ca_state = state;
+  tp.high_seq = tp.snd_nxt;
+}
+inline void tcp_try_to_open(sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
+  if (tp.ca_state != tcp_ca_state::cwr) tcp_try_keep_open(sk);
+}
+
+/// All that had been sent when the trouble began is acknowledged. False: that alone does not end it.
+template <class Net>
+bool tcp_try_undo_recovery(Net& net, sock& sk, tcp_ack_news const& news) {
+  auto& tp = tcp_sk(sk);
+  if (tcp_may_undo(tp, news)) {
+    ++(tp.ca_state == tcp_ca_state::loss ? NET_STATS(net).TCPLossUndo : NET_STATS(net).TCPFullUndo);
+    tcp_undo_cwnd_reduction(net, sk, false);
+  } else if (tp.rack_reo_wnd_persist != 0 && --tp.rack_reo_wnd_persist == 0) {
+    tp.rack_reo_wnd_steps = 1;  // RFC 8985 §6.2 step 4: so many recoveries were ones
+  }
+  // RFC 6582 §4.1: duplicates of what was repeated could start another for nothing; it ends with the next that is new.
+  if (!tcp_is_sack(tp) && tp.snd_una == tp.high_seq) {
+    if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
+    return false;
+  }
+  tp.ca_state = tcp_ca_state::open;
+  tp.is_sack_reneg = false;
+  return true;
+}
+/// RFC 3708: DSACKs told of every repetition: none was needed.
+template <class Net>
+bool tcp_try_undo_dsack(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.undo_marker_set || tp.undo_retrans != 0) return false;
+  ++NET_STATS(net).TCPDSACKUndo;
+  tcp_undo_cwnd_reduction(net, sk, false);
+  return true;
+}
+/// RFC 3522: a partial acknowledgment of what was never lost. True: nothing more is to be taken for lost, for now.
+template <class Net>
+bool tcp_try_undo_partial(Net& net, sock& sk, tcp_ack_news const& news) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.undo_marker_set || !tcp_packet_delayed(tp, news)) return false;
+  tcp_check_reordering(net, tp, news.prior_una, tcp_highest_sack_seq(tp), NET_STATS(net).TCPTSReorder);
+  // As long as repetitions are out, what follows could still be of them.
+  if (tp.retrans_out != 0) return true;
+  if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
+  ++NET_STATS(net).TCPPartialUndo;
+  tcp_undo_cwnd_reduction(net, sk, true);
+  tcp_try_keep_open(sk);
+  return false;
+}
+/// The timeout was spurious: by what was acknowledged (`frto`), by time stamps or by DSACK.
+template <class Net>
+bool tcp_try_undo_loss(Net& net, sock& sk, tcp_ack_news const& news, bool frto) {
+  auto& tp = tcp_sk(sk);
+  if (!frto && !tcp_may_undo(tp, news)) return false;
+  tcp_undo_cwnd_reduction(net, sk, true);
+  ++NET_STATS(net).TCPLossUndo;
+  if (frto) ++NET_STATS(net).TCPSpuriousRTOs;
+  tp.icsk_retransmits = 0;
+  if (!tcp_is_sack(tp) && tp.snd_una == tp.high_seq) return true;
+  if (frto || tcp_is_sack(tp)) {
+    tp.ca_state = tcp_ca_state::open;
+    tp.is_sack_reneg = false;
+  }
+  return true;
+}
+
+// --- beginning
 
 template <class Net>
 void tcp_enter_recovery(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   ++(tcp_is_sack(tp) ? NET_STATS(net).TCPSackRecovery : NET_STATS(net).TCPRenoRecovery);
   tcp_init_undo(tp);
-  tcp_init_cwnd_reduction(net, sk);
+  if (tp.ca_state != tcp_ca_state::cwr)
+    tcp_init_cwnd_reduction(net, sk);
+  else  // … for a reason of its own, which no undo takes back
+    tp.undo_marker_set = false;
+  tp.high_seq = tp.snd_nxt;
   tp.ca_state = tcp_ca_state::recovery;
 }
-/// Everything that had been sent when the trouble began is acknowledged.
+
+/// RFC 6298 §5.4, RFC 8985 §6.3: all is lost that the timer waited for; what was sent a moment ago may not be.
 template <class Net>
-void tcp_leave_recovery(Net& net, sock& sk, tcp_ack_news const& news) {
+void tcp_timeout_mark_lost(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  bool const false_alarm = tcp_may_undo(tp, news);
-  if (false_alarm) {
-    ++(news.dsack ? NET_STATS(net).TCPDSACKUndo : NET_STATS(net).TCPFullUndo);
-    tcp_undo_cwnd_reduction(net, sk);
-  } else if (tp.ca_state != tcp_ca_state::loss) {
-    tcp_end_cwnd_reduction(tp);
+  sk_buff* const head = tcp_sent_head(sk);
+  // RFC 2018 §8: the receiver may have thrown away what it told of; what it tells then cannot be believed.
+  if (head && (TCP_SKB_CB(*head).sacked & tcpcb::sacked_acked)) {
+    ++NET_STATS(net).TCPSACKReneging;
+    tcp_sack_forget(sk);
+    tp.is_sack_reneg = true;
+  } else if (!tcp_is_sack(tp)) {
+    tcp_reset_reno_sack(tp);
   }
-  tp.undo_marker_set = false;
-  if (!tcp_is_sack(tp)) tcp_reset_reno_sack(tp);
-  tp.retrans_stamp = 0;
-  tp.ca_state = tcp_ca_state::open;
+  u64 const age = (u64{tp.rack_rtt_us} + tcp_rack_reo_wnd(net, tp)) * 1000, now = net.worker().now;
+  for (sk_buff* skb = head; skb; skb = tcp_sent_after(sk, *skb)) {
+    u8 const sacked = TCP_SKB_CB(*skb).sacked;
+    bool const waiting = (sacked & (tcpcb::lost | tcpcb::sacked_retrans)) == tcpcb::lost;
+    bool const recent = tcp_is_sack(tp) && !tp.is_sack_reneg && skb != head && now - TCP_SKB_CB(*skb).sent < age;
+    if (sacked & tcpcb::sacked_acked) continue;
+    if (waiting)  // … in order of sequence from now on
+      tp.lost_queue.splice(tp.lost_queue.end(), tp.lost_queue, tp.lost_queue.iterator_to(*skb));
+    else if (!recent)
+      tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
+  }
 }
 
 }  // namespace detail
 
-/// RFC 6298 §5.4, RFC 5681 §3.1: the timer says that all that is not known to have arrived is lost. The window is one
+/// RFC 6298 §5.4, RFC 5681 §3.1: the timer says that what is not known to have arrived is lost. The window is one
 /// segment again.
 template <class Net>
 void tcp_enter_loss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  bool const fresh = tp.ca_state <= tcp_ca_state::disorder || !after(tp.high_seq, tp.snd_una) ||
-                     (tp.ca_state == tcp_ca_state::loss && inet_csk(sk).icsk_retransmits == 0);
-  if (fresh) {
-    detail::tcp_init_cwnd_reduction(net, sk);
+  bool const new_recovery = tp.ca_state < tcp_ca_state::recovery;
+  u32 const usual = tcp_pernet(net).sysctl_tcp_reordering;
+  // It did not help to wait for so many to overtake one.
+  if (tp.ca_state <= tcp_ca_state::disorder && tp.sacked_out >= usual) tp.reordering = std::min(tp.reordering, usual);
+  detail::tcp_timeout_mark_lost(net, sk);
+  // Once per window: RFC 5681 §3.1.
+  if (tp.ca_state <= tcp_ca_state::disorder || !after(tp.high_seq, tp.snd_una) ||
+      (tp.ca_state == tcp_ca_state::loss && inet_csk(sk).icsk_retransmits == 0)) {
     detail::tcp_init_undo(tp);
+    detail::tcp_init_cwnd_reduction(net, sk);
   }
-  sk_buff* const head = tcp_sent_head(sk);
-  // RFC 2018 §8: the receiver may have thrown away what it told of; what it tells then cannot be believed.
-  bool const reneged = !tcp_is_sack(tp) || (head && (TCP_SKB_CB(*head).sacked & tcpcb::sacked_acked));
-  tp.retrans_out = tp.lost_out = 0;
-  if (reneged) tp.sacked_out = 0;
-  for (sk_buff* skb = head; skb; skb = tcp_sent_after(sk, *skb)) {
-    u8& sacked = TCP_SKB_CB(*skb).sacked;
-    sacked &= static_cast<u8>(~(tcpcb::lost | tcpcb::sacked_retrans | (reneged ? tcpcb::sacked_acked : 0)));
-    tcp_mark_skb_lost(tp, *skb);
-  }
+  tp.tlp_outstanding = false;
   tp.snd_cwnd = tcp_packets_in_flight(tp) + 1;
   tp.snd_cwnd_cnt = 0;
   tp.ca_state = tcp_ca_state::loss;
   tp.high_seq = tp.snd_nxt;
+  // RFC 5682 §3.1 step 1.
+  tp.frto = tcp_pernet(net).sysctl_tcp_frto != 0 && (new_recovery || inet_csk(sk).icsk_retransmits != 0);
 }
 
-/// Sends again what is believed lost, oldest first, as far as the congestion window allows.
+/// Sends again what is believed lost, as far as the congestion window allows.
 template <class Net>
 void tcp_xmit_retransmit_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (tp.packets_out == 0 || tp.lost_out <= tp.retrans_out) return;
-  sk_buff* const head = tcp_sent_head(sk);
-  for (sk_buff* skb = head; skb && tcp_packets_in_flight(tp) < tp.snd_cwnd; skb = tcp_sent_after(sk, *skb)) {
-    u8 const sacked = TCP_SKB_CB(*skb).sacked;
-    if (!(sacked & tcpcb::lost) || (sacked & tcpcb::sacked_retrans)) continue;
-    if (!tcp_retransmit_skb(net, sk, *skb)) return;
+  while (!tp.lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd) {
+    sk_buff& skb = tp.lost_queue.front();
+    bool const oldest = &skb == tcp_sent_head(sk);
+    if (!tcp_retransmit_skb(net, sk, skb)) return;
     ++(tp.ca_state == tcp_ca_state::loss ? NET_STATS(net).TCPSlowStartRetrans : NET_STATS(net).TCPFastRetrans);
     if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
-    if (skb == head) tcp_rearm_rto(net, sk);
+    if (oldest && tp.icsk_pending != icsk_time::reo_timeout)
+      inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tp.icsk_rto);
   }
 }
 
-/// After the queue was cleaned: does this acknowledgment begin a recovery, go on with one, or end it?
+/// RFC 8985 §6.3: what had time to arrive has not.
 template <class Net>
-void tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
+void tcp_rack_reo_timeout(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  u32 const prior_in_flight = tcp_packets_in_flight(tp);
+  tp.rack_advanced = true;
+  tcp_ack_news news{.prior_una = tp.snd_una, .delivered = 1};
+  tcp_identify_packet_loss(net, sk, news);
+  if (tcp_packets_in_flight(tp) != prior_in_flight) {
+    if (tp.ca_state != tcp_ca_state::recovery) {
+      detail::tcp_enter_recovery(net, sk);
+      detail::tcp_cwnd_reduction(tp, news);
+    }
+    tcp_xmit_retransmit_queue(net, sk);
+  }
+  if (tp.icsk_pending == icsk_time::none) {
+    tp.icsk_pending = icsk_time::reo_timeout;  // it stood in for the RTO
+    tcp_rearm_rto(net, sk);
+  }
+}
+
+// --- what an acknowledgment means for it
+
+/// RFC 8985 §7.4.2: did the probe repair something? Then that was a loss like any other.
+template <class Net>
+void tcp_process_tlp_ack(Net& net, sock& sk, u32 ack, tcp_ack_news const& news) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.tlp_outstanding || before(ack, tp.tlp_high_seq)) return;
+  if (!tp.tlp_retrans || news.dsack_tlp) {
+    tp.tlp_outstanding = false;  // it was new, or it came twice
+  } else if (after(ack, tp.tlp_high_seq)) {
+    ++NET_STATS(net).TCPLossProbeRecovery;
+    detail::tcp_init_cwnd_reduction(net, sk);
+    tp.ca_state = tcp_ca_state::cwr;
+    detail::tcp_end_cwnd_reduction(tp);
+    detail::tcp_try_keep_open(sk);
+  } else if (!news.una_advanced && news.newly_sacked == 0 && news.dup) {
+    tp.tlp_outstanding = false;  // a plain duplicate: both arrived
+  }
+}
+
+namespace detail {
+
+/// After a timeout. True: what is lost is to be repaired; false: RFC 5682 wants something new to be sent, or it was
+/// spurious.
+template <class Net>
+bool tcp_process_loss(Net& net, sock& sk, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  bool const recovered = !before(tp.snd_una, tp.high_seq);
+  if (news.una_advanced && tcp_try_undo_loss(net, sk, news, false)) return true;
+  if (tp.frto) {
+    // RFC 5682 §3.1 step 3 b: what was sent once, before the timeout, arrived.
+    if (news.orig_acked && tcp_try_undo_loss(net, sk, news, true)) return true;
+    if (after(tp.snd_nxt, tp.high_seq)) {
+      // step 3 a: what was sent after it arrived, and that not: the loss is real.
+      if (news.newly_sacked != 0 || news.dup) tp.frto = false;
+    } else if (news.una_advanced && !recovered) {
+      tp.high_seq = tp.snd_nxt;
+      // step 2 b: something new, if there is, tells.
+      if (tp.send_head && after(tcp_wnd_end(tp), tp.snd_nxt)) return false;
+      tp.frto = false;
+    }
+  }
+  if (recovered) {
+    (void)tcp_try_undo_recovery(net, sk, news);
+    return true;
+  }
+  if (!tcp_is_sack(tp)) {
+    if (after(tp.snd_nxt, tp.high_seq) && news.dup)
+      tcp_add_reno_sack(net, tp, news);
+    else if (news.una_advanced)
+      tcp_reset_reno_sack(tp);
+  }
+  return true;
+}
+
+}  // namespace detail
+
+/// After the queue was cleaned: does this acknowledgment begin a recovery, go on with one, or end it? False: nothing
+/// that is lost is to be repaired now.
+template <class Net>
+bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   using state = tcp_ca_state;
-  if (tp.ca_state >= state::cwr && !before(tp.snd_una, tp.high_seq)) detail::tcp_leave_recovery(net, sk, news);
-  if (!tcp_is_sack(tp)) {
-    if (tp.ca_state < state::cwr && news.una_advanced) tcp_reset_reno_sack(tp);
-    if (news.dup) tcp_add_reno_sack(tp), ++news.delivered;
+  if (news.reneging) {
+    // RFC 2018 §8: perhaps the acknowledgments only overtook each other; if not, the timer clears it up soon.
+    u64 const soon = std::max<u64>(tp.srtt_us >> 4, 10'000);
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, soon);
+    return false;
   }
-  switch (tp.ca_state) {
-    case state::recovery:
-    case state::loss:
-      // RFC 3522: a partial acknowledgment of what was never lost.
-      if (news.una_advanced && detail::tcp_packet_delayed(tp, news) && tp.undo_marker_set) {
-        ++NET_STATS(net).TCPFullUndo;
-        detail::tcp_undo_cwnd_reduction(net, sk);
-        tp.ca_state = state::open;
-        break;
-      }
-      // RFC 6582 §3.2: a partial acknowledgment says that the next one is missing, too.
-      if (tcp_is_sack(tp) ? tp.ca_state == state::recovery : news.una_advanced && tp.ca_state == state::recovery)
-        detail::tcp_update_scoreboard(sk, news);
-      break;
-    default:
-      if (tp.sacked_out < tp.reordering || tp.packets_out == 0) {
-        tp.ca_state = tcp_left_out(tp) != 0 ? state::disorder : state::open;
-        if (tp.ca_state == state::open && tp.retrans_out == 0) tp.retrans_stamp = 0;
-        break;
-      }
-      detail::tcp_enter_recovery(net, sk);
-      detail::tcp_update_scoreboard(sk, news);
+  if (tp.ca_state == state::open) {
+    if (tp.retrans_out == 0) tp.retrans_stamp = 0;
+  } else if (!before(tp.snd_una, tp.high_seq)) {
+    if (tp.ca_state == state::cwr && tp.snd_una != tp.high_seq) {
+      detail::tcp_end_cwnd_reduction(tp);
+      tp.ca_state = state::open;
+    } else if (tp.ca_state == state::recovery) {
+      if (!tcp_is_sack(tp)) tcp_reset_reno_sack(tp);
+      bool const false_alarm = detail::tcp_may_undo(tp, news);
+      if (!detail::tcp_try_undo_recovery(net, sk, news)) return true;
+      if (!false_alarm) detail::tcp_end_cwnd_reduction(tp);
+    }
   }
+  bool repair = true;
+  if (tp.ca_state == state::recovery) {
+    if (news.una_advanced && detail::tcp_try_undo_partial(net, sk, news)) return false;
+    if (!tcp_is_sack(tp) && news.dup) tcp_add_reno_sack(net, tp, news);
+    if (detail::tcp_try_undo_dsack(net, sk)) detail::tcp_try_to_open(sk);
+    tcp_identify_packet_loss(net, sk, news);
+    if (tp.ca_state == state::recovery) return true;
+  } else if (tp.ca_state == state::loss) {
+    repair = detail::tcp_process_loss(net, sk, news);
+    tcp_identify_packet_loss(net, sk, news);
+    if (tp.ca_state != state::open && !news.lost_retrans) return repair;
+  } else {
+    if (!tcp_is_sack(tp)) {
+      if (news.una_advanced) tcp_reset_reno_sack(tp);
+      if (news.dup) tcp_add_reno_sack(net, tp, news);
+    }
+    if (tp.ca_state <= state::disorder) (void)detail::tcp_try_undo_dsack(net, sk);
+    tcp_identify_packet_loss(net, sk, news);
+  }
+  if (tp.lost_out == 0)
+    detail::tcp_try_to_open(sk);
+  else
+    detail::tcp_enter_recovery(net, sk);
+  return repair;
 }
 
 }  // namespace netstack

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what TCP keeps: per connection, whose hot numbers fill three cache lines; per half-open connection and per
-// one in TIME_WAIT, in socks of their own that are a fraction as large; per namespace and per worker. The arithmetic of
-// sequence numbers. [S92] [S102] [S104]
+// one in TIME_WAIT, in socks of their own that are a fraction as large; per namespace and per worker. [S92] [S102]
+// [S104]
 // Linux: include/linux/tcp.h (struct tcp_sock, tcp_request_sock, tcp_timewait_sock), include/net/tcp.h, netns/ipv4.h
-// RFC 9293 §3.3.1 (variables), §3.4 (sequence numbers)
+// RFC 9293 §3.3.1 (variables)
 #pragma once
 #include <bit>
-#include <boost/intrusive/set.hpp>
 
 #include "netstack/base/counter.hpp"
 #include "netstack/core/slab.hpp"
@@ -14,100 +13,12 @@
 #include "netstack/ipv4/netns_ipv4.hpp"
 #include "netstack/registry/sysctl.hpp"
 #include "netstack/registry/tcp_congestion_ops.hpp"
+#include "netstack/tcp/tcp_skb.hpp"
 #include "netstack/wire/tcp_options.hpp"
 
 namespace netstack {
 
 struct tcp;
-
-// --- sequence numbers: RFC 9293 §3.4, modulo 2^32 --------------------------------------------------------------------
-
-[[nodiscard]] constexpr bool before(u32 a, u32 b) { return static_cast<s32>(a - b) < 0; }
-[[nodiscard]] constexpr bool after(u32 a, u32 b) { return before(b, a); }
-/// low <= seq <= high
-[[nodiscard]] constexpr bool between(u32 seq, u32 low, u32 high) { return high - low >= seq - low; }
-
-// --- a segment in our hands
-
-/// Its place in a tree, in the control block: zeroed when it is in none.
-struct tcp_rb_node {
-  tcp_rb_node *parent = nullptr, *left = nullptr, *right = nullptr;  ///< the colour is the parent's lowest bit
-};
-
-namespace tcpcb {  // tcp_skb_cb::sacked
-inline constexpr u8 sacked_acked = 1, sacked_retrans = 2, lost = 4, ever_retrans = 8;
-inline constexpr u8 tagbits = sacked_acked | sacked_retrans | lost;
-}  // namespace tcpcb
-
-struct tcp_skb_cb {
-  tcp_rb_node node{};        ///< rx, out of order
-  u64 sent = 0;              ///< tx: worker time when it was sent last
-  u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
-  u32 ack_seq = 0;           ///< rx
-  u8 tcp_flags = 0;
-  u8 sacked = 0;      ///< tx: tcpcb::…
-  u8 ip_dsfield = 0;  ///< rx
-  u8 eor = 0;         ///< tx: nothing may be appended
-};
-static_assert(sizeof(tcp_skb_cb) == 48);
-[[nodiscard]] inline tcp_skb_cb& TCP_SKB_CB(sk_buff& skb) { return skb.cb<tcp_skb_cb>(); }
-
-namespace detail {
-
-struct tcp_rb_traits {
-  using node = tcp_rb_node;
-  using node_ptr = tcp_rb_node*;
-  using const_node_ptr = tcp_rb_node const*;
-  using color = bool;
-  static constexpr std::uintptr_t colour_bit = 1;
-  static node_ptr get_left(const_node_ptr n) { return n->left; }
-  static void set_left(node_ptr n, node_ptr l) { n->left = l; }
-  static node_ptr get_right(const_node_ptr n) { return n->right; }
-  static void set_right(node_ptr n, node_ptr r) { n->right = r; }
-  static node_ptr get_parent(const_node_ptr n) {
-    return reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(n->parent) & ~colour_bit);
-  }
-  static void set_parent(node_ptr n, node_ptr p) {
-    n->parent = reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(p) | get_color(n));
-  }
-  static color get_color(const_node_ptr n) { return reinterpret_cast<std::uintptr_t>(n->parent) & colour_bit; }
-  static void set_color(node_ptr n, color c) {
-    n->parent = reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(get_parent(n)) | c);
-  }
-  static color black() { return true; }
-  static color red() { return false; }
-};
-
-/// The node is the first of the control block, which lies behind its sk_buff.
-struct tcp_skb_in_tree {
-  using node_traits = tcp_rb_traits;
-  using node = tcp_rb_node;
-  using node_ptr = tcp_rb_node*;
-  using const_node_ptr = tcp_rb_node const*;
-  using value_type = sk_buff;
-  using pointer = sk_buff*;
-  using const_pointer = sk_buff const*;
-  static constexpr boost::intrusive::link_mode_type link_mode = boost::intrusive::normal_link;
-  static node_ptr to_node_ptr(sk_buff& skb) { return &TCP_SKB_CB(skb).node; }
-  static const_node_ptr to_node_ptr(sk_buff const& skb) { return &TCP_SKB_CB(const_cast<sk_buff&>(skb)).node; }
-  static pointer to_value_ptr(node_ptr n) { return reinterpret_cast<sk_buff*>(n) - 1; }
-  static const_pointer to_value_ptr(const_node_ptr n) { return reinterpret_cast<sk_buff const*>(n) - 1; }
-};
-static_assert(offsetof(tcp_skb_cb, node) == 0);
-
-struct tcp_seq_less {
-  bool operator()(sk_buff const& a, sk_buff const& b) const { return before(seq_of(a), seq_of(b)); }
-  bool operator()(sk_buff const& a, u32 seq) const { return before(seq_of(a), seq); }
-  bool operator()(u32 seq, sk_buff const& b) const { return before(seq, seq_of(b)); }
-  static u32 seq_of(sk_buff const& skb) { return TCP_SKB_CB(const_cast<sk_buff&>(skb)).seq; }
-};
-
-}  // namespace detail
-
-/// Segments by sequence number: found, put in and taken out in O(log n), whatever a sender makes up.
-using tcp_skb_tree =
-    boost::intrusive::set<sk_buff, boost::intrusive::value_traits<detail::tcp_skb_in_tree>,
-                          boost::intrusive::compare<detail::tcp_seq_less>, boost::intrusive::constant_time_size<false>>;
 
 // --- a connection
 
@@ -131,6 +42,9 @@ inline constexpr u32 tcp_max_quickacks = 16;
 inline constexpr u32 tcp_challenge_per_second = 10;  ///< RFC 5961 §7
 inline constexpr u32 tcp_timeout_init = 1'000'000;   ///< us, RFC 6298 §2
 inline constexpr u32 tcp_rto_min = 200'000;
+inline constexpr u32 tcp_timeout_fallback = 3'000'000;  ///< RFC 6298 §5.7
+inline constexpr u32 tcp_timeout_min = 2'000;           ///< us: what no timer of less is worth
+inline constexpr u8 tcp_rack_recovery_thresh = 16;      ///< RFC 8985 §6.2 step 4
 inline constexpr u32 tcp_rto_max = 120'000'000;
 inline constexpr u64 tcp_delack_min = 40'000'000;  ///< ns
 inline constexpr u64 tcp_timewait_len = 60'000'000'000;
@@ -202,16 +116,41 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts {
   tcp_skb_tree out_of_order_queue;
   std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
   tcp_sack_block duplicate_sack{};                                 ///< RFC 2883; empty: none
-  u32 high_seq = 0;                                                ///< recovery ends when this is acknowledged
-  bool undo_marker_set = false;
-  u32 undo_retrans = 0;
+  // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
+  tcp_skb_fifo tsorted_sent_queue;  ///< in flight, the oldest transmission first
+  tcp_skb_fifo lost_queue;          ///< believed lost, the next to be repaired first
+  tcp_skb_tree sack_index;          ///< of the segments up to sack_indexed, those that are not known to be there
+  sk_buff* sack_indexed = nullptr;  ///< null: none that is still in the queue
+  u32 highest_sack = 0;             ///< where the highest begins that was selectively acknowledged, if any was
+  // --- RFC 8985: RACK and TLP ---
+  u64 rack_mstamp = 0;  ///< when the segment left that was sent last of those that arrived
+  u32 rack_rtt_us = 0;  ///< how long it took
+  u32 rack_end_seq = 0;
+  u32 rack_dsack_round = 0;  ///< until this is acknowledged, further DSACKs tell nothing new
+  u8 rack_reo_wnd_steps = 1;
+  u8 rack_reo_wnd_persist = 0;  ///< recoveries until the window is a single step again
+  bool rack_in_dsack_round : 1 = false;
+  bool rack_advanced : 1 = false;  ///< a later one arrived since losses were last looked for
+  bool reord_seen : 1 = false;
+  bool tlp_outstanding : 1 = false;  ///< a probe was sent, up to tlp_high_seq
+  bool tlp_retrans : 1 = false;      ///< … and was a repetition
+  bool frto : 1 = false;             ///< RFC 5682: is the timeout spurious?
+  bool is_sack_reneg : 1 = false;    ///< RFC 2018 §8: the receiver threw away what it had told of
+  bool undo_marker_set : 1 = false;
+  u32 tlp_high_seq = 0;
+  // --- one episode of recovery ---
+  u32 high_seq = 0;       ///< it ends when this is acknowledged
+  u32 undo_marker = 0;    ///< snd_una when it began
+  s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none
+  u32 dsack_dups = 0;     ///< what DSACKs told of, ever
   u32 prior_cwnd = 0, prior_ssthresh = 0;
   u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
   u32 retrans_stamp = 0;               ///< time stamp of the first retransmission
   u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
   u32 reordering = tcp_fastretrans_thresh;
-  u32 window_clamp = 0x3fff'ffff;  ///< TCP_WINDOW_CLAMP
-  u32 rtt_min_us = 0;
+  u32 window_clamp = 0x3fff'ffff;   ///< TCP_WINDOW_CLAMP
+  u32 rtt_min_us = 0;               ///< within tcp_min_rtt_wlen
+  u64 rtt_min_stamp = 0;            ///< when it was measured
   u16 mss_clamp = tcp_mss_default;  ///< the peer's MSS option
   u16 user_mss = 0;                 ///< TCP_MAXSEG
   u64 ts_recent_stamp = 0;          ///< worker time of ts_recent
@@ -316,16 +255,25 @@ struct tcp_outcome {
 
 // --- counters and settings
 
+/// net/ipv4/tcp_recovery. Bit 0, RACK itself, is always on.
+namespace tcp_recovery_bits {
+inline constexpr u8 rack = 1, static_reo_wnd = 2, no_dupthresh = 4;
+}
+
 /// Group TcpExt of /proc/net/netstat: the columns that can move here, in the kernel's order.
 struct tcpext_mib {
   counter EmbryonicRsts, OfoPruned, OutOfWindowIcmps, TW, PAWSActive, PAWSEstab, DelayedACKs, ListenOverflows,
-      ListenDrops, TCPRenoRecovery, TCPSackRecovery, TCPFullUndo, TCPDSACKUndo, TCPFastRetrans, TCPSlowStartRetrans,
-      TCPTimeouts, TCPDSACKOldSent, TCPDSACKOfoSent, TCPDSACKRecv, TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory,
-      TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPMemoryPressures, TCPTimeWaitOverflow, TCPReqQFullDrop,
-      TCPRetransFail, TCPOFOQueue, TCPOFODrop, TCPOFOMerge, TCPChallengeACK, TCPSYNChallenge, TCPSpuriousRtxHostQueues,
-      TCPFromZeroWindowAdv, TCPToZeroWindowAdv, TCPSynRetrans, TCPOrigDataSent, TCPACKSkippedSynRecv, TCPACKSkippedPAWS,
-      TCPACKSkippedSeq, TCPACKSkippedFinWait2, TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive,
-      TCPDelivered, TCPRcvQDrop;
+      ListenDrops, TCPRenoRecovery, TCPSackRecovery, TCPSACKReneging, TCPSACKReorder, TCPRenoReorder, TCPTSReorder,
+      TCPFullUndo, TCPPartialUndo, TCPDSACKUndo, TCPLossUndo, TCPLostRetransmit, TCPRenoFailures, TCPSackFailures,
+      TCPLossFailures, TCPFastRetrans, TCPSlowStartRetrans, TCPTimeouts, TCPLossProbes, TCPLossProbeRecovery,
+      TCPRenoRecoveryFail, TCPSackRecoveryFail, TCPDSACKOldSent, TCPDSACKOfoSent, TCPDSACKRecv, TCPDSACKOfoRecv,
+      TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory, TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed,
+      TCPMemoryPressures, TCPSACKDiscard, TCPDSACKIgnoredOld, TCPDSACKIgnoredNoUndo, TCPSpuriousRTOs,
+      TCPTimeWaitOverflow, TCPReqQFullDrop, TCPRetransFail, TCPOFOQueue, TCPOFODrop, TCPOFOMerge, TCPChallengeACK,
+      TCPSYNChallenge, TCPSpuriousRtxHostQueues, TCPFromZeroWindowAdv, TCPToZeroWindowAdv, TCPSynRetrans,
+      TCPOrigDataSent, TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq, TCPACKSkippedFinWait2,
+      TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive, TCPDelivered, TCPRcvQDrop,
+      TCPDSACKRecvSegs, TCPDSACKIgnoredDubious;
 };
 
 /// pernet of tcp.
@@ -347,6 +295,13 @@ struct tcp_net {
   u8 sysctl_tcp_abort_on_overflow = 0;
   u8 sysctl_tcp_early_demux = 1;
   u8 sysctl_tcp_slow_start_after_idle = 1;
+  u8 sysctl_tcp_recovery = 1;       ///< tcp_recovery_bits::…
+  u8 sysctl_tcp_early_retrans = 3;  ///< 3: tail loss probes, 0: none
+  u8 sysctl_tcp_frto = 2;           ///< 0: every timeout is taken for a loss
+  u32 sysctl_tcp_reordering = tcp_fastretrans_thresh;
+  u32 sysctl_tcp_max_reordering = 300;
+  u32 sysctl_tcp_rto_min_us = tcp_rto_min;
+  u64 sysctl_tcp_min_rtt_wlen = 300'000'000'000;
   u64 sysctl_tcp_keepalive_time = 7'200'000'000'000;
   u64 sysctl_tcp_keepalive_intvl = 75'000'000'000;
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;

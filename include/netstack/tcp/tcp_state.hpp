@@ -88,7 +88,11 @@ template <class Net>
 void tcp_write_queue_purge(Net&, sock& sk) {
   auto& tp = tcp_sk(sk);
   while (sk_buff* skb = sk.sk_write_queue.dequeue()) tcp_wmem_free_skb(sk, *skb);
-  tp.send_head = nullptr;
+  tp.send_head = tp.sack_indexed = nullptr;
+  tp.tsorted_sent_queue.clear();
+  tp.lost_queue.clear();
+  tp.sack_index.clear();
+  tp.tlp_outstanding = false;
   tp.packets_out = tp.sacked_out = tp.lost_out = tp.retrans_out = 0;
   inet_csk(sk).icsk_backoff = 0;
 }

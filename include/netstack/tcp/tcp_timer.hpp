@@ -28,6 +28,22 @@ template <class Net>
 bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
   return tp.icsk_user_timeout != 0 && net.worker().now - since >= u64{tp.icsk_user_timeout} * 1'000'000;
 }
+/// RFC 9293 §3.8.3: how long `tries` repetitions would take if the first came after `first` us: the measure of R1 and
+/// R2, whatever the round trip.
+[[nodiscard]] constexpr u64 tcp_model_timeout(u32 tries, u32 first) {
+  u64 total = 0;
+  for (u32 i = 0; i <= tries; ++i) total += std::min<u64>(u64{first} << std::min(i, 40u), tcp_rto_max);
+  return total;
+}
+/// So many repetitions of the oldest, or as much time as they would take, were without an answer.
+template <class Net>
+bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
+  auto const& tp = tcp_sk(sk);
+  if (tp.icsk_retransmits == 0 || tries == 0) return tp.icsk_retransmits != 0;
+  bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  u32 const first = opening ? tcp_timeout_init : tcp_pernet(net).sysctl_tcp_rto_min_us;
+  return net.worker().now - tp.retrans_start >= tcp_model_timeout(tries, first) * 1000;
+}
 /// R2 is reached.
 template <class Net>
 bool tcp_write_timeout(Net& net, sock& sk) {
@@ -35,9 +51,22 @@ bool tcp_write_timeout(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   u32 most = opening ? (tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries) : ns.sysctl_tcp_retries2;
-  if (!opening && tp.icsk_retransmits >= ns.sysctl_tcp_retries1) sk_dst_reset(sk);  // R1: perhaps another way
+  if (!opening && tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) sk_dst_reset(sk);  // R1: another way?
   if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
-  return tp.icsk_retransmits >= most || tcp_user_timed_out(net, tp, tp.retrans_start);
+  bool const over = opening ? tp.icsk_retransmits >= most : tcp_retransmits_timed_out(net, sk, most);
+  return over || tcp_user_timed_out(net, tp, tp.retrans_start);
+}
+/// What the first timeout of an episode found.
+template <class Net>
+void tcp_count_failure(Net& net, tcp_sock const& tp) {
+  auto& mib = NET_STATS(net);
+  bool const sack = tcp_is_sack(tp);
+  if (tp.ca_state == tcp_ca_state::recovery)
+    ++(sack ? mib.TCPSackRecoveryFail : mib.TCPRenoRecoveryFail);
+  else if (tp.ca_state == tcp_ca_state::loss)
+    ++mib.TCPLossFailures;
+  else if (tp.ca_state == tcp_ca_state::disorder || tp.sacked_out != 0)
+    ++(sack ? mib.TCPSackFailures : mib.TCPRenoFailures);
 }
 
 template <class Net>
@@ -46,10 +75,16 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   sk_buff* const head = tcp_sent_head(sk);
   if (!head) return;
   if (tp.icsk_retransmits == 0) tp.retrans_start = TCP_SKB_CB(*head).sent;
-  if (tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
+  bool const closed = tp.snd_wnd == 0 && !tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  // RFC 9293 §3.8.6.1 MUST-37: a peer that closed its window over what is in flight, and answers, is there.
+  u64 const since = closed ? std::max(tp.rcv_tstamp, tp.retrans_start) : tp.retrans_start;
+  if (closed ? net.worker().now - since >= u64{tcp_rto_max} * 1000 || tcp_user_timed_out(net, tp, since)
+             : tcp_write_timeout(net, sk))
+    return tcp_write_err(net, sk);
   ++NET_STATS(net).TCPTimeouts;
+  if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
-  ++tp.icsk_retransmits;
+  if (tp.icsk_retransmits != 0xff) ++tp.icsk_retransmits;
   auto const r = tcp_retransmit_skb(net, sk, *head);
   // RFC 6298 §5.5: back off; what did not even leave is tried again soon.
   if (!r && r.error() == std::errc::no_buffer_space)
@@ -79,7 +114,8 @@ void tcp_probe_timer(Net& net, sock& sk) {
   }
   ++tp.icsk_probes_out;
   if (r && tp.icsk_backoff < ns.sysctl_tcp_retries2) ++tp.icsk_backoff;
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, u64{std::max(tp.icsk_rto, tcp_rto_min)} << tp.icsk_backoff);
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0,
+                            u64{std::max(tp.icsk_rto, ns.sysctl_tcp_rto_min_us)} << tp.icsk_backoff);
 }
 
 template <class Net>
@@ -87,6 +123,8 @@ void tcp_write_timer_handler(Net& net, sock& sk) {
   switch (std::exchange(inet_csk(sk).icsk_pending, icsk_time::none)) {
     case icsk_time::retrans: return tcp_retransmit_timer(net, sk);
     case icsk_time::probe0: return tcp_probe_timer(net, sk);
+    case icsk_time::loss_probe: return tcp_send_loss_probe(net, sk);
+    case icsk_time::reo_timeout: return tcp_rack_reo_timeout(net, sk);
     case icsk_time::none: return;
   }
 }

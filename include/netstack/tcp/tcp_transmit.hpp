@@ -200,13 +200,10 @@ result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb
 template <class Net>
 result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
   auto& cb = TCP_SKB_CB(skb);
-  cb.sent = net.worker().now;
   sk_buff* const out = detail::tcp_skb_to_send(net, skb);
   if (!out) return failure{std::errc::no_buffer_space};
-  if (cb.end_seq != cb.seq) {
-    tcp_sk(sk).lsndtime = net.worker().now;
-    if (skb.len != 0) ++NET_STATS(net).TCPOrigDataSent;
-  }
+  cb.sent = net.worker().now;
+  if (cb.end_seq != cb.seq) tcp_sk(sk).lsndtime = net.worker().now;
   return tcp_transmit(net, sk, *out, cb);
 }
 

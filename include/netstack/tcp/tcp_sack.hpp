@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what of an acknowledgment is believed and what it says about single segments: SACK blocks and DSACK, and
+// without SACK what is counted in their place; how far the network reorders.
+// rx: called by tcp_ack, tcp_recovery → calls tcp_rtx_queue, tcp_rack_advance
+// Linux: net/ipv4/tcp_input.c (tcp_sacktag_write_queue, tcp_check_dsack, tcp_check_sack_reordering, tcp_add_reno_sack)
+// RFC 2018, RFC 2883 (DSACK), RFC 6675 §3, RFC 8985 §6.2 steps 2 to 4
+#pragma once
+#include "netstack/tcp/tcp_rtx_queue.hpp"
+
+namespace netstack {
+
+/// What an acknowledgment brought.
+struct tcp_ack_news {
+  u32 prior_una = 0;
+  u32 acked = 0;         ///< segments that left the queue
+  u32 newly_sacked = 0;  ///< segments that were selectively acknowledged
+  u32 delivered = 0;     ///< segments that are known to have arrived only now
+  u32 newly_lost = 0;
+  bool una_advanced = false;
+  bool dup = false;  ///< RFC 5681 §2: a duplicate acknowledgment
+  bool window_changed = false;
+  bool dsack = false;
+  bool dsack_tlp = false;  ///< … of the probe
+  bool syn_acked = false;
+  bool retrans_acked = false;  ///< one that had been sent more than once
+  bool orig_acked = false;     ///< one that had been sent once, before the recovery that runs
+  bool reneging = false;       ///< what was selectively acknowledged is the oldest that is missing
+  bool lost_retrans = false;   ///< a repetition is believed lost
+  u64 first_sent = 0;          ///< when the oldest that was sent once left, of what is acknowledged; 0: none
+  u64 first_sacked_sent = 0;   ///< … of what is selectively acknowledged
+  u32 reord = 0;               ///< the lowest that was sent once and arrived behind a higher one
+  bool reordered = false;
+  u32 tsecr = 0;  ///< RFC 7323 §3.2; 0: none
+};
+
+// --- RACK: what arrived tells of what was sent before it
+
+/// RFC 8985 §6.1 RACK_sent_after: of what left at the same time, the later in sequence.
+[[nodiscard]] inline bool tcp_rack_sent_after(u64 t1, u64 t2, u32 end1, u32 end2) {
+  return t1 > t2 || (t1 == t2 && after(end1, end2));
+}
+/// RFC 8985 §6.2 step 2: a segment arrived.
+template <class Net>
+void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news const& news) {
+  if (!tcp_rack_sent_after(cb.sent, tp.rack_mstamp, cb.end_seq, tp.rack_end_seq)) return;
+  u64 const rtt_us = (net.worker().now - cb.sent) / 1000;
+  if (cb.sacked & tcpcb::ever_retrans) {
+    // Perhaps an earlier transmission did: its time stamp is older, or it is here too soon.
+    u32 const then = static_cast<u32>(cb.sent / 1'000'000) + tp.tsoffset;
+    if ((tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, then)) || rtt_us < tp.rtt_min_us) return;
+  }
+  tp.rack_mstamp = cb.sent;
+  tp.rack_end_seq = cb.end_seq;
+  tp.rack_rtt_us = static_cast<u32>(std::min<u64>(rtt_us, tcp_rto_max));
+  tp.rack_advanced = true;
+}
+
+// --- reordering
+
+/// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between what came late and the highest that came.
+template <class Net>
+void tcp_check_reordering(Net& net, tcp_sock& tp, u32 low_seq, u32 high_seq, counter& seen) {
+  if (!before(low_seq, high_seq)) return;
+  u32 const mss = std::max<u32>(tp.mss_cache, 1), distance = high_seq - low_seq;
+  if (distance > tp.reordering * mss)
+    tp.reordering =
+        std::max(tp.reordering, std::min((distance + mss - 1) / mss, tcp_pernet(net).sysctl_tcp_max_reordering));
+  tp.reord_seen = true;
+  ++seen;
+}
+
+namespace detail {
+
+/// A segment that had been sent once arrived: behind a higher one, if it lies below the highest that was known of.
+inline void tcp_note_orig(tcp_sock const& tp, tcp_skb_cb const& cb, u32 prior_highest, tcp_ack_news& news) {
+  if (!after(cb.end_seq, tp.high_seq)) news.orig_acked = true;
+  if (prior_highest == news.prior_una || !before(cb.seq, prior_highest)) return;
+  if (!news.reordered || before(cb.seq, news.reord)) news.reord = cb.seq;
+  news.reordered = true;
+}
+
+// --- SACK
+
+/// RFC 2018 §8: blocks are advice; one of what was never sent, or is acknowledged, is none.
+inline bool tcp_sack_block_valid(tcp_sock const& tp, tcp_sack_block const& b) {
+  return before(b.start_seq, b.end_seq) && !after(b.end_seq, tp.snd_nxt) && !before(b.start_seq, tp.snd_una);
+}
+/// RFC 2883 §4: the first block tells of what came twice: it lies below the acknowledgment, or within the second.
+inline bool tcp_is_dsack(tcp_rx const& rx) {
+  auto const& first = rx.opt.sacks[0];
+  if (before(first.start_seq, rx.ack_seq)) return true;
+  auto const& second = rx.opt.sacks[1];
+  return rx.opt.num_sacks > 1 && !after(first.end_seq, second.end_seq) && !before(first.start_seq, second.start_seq);
+}
+
+/// What is told to have come twice, if it can be true: no more of it than we ever sent twice.
+template <class Net>
+void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_news& news) {
+  u32 const len = b.end_seq - b.start_seq, mss = std::max<u32>(tp.mss_cache, 1);
+  if (!before(b.start_seq, b.end_seq) || after(b.end_seq, tp.snd_nxt) || len > tp.max_window) {
+    ++NET_STATS(net).TCPSACKDiscard;
+    return;
+  }
+  u32 const segs = (len + mss - 1) / mss;
+  tp.dsack_dups += segs;
+  NET_STATS(net).TCPDSACKRecvSegs += segs;
+  if (tp.dsack_dups > tp.total_retrans) {
+    ++NET_STATS(net).TCPDSACKIgnoredDubious;
+    return;
+  }
+  news.dsack = true;
+  news.dsack_tlp = tp.tlp_outstanding && tp.tlp_retrans && b.end_seq == tp.tlp_high_seq;
+  // RFC 8985 §6.2 step 4: once a round trip the window grows by a step. The probe's says nothing of reordering.
+  if (tp.rack_in_dsack_round && !before(tp.snd_una, tp.rack_dsack_round)) tp.rack_in_dsack_round = false;
+  if (!tp.rack_in_dsack_round && !news.dsack_tlp &&
+      !(tcp_pernet(net).sysctl_tcp_recovery & tcp_recovery_bits::static_reo_wnd)) {
+    tp.rack_in_dsack_round = true;
+    tp.rack_dsack_round = tp.snd_nxt;
+    if (tp.rack_reo_wnd_steps != 0xff) ++tp.rack_reo_wnd_steps;
+    tp.rack_reo_wnd_persist = tcp_rack_recovery_thresh;
+  }
+  // RFC 3708: each repetition that was none is one less that could have been needed.
+  if (!tp.undo_marker_set)
+    ++NET_STATS(net).TCPDSACKIgnoredNoUndo;
+  else if (!after(b.end_seq, tp.undo_marker))
+    ++NET_STATS(net).TCPDSACKIgnoredOld;
+  else if (tp.undo_retrans > 0)
+    tp.undo_retrans = std::max(tp.undo_retrans - static_cast<s32>(segs), 0);
+}
+
+/// Marks what lies wholly within the block.
+template <class Net>
+void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_highest, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* skb = tcp_sack_index_find(sk, b.start_seq, b.end_seq);
+  while (skb && !after(TCP_SKB_CB(*skb).end_seq, b.end_seq)) {
+    auto const& cb = TCP_SKB_CB(*skb);
+    sk_buff* const following = tcp_sack_index_after(tp, *skb);
+    tcp_rack_advance(net, tp, cb, news);
+    if (!(cb.sacked & tcpcb::ever_retrans)) {
+      tcp_note_orig(tp, cb, prior_highest, news);
+      if (news.first_sacked_sent == 0) news.first_sacked_sent = cb.sent;
+    }
+    if (tp.sacked_out == 0 || after(cb.seq, tp.highest_sack)) tp.highest_sack = cb.seq;
+    tcp_mark_skb_sacked(tp, *skb);
+    ++news.newly_sacked;
+    ++news.delivered;
+    skb = following;
+  }
+}
+
+}  // namespace detail
+
+/// Where the highest segment begins that is selectively acknowledged; snd_una if none is.
+[[nodiscard]] inline u32 tcp_highest_sack_seq(tcp_sock const& tp) {
+  return tp.sacked_out != 0 ? tp.highest_sack : tp.snd_una;
+}
+
+/// Marks what the SACK option says is there. Before snd_una moves.
+template <class Net>
+void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  u32 const prior_highest = tcp_highest_sack_seq(tp);
+  u8 first = 0;
+  if (detail::tcp_is_dsack(rx)) {
+    first = 1;
+    ++(before(rx.opt.sacks[0].start_seq, rx.ack_seq) ? NET_STATS(net).TCPDSACKRecv : NET_STATS(net).TCPDSACKOfoRecv);
+    detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], news);
+  }
+  for (u8 i = first; i < rx.opt.num_sacks; ++i) {
+    auto const& block = rx.opt.sacks[i];
+    if (detail::tcp_sack_block_valid(tp, block))
+      detail::tcp_sacktag_block(net, sk, block, prior_highest, news);
+    else if (rx.ack_seq == tp.snd_una || after(block.end_seq, tp.snd_una))  // else it is only late
+      ++NET_STATS(net).TCPSACKDiscard;
+  }
+  if (news.reordered && (tp.ca_state != tcp_ca_state::loss || tp.undo_marker_set))
+    tcp_check_reordering(net, tp, news.reord, prior_highest, NET_STATS(net).TCPSACKReorder);
+}
+
+// --- without SACK: each duplicate acknowledgment says that some segment arrived
+
+namespace detail {
+/// One is missing at least, or there would be no duplicate. True: more came than could be.
+inline bool tcp_limit_reno_sacked(tcp_sock& tp) {
+  u32 const holes = std::min(std::max(tp.lost_out, 1u), tp.packets_out);
+  if (tp.sacked_out + holes <= tp.packets_out) return false;
+  tp.sacked_out = tp.packets_out - holes;
+  return true;
+}
+template <class Net>
+void tcp_check_reno_reordering(Net& net, tcp_sock& tp, u32 more) {
+  if (!tcp_limit_reno_sacked(tp)) return;
+  tp.reordering = std::min(tp.packets_out + more, tcp_pernet(net).sysctl_tcp_max_reordering);
+  tp.reord_seen = true;
+  ++NET_STATS(net).TCPRenoReorder;
+}
+}  // namespace detail
+
+/// RFC 5681 §3.2.
+template <class Net>
+void tcp_add_reno_sack(Net& net, tcp_sock& tp, tcp_ack_news& news) {
+  u32 const prior = tp.sacked_out;
+  ++tp.sacked_out;
+  detail::tcp_check_reno_reordering(net, tp, 0);
+  if (tp.sacked_out > prior) ++news.delivered;
+}
+inline void tcp_reset_reno_sack(tcp_sock& tp) { tp.sacked_out = 0; }
+/// `acked` segments were acknowledged: all but the missing one had been among the duplicates.
+template <class Net>
+void tcp_remove_reno_sacks(Net& net, tcp_sock& tp, tcp_ack_news& news) {
+  if (news.acked == 0) return;
+  u32 const known = std::min(news.acked - 1, tp.sacked_out);
+  tp.sacked_out -= known;
+  news.delivered -= std::min(news.delivered, known);
+  detail::tcp_check_reno_reordering(net, tp, news.acked);
+}
+
+}  // namespace netstack

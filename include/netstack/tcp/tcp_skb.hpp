@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: what a segment is in our hands: the control block of its packet, and the orders it can be in besides that of
+// its queue: by sequence number in a tree, which whatever a peer makes up searches in O(log n), and by time in a list.
+// The arithmetic of sequence numbers.
+// Linux: include/net/tcp.h (struct tcp_skb_cb), include/linux/skbuff.h (rbnode, tcp_tsorted_anchor)
+// RFC 9293 §3.4 (sequence numbers)
+#pragma once
+#include <boost/intrusive/list.hpp>
+#include <boost/intrusive/set.hpp>
+
+#include "netstack/skb/sk_buff.hpp"
+
+namespace netstack {
+
+// --- sequence numbers: RFC 9293 §3.4, modulo 2^32 --------------------------------------------------------------------
+
+[[nodiscard]] constexpr bool before(u32 a, u32 b) { return static_cast<s32>(a - b) < 0; }
+[[nodiscard]] constexpr bool after(u32 a, u32 b) { return before(b, a); }
+/// low <= seq <= high
+[[nodiscard]] constexpr bool between(u32 seq, u32 low, u32 high) { return high - low >= seq - low; }
+
+// --- a segment in our hands
+
+/// Its place in a tree, in the control block.
+struct tcp_rb_node {
+  tcp_rb_node *parent = nullptr, *left = nullptr, *right = nullptr;  ///< the colour is the parent's lowest bit
+};
+/// … and in a list.
+struct tcp_list_node {
+  tcp_list_node *next = nullptr, *prev = nullptr;
+};
+
+namespace tcpcb {  // tcp_skb_cb::sacked
+inline constexpr u8 sacked_acked = 1, sacked_retrans = 2, lost = 4, ever_retrans = 8, indexed = 16;
+inline constexpr u8 tagbits = sacked_acked | sacked_retrans | lost;
+}  // namespace tcpcb
+
+struct tcp_skb_cb {
+  tcp_rb_node node{};        ///< rx: out of order; tx: in tcp_sock::sack_index
+  tcp_list_node link{};      ///< tx: in tcp_sock::sent_queue or lost_queue
+  u64 sent = 0;              ///< tx: worker time when it was sent last
+  u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
+  u32 ack_seq = 0;           ///< rx
+  u8 tcp_flags = 0;
+  u8 sacked = 0;      ///< tx: tcpcb::…
+  u8 ip_dsfield = 0;  ///< rx
+  u8 eor = 0;         ///< tx: nothing may be appended
+};
+static_assert(sizeof(tcp_skb_cb) == cache_line);
+[[nodiscard]] inline tcp_skb_cb& TCP_SKB_CB(sk_buff& skb) { return skb.cb<tcp_skb_cb>(); }
+
+namespace detail {
+
+struct tcp_rb_traits {
+  using node = tcp_rb_node;
+  using node_ptr = tcp_rb_node*;
+  using const_node_ptr = tcp_rb_node const*;
+  using color = bool;
+  static constexpr std::uintptr_t colour_bit = 1;
+  static node_ptr get_left(const_node_ptr n) { return n->left; }
+  static void set_left(node_ptr n, node_ptr l) { n->left = l; }
+  static node_ptr get_right(const_node_ptr n) { return n->right; }
+  static void set_right(node_ptr n, node_ptr r) { n->right = r; }
+  static node_ptr get_parent(const_node_ptr n) {
+    return reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(n->parent) & ~colour_bit);
+  }
+  static void set_parent(node_ptr n, node_ptr p) {
+    n->parent = reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(p) | get_color(n));
+  }
+  static color get_color(const_node_ptr n) { return reinterpret_cast<std::uintptr_t>(n->parent) & colour_bit; }
+  static void set_color(node_ptr n, color c) {
+    n->parent = reinterpret_cast<node_ptr>(reinterpret_cast<std::uintptr_t>(get_parent(n)) | c);
+  }
+  static color black() { return true; }
+  static color red() { return false; }
+};
+
+/// The node is the first of the control block, which lies behind its sk_buff.
+struct tcp_skb_in_tree {
+  using node_traits = tcp_rb_traits;
+  using node = tcp_rb_node;
+  using node_ptr = tcp_rb_node*;
+  using const_node_ptr = tcp_rb_node const*;
+  using value_type = sk_buff;
+  using pointer = sk_buff*;
+  using const_pointer = sk_buff const*;
+  static constexpr boost::intrusive::link_mode_type link_mode = boost::intrusive::normal_link;
+  static node_ptr to_node_ptr(sk_buff& skb) { return &TCP_SKB_CB(skb).node; }
+  static const_node_ptr to_node_ptr(sk_buff const& skb) { return &TCP_SKB_CB(const_cast<sk_buff&>(skb)).node; }
+  static pointer to_value_ptr(node_ptr n) { return reinterpret_cast<sk_buff*>(n) - 1; }
+  static const_pointer to_value_ptr(const_node_ptr n) { return reinterpret_cast<sk_buff const*>(n) - 1; }
+};
+static_assert(offsetof(tcp_skb_cb, node) == 0);
+
+struct tcp_skb_in_list {
+  struct node_traits {
+    using node = tcp_list_node;
+    using node_ptr = tcp_list_node*;
+    using const_node_ptr = tcp_list_node const*;
+    static node_ptr get_next(const_node_ptr n) { return n->next; }
+    static void set_next(node_ptr n, node_ptr to) { n->next = to; }
+    static node_ptr get_previous(const_node_ptr n) { return n->prev; }
+    static void set_previous(node_ptr n, node_ptr to) { n->prev = to; }
+  };
+  using node = tcp_list_node;
+  using node_ptr = tcp_list_node*;
+  using const_node_ptr = tcp_list_node const*;
+  using value_type = sk_buff;
+  using pointer = sk_buff*;
+  using const_pointer = sk_buff const*;
+  static constexpr boost::intrusive::link_mode_type link_mode = boost::intrusive::normal_link;
+  static node_ptr to_node_ptr(sk_buff& skb) { return &TCP_SKB_CB(skb).link; }
+  static const_node_ptr to_node_ptr(sk_buff const& skb) { return &TCP_SKB_CB(const_cast<sk_buff&>(skb)).link; }
+  static pointer to_value_ptr(node_ptr n) { return tcp_skb_in_tree::to_value_ptr(cb_of(n)); }
+  static const_pointer to_value_ptr(const_node_ptr n) { return tcp_skb_in_tree::to_value_ptr(cb_of(n)); }
+
+ private:
+  static tcp_rb_node* cb_of(const_node_ptr n) {
+    auto const at = reinterpret_cast<std::uintptr_t>(n) - offsetof(tcp_skb_cb, link);
+    return reinterpret_cast<tcp_rb_node*>(at);
+  }
+};
+
+struct tcp_seq_less {
+  bool operator()(sk_buff const& a, sk_buff const& b) const { return before(seq_of(a), seq_of(b)); }
+  bool operator()(sk_buff const& a, u32 seq) const { return before(seq_of(a), seq); }
+  bool operator()(u32 seq, sk_buff const& b) const { return before(seq, seq_of(b)); }
+  static u32 seq_of(sk_buff const& skb) { return TCP_SKB_CB(const_cast<sk_buff&>(skb)).seq; }
+};
+
+}  // namespace detail
+
+/// Segments by sequence number: found, put in and taken out in O(log n), whatever a sender makes up.
+using tcp_skb_tree =
+    boost::intrusive::set<sk_buff, boost::intrusive::value_traits<detail::tcp_skb_in_tree>,
+                          boost::intrusive::compare<detail::tcp_seq_less>, boost::intrusive::constant_time_size<false>>;
+/// Segments in the order in which they joined. One on either of two such lists leaves it without saying which.
+using tcp_skb_fifo = boost::intrusive::list<sk_buff, boost::intrusive::value_traits<detail::tcp_skb_in_list>,
+                                            boost::intrusive::constant_time_size<false>>;
+
+}  // namespace netstack
