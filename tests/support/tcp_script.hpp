@@ -93,7 +93,8 @@ struct tcp_seg {
     auto const field = [&](char const* name, std::optional<u32> v) {
       if (v) out << ' ' << name << ' ' << *v;
     };
-    field("ack", ack), field("win", win), field("mss", mss), field("ws", ws), field("urg", urg);
+    field("ack", ack), field("win", win), field("mss", mss), field("ws", ws);
+    if (urg.value_or(0) != 0) field("urg", urg);
     if (sackok) out << " sackok";
     if (ts) out << " ts " << tsval.value_or(0) << ' ' << tsecr.value_or(0);
     for (auto const& [a, b] : sacks) out << " sack " << a << '-' << b;
@@ -304,6 +305,7 @@ struct basic_tcp_script {
     s.len = static_cast<u32>(frame.payload(th.header_len()).size());
     if (th.ack()) s.ack = th.ack_seq.host() - peer_isn;
     s.win = th.window.host();
+    s.urg = th.urg() ? th.urg_ptr.host() : 0;
     tcp_options_received rx;
     bytes const options = [&] {
       bytes const all = frame.payload(tcp_hlen_min);
@@ -332,6 +334,7 @@ struct basic_tcp_script {
     CHECK(same(want.ack, sent.ack));
     CHECK(same(want.win, sent.win));
     CHECK(same(want.mss, sent.mss));
+    CHECK(same(want.urg, sent.urg));
     CHECK(same(want.ws, sent.ws));
     CHECK(same(want.tsecr, sent.tsecr));
     CHECK((!want.sackok || sent.sackok));

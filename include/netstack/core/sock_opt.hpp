@@ -129,7 +129,10 @@ result<void> set_int(Net& net, sock& sk, int optname, int val) {
       sk.sk_mark = static_cast<u32>(val);
       sk_dst_reset(sk);
       return {};
-    case so::rcvlowat: sk.sk_rcvlowat = val < 0 ? 0x7fff'ffff : static_cast<u32>(std::max(val, 1)); return {};
+    case so::rcvlowat:
+      sk.sk_rcvlowat = val < 0 ? 0x7fff'ffff : static_cast<u32>(std::max(val, 1));
+      if (auto* made_room = sk_prot<Net>(sk).rcvlowat_changed) made_room(net, sk);
+      return {};
     case so::timestamp:
     case so::timestampns: return set_timestamp(sk, val != 0, optname == so::timestampns), result<void>{};
     case so::timestamping: return set_timestamping(sk, val);
@@ -217,7 +220,8 @@ result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byt
       linger ling;
       std::memcpy(&ling, optval.data(), sizeof ling);
       sock_valbool_flag(sk, sock_flags::linger, ling.l_onoff != 0);
-      if (ling.l_onoff) sk.sk_lingertime = static_cast<u64>(std::max(ling.l_linger, 0)) * 1'000'000'000u;
+      if (ling.l_onoff)
+        sk.sk_lingertime = ling.l_linger < 0 ? no_timeout : static_cast<u64>(ling.l_linger) * 1'000'000'000u;
       return {};
     }
     default: return detail::set_int(net, sk, optname, val);

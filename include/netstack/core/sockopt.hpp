@@ -52,7 +52,7 @@ inline constexpr int cork = 1, encap = 100, no_check6_tx = 101, no_check6_rx = 1
 namespace tcp_opt {  // TCP_*
 inline constexpr int nodelay = 1, maxseg = 2, cork = 3, keepidle = 4, keepintvl = 5, keepcnt = 6, syncnt = 7,
                      linger2 = 8, defer_accept = 9, window_clamp = 10, info = 11, quickack = 12, congestion = 13,
-                     user_timeout = 18, fastopen = 23;
+                     user_timeout = 18, fastopen = 23, notsent_lowat = 25;
 }
 
 namespace msg {  // MSG_*
@@ -75,6 +75,8 @@ inline constexpr u32 in = 0x1, pri = 0x2, out = 0x4, err = 0x8, hup = 0x10, nval
 namespace sioc {                                   // ioctl() requests on a socket
 inline constexpr u32 inq = 0x541B, outq = 0x5411;  ///< SIOCINQ (FIONREAD) and SIOCOUTQ (TIOCOUTQ): int*
 inline constexpr u32 fionbio = 0x5421;             ///< int const*: 0 clears, else sets the non-blocking mode
+inline constexpr u32 atmark = 0x8905;              ///< SIOCATMARK: int*
+inline constexpr u32 outqnsd = 0x894B;             ///< SIOCOUTQNSD: int*
 inline constexpr u32 gstamp = 0x8906, gstampns = 0x8907;
 }  // namespace sioc
 

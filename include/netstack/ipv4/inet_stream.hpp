@@ -14,12 +14,14 @@ namespace detail {
 [[nodiscard]] inline bool is_connecting(sock const& sk) {
   return sk.sk_state == tcp_state::syn_sent || sk.sk_state == tcp_state::syn_recv;
 }
-/// The end of connect(), once the answer is there: the error, or the connection.
-inline result<void> inet_finish_connect(sockfs::socket& sock) {
+/// The end of connect(), once the answer is there: the error, and the socket is as new; or the connection.
+template <class Net>
+result<void> inet_finish_connect(Net& net, sockfs::socket& sock) {
   auto& sk = *sock.sk;
   if (sk.sk_state == tcp_state::close) {
     auto const r = sock_error(sk);
-    sock.state = sockfs::socket_state::unconnected;
+    auto const reset = sk_prot<Net>(sk).disconnect(net, sk, 0);
+    sock.state = reset ? sockfs::socket_state::unconnected : sockfs::socket_state::disconnecting;
     return r ? result<void>{failure{std::errc::connection_aborted}} : r;
   }
   sock.state = sockfs::socket_state::connected;
@@ -33,6 +35,7 @@ result<void> inet_start_connect(Net& net, sockfs::socket& sock, sockaddr_view ua
   switch (sock.state) {
     case sockfs::socket_state::connected: return failure{std::errc::already_connected};
     case sockfs::socket_state::connecting: return {};
+    case sockfs::socket_state::disconnecting: return failure{std::errc::invalid_argument};
     default: break;
   }
   if (sk.sk_state != tcp_state::close) return failure{std::errc::already_connected};
@@ -43,8 +46,8 @@ result<void> inet_start_connect(Net& net, sockfs::socket& sock, sockaddr_view ua
 
 }  // namespace detail
 
-/// connect(). Errors: invalid_argument (too short), address_family_not_supported, already_connected,
-/// operation_in_progress (it does not wait), connection_already_in_progress (it was started before),
+/// connect(). Errors: invalid_argument (too short; shut down before there was an answer), address_family_not_supported,
+/// already_connected, operation_in_progress (it does not wait), connection_already_in_progress (it was started before),
 /// connection_refused, timed_out, and the route's.
 template <class Net>
 result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view uaddr, bool nonblock) {
@@ -64,7 +67,7 @@ result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view u
       return failure{begun ? std::errc::connection_already_in_progress : std::errc::operation_in_progress};
     if (!r) return r;
   }
-  return detail::inet_finish_connect(sock);
+  return detail::inet_finish_connect(net, sock);
 }
 
 /// listen(). Errors: invalid_argument (connected, or about to be), address_in_use.
@@ -95,6 +98,9 @@ template <class Net>
 result<void> inet_stream_shutdown(Net& net, sockfs::socket& sock, int how) {
   if (how < shut::rd || how > shut::rdwr) return failure{std::errc::invalid_argument};
   auto& sk = *sock.sk;
+  using state = sockfs::socket_state;
+  if (sock.state == state::connecting)
+    sock.state = detail::is_connecting(sk) || sk.sk_state == tcp_state::close ? state::disconnecting : state::connected;
   bool const listening = sk.sk_state == tcp_state::listen;
   if (!listening && sk.sk_state != tcp_state::syn_sent) return inet_shutdown(net, sock, how);
   if (listening && !((how + 1) & rcv_shutdown)) return {};

@@ -66,6 +66,7 @@ struct proto {
   void (*release_cb)(Net&, sock&) = nullptr;  ///< what was put off while the socket was owned
   bool (*stream_memory_free)(sock const&) = nullptr;
   void (*keepalive)(Net&, sock&, bool on) = nullptr;  ///< SO_KEEPALIVE was set or cleared
+  void (*rcvlowat_changed)(Net&, sock&) = nullptr;    ///< SO_RCVLOWAT was set
 
   // --- storage and limits -------------------------------------------------------------------------------------------
   sock* (*slab_alloc)(Net&) = nullptr;  ///< required: from the module's typed slab; null when that is full

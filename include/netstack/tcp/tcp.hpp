@@ -58,6 +58,7 @@ inline constexpr proto<Net> tcp_prot{
     .enter_memory_pressure = tcp_enter_memory_pressure,
     .stream_memory_free = tcp_stream_memory_free,
     .keepalive = tcp_set_keepalive,
+    .rcvlowat_changed = tcp_rcvlowat_changed,
     .slab_alloc = tcp_slab_alloc,
     .slab_free = tcp_slab_free,
     .memory = tcp_memory,
@@ -225,8 +226,11 @@ struct tcp : module {
       proc_entry<Net>{.name = "net/tcp", .show = tcp4_seq_show<Net>, .header = tcp4_seq_header}};
   template <class Net>
   static constexpr std::array sockstat{sockstat_line<Net>{.order = 10, .show = tcp_sockstat_show<Net>}};
-  static constexpr std::array snmp{snmp_group{
-      .prefix = "TcpExt", .items = snmp4_tcpext_list, .file = snmp_file::netstat, .order = snmp_order::tcpext}};
+  static constexpr std::array snmp{snmp_group{.prefix = "TcpExt",
+                                              .items = snmp4_tcpext_list,
+                                              .file = snmp_file::netstat,
+                                              .block = snmp_block<&tcp_net::mib>,
+                                              .order = snmp_order::tcpext}};
   static constexpr std::array ctl_tables{
       ctl<&tcp_net::limits, &proto_limits::mem>("net/ipv4/tcp_mem", {.min = 0}),
       ctl<&tcp_net::sysctl_tcp_rmem>("net/ipv4/tcp_rmem", {.min = 1}),
@@ -255,6 +259,16 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_max_reordering>("net/ipv4/tcp_max_reordering"),
       ctl<&tcp_net::sysctl_tcp_rto_min_us>("net/ipv4/tcp_rto_min_us", {.min = 1}),
       ctl<&tcp_net::sysctl_tcp_min_rtt_wlen>("net/ipv4/tcp_min_rtt_wlen", {.max = 86'400, .unit = 1'000'000'000}),
+      ctl<&tcp_net::sysctl_tcp_moderate_rcvbuf>("net/ipv4/tcp_moderate_rcvbuf", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_mtu_probing>("net/ipv4/tcp_mtu_probing", {.max = 2}),
+      ctl<&tcp_net::sysctl_tcp_base_mss>("net/ipv4/tcp_base_mss"),
+      ctl<&tcp_net::sysctl_tcp_mtu_probe_floor>("net/ipv4/tcp_mtu_probe_floor"),
+      ctl<&tcp_net::sysctl_tcp_min_snd_mss>("net/ipv4/tcp_min_snd_mss", {.min = 48, .max = 65535}),
+      ctl<&tcp_net::sysctl_tcp_probe_threshold>("net/ipv4/tcp_probe_threshold", {.min = 1, .max = 65535}),
+      ctl<&tcp_net::sysctl_tcp_probe_interval>("net/ipv4/tcp_probe_interval",
+                                               {.max = 0xffff'ffff, .unit = 1'000'000'000}),
+      ctl<&tcp_net::sysctl_tcp_stdurg>("net/ipv4/tcp_stdurg", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_notsent_lowat>("net/ipv4/tcp_notsent_lowat"),
       ctl<&tcp_net::sysctl_max_syn_backlog>("net/ipv4/tcp_max_syn_backlog", {.min = 1}),
       ctl<&tcp_net::sysctl_tcp_max_orphans>("net/ipv4/tcp_max_orphans"),
   };

@@ -101,6 +101,7 @@ void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& ne
   bool const progress = news.acked != 0 || (head && news.first_sacked_sent != 0 &&
                                             news.first_sacked_sent < TCP_SKB_CB(const_cast<sk_buff&>(*head)).sent);
   if (progress && !tcp_schedule_loss_probe(net, sk, true)) tcp_rearm_rto(net, sk);
+  if (news.acked != 0 && tp.packets_out == 0 && !tp.send_head) tcp_chrono_update(sk, net.worker().now, false);
 }
 
 /// RFC 9293 §3.10.7.4: only a newer segment than the one that told it last may change the window.
@@ -160,6 +161,7 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   if (news.dup || news.newly_sacked != 0 || news.dsack || tp.ca_state != tcp_ca_state::open || tcp_left_out(tp) != 0)
     repair = tcp_fastretrans_alert(net, sk, news);
   NET_STATS(net).TCPDelivered += news.delivered;
+  tp.delivered += news.delivered;
   tcp_cong_control(net, sk, ack, news);
   tcp_xmit_recovery(net, sk, repair);
 }
@@ -213,7 +215,12 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   news.dup = !news.una_advanced && rx.seq == rx.end_seq && !window_changed && prior_packets != 0;
   tp.bytes_acked += ack - prior_una;
   tp.snd_una = ack;
-  if (news.una_advanced) tp.icsk_retransmits = 0;
+  if (news.una_advanced) {
+    tp.icsk_retransmits = 0;
+    if (tp.urg_mode && !before(ack, tp.snd_up)) tp.urg_mode = false;
+    if (tp.rto_stamp != 0) [[unlikely]]
+      tp.total_rto_time += static_cast<u32>((net.worker().now - std::exchange(tp.rto_stamp, u64{0})) / 1'000'000);
+  }
   sk.sk_err_soft = 0;
   tp.icsk_probes_out = 0;
   tp.rcv_tstamp = net.worker().now;
@@ -225,6 +232,7 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
     return 1;
   }
   detail::tcp_clean_rtx_queue(net, sk, prior_highest, news);
+  tcp_mtup_acked(net, sk);
   tcp_process_tlp_ack(net, sk, ack, news);
   detail::tcp_ack_recover(net, sk, ack, news);
   return 1;

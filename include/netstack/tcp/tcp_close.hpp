@@ -27,12 +27,16 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.max_window = tp.max_packets_out = 0;
   tp.snd_wscale = tp.rcv_wscale = 0;
   tp.quick_acks = 0;
-  tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_valid = false;
+  tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_mode = false;
   tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
   tp.undo_marker_set = tp.reord_seen = tp.rack_in_dsack_round = tp.rack_advanced = tp.is_sack_reneg = tp.frto = false;
   tp.rack_reo_wnd_steps = 1, tp.rack_reo_wnd_persist = 0;
   tp.rack_mstamp = 0;
-  tp.dsack_dups = tp.total_retrans = 0;
+  tp.urg_data = 0;
+  tp.bytes_received = tp.bytes_acked = 0;
+  tp.segs_in = tp.segs_out = tp.dsack_dups = tp.total_retrans = tp.delivered = 0;
+  static_cast<tcp_account&>(tp) = {};
+  static_cast<tcp_rcvq&>(tp) = {};
   tp.retrans_stamp = 0;
   tp.ts_recent = 0;
   tp.rcv_tstamp = tp.lrcvtime = tp.lsndtime = 0;
@@ -106,7 +110,7 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
   sk.sk_sndbuf = static_cast<u32>(ns.sysctl_tcp_wmem[1]);
   sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
   sock_set_flag(sk, sock_flags::use_write_queue);
-  u32 const ratio = 1460 * 256 / net.worker().pool.frame_truesize();
+  u32 const ratio = (1460 - tcpopt::tstamp_aligned) * 256 / net.worker().pool.frame_truesize();
   tcp_sk(sk).scaling_ratio = static_cast<u8>(std::clamp(ratio, 1u, 255u));
   inet_csk(sk).icsk_af_ops = &ipv4_specific<Net>;
   inet_csk_init_timers(net, sk);

@@ -8,6 +8,7 @@
 #pragma once
 #include "netstack/skb/skb_split.hpp"
 #include "netstack/tcp/tcp_minisocks.hpp"
+#include "netstack/tcp/tcp_rcv_space.hpp"
 
 namespace netstack {
 
@@ -56,10 +57,15 @@ inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
 }
 /// Data came: how large are the peer's segments, and is it a dialogue?
 template <class Net>
-void tcp_event_data_recv(Net& net, sock& sk, u32 len) {
+void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
+  u32 const gso_size = skb_shinfo(skb).gso_size, len = gso_size != 0 ? gso_size : skb.len;
   tp.ack_scheduled = true;
-  if (len >= tp.rcv_mss || len >= tcp_mss_default) tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
+  if (len != tp.rcv_mss && (len > tp.rcv_mss || len >= tcp_mss_default)) {
+    tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
+    tp.scaling_ratio = static_cast<u8>(std::clamp<u32>(skb.len * 256 / skb.truesize, 1, 255));
+  }
+  tcp_rcv_rtt_measure(net, tp, rx);
   u64 const now = net.worker().now;
   // The first of a flow, or after a pause: its sender's window opens faster if it is not made to wait.
   if (tp.lrcvtime == 0 || now - tp.lrcvtime > u64{tp.icsk_rto} * 1000) tcp_enter_quickack_mode(tp, tcp_max_quickacks);
@@ -91,14 +97,18 @@ bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
   return sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size);
 }
 
+/// The last packet of the reader's queue, if this one may be copied behind it: that costs no memory.
+inline sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
+  sk_buff* const tail = sk.sk_receive_queue.peek_tail();
+  return tail && TCP_SKB_CB(*tail).end_seq == seq && skb.len <= tail->tailroom() && !skb_cloned(*tail) ? tail : nullptr;
+}
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
 inline void tcp_queue_rcv(sock& sk, sk_buff& skb) {
   if (skb.len == 0) return consume_skb(skb);  // a FIN, and nothing else
-  sk_buff* const tail = sk.sk_receive_queue.peek_tail();
   auto const& cb = TCP_SKB_CB(skb);
+  sk_buff* const tail = tcp_tail_for(sk, skb, cb.seq);
   s32 delta = 0;
-  if (tail && TCP_SKB_CB(*tail).end_seq == cb.seq && skb.len <= tail->tailroom() &&
-      skb_try_coalesce(*tail, skb, delta)) {
+  if (tail && skb_try_coalesce(*tail, skb, delta)) {
     TCP_SKB_CB(*tail).end_seq = cb.end_seq;
     TCP_SKB_CB(*tail).tcp_flags |= cb.tcp_flags;
     return consume_skb(skb);
@@ -186,6 +196,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb) {
     return drop(net, skb, drop_reason::proto_mem);
   }
   ++NET_STATS(net).TCPOFOQueue;
+  ++tp.rcv_ooopack;
   auto const behind = tp.out_of_order_queue.upper_bound(cb.seq, tcp_seq_less{});
   if (behind != tp.out_of_order_queue.begin()) {
     auto const& before_cb = TCP_SKB_CB(*std::prev(behind));
@@ -223,13 +234,13 @@ inline bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
 template <class Net>
 verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
+  if (!tcp_try_rmem_schedule(net, sk, skb.truesize) && !tcp_tail_for(sk, skb, rx.seq)) {
     ++NET_STATS(net).TCPRcvQDrop;
     ++sk.sk_drops;
     tp.ack_scheduled = tp.ack_now = true;
     return drop(net, skb, drop_reason::proto_mem);
   }
-  tcp_event_data_recv(net, sk, skb.len);
+  tcp_event_data_recv(net, sk, skb, rx);
   tcp_rcv_nxt_update(tp, rx.end_seq);
   tcp_queue_rcv(sk, skb);
   tcp_note(sk, tcp_event::readable);

@@ -86,15 +86,35 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   return drop_reason::not_specified;
 }
 
-/// RFC 9293 §3.10.7.4 sixth. The pointer is noted, and the bytes are read where they lie: RFC 6093 §4 asks that new
-/// programs not use it.
-inline void tcp_urg(sock& sk, tcp_rx const& rx) {
+/// The pointer of an urgent segment. RFC 9293 §3.8.5 lets it point to the last urgent byte (net/ipv4/tcp_stdurg), the
+/// world has it point behind (RFC 6093 §3.1).
+template <class Net>
+void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  if (!rx.has(tcp_flag::urg) || rx.urg_ptr == 0) return;
-  u32 const end = rx.seq + rx.urg_ptr;
-  if (!after(end, tp.rcv_nxt) || (tp.urg_valid && !after(end, tp.urg_seq))) return;
-  tp.urg_seq = end;
-  tp.urg_valid = true;
+  u32 const at = rx.seq + rx.urg_ptr - (rx.urg_ptr != 0 && !tcp_pernet(net).sysctl_tcp_stdurg ? 1 : 0);
+  // What was read already, or is known already, is no news.
+  if (after(tp.copied_seq, at) || before(at, tp.rcv_nxt) || (tp.urg_data != 0 && !after(at, tp.urg_seq))) return;
+  // The mark was reached and its byte not asked for: a second one leaves it in the stream, where nobody expects it.
+  if (tp.urg_data != 0 && tp.urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline) &&
+      tp.copied_seq != tp.rcv_nxt)
+    ++tp.copied_seq;
+  tp.urg_data = tcp_urg_bits::notyet;
+  tp.urg_seq = at;
+  tcp_note(sk, tcp_event::readable);
+}
+/// RFC 9293 §3.10.7.4 sixth. Data at the header. The one urgent byte is set apart as soon as it is here.
+template <class Net>
+void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  if (rx.has(tcp_flag::urg)) [[unlikely]]
+    tcp_check_urg(net, sk, rx);
+  if (!(tp.urg_data & tcp_urg_bits::notyet)) [[likely]]
+    return;
+  u8 byte;
+  u32 const offset = tp.urg_seq - rx.seq - (rx.has(tcp_flag::syn) ? 1 : 0);
+  if (offset >= skb.len - rx.hlen || !skb_copy_bits(skb, rx.hlen + offset, &byte, 1)) return;
+  tp.urg_data = tcp_urg_bits::valid | byte;
+  tcp_note(sk, tcp_event::readable);
 }
 
 /// There may be something to send now, or room to write.
@@ -103,7 +123,7 @@ void tcp_data_snd_check(Net& net, sock& sk) {
   tcp_push_pending_frames(net, sk);
   if (!tcp_sk(sk).nospace) return;
   tcp_sndbuf_expand(net, sk);
-  if (!tcp_stream_is_writeable(sk)) return;
+  if (!tcp_stream_is_writeable(net, sk)) return;
   tcp_sk(sk).nospace = false;
   tcp_note(sk, tcp_event::writable);
 }
@@ -113,10 +133,12 @@ template <class Net>
 void tcp_finish_connect(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   tcp_set_state(net, sk, tcp_state::established);
-  tp.rcv_tstamp = net.worker().now;
+  tp.rcv_tstamp = tp.established = net.worker().now;
   tp.retrans_stamp = 0;
   tcp_current_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
+  tcp_mtup_init(net, sk);
+  tcp_init_buffer_space(net, tp);
   tcp_start_keepalive(net, sk);
   tcp_note(sk, tcp_event::state | tcp_event::writable);
 }
@@ -209,6 +231,9 @@ tcp_outcome tcp_ack_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bo
       tp.snd_wnd = u32{rx.window} << tp.snd_wscale;
       tp.max_window = std::max(tp.max_window, tp.snd_wnd);
       tp.snd_wl1 = rx.seq;
+      if (!(sk.sk_shutdown & send_shutdown)) break;
+      tcp_set_state(net, sk, tcp_state::fin_wait1);  // shut down before it was there
+      tcp_send_fin(net, sk);
       break;
     case tcp_state::fin_wait1:
       if (tp.snd_una == tp.write_seq) return tcp_fin_wait1_acked(net, sk, skb, rx, over);
@@ -274,7 +299,7 @@ namespace detail {
   return flags == tcp_flag::ack && rx.seq == tp.rcv_nxt && u32{rx.window} << tp.snd_wscale == tp.snd_wnd &&
          rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una && rx.end_seq - rx.seq <= tcp_receive_window(tp) &&
          rx.opt.saw_tstamp == tp.tstamp_ok && !(tp.tstamp_ok && before(rx.opt.rcv_tsval, tp.ts_recent)) &&
-         rx.opt.num_sacks == 0 && tp.num_sacks == 0 && tp.out_of_order_queue.empty();
+         rx.opt.num_sacks == 0 && tp.num_sacks == 0 && tp.urg_data == 0 && tp.out_of_order_queue.empty();
 }
 
 /// What it means: its order was asked for already, and nothing in it has to be believed.
@@ -316,7 +341,7 @@ tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   if (tcp_ack(net, sk, rx, true) < 0) [[unlikely]]
     return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
   detail::tcp_replace_ts_recent(net, tp, rx);
-  detail::tcp_urg(sk, rx);
+  detail::tcp_urg(net, sk, skb, rx);
   verdict const v = tcp_data_queue(net, sk, skb, rx);
   if (!rx.more || tp.ack_now) tcp_rcv_finish(net, sk);
   return {v};
@@ -344,7 +369,7 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   bool over = false;
   auto const early = detail::tcp_ack_state(net, sk, skb, rx, over);
   if (over) return early;
-  detail::tcp_urg(sk, rx);
+  detail::tcp_urg(net, sk, skb, rx);
   auto const outcome = detail::tcp_data_state(net, sk, skb, rx);
   if (sk.sk_state != tcp_state::close) tcp_rcv_finish(net, sk);
   return outcome;
@@ -353,7 +378,9 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
 /// A segment for this socket, data at its header, checksum verified.
 template <class Net>
 tcp_outcome tcp_do_rcv(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
-  tcp_sk(sk).segs_in += std::max<u32>(skb_shinfo(skb).gso_segs, 1);
+  u32 const segs = std::max<u32>(skb_shinfo(skb).gso_segs, 1);
+  tcp_sk(sk).segs_in += segs;
+  if (skb.len > rx.hlen) tcp_sk(sk).data_segs_in += segs;
   return sk.sk_state == tcp_state::established ? tcp_rcv_established(net, sk, skb, rx)
                                                : tcp_rcv_state_process(net, sk, skb, rx);
 }

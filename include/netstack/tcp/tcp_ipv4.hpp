@@ -57,7 +57,10 @@ template <class Net>
 u32 tcp_v4_mtu(Net& net, sock& sk) {
   flowi4 fl4;
   auto const rt = detail::tcp_v4_route(net, sk, fl4);
-  return rt && (*rt)->dev ? std::min<u32>(ip_dst_mtu(net, **rt, sk.sk_daddr), ip_max_mtu) : 0;
+  if (!rt || !(*rt)->dev) return 0;
+  // IP_PMTUDISC_PROBE and what is above it: whatever was told of the path, the link's own counts.
+  bool const deaf = inet_sk(sk).pmtudisc >= ip_pmtudisc::probe;
+  return std::min<u32>(deaf ? (*rt)->dev->mtu : ip_dst_mtu(net, **rt, sk.sk_daddr), ip_max_mtu);
 }
 
 template <class Net>
@@ -328,14 +331,14 @@ inline bool tcp_err_in_window(sock const& sk, u32 seq) {
 /// RFC 1191 §6.5: what was too long goes again in smaller pieces, at once and without shrinking the window.
 template <class Net>
 void tcp_v4_mtu_reduced(Net& net, sock& sk) {
-  if (tcp_in_state(sk, tcp_state::listen, tcp_state::close) || inet_sk(sk).pmtudisc == ip_pmtudisc::dont) return;
+  auto const how = inet_sk(sk).pmtudisc;
+  if (tcp_in_state(sk, tcp_state::listen, tcp_state::close) || how == ip_pmtudisc::dont || how >= ip_pmtudisc::probe)
+    return;
   auto& tp = tcp_sk(sk);
-  u32 const was = tp.mss_cache;
-  u32 const mss = tcp_current_mss(net, sk);
-  if (mss >= was) return;
-  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
-    if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
-  tcp_xmit_retransmit_queue(net, sk);
+  u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  tp.mtup.search_high = std::min(tp.mtup.search_high, mtu);
+  if (tp.mtup.probe_size > mtu) tcp_mtup_probe_failed(net, sk);
+  tcp_simple_retransmit(net, sk);
 }
 
 template <class Net>

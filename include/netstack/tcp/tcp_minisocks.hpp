@@ -252,6 +252,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
     tcp_update_rtt_min(net, tp, rtt_us);
     tcp_set_rto(net, tp);
   }
+  tp.delivered = 1;  // the SYN-ACK
   ++TCP_STATS(net).PassiveOpens;
   return child;
 }

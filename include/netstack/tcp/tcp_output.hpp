@@ -25,15 +25,18 @@ template <class Net>
 }
 /// RFC 9293 §3.7.1, RFC 6691: what a segment may carry on a path of this MTU, before options.
 template <class Net>
-[[nodiscard]] u32 tcp_mtu_to_mss(Net&, sock const& sk, u32 mtu) {
+[[nodiscard]] u32 tcp_mtu_to_mss(Net& net, sock const& sk, u32 mtu) {
   u32 const headers = tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + inet_sk(sk).opt.optlen;
-  return mtu > headers + tcp_min_mss ? mtu - headers : tcp_min_mss;
+  auto const least = static_cast<u32>(tcp_pernet(net).sysctl_tcp_min_snd_mss);
+  return mtu > headers + least ? mtu - headers : least;
 }
 /// The payload of a full segment now, by the path, the peer's MSS, and the options that every segment has.
 template <class Net>
 u32 tcp_current_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  u32 mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  if (tp.mtup.enabled) [[unlikely]]
+    mtu = std::min(mtu == 0 ? tp.mtup.search_low : mtu, tp.mtup.search_low);
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
   mss = std::min(mss, tcp_frame_room(net));
   mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
@@ -148,7 +151,7 @@ void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
 /// RFC 896, as refined by Minshall: a segment that is not full waits while another such is in flight.
 inline bool tcp_nagle_test(tcp_sock const& tp, sk_buff& skb, u32 mss, u8 nonagle) {
   auto const& cb = TCP_SKB_CB(skb);
-  if ((nonagle & tcp_nagle::push) || (cb.tcp_flags & tcp_flag::fin) || skb.len >= mss) return true;
+  if ((nonagle & tcp_nagle::push) || (cb.tcp_flags & tcp_flag::fin) || skb.len >= mss || tp.urg_mode) return true;
   if (nonagle & tcp_nagle::cork) return false;
   bool const small_in_flight = after(tp.snd_sml, tp.snd_una) && !after(tp.snd_sml, tp.snd_nxt);
   return (nonagle & tcp_nagle::off) || tp.packets_out == 0 || !small_in_flight;
@@ -189,9 +192,9 @@ void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
 inline u32 tcp_tso_segs(sock const& sk, sk_buff& first, u32 mss) {
   constexpr u32 needs = netif_f::gso | netif_f::sg | netif_f::hw_csum;
   dst_entry const* const dst = sk.sk_dst_cache;
-  if (!dst || !dst->dev || (dst->dev->features & needs) != needs) [[likely]]
-    return 1;
   auto const& tp = tcp_sk(sk);
+  if (!dst || !dst->dev || (dst->dev->features & needs) != needs || tp.urg_mode) [[likely]]
+    return 1;
   u32 const room = tp.snd_cwnd - std::min(tp.snd_cwnd, tcp_packets_in_flight(tp));
   u32 const most = std::min({max_skb_frags, room, (0xffffu - max_tcp_header) / mss});
   u32 n = 0;
@@ -229,6 +232,8 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
   out->ip_summed = ip_summed::partial;
   TCP_STATS(net).OutSegs += info.gso_segs - 1u;
   tp.segs_out += info.gso_segs - 1u;
+  tp.data_segs_out += info.gso_segs;
+  tp.bytes_sent += out->len;
   tp.lsndtime = net.worker().now;
   (void)tcp_transmit(net, sk, *out, cb);
   return last;
@@ -249,18 +254,39 @@ bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss) {
 
 }  // namespace detail
 
+/// What holds us back now; `rwnd`: the peer's window does.
+inline void tcp_chrono_update(sock& sk, u64 now, bool rwnd) {
+  auto& tp = tcp_sk(sk);
+  tcp_chrono_set(tp, now,
+                 rwnd             ? tcp_chrono::rwnd_limited
+                 : tp.send_head   ? tcp_chrono::busy
+                 : tp.nospace     ? tcp_chrono::sndbuf_limited
+                 : tp.packets_out ? tcp_chrono::busy
+                                  : tcp_chrono::idle);
+}
+
+/// tcp_mtu.hpp: data was sent as a probe of the path's MTU; it waits to be; or it is not time for one.
+enum class tcp_probe : u8 { none, wait, sent };
+template <class Net>
+tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss);
+
 /// Sends what may be sent. True: there is something to send, nothing in flight, and the window forbids it.
 template <class Net>
 bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   auto& tp = tcp_sk(sk);
-  bool cwnd_limited = false, sent = false;
+  bool cwnd_limited = false, rwnd_limited = false, sent = false;
   detail::tcp_slow_start_after_idle_check(net, sk);
+  if (tp.mtup.enabled && tp.send_head) [[unlikely]]
+    if (tcp_mtu_probe(net, sk, mss) == tcp_probe::wait) return false;
   while (sk_buff* const skb = tp.send_head) {
     if (tcp_packets_in_flight(tp) >= tp.snd_cwnd) {
       cwnd_limited = true;
       break;
     }
-    if (!detail::tcp_snd_wnd_test(tp, *skb, mss)) break;
+    if (!detail::tcp_snd_wnd_test(tp, *skb, mss)) {
+      rwnd_limited = true;
+      break;
+    }
     bool const last = sk.sk_write_queue.after(*skb) == nullptr;
     if (!detail::tcp_nagle_test(tp, *skb, mss, last ? nonagle : tcp_nagle::push)) break;
     if (u32 const n = detail::tcp_tso_segs(sk, *skb, mss); n > 1) [[unlikely]] {
@@ -277,6 +303,7 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   }
   if (sent) (void)tcp_schedule_loss_probe(net, sk, false);
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
+  tcp_chrono_update(sk, net.worker().now, rwnd_limited);
   return tp.packets_out == 0 && tp.send_head;
 }
 
@@ -300,6 +327,7 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
   if (before(cb.seq, tp.snd_una) && skb.len != 0) tcp_trim_head(skb, std::min(tp.snd_una - cb.seq, skb.len));
+  tp.mtup.probe_size = 0;  // whatever comes of it now, it proves nothing
   u32 mss = tcp_current_mss(net, sk);
   // RFC 9293 §3.8.6: a peer that took back its window gets no more than it takes, or one byte to ask by.
   if (!before(cb.seq, tcp_wnd_end(tp)) && cb.seq != tp.snd_una)
@@ -309,6 +337,7 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
     if (auto r = tcp_fragment(net, sk, skb, mss); !r) return r;
   ++TCP_STATS(net).RetransSegs;
   ++tp.total_retrans;
+  tp.bytes_retrans += skb.len;
   if (cb.tcp_flags & tcp_flag::syn) ++NET_STATS(net).TCPSynRetrans;
   if (skb_shinfo(skb).dataref != 1) ++NET_STATS(net).TCPSpuriousRtxHostQueues;
   auto const r = tcp_transmit_skb(net, sk, skb);
@@ -360,10 +389,10 @@ void tcp_send_fin(Net& net, sock& sk) {
 // --- asking
 
 /// A segment that the peer answers although it takes nothing: one byte before what it has, of length 0 (RFC 9293
-/// §3.8.4 describes the kind for keepalive).
+/// §3.8.4 describes the kind for keepalive). An urgent one is in order, for its pointer to be looked at.
 template <class Net>
-result<void> tcp_xmit_probe_skb(Net& net, sock& sk) {
-  return tcp_transmit_control(net, sk, tcp_sk(sk).snd_una - 1, tcp_flag::ack);
+result<void> tcp_xmit_probe_skb(Net& net, sock& sk, bool urgent = false) {
+  return tcp_transmit_control(net, sk, tcp_sk(sk).snd_una - (urgent ? 0 : 1), tcp_flag::ack);
 }
 /// Sends what the window has room for, however little, or asks.
 template <class Net>
@@ -371,7 +400,11 @@ result<void> tcp_write_wakeup(Net& net, sock& sk) {
   if (sk.sk_state == tcp_state::close) return failure{std::errc::not_connected};
   auto& tp = tcp_sk(sk);
   sk_buff* const skb = tp.send_head;
-  if (!skb || !before(TCP_SKB_CB(*skb).seq, tcp_wnd_end(tp))) return tcp_xmit_probe_skb(net, sk);
+  if (!skb || !before(TCP_SKB_CB(*skb).seq, tcp_wnd_end(tp))) {
+    // RFC 9293 §3.8.5: a closed window does not keep the peer from learning of urgent data.
+    if (tp.urg_mode && between(tp.snd_up, tp.snd_una + 1, tp.snd_una + 0xffff)) (void)tcp_xmit_probe_skb(net, sk, true);
+    return tcp_xmit_probe_skb(net, sk);
+  }
   auto& cb = TCP_SKB_CB(*skb);
   u32 const room = std::min(tcp_wnd_end(tp) - cb.seq, tcp_current_mss(net, sk));
   // RFC 9293 §3.8.6.2.1: the timeout overrides the avoidance of silly windows.

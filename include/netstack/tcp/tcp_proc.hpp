@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: what TCP shows of itself: /proc/net/tcp in the kernel's columns, its line of sockstat, group TcpExt. [S166]
-// [S167] [S175]
-// Linux: net/ipv4/tcp_ipv4.c (get_tcp4_sock, get_openreq4, get_timewait4_sock), net/ipv4/proc.c (snmp4_net_list)
+// Decides: what TCP shows of itself: /proc/net/tcp in the kernel's columns, its line of sockstat. [S166] [S167]
+// [S175]
+// Linux: net/ipv4/tcp_ipv4.c (get_tcp4_sock, get_openreq4, get_timewait4_sock), net/ipv4/proc.c
 #pragma once
 #include "netstack/core/sock_alloc.hpp"
-#include "netstack/registry/snmp.hpp"
 #include "netstack/tcp/tcp_recvmsg.hpp"
 
 namespace netstack {
@@ -21,6 +20,13 @@ namespace detail {
 /// What the kernel prints times in: a hundredth of a second.
 [[nodiscard]] constexpr unsigned long tcp_clock_t(u64 ns) { return static_cast<unsigned long>(ns / 10'000'000); }
 [[nodiscard]] constexpr unsigned long tcp_left(u64 due, u64 now) { return due > now ? tcp_clock_t(due - now) : 0; }
+/// Each timer that runs holds the sock in Linux.
+[[nodiscard]] inline u32 tcp_refs(sock const& sk) {
+  u32 n = sk.sk_refcnt;
+  for (auto const what : {icsk_wait::retransmit, icsk_wait::delack, icsk_wait::keepalive})
+    n += icsk_due_of(sk, what) != 0;
+  return n;
+}
 
 template <class Net>
 void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
@@ -35,16 +41,17 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
   else if (u64 const due = icsk_due_of(sk, icsk_wait::keepalive); due != 0)
     active = 2, when = tcp_left(due, now);
   bool const listening = sk.sk_state == tcp_state::listen;
-  u32 const rx = listening ? sk.sk_ack_backlog : tcp_inq(sk);
+  u32 const rx = listening ? sk.sk_ack_backlog : tp.rcv_nxt - tp.copied_seq;
   int const ssthresh = listening                                  ? 0
                        : tp.snd_ssthresh >= tcp_infinite_ssthresh ? -1
                                                                   : static_cast<int>(tp.snd_ssthresh);
   seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5u %8u %llu %u %016llx %lu %lu %u %u %d",
              slot, sk.sk_rcv_saddr.raw(), tp.inet_sport.host(), sk.sk_daddr.raw(), sk.sk_dport.host(), sk.sk_state,
              tp.write_seq - tp.snd_una, rx, active, when, tp.icsk_retransmits, 0u, tp.icsk_probes_out,
-             static_cast<unsigned long long>(sk.sk_socket ? sk.sk_socket->i_ino : 0), sk.sk_refcnt + 1,
-             static_cast<unsigned long long>(place), tcp_clock_t(u64{tp.icsk_rto} * 1000), tcp_clock_t(tcp_delack_min),
-             unsigned{tp.quick_acks} << 1 | tp.pingpong, tp.snd_cwnd, ssthresh);
+             static_cast<unsigned long long>(sk.sk_socket ? sk.sk_socket->i_ino : 0), tcp_refs(sk),
+             static_cast<unsigned long long>(place), tcp_clock_t(u64{tp.icsk_rto} * 1000),
+             tcp_clock_t(tp.lrcvtime != 0 ? tcp_delack_min : 0), unsigned{tp.quick_acks} << 1 | tp.pingpong,
+             tp.snd_cwnd, ssthresh);
 }
 template <class Net>
 void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, timer_list const& timer, u8 state, unsigned active,
@@ -117,85 +124,5 @@ void tcp_sockstat_show(Net& net, seq_file& m) {
   seq_put_decimal_ll(m, " mem ", w.memory.allocated);
   seq_putc(m, '\n');
 }
-
-namespace detail {
-template <counter tcpext_mib::*Member>
-constexpr snmp_item tcpext_item(char const* name) {
-  return SNMP_MIB_ITEM<&tcp_net::mib, Member>(name);
-}
-}  // namespace detail
-
-inline constexpr snmp_item snmp4_tcpext_list[]{
-    detail::tcpext_item<&tcpext_mib::EmbryonicRsts>("EmbryonicRsts"),
-    detail::tcpext_item<&tcpext_mib::OfoPruned>("OfoPruned"),
-    detail::tcpext_item<&tcpext_mib::OutOfWindowIcmps>("OutOfWindowIcmps"),
-    detail::tcpext_item<&tcpext_mib::TW>("TW"),
-    detail::tcpext_item<&tcpext_mib::PAWSActive>("PAWSActive"),
-    detail::tcpext_item<&tcpext_mib::PAWSEstab>("PAWSEstab"),
-    detail::tcpext_item<&tcpext_mib::DelayedACKs>("DelayedACKs"),
-    detail::tcpext_item<&tcpext_mib::ListenOverflows>("ListenOverflows"),
-    detail::tcpext_item<&tcpext_mib::ListenDrops>("ListenDrops"),
-    detail::tcpext_item<&tcpext_mib::TCPRenoRecovery>("TCPRenoRecovery"),
-    detail::tcpext_item<&tcpext_mib::TCPSackRecovery>("TCPSackRecovery"),
-    detail::tcpext_item<&tcpext_mib::TCPSACKReneging>("TCPSACKReneging"),
-    detail::tcpext_item<&tcpext_mib::TCPSACKReorder>("TCPSACKReorder"),
-    detail::tcpext_item<&tcpext_mib::TCPRenoReorder>("TCPRenoReorder"),
-    detail::tcpext_item<&tcpext_mib::TCPTSReorder>("TCPTSReorder"),
-    detail::tcpext_item<&tcpext_mib::TCPFullUndo>("TCPFullUndo"),
-    detail::tcpext_item<&tcpext_mib::TCPPartialUndo>("TCPPartialUndo"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKUndo>("TCPDSACKUndo"),
-    detail::tcpext_item<&tcpext_mib::TCPLossUndo>("TCPLossUndo"),
-    detail::tcpext_item<&tcpext_mib::TCPLostRetransmit>("TCPLostRetransmit"),
-    detail::tcpext_item<&tcpext_mib::TCPRenoFailures>("TCPRenoFailures"),
-    detail::tcpext_item<&tcpext_mib::TCPSackFailures>("TCPSackFailures"),
-    detail::tcpext_item<&tcpext_mib::TCPLossFailures>("TCPLossFailures"),
-    detail::tcpext_item<&tcpext_mib::TCPFastRetrans>("TCPFastRetrans"),
-    detail::tcpext_item<&tcpext_mib::TCPSlowStartRetrans>("TCPSlowStartRetrans"),
-    detail::tcpext_item<&tcpext_mib::TCPTimeouts>("TCPTimeouts"),
-    detail::tcpext_item<&tcpext_mib::TCPLossProbes>("TCPLossProbes"),
-    detail::tcpext_item<&tcpext_mib::TCPLossProbeRecovery>("TCPLossProbeRecovery"),
-    detail::tcpext_item<&tcpext_mib::TCPRenoRecoveryFail>("TCPRenoRecoveryFail"),
-    detail::tcpext_item<&tcpext_mib::TCPSackRecoveryFail>("TCPSackRecoveryFail"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKOldSent>("TCPDSACKOldSent"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKOfoSent>("TCPDSACKOfoSent"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKRecv>("TCPDSACKRecv"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKOfoRecv>("TCPDSACKOfoRecv"),
-    detail::tcpext_item<&tcpext_mib::TCPAbortOnData>("TCPAbortOnData"),
-    detail::tcpext_item<&tcpext_mib::TCPAbortOnClose>("TCPAbortOnClose"),
-    detail::tcpext_item<&tcpext_mib::TCPAbortOnMemory>("TCPAbortOnMemory"),
-    detail::tcpext_item<&tcpext_mib::TCPAbortOnTimeout>("TCPAbortOnTimeout"),
-    detail::tcpext_item<&tcpext_mib::TCPAbortOnLinger>("TCPAbortOnLinger"),
-    detail::tcpext_item<&tcpext_mib::TCPAbortFailed>("TCPAbortFailed"),
-    detail::tcpext_item<&tcpext_mib::TCPMemoryPressures>("TCPMemoryPressures"),
-    detail::tcpext_item<&tcpext_mib::TCPSACKDiscard>("TCPSACKDiscard"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKIgnoredOld>("TCPDSACKIgnoredOld"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKIgnoredNoUndo>("TCPDSACKIgnoredNoUndo"),
-    detail::tcpext_item<&tcpext_mib::TCPSpuriousRTOs>("TCPSpuriousRTOs"),
-    detail::tcpext_item<&tcpext_mib::TCPTimeWaitOverflow>("TCPTimeWaitOverflow"),
-    detail::tcpext_item<&tcpext_mib::TCPReqQFullDrop>("TCPReqQFullDrop"),
-    detail::tcpext_item<&tcpext_mib::TCPRetransFail>("TCPRetransFail"),
-    detail::tcpext_item<&tcpext_mib::TCPOFOQueue>("TCPOFOQueue"),
-    detail::tcpext_item<&tcpext_mib::TCPOFODrop>("TCPOFODrop"),
-    detail::tcpext_item<&tcpext_mib::TCPOFOMerge>("TCPOFOMerge"),
-    detail::tcpext_item<&tcpext_mib::TCPChallengeACK>("TCPChallengeACK"),
-    detail::tcpext_item<&tcpext_mib::TCPSYNChallenge>("TCPSYNChallenge"),
-    detail::tcpext_item<&tcpext_mib::TCPSpuriousRtxHostQueues>("TCPSpuriousRtxHostQueues"),
-    detail::tcpext_item<&tcpext_mib::TCPFromZeroWindowAdv>("TCPFromZeroWindowAdv"),
-    detail::tcpext_item<&tcpext_mib::TCPToZeroWindowAdv>("TCPToZeroWindowAdv"),
-    detail::tcpext_item<&tcpext_mib::TCPSynRetrans>("TCPSynRetrans"),
-    detail::tcpext_item<&tcpext_mib::TCPOrigDataSent>("TCPOrigDataSent"),
-    detail::tcpext_item<&tcpext_mib::TCPACKSkippedSynRecv>("TCPACKSkippedSynRecv"),
-    detail::tcpext_item<&tcpext_mib::TCPACKSkippedPAWS>("TCPACKSkippedPAWS"),
-    detail::tcpext_item<&tcpext_mib::TCPACKSkippedSeq>("TCPACKSkippedSeq"),
-    detail::tcpext_item<&tcpext_mib::TCPACKSkippedFinWait2>("TCPACKSkippedFinWait2"),
-    detail::tcpext_item<&tcpext_mib::TCPACKSkippedTimeWait>("TCPACKSkippedTimeWait"),
-    detail::tcpext_item<&tcpext_mib::TCPACKSkippedChallenge>("TCPACKSkippedChallenge"),
-    detail::tcpext_item<&tcpext_mib::TCPWinProbe>("TCPWinProbe"),
-    detail::tcpext_item<&tcpext_mib::TCPKeepAlive>("TCPKeepAlive"),
-    detail::tcpext_item<&tcpext_mib::TCPDelivered>("TCPDelivered"),
-    detail::tcpext_item<&tcpext_mib::TCPRcvQDrop>("TCPRcvQDrop"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKRecvSegs>("TCPDSACKRecvSegs"),
-    detail::tcpext_item<&tcpext_mib::TCPDSACKIgnoredDubious>("TCPDSACKIgnoredDubious"),
-};
 
 }  // namespace netstack

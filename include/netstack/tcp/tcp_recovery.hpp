@@ -11,6 +11,7 @@
 // tcp_cwnd_reduction, tcp_try_undo_…) RFC 5681 §3.2, RFC 6582 (NewReno), RFC 6937 (PRR), RFC 5682 (F-RTO), RFC 3522 and
 // 3708 (was it needed?), RFC 8985
 #pragma once
+#include "netstack/tcp/tcp_mtu.hpp"
 #include "netstack/tcp/tcp_rack.hpp"
 
 namespace netstack {
@@ -238,6 +239,16 @@ void tcp_xmit_retransmit_queue(Net& net, sock& sk) {
   }
 }
 
+/// What is longer than a segment may be goes again in smaller ones, at once and without shrinking the window.
+template <class Net>
+void tcp_simple_retransmit(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  u32 const mss = tcp_current_mss(net, sk);
+  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
+    if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
+  tcp_xmit_retransmit_queue(net, sk);
+}
+
 /// RFC 8985 §6.3: what had time to arrive has not.
 template <class Net>
 void tcp_rack_reo_timeout(Net& net, sock& sk) {
@@ -360,10 +371,14 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
     if (tp.ca_state <= state::disorder) (void)detail::tcp_try_undo_dsack(net, sk);
     tcp_identify_packet_loss(net, sk, news);
   }
-  if (tp.lost_out == 0)
+  if (tp.lost_out == 0) {
     detail::tcp_try_to_open(sk);
-  else
+  } else if (tcp_mtup_probe_lost(tp)) [[unlikely]] {
+    tcp_mtup_probe_failed(net, sk);
+    tcp_simple_retransmit(net, sk);
+  } else {
     detail::tcp_enter_recovery(net, sk);
+  }
   return repair;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 #include "netstack/core/socket.hpp"
 #include "netstack/ipv4/ip_sockglue.hpp"
+#include "netstack/tcp/tcp_rcv_space.hpp"
 #include "netstack/tcp/tcp_sendmsg.hpp"
 
 namespace netstack {
@@ -42,8 +43,10 @@ inline sk_buff* tcp_skb_at(sock& sk, u32 seq, bool peek) {
   return skb;
 }
 
-/// There is nothing to read: is that the end (true), an error, or is it worth waiting?
-inline result<bool> tcp_read_end(sock& sk) {
+/// There is nothing more to read: is that the end (true), an error, or is it worth waiting? An error waits for the next
+/// call if this one has something to tell.
+inline result<bool> tcp_read_end(sock& sk, bool copied) {
+  if (copied) return sk.sk_err != 0 || sk.sk_state == tcp_state::close || (sk.sk_shutdown & rcv_shutdown);
   if (sock_flag(sk, sock_flags::done)) return true;
   if (auto r = sock_error(sk); !r) return failure{r.error()};
   if (sk.sk_shutdown & rcv_shutdown) return true;
@@ -51,10 +54,39 @@ inline result<bool> tcp_read_end(sock& sk) {
   return false;
 }
 
+/// MSG_OOB: the urgent byte by itself. Errors: invalid_argument (none was told of, it was read, or it is read in line),
+/// not_connected, resource_unavailable_try_again (it was told of, and is not here yet).
+inline result<std::size_t> tcp_recv_urg(sock& sk, msghdr& m, u32 flags) {
+  auto& tp = tcp_sk(sk);
+  if (sock_flag(sk, sock_flags::urginline) || tp.urg_data == 0 || tp.urg_data == tcp_urg_bits::read)
+    return failure{std::errc::invalid_argument};
+  if (sk.sk_state == tcp_state::close && !sock_flag(sk, sock_flags::done)) return failure{std::errc::not_connected};
+  if (tp.urg_data & tcp_urg_bits::valid) {
+    auto const byte = static_cast<u8>(tp.urg_data);
+    if (!(flags & msg::peek)) tp.urg_data = tcp_urg_bits::read;
+    m.msg_flags |= msg::oob;
+    iov_iter to{m.msg_iov};
+    if (to.count() == 0) return m.msg_flags |= msg::trunc, std::size_t{0};
+    if (!(flags & msg::trunc)) to.copy_to(&byte, 1);
+    return std::size_t{1};
+  }
+  if (sk.sk_state == tcp_state::close || (sk.sk_shutdown & rcv_shutdown)) return std::size_t{0};
+  return failure{std::errc::resource_unavailable_try_again};
+}
+
+/// RFC 9293 §3.8.5, as programs know it: one call gives what is before the urgent byte, the next goes on behind it,
+/// unless it is read in line. What of the `n` bytes from `seq` on is to be read now; 0: `seq` was moved past the byte.
+inline u32 tcp_up_to_mark(sock& sk, u32& seq, u32 n) {
+  auto const& tp = tcp_sk(sk);
+  u32 const ahead = tp.urg_seq - seq;
+  if (ahead == 0 && !sock_flag(sk, sock_flags::urginline)) return ++seq, 0;
+  return ahead != 0 ? std::min(n, ahead) : n;
+}
+
 }  // namespace detail
 
-/// proto::recvmsg. Answers the bytes copied; 0: the peer closed. Errors: not_connected, invalid_argument (msg::oob:
-/// urgent data is read in line), the pending error, and those of sk_wait_event.
+/// proto::recvmsg. Answers the bytes copied; 0: the peer closed. Errors: not_connected, tcp_recv_urg's, the pending
+/// error, and those of sk_wait_event.
 template <class Net>
 result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
   m.msg_flags = 0;
@@ -62,70 +94,98 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
   m.msg_namelen = 0;
   if (flags & msg::errqueue) return ip_recv_error(sk, m);
   if (sk.sk_state == tcp_state::listen) return failure{std::errc::not_connected};
-  if (flags & msg::oob) return failure{std::errc::invalid_argument};
+  if (flags & msg::oob) return detail::tcp_recv_urg(sk, m, flags);
   auto& tp = tcp_sk(sk);
   bool const peek = (flags & msg::peek) != 0;
   u64 const timeo = sock_rcvtimeo(sk, flags);
   iov_iter to{m.msg_iov};
   std::size_t left = to.count(), copied = 0;
-  std::size_t const target = flags & msg::waitall ? left : std::min<std::size_t>(std::max(sk.sk_rcvlowat, 1u), left);
+  std::size_t const target =
+      std::max<std::size_t>(flags & msg::waitall ? left : std::min<std::size_t>(sk.sk_rcvlowat, left), 1);
   u32 seq = tp.copied_seq + (peek && sk.sk_peek_off > 0 ? static_cast<u32>(sk.sk_peek_off) : 0);
   result<void> waited{};
-  while (left != 0) {
+  do {  // also for no bytes at all, which tells whether there could be some
+    if (tp.urg_data != 0 && tp.urg_seq == seq && copied != 0) [[unlikely]]
+      break;
     if (sk_buff* const skb = detail::tcp_skb_at(sk, seq, peek)) {
       u32 const offset = seq - TCP_SKB_CB(*skb).seq;
-      u32 const n = static_cast<u32>(std::min<std::size_t>(left, skb->len - offset));
-      if (!(flags & msg::trunc)) for_each_piece(*skb, offset, n, [&](u8 const* at, u32 size) { to.copy_to(at, size); });
+      u32 n = static_cast<u32>(std::min<std::size_t>(left, skb->len - offset));
+      if (tp.urg_data != 0 && n != 0) [[unlikely]]
+        n = detail::tcp_up_to_mark(sk, seq, n);
+      if (n != 0 && !(flags & msg::trunc))
+        for_each_piece(*skb, offset, n, [&](u8 const* at, u32 size) { to.copy_to(at, size); });
       seq += n, copied += n, left -= n;
       if (!peek) tp.copied_seq = seq;
+      if (tp.urg_data != 0 && after(tp.copied_seq, tp.urg_seq)) tp.urg_data = 0;
       continue;
     }
     if (copied >= target) break;
-    auto const end = detail::tcp_read_end(sk);
-    if (!end && copied == 0) return failure{end.error()};
-    if (!end || *end) break;
-    if (!peek) tcp_cleanup_rbuf(net, sk, copied != 0);
+    auto const end = detail::tcp_read_end(sk, copied != 0);
+    if (!end) return failure{end.error()};
+    if (*end) break;
+    if (!peek) tcp_rcv_space_adjust(net, sk), tcp_cleanup_rbuf(net, sk, copied != 0);
     auto const ready = [&] {
       return (peek ? before(seq, tp.rcv_nxt) : !sk.sk_receive_queue.empty()) || sk.sk_err != 0 ||
              (sk.sk_shutdown & rcv_shutdown) != 0 || sk.sk_state == tcp_state::close;
     };
     if (waited = sk_wait_event(net, sk, timeo, 0, ready); !waited) break;
-  }
+  } while (left != 0);
   if (copied == 0 && !waited) return failure{waited.error()};
   if (peek) {
     sk_peek_offset_fwd(sk, static_cast<u32>(copied));
   } else {
     sk_peek_offset_bwd(sk, static_cast<u32>(copied));
     (void)detail::tcp_skb_at(sk, seq, false);
+    tcp_rcv_space_adjust(net, sk);
     tcp_cleanup_rbuf(net, sk, copied != 0);
   }
   return copied;
 }
 
-/// Bytes that may be read now.
+/// Bytes that one call may read now.
 [[nodiscard]] inline u32 tcp_inq(sock const& sk) {
   auto const& tp = tcp_sk(sk);
   if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv, tcp_state::listen)) return 0;
+  bool const mark_ahead = tp.urg_data != 0 && !sock_flag(sk, sock_flags::urginline) &&
+                          !before(tp.urg_seq, tp.copied_seq) && before(tp.urg_seq, tp.rcv_nxt);
+  if (mark_ahead) return tp.urg_seq - tp.copied_seq;
   u32 const n = tp.rcv_nxt - tp.copied_seq;
   return n != 0 && sock_flag(sk, sock_flags::done) ? n - 1 : n;  // the peer's FIN is no byte
 }
 
-/// proto::ioctl. sioc::inq: bytes to be read; sioc::outq: bytes that are not acknowledged. Errors: invalid_argument (it
-/// listens), inappropriate_io_control_operation.
+/// proto::ioctl, all of an int. sioc::inq: bytes to be read; outq: bytes that are not acknowledged; outqnsd: that were
+/// not sent; atmark: what is read next is the urgent byte, or follows it. Errors: invalid_argument (it listens),
+/// inappropriate_io_control_operation.
 template <class Net>
 result<int> tcp_ioctl(Net&, sock& sk, u32 cmd, void* arg) {
   auto const& tp = tcp_sk(sk);
-  if (cmd != sioc::inq && cmd != sioc::outq) return failure{std::errc::inappropriate_io_control_operation};
-  if (sk.sk_state == tcp_state::listen) return failure{std::errc::invalid_argument};
-  u32 const sent = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv) ? 0 : tp.write_seq - tp.snd_una;
-  int const amount = static_cast<int>(cmd == sioc::inq ? tcp_inq(sk) : sent);
+  bool const listens = sk.sk_state == tcp_state::listen,
+             opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  u32 amount;
+  switch (cmd) {
+    case sioc::inq: amount = tcp_inq(sk); break;
+    case sioc::outq: amount = opening ? 0 : tp.write_seq - tp.snd_una; break;
+    case sioc::outqnsd: amount = opening ? 0 : tp.write_seq - tp.snd_nxt; break;
+    case sioc::atmark: amount = tp.urg_data != 0 && tp.urg_seq == tp.copied_seq; break;
+    default: return failure{std::errc::inappropriate_io_control_operation};
+  }
+  if (listens && cmd != sioc::atmark) return failure{std::errc::invalid_argument};
   std::memcpy(arg, &amount, sizeof amount);
   return 0;
 }
 
+/// There is enough to read for who waits: SO_RCVLOWAT's, or as much as the window lets the peer send.
+[[nodiscard]] inline bool tcp_stream_is_readable(sock const& sk) {
+  auto const& tp = tcp_sk(sk);
+  u32 const n = tp.rcv_nxt - tp.copied_seq;
+  bool const at_mark = tp.urg_data != 0 && tp.urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline);
+  return n != 0 && (n >= std::max(sk.sk_rcvlowat, 1u) + at_mark || sk.sk_memory->pressure ||
+                    tcp_receive_window(tp) <= tp.rcv_mss);
+}
+
 /// proto_ops::poll.
 template <class Net>
-u32 tcp_poll(Net&, sockfs::socket& sock) {
+u32 tcp_poll(Net& net, sockfs::socket& sock) {
   auto& sk = *sock.sk;
   auto& tp = tcp_sk(sk);
   if (sk.sk_state == tcp_state::listen) return tp.icsk_accept_head ? poll_ev::in | poll_ev::rdnorm : 0;
@@ -133,11 +193,12 @@ u32 tcp_poll(Net&, sockfs::socket& sock) {
   if (sk.sk_shutdown == shutdown_mask || sk.sk_state == tcp_state::close) mask |= poll_ev::hup;
   if (sk.sk_shutdown & rcv_shutdown) mask |= poll_ev::in | poll_ev::rdnorm | poll_ev::rdhup;
   if (!tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) {
-    if (tcp_inq(sk) >= std::max(sk.sk_rcvlowat, 1u)) mask |= poll_ev::in | poll_ev::rdnorm;
-    if ((sk.sk_shutdown & send_shutdown) || tcp_stream_is_writeable(sk))
+    if (tcp_stream_is_readable(sk)) mask |= poll_ev::in | poll_ev::rdnorm;
+    if ((sk.sk_shutdown & send_shutdown) || tcp_stream_is_writeable(net, sk))
       mask |= poll_ev::out | poll_ev::wrnorm;
     else
       tp.nospace = true;
+    if (tp.urg_data & tcp_urg_bits::valid) mask |= poll_ev::pri;
   }
   if (sk.sk_err != 0 || !sk.sk_error_queue.empty()) mask |= poll_ev::err;
   return mask;

@@ -66,6 +66,7 @@ void tcp_check_reordering(Net& net, tcp_sock& tp, u32 low_seq, u32 high_seq, cou
     tp.reordering =
         std::max(tp.reordering, std::min((distance + mss - 1) / mss, tcp_pernet(net).sysctl_tcp_max_reordering));
   tp.reord_seen = true;
+  ++tp.reord_events;
   ++seen;
 }
 
@@ -193,6 +194,7 @@ void tcp_check_reno_reordering(Net& net, tcp_sock& tp, u32 more) {
   if (!tcp_limit_reno_sacked(tp)) return;
   tp.reordering = std::min(tp.packets_out + more, tcp_pernet(net).sysctl_tcp_max_reordering);
   tp.reord_seen = true;
+  ++tp.reord_events;
   ++NET_STATS(net).TCPRenoReorder;
 }
 }  // namespace detail

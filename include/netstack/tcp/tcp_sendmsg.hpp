@@ -69,6 +69,7 @@ template <class Net>
 void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   auto& tp = tcp_sk(sk);
   if (!tp.send_head) return;
+  if (flags & msg::oob) tp.snd_up = tp.write_seq, tp.urg_mode = true;
   bool const more = (flags & msg::more) != 0;
   if (!more) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).tcp_flags |= tcp_flag::psh;
   __tcp_push_pending_frames(net, sk, mss, more ? static_cast<u8>(tp.nonagle | tcp_nagle::cork) : tp.nonagle);
@@ -82,7 +83,12 @@ result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
   u32 const had = tp.wmem_queued;
   if (had == 0) return failure{std::errc::no_buffer_space};
   tp.nospace = true;
-  auto const ready = [&] { return !tcp_can_send(sk) || (tcp_stream_memory_free(sk) && tp.wmem_queued < had); };
+  tcp_chrono_update(sk, net.worker().now, tp.chrono == tcp_chrono::rwnd_limited);
+  u32 const notsent = tp.write_seq - tp.snd_nxt;
+  auto const ready = [&] {
+    bool const less = tp.wmem_queued < had || tp.write_seq - tp.snd_nxt < notsent;
+    return !tcp_can_send(sk) || (tcp_may_queue(net, sk) && less);
+  };
   if (auto r = sk_wait_event(net, sk, timeo, 0, ready); !r) return r;
   return tcp_can_send(sk) ? result<void>{} : failure{tcp_send_error(sk)};
 }
@@ -90,10 +96,9 @@ result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
 }  // namespace detail
 
 /// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
-/// connected, or shut down), resource_unavailable_try_again, operation_not_supported (msg::oob), the pending error.
+/// connected, or shut down), resource_unavailable_try_again, the pending error.
 template <class Net>
 result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
-  if (m.msg_flags & msg::oob) return failure{std::errc::operation_not_supported};
   u64 const timeo = sock_sndtimeo(sk, m.msg_flags);
   if (!detail::tcp_can_send(sk)) [[unlikely]]
     if (auto r = detail::sk_stream_wait_connect(net, sk, timeo); !r) return failure{r.error()};
@@ -104,15 +109,16 @@ result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
   result<void> r{};
   while (from.count() != 0) {
     sk_buff* skb = detail::tcp_tail_with_room(sk, mss);
-    if (!skb && tcp_stream_memory_free(sk)) skb = detail::tcp_new_tail(net, sk);
+    if (!skb && tcp_may_queue(net, sk)) skb = detail::tcp_new_tail(net, sk);
     if (skb) {
       detail::tcp_fill(sk, *skb, from, mss);
       continue;
     }
-    detail::tcp_push(net, sk, m.msg_flags | msg::more, mss);
-    if (!tcp_stream_memory_free(sk)) {
-      tcp_sndbuf_expand(net, sk);
-      if (tcp_stream_memory_free(sk)) continue;
+    bool const full = !tcp_may_queue(net, sk);
+    detail::tcp_push(net, sk, (m.msg_flags | msg::more) & ~msg::oob, mss);
+    if (full) {
+      if (!tcp_stream_memory_free(sk)) tcp_sndbuf_expand(net, sk);
+      if (tcp_may_queue(net, sk)) continue;
     }
     if (r = detail::sk_stream_wait_memory(net, sk, timeo); !r) break;
     mss = tcp_current_mss(net, sk);

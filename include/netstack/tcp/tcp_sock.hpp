@@ -7,12 +7,13 @@
 #pragma once
 #include <bit>
 
-#include "netstack/base/counter.hpp"
 #include "netstack/core/slab.hpp"
 #include "netstack/ipv4/inet_connection_sock.hpp"
 #include "netstack/ipv4/netns_ipv4.hpp"
 #include "netstack/registry/sysctl.hpp"
 #include "netstack/registry/tcp_congestion_ops.hpp"
+#include "netstack/tcp/tcp_info.hpp"
+#include "netstack/tcp/tcp_mib.hpp"
 #include "netstack/tcp/tcp_skb.hpp"
 #include "netstack/wire/tcp_options.hpp"
 
@@ -39,6 +40,7 @@ inline constexpr u32 tcp_min_mss = 88;            ///< no peer makes us send sma
 inline constexpr u32 tcp_mss_default = 536;       ///< RFC 9293 §3.7.1
 inline constexpr u32 tcp_fastretrans_thresh = 3;  ///< RFC 5681 §3.2
 inline constexpr u32 tcp_max_quickacks = 16;
+inline constexpr u32 tcp_no_window_clamp = 0x3fff'ffff;
 inline constexpr u32 tcp_challenge_per_second = 10;  ///< RFC 5961 §7
 inline constexpr u32 tcp_timeout_init = 1'000'000;   ///< us, RFC 6298 §2
 inline constexpr u32 tcp_rto_min = 200'000;
@@ -93,9 +95,10 @@ struct alignas(cache_line) tcp_flow {
   bool ack_scheduled : 1 = false;
   bool ack_now : 1 = false;
   bool cwnd_limited : 1 = false;
-  bool hashed : 1 = false;   ///< segments find it
-  bool bound : 1 = false;    ///< it has its port
-  bool nospace : 1 = false;  ///< a writer waits for room
+  bool hashed : 1 = false;    ///< segments find it
+  bool bound : 1 = false;     ///< it has its port
+  bool nospace : 1 = false;   ///< a writer waits for room
+  bool urg_mode : 1 = false;  ///< urgent data of ours is not acknowledged yet
 };
 /// What is counted and stamped as segments come and go: the third.
 struct alignas(cache_line) tcp_counts {
@@ -109,10 +112,35 @@ struct alignas(cache_line) tcp_counts {
   u32 cwnd_usage_seq = 0;
   u8 num_sacks = 0;  ///< of selective_acks
   bool dsack = false;
+  u16 urg_data = 0;  ///< tcp_urg_bits::…; 0: none ahead
 };
 static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line && sizeof(tcp_counts) == cache_line);
 
-struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts {
+/// How much the reader takes in a round trip, and how long that is: what the receive buffer follows
+/// (tcp_rcv_space.hpp).
+struct tcp_rcvq {
+  u32 rcvq_space = 0;  ///< bytes in the best round trip so far
+  u32 rcvq_seq = 0;    ///< copied_seq when this one began
+  u64 rcvq_time = 0;
+  u32 rcv_rtt_us = 0;   ///< times 8; 0: unknown
+  u32 rcv_rtt_seq = 0;  ///< without time stamps: a round trip is over when the peer has sent beyond it
+  u64 rcv_rtt_time = 0;
+  u32 rcv_rtt_tsecr = 0;  ///< the echo that was measured last
+};
+/// RFC 4821: what is known of the path's MTU without being told (tcp_mtu.hpp).
+struct tcp_mtup {
+  u32 search_high = 0, search_low = 0;  ///< MTUs: the least that may be too large, the largest that is known to pass
+  u32 probe_size = 0;                   ///< an MTU that is being tried; 0: none
+  u32 probe_seq_start = 0, probe_seq_end = 0;
+  u64 probe_stamp = 0;  ///< when the search began
+  bool enabled = false;
+};
+/// Whether there is an urgent byte, in tcp_sock::urg_data above the byte itself.
+namespace tcp_urg_bits {
+inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
+}
+
+struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_account, tcp_rcvq {
   tcp_skb_tree out_of_order_queue;
   std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
   tcp_sack_block duplicate_sack{};                                 ///< RFC 2883; empty: none
@@ -148,21 +176,24 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts {
   u32 retrans_stamp = 0;               ///< time stamp of the first retransmission
   u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
   u32 reordering = tcp_fastretrans_thresh;
-  u32 window_clamp = 0x3fff'ffff;   ///< TCP_WINDOW_CLAMP
-  u32 rtt_min_us = 0;               ///< within tcp_min_rtt_wlen
-  u64 rtt_min_stamp = 0;            ///< when it was measured
-  u16 mss_clamp = tcp_mss_default;  ///< the peer's MSS option
-  u16 user_mss = 0;                 ///< TCP_MAXSEG
-  u64 ts_recent_stamp = 0;          ///< worker time of ts_recent
-  u64 challenge_stamp = 0;          ///< RFC 5961 §7, per connection
+  u32 window_clamp = tcp_no_window_clamp;  ///< TCP_WINDOW_CLAMP
+  u32 rtt_min_us = 0;                      ///< within tcp_min_rtt_wlen
+  u64 rtt_min_stamp = 0;                   ///< when it was measured
+  u16 mss_clamp = tcp_mss_default;         ///< the peer's MSS option
+  u16 user_mss = 0;                        ///< TCP_MAXSEG
+  u64 ts_recent_stamp = 0;                 ///< worker time of ts_recent
+  u64 challenge_stamp = 0;                 ///< RFC 5961 §7, per connection
   u32 challenge_count = 0;
   u64 oow_ack_stamp = 0;  ///< the last answer to something out of the window
   u32 total_retrans = 0;
   u32 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
   u8 keepalive_probes = 0;
-  s32 linger2 = 0;  ///< s; 0: tcp_fin_timeout, -1: none
-  u32 urg_seq = 0;  ///< behind the last urgent byte
-  bool urg_valid = false;
+  s32 linger2 = 0;        ///< s; 0: tcp_fin_timeout, -1: none
+  u32 notsent_lowat = 0;  ///< TCP_NOTSENT_LOWAT; 0: the namespace's
+  u32 delivered = 0;      ///< segments that arrived, repetitions included
+  u32 urg_seq = 0;        ///< the peer's urgent byte
+  u32 snd_up = 0;         ///< behind our own, in urg_mode
+  tcp_mtup mtup;
 };
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
@@ -260,22 +291,6 @@ namespace tcp_recovery_bits {
 inline constexpr u8 rack = 1, static_reo_wnd = 2, no_dupthresh = 4;
 }
 
-/// Group TcpExt of /proc/net/netstat: the columns that can move here, in the kernel's order.
-struct tcpext_mib {
-  counter EmbryonicRsts, OfoPruned, OutOfWindowIcmps, TW, PAWSActive, PAWSEstab, DelayedACKs, ListenOverflows,
-      ListenDrops, TCPRenoRecovery, TCPSackRecovery, TCPSACKReneging, TCPSACKReorder, TCPRenoReorder, TCPTSReorder,
-      TCPFullUndo, TCPPartialUndo, TCPDSACKUndo, TCPLossUndo, TCPLostRetransmit, TCPRenoFailures, TCPSackFailures,
-      TCPLossFailures, TCPFastRetrans, TCPSlowStartRetrans, TCPTimeouts, TCPLossProbes, TCPLossProbeRecovery,
-      TCPRenoRecoveryFail, TCPSackRecoveryFail, TCPDSACKOldSent, TCPDSACKOfoSent, TCPDSACKRecv, TCPDSACKOfoRecv,
-      TCPAbortOnData, TCPAbortOnClose, TCPAbortOnMemory, TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed,
-      TCPMemoryPressures, TCPSACKDiscard, TCPDSACKIgnoredOld, TCPDSACKIgnoredNoUndo, TCPSpuriousRTOs,
-      TCPTimeWaitOverflow, TCPReqQFullDrop, TCPRetransFail, TCPOFOQueue, TCPOFODrop, TCPOFOMerge, TCPChallengeACK,
-      TCPSYNChallenge, TCPSpuriousRtxHostQueues, TCPFromZeroWindowAdv, TCPToZeroWindowAdv, TCPSynRetrans,
-      TCPOrigDataSent, TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq, TCPACKSkippedFinWait2,
-      TCPACKSkippedTimeWait, TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive, TCPDelivered, TCPRcvQDrop,
-      TCPDSACKRecvSegs, TCPDSACKIgnoredDubious;
-};
-
 /// pernet of tcp.
 struct tcp_net {
   tcpext_mib mib;
@@ -302,6 +317,16 @@ struct tcp_net {
   u32 sysctl_tcp_max_reordering = 300;
   u32 sysctl_tcp_rto_min_us = tcp_rto_min;
   u64 sysctl_tcp_min_rtt_wlen = 300'000'000'000;
+  u8 sysctl_tcp_moderate_rcvbuf = 1;
+  u8 sysctl_tcp_autocorking = 1;
+  u8 sysctl_tcp_stdurg = 0;
+  u8 sysctl_tcp_mtu_probing = 0;
+  u32 sysctl_tcp_notsent_lowat = 0xffff'ffff;
+  s32 sysctl_tcp_base_mss = 1024;
+  s32 sysctl_tcp_mtu_probe_floor = 48;
+  s32 sysctl_tcp_min_snd_mss = 48;
+  s32 sysctl_tcp_probe_threshold = 8;
+  u64 sysctl_tcp_probe_interval = 600'000'000'000;
   u64 sysctl_tcp_keepalive_time = 7'200'000'000'000;
   u64 sysctl_tcp_keepalive_intvl = 75'000'000'000;
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;

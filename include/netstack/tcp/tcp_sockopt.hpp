@@ -50,7 +50,8 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       return {};
     case tcp_opt::cork:
       tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::cork : tp.nonagle & ~tcp_nagle::cork);
-      if (!val && tp.send_head) __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::push);
+      if (!val && tp.send_head)
+        __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tp.nonagle ? tcp_nagle::push : u8{0});
       return {};
     case tcp_opt::maxseg:
       if (val != 0 && (val < static_cast<int>(tcp_min_mss) || val > 32767)) return failure{std::errc::invalid_argument};
@@ -63,12 +64,20 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
     case tcp_opt::linger2: tp.linger2 = val < 0 ? -1 : val > 120 ? 120 : val; return {};
     case tcp_opt::window_clamp:
       if (val == 0 && sk.sk_state != tcp_state::close) return failure{std::errc::invalid_argument};
-      tp.window_clamp = val <= 0 ? 0x3fff'ffff : std::max<u32>(static_cast<u32>(val), sock_min_rcvbuf / 2);
+      tp.window_clamp =
+          val == 0 ? tcp_no_window_clamp : static_cast<u32>(std::max(val, static_cast<int>(sock_min_rcvbuf / 2)));
       return {};
     case tcp_opt::quickack:
       if (val == 0) return tp.pingpong = true, result<void>{};
       tcp_enter_quickack_mode(tp, tcp_max_quickacks);
-      if (tp.ack_scheduled && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait)) tcp_send_ack(net, sk);
+      if (tp.ack_scheduled && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait)) {
+        tcp_send_ack(net, sk);
+        tp.pingpong = !(val & 1);  // an even one is for this once
+      }
+      return {};
+    case tcp_opt::notsent_lowat:
+      tp.notsent_lowat = static_cast<u32>(val);
+      if (tcp_stream_is_writeable(net, sk)) tp.nospace = false, tcp_note(sk, tcp_event::writable), tcp_tell(sk);
       return {};
     case tcp_opt::user_timeout:
       if (val < 0) return failure{std::errc::invalid_argument};
@@ -96,14 +105,93 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::syncnt: return tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries;
     case tcp_opt::linger2:
       return tp.linger2 < 0 ? -1 : seconds(static_cast<u32>(tp.linger2), ns.sysctl_tcp_fin_timeout);
-    case tcp_opt::window_clamp: return static_cast<int>(tp.window_clamp);
+    case tcp_opt::window_clamp:
+      if (tp.window_clamp != tcp_no_window_clamp) return static_cast<int>(tp.window_clamp);
+      return tcp_in_state(sk, tcp_state::close, tcp_state::listen)
+                 ? 0
+                 : static_cast<int>(std::min(u32{0xffff} << tp.rcv_wscale, tcp_full_space(sk)));
+    case tcp_opt::notsent_lowat: return static_cast<int>(tp.notsent_lowat);
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.icsk_user_timeout);
     default: return failure{std::errc::no_protocol_option};
   }
 }
 
+inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
+  info.tcpi_ca_state = static_cast<u8>(tp.ca_state);
+  info.tcpi_retransmits = tp.icsk_retransmits;
+  info.tcpi_probes = tp.icsk_probes_out;
+  info.tcpi_backoff = tp.icsk_backoff;
+  if (tp.tstamp_ok) info.tcpi_options |= tcpi_opt::timestamps;
+  if (tp.sack_ok) info.tcpi_options |= tcpi_opt::sack;
+  if (tp.wscale_ok) {
+    info.tcpi_options |= tcpi_opt::wscale;
+    info.tcpi_snd_wscale = tp.snd_wscale & 15u;
+    info.tcpi_rcv_wscale = tp.rcv_wscale & 15u;
+  }
+  info.tcpi_rto = tp.icsk_rto;
+  info.tcpi_ato = tp.lrcvtime != 0 ? static_cast<u32>(tcp_delack_min / 1000) : 0;
+  info.tcpi_snd_mss = tp.mss_cache, info.tcpi_rcv_mss = tp.rcv_mss, info.tcpi_advmss = tp.advmss;
+  info.tcpi_unacked = tp.packets_out, info.tcpi_sacked = tp.sacked_out;
+  info.tcpi_lost = tp.lost_out, info.tcpi_retrans = tp.retrans_out;
+  info.tcpi_rtt = tp.srtt_us >> 3, info.tcpi_rttvar = tp.rttvar_us >> 2, info.tcpi_min_rtt = tp.rtt_min_us;
+  info.tcpi_snd_ssthresh = tp.snd_ssthresh;
+  info.tcpi_rcv_rtt = tp.rcv_rtt_us >> 3, info.tcpi_rcv_space = tp.rcvq_space;
+  info.tcpi_snd_wnd = tp.snd_wnd, info.tcpi_rcv_wnd = tp.rcv_wnd;
+  info.tcpi_notsent_bytes = tp.write_seq - tp.snd_nxt;
+}
+inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
+  auto const ms_since = [&](u64 then) { return static_cast<u32>((now - std::max(then, tp.established)) / 1'000'000); };
+  info.tcpi_last_data_sent = ms_since(tp.lsndtime);
+  info.tcpi_last_data_recv = ms_since(tp.lrcvtime);
+  info.tcpi_last_ack_recv = ms_since(tp.rcv_tstamp);
+  info.tcpi_total_retrans = tp.total_retrans;
+  info.tcpi_bytes_acked = tp.bytes_acked, info.tcpi_bytes_received = tp.bytes_received;
+  info.tcpi_bytes_sent = tp.bytes_sent, info.tcpi_bytes_retrans = tp.bytes_retrans;
+  info.tcpi_segs_out = tp.segs_out, info.tcpi_segs_in = tp.segs_in;
+  info.tcpi_data_segs_out = tp.data_segs_out, info.tcpi_data_segs_in = tp.data_segs_in;
+  info.tcpi_busy_time = tcp_chrono_us(tp, now, tcp_chrono::busy);
+  info.tcpi_rwnd_limited = tcp_chrono_us(tp, now, tcp_chrono::rwnd_limited);
+  info.tcpi_sndbuf_limited = tcp_chrono_us(tp, now, tcp_chrono::sndbuf_limited);
+  info.tcpi_delivered = tp.delivered;
+  info.tcpi_dsack_dups = tp.dsack_dups, info.tcpi_reord_seen = tp.reord_events, info.tcpi_rcv_ooopack = tp.rcv_ooopack;
+  info.tcpi_total_rto = tp.total_rto, info.tcpi_total_rto_recoveries = tp.total_rto_recoveries;
+  info.tcpi_total_rto_time =
+      tp.total_rto_time + (tp.rto_stamp != 0 ? static_cast<u32>((now - tp.rto_stamp) / 1'000'000) : 0);
+}
+/// TCP_INFO. Of a listener little more than its queue.
+template <class Net>
+tcp_info tcp_get_info(Net& net, sock& sk) {
+  auto const& tp = tcp_sk(sk);
+  tcp_info info{.tcpi_state = sk.sk_state,
+                .tcpi_snd_cwnd = tp.snd_cwnd,
+                .tcpi_reordering = tp.reordering,
+                .tcpi_pacing_rate = ~u64{0},
+                .tcpi_max_pacing_rate = ~u64{0}};
+  if (sk.sk_state == tcp_state::listen) {
+    info.tcpi_unacked = sk.sk_ack_backlog;
+    info.tcpi_sacked = sk.sk_max_ack_backlog;
+    return info;
+  }
+  tcp_info_of_numbers(tp, info);
+  tcp_info_of_account(tp, net.worker().now, info);
+  if (sk.sk_state == tcp_state::close) return info;
+  info.tcpi_pmtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  info.tcpi_rcv_ssthresh = std::min(tp.window_clamp, tcp_full_space(sk));
+  return info;
+}
+
 }  // namespace detail
+
+/// proto::rcvlowat_changed: who waits for so much must have room for it.
+template <class Net>
+void tcp_rcvlowat_changed(Net& net, sock& sk) {
+  auto const most = static_cast<u32>(tcp_pernet(net).sysctl_tcp_rmem[2]);
+  bool const fixed = sock_flag(sk, sock_flags::rcvbuf_lock);
+  sk.sk_rcvlowat = std::clamp(sk.sk_rcvlowat, 1u, std::max((fixed ? sk.sk_rcvbuf : most) / 2, 1u));
+  if (!fixed) sk.sk_rcvbuf = std::max(sk.sk_rcvbuf, std::min(tcp_space_from_win(sk, sk.sk_rcvlowat), most));
+  if (sk.sk_data_ready && tcp_stream_is_readable(sk)) sk.sk_data_ready(sk);
+}
 
 /// proto::setsockopt. Errors: invalid_argument, no_protocol_option, no_such_file_or_directory (TCP_CONGESTION).
 template <class Net>
@@ -126,6 +214,7 @@ result<u32> tcp_getsockopt(Net& net, sock& sk, int level, int optname, std::span
     std::copy_n(of.data(), std::min<std::size_t>(of.size(), 15), name);
     return detail::put_opt(out, name);
   }
+  if (optname == tcp_opt::info) return detail::put_opt(out, detail::tcp_get_info(net, sk));
   auto const val = detail::tcp_get_int(net, sk, optname);
   if (!val) return failure{val.error()};
   return detail::put_opt(out, *val);

@@ -60,10 +60,23 @@ inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
 }
 /// proto::stream_memory_free: more may be queued.
 [[nodiscard]] inline bool tcp_stream_memory_free(sock const& sk) { return tcp_sk(sk).wmem_queued < sk.sk_sndbuf; }
+/// TCP_NOTSENT_LOWAT: fewer bytes than that wait to be sent; `twice`: fewer than half of it.
+template <class Net>
+[[nodiscard]] bool tcp_below_notsent_lowat(Net& net, sock const& sk, bool twice) {
+  auto const& tp = tcp_sk(sk);
+  u32 const lowat = tp.notsent_lowat != 0 ? tp.notsent_lowat : tcp_pernet(net).sysctl_tcp_notsent_lowat;
+  return (tp.write_seq - tp.snd_nxt) << twice < lowat;
+}
+/// More may be queued now.
+template <class Net>
+[[nodiscard]] bool tcp_may_queue(Net& net, sock const& sk) {
+  return tcp_stream_memory_free(sk) && tcp_below_notsent_lowat(net, sk, false);
+}
 /// A writer is woken, and poll() says writable, when a third of the buffer is free.
-[[nodiscard]] inline bool tcp_stream_is_writeable(sock const& sk) {
+template <class Net>
+[[nodiscard]] bool tcp_stream_is_writeable(Net& net, sock const& sk) {
   u32 const used = tcp_sk(sk).wmem_queued;
-  return used < sk.sk_sndbuf && sk.sk_sndbuf - used >= used >> 1;
+  return used < sk.sk_sndbuf && sk.sk_sndbuf - used >= used >> 1 && tcp_below_notsent_lowat(net, sk, true);
 }
 /// The send buffer follows the congestion window: twice what may be in flight, so that acknowledgments never find it
 /// empty.

@@ -51,7 +51,10 @@ bool tcp_write_timeout(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   u32 most = opening ? (tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries) : ns.sysctl_tcp_retries2;
-  if (!opening && tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) sk_dst_reset(sk);  // R1: another way?
+  if (!opening && tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) {  // R1: another way, or smaller?
+    tcp_mtu_probing(net, sk);
+    sk_dst_reset(sk);
+  }
   if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
   bool const over = opening ? tp.icsk_retransmits >= most : tcp_retransmits_timed_out(net, sk, most);
   return over || tcp_user_timed_out(net, tp, tp.retrans_start);
@@ -84,6 +87,8 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   ++NET_STATS(net).TCPTimeouts;
   if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
+  if (tp.icsk_retransmits == 0) ++tp.total_rto_recoveries, tp.rto_stamp = net.worker().now;
+  ++tp.total_rto;
   if (tp.icsk_retransmits != 0xff) ++tp.icsk_retransmits;
   auto const r = tcp_retransmit_skb(net, sk, *head);
   // RFC 6298 §5.5: back off; what did not even leave is tried again soon.

@@ -19,6 +19,10 @@ namespace netstack {
 [[nodiscard]] inline u32 tcp_win_from_space(sock const& sk, u32 space) {
   return static_cast<u32>(u64{space} * tcp_sk(sk).scaling_ratio >> 8);
 }
+/// … and the buffer that a window needs.
+[[nodiscard]] inline u32 tcp_space_from_win(sock const& sk, u64 window) {
+  return static_cast<u32>(std::min<u64>((window << 8) / tcp_sk(sk).scaling_ratio, 0x7fff'ffff));
+}
 [[nodiscard]] inline u32 tcp_full_space(sock const& sk) { return tcp_win_from_space(sk, sk.sk_rcvbuf); }
 [[nodiscard]] inline u32 tcp_space(sock const& sk) {
   u32 const used = sk.sk_rmem_alloc + sk.sk_backlog_len;
@@ -178,6 +182,17 @@ void tcp_event_ack_sent(Net&, sock& sk) {
 
 }  // namespace detail
 
+namespace detail {
+/// RFC 9293 §3.8.5: the pointer counts from the segment's own number, and goes as far as it can.
+inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
+  if (!tp.urg_mode || !before(f.seq, tp.snd_up)) return;
+  u32 const ahead = tp.snd_up - f.seq;
+  if (ahead > 0xffff && !after(f.seq + 0xffff, tp.snd_nxt)) return;
+  f.urg_ptr = static_cast<u16>(std::min(ahead, 0xffffu));
+  f.flags |= tcp_flag::urg;
+}
+}  // namespace detail
+
 /// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. Errors: queue_xmit's.
 template <class Net>
 result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb) {
@@ -188,6 +203,8 @@ result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb
   if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
   f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
+  if (tp.urg_mode) [[unlikely]]
+    detail::tcp_write_urg(tp, f);
   tcp_push_header(out, f, opts, tp.csum_flow);
   if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
   skb_set_owner_w(out, sk);
@@ -203,7 +220,12 @@ result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
   sk_buff* const out = detail::tcp_skb_to_send(net, skb);
   if (!out) return failure{std::errc::no_buffer_space};
   cb.sent = net.worker().now;
-  if (cb.end_seq != cb.seq) tcp_sk(sk).lsndtime = net.worker().now;
+  if (cb.end_seq != cb.seq) {
+    auto& tp = tcp_sk(sk);
+    tp.lsndtime = net.worker().now;
+    tp.data_segs_out += skb.len != 0;
+    tp.bytes_sent += skb.len;
+  }
   return tcp_transmit(net, sk, *out, cb);
 }
 

@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: BSL-1.0
+// The kernel as the oracle of what a program sees of TCP: the same calls are made in pairs, one on a socket of the
+// kernel's, one on the stack's, each on its own lo. Every answer must be the kernel's: bytes, errno, flags, bits of
+// poll(), values of options, and the records of /proc/net/tcp.
+#include <netinet/tcp.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <fstream>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "netstack/ipv4/ipv4.hpp"
+#include "netstack/socket/socket.hpp"
+#include "netstack/stack/procfs.hpp"
+#include "netstack/stack/stack.hpp"
+#include "netstack/stack/sysctl.hpp"
+#include "netstack/tcp/tcp.hpp"
+#include "support/catch.hpp"
+#include "support/kernel_netns.hpp"
+#include "support/privileges.hpp"
+
+namespace {
+
+constexpr netstack::config bounds{.max_net = 1, .max_timewait = 8192};
+struct host : netstack::stack<host, netstack::ipv4, netstack::tcp, netstack::sizes<bounds>> {};
+
+/// Two sockets that are told the same.
+struct pair {
+  int theirs = -1, ours = -1;
+};
+
+/// A kernel's lo and a stack's, and the calls.
+class both {
+  int barrier_;  // connected to itself
+
+ public:
+  host h;
+  auto& net() { return h.init_net(); }
+  std::string call, before;
+  bool over = false;  ///< the two have parted
+
+  both() : barrier_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
+    ::cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &here);
+    REQUIRE(::sched_setaffinity(0, sizeof here, &here) == 0);  // lo's queue is the processor's
+    int const control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    ::ifreq lo{};
+    std::strcpy(lo.ifr_name, "lo");
+    lo.ifr_flags = IFF_UP | IFF_RUNNING;
+    REQUIRE(::ioctl(control, SIOCSIFFLAGS, &lo) == 0);
+    ::close(control);
+    auto self = name(0x7f000009, 9);
+    auto* at = reinterpret_cast<::sockaddr*>(&self);
+    REQUIRE(::bind(barrier_, at, sizeof self) == 0);
+    REQUIRE(::connect(barrier_, at, sizeof self) == 0);
+    REQUIRE(h.boot({.seed = 1}));
+    REQUIRE(netstack::dev_open(net(), *net().loopback_dev));
+    std::ifstream rmem("/proc/sys/net/ipv4/tcp_rmem");
+    std::string text;
+    std::getline(rmem, text);
+    REQUIRE(netstack::sysctl_write(net(), "net/ipv4/tcp_rmem", text));
+  }
+  both(both const&) = delete;
+  both& operator=(both const&) = delete;
+  ~both() { ::close(barrier_); }
+
+  static ::sockaddr_in name(unsigned addr, unsigned short port, unsigned short family = AF_INET) {
+    ::sockaddr_in a{};
+    a.sin_family = family;
+    a.sin_port = htons(port);
+    a.sin_addr.s_addr = htonl(addr);
+    return a;
+  }
+  /// All that the last call caused has happened.
+  void run() {
+    while (h.poll() != 0) {
+    }
+    for (int i = 0; i < 2; ++i) {
+      char byte = 0;
+      REQUIRE(::send(barrier_, &byte, 1, 0) == 1);
+      REQUIRE(::recv(barrier_, &byte, 1, 0) == 1);
+    }
+  }
+  static long answer(long r) { return r < 0 ? -errno : r; }
+  template <class T>
+  static long answer(netstack::result<T> const& r) {
+    if (!r) return -static_cast<long>(r.error());
+    if constexpr (requires { long(*r); })
+      return static_cast<long>(*r);
+    else
+      return 0;
+  }
+  bool same(char const* what, long theirs, long ours) {
+    if (theirs == ours || over) return theirs == ours;
+    over = true;
+    INFO(before << call << ": " << what);
+    CHECK(ours == theirs);
+    return false;
+  }
+
+  // --- calls in pairs
+  pair open(bool nodelay = true) {
+    pair p{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
+           netstack::socket(net(), AF_INET, SOCK_STREAM | SOCK_NONBLOCK).value_or(-1)};
+    REQUIRE(p.theirs >= 0);
+    REQUIRE(p.ours >= 0);
+    // Else an acknowledgment's delay would show.
+    if (nodelay) (void)set(p, SOL_TCP, TCP_NODELAY, 1);
+    return p;
+  }
+  void close(pair const& p) {
+    ::close(p.theirs);
+    CHECK(netstack::close(net(), p.ours));
+    run();
+  }
+  long bind(pair const& p, ::sockaddr_in a, unsigned len = 16) {
+    long const k = answer(::bind(p.theirs, reinterpret_cast<::sockaddr const*>(&a), len));
+    same("bind", k, answer(netstack::bind(net(), p.ours, netstack::sockaddr_view{&a, len})));
+    return k;
+  }
+  long connect(pair const& p, ::sockaddr_in a, unsigned len = 16) {
+    long const k = answer(::connect(p.theirs, reinterpret_cast<::sockaddr const*>(&a), len));
+    same("connect", k, answer(netstack::connect(net(), p.ours, netstack::sockaddr_view{&a, len})));
+    run();
+    return k;
+  }
+  long listen(pair const& p, int backlog) {
+    long const k = answer(::listen(p.theirs, backlog));
+    same("listen", k, answer(netstack::listen(net(), p.ours, backlog)));
+    return k;
+  }
+  pair accept(pair const& p) {
+    int const theirs = ::accept4(p.theirs, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    long const k = theirs < 0 ? -errno : 0;
+    auto const ours = netstack::accept(net(), p.ours, nullptr, nullptr, SOCK_NONBLOCK);
+    same("accept", k, ours ? 0 : -static_cast<long>(ours.error()));
+    run();
+    return {theirs, ours.value_or(-1)};
+  }
+  long send(pair const& p, unsigned size, int flags = 0) {
+    std::vector<char> bytes(size);
+    for (unsigned i = 0; i < size; ++i) bytes[i] = static_cast<char>(i * 7 + size);
+    long const k = answer(::send(p.theirs, bytes.data(), size, flags | MSG_NOSIGNAL));
+    same("send", k,
+         answer(netstack::send(net(), p.ours, bytes.data(), size, static_cast<unsigned>(flags | MSG_NOSIGNAL))));
+    run();
+    return k;
+  }
+  long receive(pair const& p, unsigned size, int flags = 0) {
+    std::vector<char> theirs(size), ours(size);
+    ::iovec part{theirs.data(), size}, our_part{ours.data(), size};
+    ::msghdr m{nullptr, 0, &part, 1, nullptr, 0, 0};
+    netstack::msghdr our_m{.msg_iov = {&our_part, 1}};
+    long const k = answer(::recvmsg(p.theirs, &m, flags));
+    long const r = answer(netstack::recvmsg(net(), p.ours, our_m, static_cast<unsigned>(flags)));
+    if (same("recv", k, r) && k >= 0) {
+      same("flags", m.msg_flags, static_cast<long>(our_m.msg_flags));
+      same("bytes", 0, std::memcmp(theirs.data(), ours.data(), size));
+    }
+    run();
+    return k;
+  }
+  long shutdown(pair const& p, int how) {
+    long const k = answer(::shutdown(p.theirs, how));
+    same("shutdown", k, answer(netstack::shutdown(net(), p.ours, how)));
+    run();
+    return k;
+  }
+  long set(pair const& p, int level, int option, int value, unsigned len = 4) {
+    int const room[4]{value, value, 0, 0};
+    long const k = answer(::setsockopt(p.theirs, level, option, room, len));
+    same("set", k, answer(netstack::setsockopt(net(), p.ours, level, option, static_cast<void const*>(room), len)));
+    return k;
+  }
+  void get(pair const& p, int level, int option, unsigned len = 4, bool compare = true) {
+    char theirs[16]{}, ours[16]{};
+    ::socklen_t k_len = len;
+    netstack::u32 our_len = len;
+    long const k = answer(::getsockopt(p.theirs, level, option, theirs, &k_len));
+    same("get", k, answer(netstack::getsockopt(net(), p.ours, level, option, static_cast<void*>(ours), &our_len)));
+    if (k < 0 || over || !compare) return;
+    same("length", k_len, our_len);
+    int a, b;
+    std::memcpy(&a, theirs, 4), std::memcpy(&b, ours, 4);
+    same("value", a, b);
+    same("value's end", 0, std::memcmp(theirs, ours, 16));
+  }
+  void ask(pair const& p, unsigned request) {
+    int theirs = -1, ours = -1;
+    long const k = answer(::ioctl(p.theirs, request, &theirs));
+    same("ioctl", k, answer(netstack::ioctl(net(), p.ours, request, &ours)));
+    if (k >= 0) same("ioctl's value", theirs, ours);
+  }
+  void watch(pair const& p) {
+    short const all = POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLWRBAND | POLLRDBAND | 0x2000;
+    ::pollfd k{p.theirs, all, 0}, ours{p.ours, all, 0};
+    (void)::poll(&k, 1, 0);
+    (void)netstack::poll(net(), std::span(&ours, 1), 0);
+    same("poll", k.revents, ours.revents);
+  }
+  void look(pair const& p, bool peer) {
+    ::sockaddr_in theirs{};
+    ::socklen_t len = sizeof theirs;
+    auto* at = reinterpret_cast<::sockaddr*>(&theirs);
+    long const k = answer(peer ? ::getpeername(p.theirs, at, &len) : ::getsockname(p.theirs, at, &len));
+    auto const ours = netstack::getsockname(net(), p.ours, peer);
+    same(peer ? "getpeername" : "getsockname", k, ours ? 0 : -static_cast<long>(ours.error()));
+    if (k < 0 || !ours) return;
+    same("address", ntohl(theirs.sin_addr.s_addr), static_cast<long>(ours->sin_addr.s_addr.host()));
+    auto const chosen = [](unsigned port) { return port >= 32768 ? 1L : long{port}; };  // at random
+    same("port", chosen(ntohs(theirs.sin_port)), chosen(ours->sin_port.host()));
+  }
+
+  // --- /proc/net/tcp
+  std::string our_proc() {
+    std::string text(1 << 20, '\0');
+    auto const n = netstack::proc_read(net(), "net/tcp", 0, text);
+    REQUIRE(n);
+    text.resize(*n);
+    return text;
+  }
+  static std::string their_proc() {
+    std::ifstream in(std::string(support::own_proc_net) + "tcp");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  /// The records without what must differ: place, inode, address of the sock, ports that were chosen at random, and how
+  /// many hold it (in Linux also timers that have nothing to do any more). Of a round of random calls further without
+  /// what depends on when an acknowledgment leaves.
+  static std::vector<std::string> records(std::string const& text, bool whole) {
+    std::vector<std::string> all;
+    std::istringstream lines(text);
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      std::vector<std::string> w;
+      for (std::string word; words >> word;) w.push_back(word);
+      REQUIRE(w.size() >= 12);
+      for (auto* end : {&w[1], &w[2]})
+        if (std::stoul(end->substr(9), nullptr, 16) >= 32768) *end = end->substr(0, 9) + "*";
+      bool const inode = w[9] != "0";
+      w[0] = w[10] = w[11] = "";
+      w[9] = inode ? "inode" : "0";
+      std::string kept;
+      if (!whole) {
+        if (w[3] == "04") w[3] = "05";             // as long as nobody acknowledged the FIN
+        if (w[3] == "0A") w[2] = "00000000:0000";  // in Linux the peer that it had before
+        kept = w[1] + ' ' + w[2] + ' ' + w[3] + ' ' + w[4].substr(9) + ' ' + w[7] + ' ' + w[9];
+      } else {
+        // A timer was set a moment apart: to a tenth of a second.
+        auto const when = std::stoul(w[5].substr(3), nullptr, 16);
+        w[5] = w[5].substr(0, 3) + std::to_string((when + 5) / 10);
+        if (w.size() > 12) w[12] = std::to_string((std::stoul(w[12]) + 5) / 10);  // and so is the measure of the path
+        for (auto const& word : w) kept += word + ' ';
+      }
+      all.push_back(kept);
+    }
+    std::sort(all.begin(), all.end());
+    return all;
+  }
+  void same_proc(bool whole) {
+    if (over) return;
+    auto const theirs = records(their_proc(), whole), ours = records(our_proc(), whole);
+    if (theirs == ours) return;
+    over = true;
+    INFO(before << call << ": /proc/net/tcp\n" << their_proc() << "\nours\n" << our_proc());
+    CHECK(ours == theirs);
+  }
+};
+
+/// Runs f(both&) in a namespace of its own.
+template <class F>
+void beside_the_kernel(F f) {
+  if (netstack::test::skip_without_root("makes a network namespace")) return;
+  CHECK(support::in_new_netns([&] {
+    auto two = std::make_unique<both>();
+    f(*two);
+  }));
+}
+
+/// A connection: the one who connected, the one who was accepted, and the listener.
+struct trio {
+  pair client, server, listener;
+};
+trio connected(both& two, unsigned short port, bool nodelay = true) {
+  trio t;
+  t.listener = two.open(nodelay);
+  (void)two.set(t.listener, SOL_SOCKET, SO_REUSEADDR, 1);
+  REQUIRE(two.bind(t.listener, both::name(0x7f000001, port)) == 0);
+  REQUIRE(two.listen(t.listener, 5) == 0);
+  t.client = two.open(nodelay);
+  CHECK(two.connect(t.client, both::name(0x7f000001, port)) == -EINPROGRESS);
+  t.server = two.accept(t.listener);
+  CHECK(two.connect(t.client, both::name(0x7f000001, port)) == 0);
+  return t;
+}
+
+}  // namespace
+
+TEST_CASE("options of TCP sockets have the kernel's ranges, defaults and errnos", "[S92][S48]") {
+  beside_the_kernel([](both& two) {
+    constexpr int values[]{0,    1,     2,        3,          7,
+                           48,   64,    87,       88,         120,
+                           121,  127,   128,      255,        256,
+                           1460, 32767, 32768,    65535,      100'000,
+                           -1,   -2,    -120'000, 0x7fffffff, static_cast<int>(0x80000000)};
+    constexpr int options[][2]{{SOL_TCP, TCP_NODELAY},
+                               {SOL_TCP, TCP_MAXSEG},
+                               {SOL_TCP, TCP_CORK},
+                               {SOL_TCP, TCP_KEEPIDLE},
+                               {SOL_TCP, TCP_KEEPINTVL},
+                               {SOL_TCP, TCP_KEEPCNT},
+                               {SOL_TCP, TCP_SYNCNT},
+                               {SOL_TCP, TCP_LINGER2},
+                               {SOL_TCP, TCP_WINDOW_CLAMP},
+                               {SOL_TCP, TCP_QUICKACK},
+                               {SOL_TCP, TCP_USER_TIMEOUT},
+                               {SOL_TCP, TCP_NOTSENT_LOWAT},
+                               {SOL_TCP, 99},
+                               {SOL_SOCKET, SO_REUSEADDR},
+                               {SOL_SOCKET, SO_KEEPALIVE},
+                               {SOL_SOCKET, SO_OOBINLINE},
+                               {SOL_SOCKET, SO_LINGER},
+                               {SOL_SOCKET, SO_RCVLOWAT},
+                               {SOL_SOCKET, SO_ACCEPTCONN},
+                               {SOL_SOCKET, SO_TYPE},
+                               {SOL_SOCKET, SO_PROTOCOL},
+                               {SOL_SOCKET, SO_ERROR},
+                               {SOL_SOCKET, SO_RCVTIMEO},
+                               {SOL_IP, IP_TOS},
+                               {SOL_IP, IP_TTL},
+                               {SOL_IP, IP_MTU_DISCOVER},
+                               {SOL_IP, IP_MTU}};
+    for (int kind = 0; kind < 3; ++kind)
+      for (auto const& [level, option] : options) {
+        trio t;
+        if (kind == 2)
+          t = connected(two, static_cast<unsigned short>(1000 + option + level * 100), false);
+        else
+          t.client = two.open(false);
+        if (kind == 1) (void)two.listen(t.client, 1);
+        // What depends on the size of buffers and of the device.
+        bool const sized = kind == 2 && (option == TCP_MAXSEG || option == TCP_WINDOW_CLAMP) && level == SOL_TCP;
+        bool const comparable = !sized && !(level == SOL_IP && option == IP_MTU);
+        two.before = "kind " + std::to_string(kind) + " option " + std::to_string(level) + "/" + std::to_string(option);
+        two.call = " at first";
+        two.get(t.client, level, option, 4, comparable);
+        for (int value : values)
+          for (unsigned len : {4u, 0u, 1u, 3u, 8u}) {
+            two.call = " value " + std::to_string(value) + " length " + std::to_string(len);
+            (void)two.set(t.client, level, option, value, len);
+            // A time that is not one is read back as something in Linux.
+            bool const no_time =
+                level == SOL_SOCKET && len > 4 && (option == SO_RCVTIMEO || (option == SO_LINGER && value < 0));
+            two.get(t.client, level, option, len, comparable && !no_time);
+            two.over = false;
+          }
+        for (pair const& p : {t.client, t.server, t.listener})
+          if (p.ours >= 0) two.close(p);
+      }
+  });
+}
+
+TEST_CASE("buffer sizes that were set by hand are the kernel's") {
+  beside_the_kernel([](both& two) {
+    auto const p = two.open();
+    for (int value : {0, 1, 1000, 5000, 20'000, 100'000, -1})
+      for (int option : {SO_SNDBUF, SO_RCVBUF}) {
+        two.call = std::to_string(option) + " " + std::to_string(value);
+        (void)two.set(p, SOL_SOCKET, option, value);
+        two.get(p, SOL_SOCKET, option, 4, value >= 5000);  // the least depends on what a packet costs
+      }
+    two.close(p);
+  });
+}
+
+TEST_CASE("/proc/net/tcp is the kernel's, word for word, in every state that can be looked at", "[S166]") {
+  beside_the_kernel([](both& two) {
+    CHECK(two.our_proc() == both::their_proc());  // the header, and nobody yet
+    auto t = connected(two, 1001, false);
+    two.call = "established";
+    two.same_proc(true);
+    (void)two.send(t.client, 100);
+    two.call = "data to be read";
+    auto const line_of = [](std::string const& text, char const* st) {
+      auto const at = text.find(st);
+      return at == std::string::npos ? std::string{} : text.substr(at, 22);
+    };
+    CHECK(line_of(two.our_proc(), " 01 00000000:00000064") == line_of(both::their_proc(), " 01 00000000:00000064"));
+    (void)two.receive(t.server, 200);
+    (void)two.shutdown(t.client, SHUT_WR);
+    two.call = "half closed";
+    two.same_proc(false);
+    (void)two.receive(t.server, 200);
+    two.close(t.server);
+    two.close(t.client);
+    two.call = "time wait and a listener";
+    two.same_proc(true);
+    two.close(t.listener);
+    auto const asks = two.open();
+    // Nobody answers: 192.0.2.1 has no route, so a SYN to lo that lo drops is made by a listener whose queue is full.
+    auto const full = two.open();
+    REQUIRE(two.bind(full, both::name(0x7f000001, 1002)) == 0);
+    REQUIRE(two.listen(full, 0) == 0);
+    std::vector<pair> many;
+    for (int i = 0; i < 3; ++i) {
+      many.push_back(two.open());
+      (void)two.connect(many.back(), both::name(0x7f000001, 1002));
+    }
+    two.call = "a full queue";
+    two.same_proc(false);
+    for (auto const& p : many) two.close(p);
+    two.close(full);
+    two.close(asks);
+  });
+}
+
+TEST_CASE("TCP_INFO says what the kernel's says of the same conversation", "[S92]") {
+  beside_the_kernel([](both& two) {
+    auto t = connected(two, 1003);
+    for (int i = 0; i < 5; ++i) {
+      (void)two.send(t.client, 100);
+      (void)two.receive(t.server, 1000);
+      (void)two.send(t.server, 50);
+      (void)two.receive(t.client, 1000);
+    }
+    for (auto const& p : {t.client, t.server, t.listener}) {
+      netstack::tcp_info k{};
+      ::socklen_t len = sizeof k;
+      REQUIRE(::getsockopt(p.theirs, SOL_TCP, TCP_INFO, &k, &len) == 0);
+      auto const o = netstack::getsockopt<netstack::tcp_info>(two.net(), p.ours, SOL_TCP, TCP_INFO).value();
+      CHECK(o.tcpi_state == k.tcpi_state);
+      CHECK(o.tcpi_ca_state == k.tcpi_ca_state);
+      CHECK(o.tcpi_retransmits == k.tcpi_retransmits);
+      CHECK(o.tcpi_backoff == k.tcpi_backoff);
+      CHECK((o.tcpi_options & 7) == (k.tcpi_options & 7));
+      CHECK(o.tcpi_unacked == k.tcpi_unacked);
+      CHECK(o.tcpi_sacked == k.tcpi_sacked);
+      CHECK(o.tcpi_lost == k.tcpi_lost);
+      CHECK(o.tcpi_total_retrans == k.tcpi_total_retrans);
+      CHECK(o.tcpi_reordering == k.tcpi_reordering);
+      CHECK(o.tcpi_bytes_acked == k.tcpi_bytes_acked);
+      CHECK(o.tcpi_bytes_received == k.tcpi_bytes_received);
+      CHECK(o.tcpi_bytes_sent == k.tcpi_bytes_sent);
+      CHECK(o.tcpi_bytes_retrans == k.tcpi_bytes_retrans);
+      CHECK(o.tcpi_data_segs_in == k.tcpi_data_segs_in);
+      CHECK(o.tcpi_data_segs_out == k.tcpi_data_segs_out);
+      CHECK(o.tcpi_notsent_bytes == k.tcpi_notsent_bytes);
+      CHECK(o.tcpi_delivered == k.tcpi_delivered);
+      CHECK(o.tcpi_snd_ssthresh == k.tcpi_snd_ssthresh);
+      CHECK(o.tcpi_rcv_ooopack == k.tcpi_rcv_ooopack);
+      CHECK(o.tcpi_total_rto == k.tcpi_total_rto);
+    }
+    for (auto const& p : {t.client, t.server, t.listener}) two.close(p);
+  });
+}

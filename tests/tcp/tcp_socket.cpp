@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a program sees of a TCP socket: urgent data, the bytes that wait either way, the bits of poll(), what TCP_INFO
+// tells, and what holds a writer back.
+#include "netstack/tcp/tcp_info.hpp"
+
+#include "netstack/stack/sysctl.hpp"
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+namespace {
+
+tcp_info info_of(tcp_script& t, int fd) { return getsockopt<tcp_info>(t.net(), fd, sol::tcp, tcp_opt::info).value(); }
+int ask(tcp_script& t, int fd, u32 cmd) {
+  int n = -1;
+  REQUIRE(ioctl(t.net(), fd, cmd, &n));
+  return n;
+}
+u32 poll_bits(tcp_script& t, int fd) {
+  pollfd p{.fd = fd,
+           .events = static_cast<short>(poll_ev::in | poll_ev::out | poll_ev::pri | poll_ev::rdhup | poll_ev::rdnorm |
+                                        poll_ev::wrnorm),
+           .revents = 0};
+  REQUIRE(poll(t.net(), {&p, 1}, 0));
+  return static_cast<u32>(p.revents);
+}
+constexpr u32 readable = poll_ev::in | poll_ev::rdnorm, writable = poll_ev::out | poll_ev::wrnorm;
+/// One recv(): what it answers, and the bytes.
+std::pair<int, std::string> take(tcp_script& t, int fd, std::size_t n, u32 flags = 0) {
+  std::string buf(n, '\0');
+  auto const r = recv(t.net(), fd, buf.data(), n, flags | msg::dontwait);
+  buf.resize(r ? *r : 0);
+  t.collect();
+  return {r ? static_cast<int>(*r) : -static_cast<int>(r.error()), buf};
+}
+std::string bytes_from(u32 from, u32 to) {
+  std::string s;
+  for (u32 i = from; i < to; ++i) s += static_cast<char>(tcp_script_byte(i));
+  return s;
+}
+constexpr int again = -static_cast<int>(errc::resource_unavailable_try_again),
+              invalid = -static_cast<int>(errc::invalid_argument);
+
+}  // namespace
+
+// --- urgent data: RFC 9293 §3.8.5, RFC 6093
+
+TEST_CASE("an urgent byte is read by itself, and what is around it in two calls", "[S92]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  CHECK(take(t, fd, 1, msg::oob).first == invalid);
+  t.in("PU. 1:6 ack 1 urg 3");  // the third is urgent: the pointer is behind it
+  CHECK(poll_bits(t, fd) == (readable | writable | poll_ev::pri));
+  CHECK(ask(t, fd, sioc::inq) == 2);
+  CHECK(ask(t, fd, sioc::atmark) == 0);
+  CHECK(take(t, fd, 10, msg::oob | msg::peek) == std::pair{1, bytes_from(3, 4)});
+  CHECK(take(t, fd, 10) == std::pair{2, bytes_from(1, 3)});
+  CHECK(ask(t, fd, sioc::atmark) == 1);
+  CHECK(take(t, fd, 10, msg::oob) == std::pair{1, bytes_from(3, 4)});
+  CHECK(take(t, fd, 10, msg::oob).first == invalid);  // once
+  CHECK(poll_bits(t, fd) == (readable | writable));
+  CHECK(take(t, fd, 10, msg::peek) == std::pair{2, bytes_from(4, 6)});
+  CHECK(take(t, fd, 10) == std::pair{2, bytes_from(4, 6)});
+  CHECK(ask(t, fd, sioc::atmark) == 0);
+  t.got = 6;
+  t.in("P. 6:8 ack 1");
+  t.read(fd, 2);
+  t.over();
+}
+
+TEST_CASE("with SO_OOBINLINE it stays in the stream, and the mark is where it lies") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::oobinline, 1));
+  t.in("PU. 1:6 ack 1 urg 3");
+  CHECK(ask(t, fd, sioc::inq) == 5);
+  CHECK(take(t, fd, 1, msg::oob).first == invalid);
+  CHECK(take(t, fd, 10) == std::pair{2, bytes_from(1, 3)});
+  CHECK(ask(t, fd, sioc::atmark) == 1);
+  CHECK(take(t, fd, 10) == std::pair{3, bytes_from(3, 6)});
+  t.over();
+}
+
+TEST_CASE("an urgent byte that was told of and is not here yet is waited for; it may come out of order") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  t.in("PU. 1:3 ack 1 urg 5");
+  CHECK(take(t, fd, 1, msg::oob).first == again);
+  CHECK(!(poll_bits(t, fd) & poll_ev::pri));
+  t.in("P. 5:8 ack 1");  // before what is before it
+  CHECK(take(t, fd, 1, msg::oob) == std::pair{1, bytes_from(5, 6)});
+  t.in("P. 3:5 ack 1");
+  CHECK(take(t, fd, 10) == std::pair{4, bytes_from(1, 5)});
+  CHECK(take(t, fd, 10) == std::pair{2, bytes_from(6, 8)});
+  t.over();
+}
+
+TEST_CASE("the pointer by RFC 9293's letter: net/ipv4/tcp_stdurg") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_stdurg", "1"));
+  int const fd = t.accepted();
+  t.in("PU. 1:6 ack 1 urg 3");
+  CHECK(take(t, fd, 1, msg::oob) == std::pair{1, bytes_from(4, 5)});
+  t.over();
+}
+
+TEST_CASE("MSG_OOB sends its last byte as urgent until that is acknowledged", "[S92]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 2));
+  t.out("P. 1:3");
+  REQUIRE(t.write(fd, 3, msg::oob).value() == 3);
+  t.out("PU. 3:6 urg 3").silent();  // Nagle does not hold it
+  t.in(". 1 ack 3");
+  t.after(300).out("PU. 3:6 urg 3");
+  t.in(". 1 ack 6");
+  REQUIRE(t.write(fd, 2));
+  t.out("P. 6:8 urg 0").silent();
+  t.in(". 1 ack 8 win 0");
+  REQUIRE(t.write(fd, 1, msg::oob));
+  t.after(1000);
+  t.out("U. 8 urg 1").out("U. 7 urg 2");  // a closed window does not hide it
+  t.over();
+}
+
+// --- bytes that wait
+
+TEST_CASE("SIOCINQ, SIOCOUTQ and SIOCOUTQNSD count what waits either way") {
+  tcp_script t;
+  t.default_win = 1000;
+  int const fd = t.accepted("mss 500");
+  REQUIRE(t.write(fd, 3000));
+  CHECK(ask(t, fd, sioc::outq) == 3000);
+  CHECK(ask(t, fd, sioc::outqnsd) == 2000);
+  t.in(". 1 ack 501");
+  CHECK(ask(t, fd, sioc::outq) == 2500);
+  CHECK(ask(t, fd, sioc::outqnsd) == 1500);
+  t.in("P. 1:11 ack 501");
+  CHECK(ask(t, fd, sioc::inq) == 10);
+  t.in("F. 11 ack 501");
+  CHECK(ask(t, fd, sioc::inq) == 10);  // the end is no byte
+  t.pending.clear();
+  int n = 0;
+  CHECK(ioctl(t.net(), t.listener, sioc::inq, &n).error() == errc::invalid_argument);
+  CHECK(ioctl(t.net(), t.listener, sioc::outqnsd, &n).error() == errc::invalid_argument);
+  CHECK(ioctl(t.net(), t.listener, sioc::atmark, &n));
+  t.over();
+}
+
+TEST_CASE("the bits of poll() in every state", "[S114]") {
+  tcp_script t;
+  int const fresh = t.stream();
+  CHECK(poll_bits(t, fresh) == (writable | poll_ev::hup));
+  CHECK(t.connect(fresh) == errc::operation_in_progress);
+  t.out("S 0");
+  CHECK(poll_bits(t, fresh) == 0);
+  t.in("R. 0 ack 1");
+  CHECK(poll_bits(t, fresh) == (readable | writable | poll_ev::hup | poll_ev::rdhup | poll_ev::err));
+  CHECK(getsockopt(t.net(), fresh, sol::socket, so::error).value() == static_cast<int>(errc::connection_refused));
+  CHECK(getsockopt(t.net(), fresh, sol::socket, so::error).value() == 0);
+  REQUIRE(close(t.net(), fresh));
+
+  t.our_isn_known = false;
+  t.our_port = tcp_script::port;
+  int const fd = t.accepted();
+  CHECK(poll_bits(t, t.listener) == 0);
+  CHECK(poll_bits(t, fd) == writable);
+  t.in("P. 1:6 ack 1");
+  CHECK(poll_bits(t, fd) == (readable | writable));
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::rcvlowat, 6));
+  CHECK(poll_bits(t, fd) == writable);
+  t.in("P. 6:7 ack 1");
+  CHECK(poll_bits(t, fd) == (readable | writable));
+  t.read(fd, 6);
+  t.in("F. 7 ack 1");
+  CHECK(poll_bits(t, fd) == (readable | writable | poll_ev::rdhup));
+  t.shutdown(fd, shut::wr);
+  CHECK(poll_bits(t, fd) == (readable | writable | poll_ev::rdhup | poll_ev::hup));
+  t.over();
+}
+
+TEST_CASE("MSG_PEEK, MSG_TRUNC and MSG_WAITALL without waiting give what is there") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P. 1:6 ack 1");
+  CHECK(take(t, fd, 3, msg::peek) == std::pair{3, bytes_from(1, 4)});
+  CHECK(take(t, fd, 2, msg::trunc).first == 2);  // thrown away
+  CHECK(take(t, fd, 10, msg::waitall) == std::pair{3, bytes_from(3, 6)});
+  CHECK(take(t, fd, 1).first == again);
+  t.over();
+}
+
+TEST_CASE("an error behind data is told by the next call") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P. 1:6 ack 1").in("R. 6 ack 1");
+  CHECK(take(t, fd, 10) == std::pair{5, bytes_from(1, 6)});
+  CHECK(take(t, fd, 10).first == -static_cast<int>(errc::connection_reset));
+  CHECK(take(t, fd, 10).first == 0);
+  t.over();
+}
+
+// --- what holds a writer back
+
+TEST_CASE("TCP_NOTSENT_LOWAT bounds what waits to be sent", "[S100]") {
+  tcp_script t;
+  t.default_win = 3000;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::notsent_lowat, 2500));
+  CHECK(getsockopt(t.net(), fd, sol::tcp, tcp_opt::notsent_lowat).value() == 2500);
+  CHECK(t.write(fd, 100'000).value() == 6000);  // three in flight, and the last that was begun below the mark
+  t.pending.clear();
+  CHECK(t.write(fd, 1).error() == errc::resource_unavailable_try_again);
+  CHECK(!(poll_bits(t, fd) & writable));
+  t.in(". 1 ack 2001");
+  t.pending.clear();
+  CHECK((poll_bits(t, fd) & writable) == writable);  // 1000 are left: less than half
+  t.over();
+}
+
+TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_early_retrans", "0"));  // no probe of the tail
+  int const fd = t.accepted("mss 1000 sackok ts 1 0 ws 7");
+  t.after(50);
+  REQUIRE(t.write(fd, 5000));
+  t.pending.clear();
+  auto i = info_of(t, fd);
+  CHECK(i.tcpi_state == tcp_state::established);
+  CHECK(i.tcpi_options == (tcpi_opt::timestamps | tcpi_opt::sack | tcpi_opt::wscale));
+  CHECK(i.tcpi_snd_wscale == 7);
+  CHECK(i.tcpi_snd_mss == 988);
+  CHECK(i.tcpi_advmss == 1460);
+  CHECK(i.tcpi_pmtu == 1500);
+  CHECK(i.tcpi_unacked == 6);
+  CHECK(i.tcpi_bytes_sent == 5000);
+  CHECK(i.tcpi_data_segs_out == 6);
+  CHECK(i.tcpi_bytes_acked == 0);
+  CHECK(i.tcpi_notsent_bytes == 0);
+  CHECK(i.tcpi_rto == inet_csk(t.sk(fd)).icsk_rto);
+  t.after(300);  // nobody answers: the first goes again
+  t.pending.clear();
+  i = info_of(t, fd);
+  CHECK(i.tcpi_ca_state == static_cast<u8>(tcp_ca_state::loss));
+  CHECK(i.tcpi_retransmits == 1);
+  CHECK(i.tcpi_backoff == 1);
+  CHECK(i.tcpi_total_retrans == 1);
+  CHECK(i.tcpi_bytes_retrans == 988);
+  CHECK(i.tcpi_bytes_sent == 5988);
+  CHECK(i.tcpi_retrans == 1);
+  CHECK(i.tcpi_lost == 6);
+  CHECK(i.tcpi_snd_cwnd == 1);
+  CHECK(i.tcpi_total_rto == 1);
+  CHECK(i.tcpi_total_rto_recoveries == 1);
+  CHECK(i.tcpi_total_rto_time > 50);
+  t.in(". 1 ack 5001 ts 2 0");
+  t.in("P. 1:101 ack 5001 ts 3 0").in("P. 201:301 ack 5001 ts 3 0");
+  t.after(10);
+  i = info_of(t, fd);
+  CHECK(i.tcpi_bytes_acked == 5000);
+  CHECK(i.tcpi_delivered == 7);  // and the SYN-ACK
+  CHECK(i.tcpi_unacked == 0);
+  CHECK(i.tcpi_bytes_received == 100);
+  CHECK(i.tcpi_data_segs_in == 2);
+  CHECK(i.tcpi_segs_in == 4);
+  CHECK(i.tcpi_rcv_ooopack == 1);
+  CHECK(i.tcpi_last_data_recv == 10);
+  CHECK(i.tcpi_last_ack_recv == 10);
+  CHECK(i.tcpi_busy_time == 300'000);
+  CHECK(i.tcpi_rwnd_limited == 0);
+  t.over();
+}
+
+TEST_CASE("TCP_INFO knows for how long what held us back: RFC 4898") {
+  tcp_script t;
+  t.default_win = 1000;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 2000));
+  t.pending.clear();
+  t.after(30).in(". 1 ack 1001");  // the window was in the way for 30 ms
+  t.after(20).in(". 1 ack 2001");  // the path was slow for 20 ms
+  t.after(1000);
+  auto const i = info_of(t, fd);
+  CHECK(i.tcpi_busy_time == 50'000);
+  CHECK(i.tcpi_rwnd_limited == 30'000);
+  CHECK(i.tcpi_sndbuf_limited == 0);
+  t.default_win = 60'000;
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::sndbuf, 1));  // the least there is
+  while (t.write(fd, 1000)) t.pending.clear();
+  t.after(40).in(". 1 ack " + std::to_string(t.written));
+  CHECK(info_of(t, fd).tcpi_sndbuf_limited == 40'000);
+  CHECK(info_of(t, fd).tcpi_busy_time == 90'000);
+  t.over();
+}
+
+TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginning") {
+  tcp_script t;
+  t.listen(5);
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  auto const i = info_of(t, t.listener);
+  CHECK(i.tcpi_state == tcp_state::listen);
+  CHECK(i.tcpi_unacked == 1);
+  CHECK(i.tcpi_sacked == 5);
+  u8 room[3]{};
+  u32 len = sizeof room;
+  REQUIRE(getsockopt(t.net(), t.listener, sol::tcp, tcp_opt::info, room, &len));
+  CHECK(len == 3);
+  CHECK(room[0] == tcp_state::listen);
+  t.over();
+}
