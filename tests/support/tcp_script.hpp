@@ -13,8 +13,21 @@
 //   t.after(40).out(". 1 ack 6");      // 40 ms later
 //   t.silent();                        // and nothing else
 //
-// Flags: S F R P U and . for ACK. Fields: ack N, win N, mss N, ws N, sackok, ts VAL ECR (of ours: only whether they are
-// there and what is echoed: `ts * ECR`), sack A-B … .
+// or as one text, a step a line; what it does not say, did not happen:
+//   t.play(R"(listen
+//             > S 0 mss 1460
+//             < S. 0 ack 1
+//             > . 1 ack 1
+//             accept
+//             = ESTABLISHED)");
+// `>` the peer's segment, `<` ours (`< *`: whatever we sent), `+MS` time passes, `=` the connection's state; `listen`,
+// `connect`, `accept`, `write N`, `read N`, `close`, `shutdown` (for writing), `set OPTION N`, `gives ERRNO` (of a
+// read: 0 is the end), `icmp TYPE CODE SEQ` (an error that quotes our segment), `drops N` (segments refused so far,
+// whatever for). `#` begins a remark. Before time passes or the peer speaks again, all that we sent must have been
+// named.
+//
+// Flags: S F R P U and . for ACK; - for none. Fields: ack N, win N, mss N, ws N, sackok, ts VAL ECR (of ours: only
+// whether they are there and what is echoed: `ts * ECR`), sack A-B …, opt HEX (bytes of options as they are).
 #pragma once
 #include <deque>
 #include <sstream>
@@ -33,6 +46,7 @@ struct tcp_seg {
   std::optional<u32> ack{}, win{}, mss{}, ws{}, tsecr{}, tsval{}, urg{};
   bool sackok = false, ts = false;
   std::vector<std::pair<u32, u32>> sacks{};
+  std::vector<u8> raw{};  ///< options of the peer's as they are, behind those that are named
 
   static tcp_seg parse(std::string const& text) {
     tcp_seg s;
@@ -60,6 +74,8 @@ struct tcp_seg {
         s.urg = number(value());
       else if (word == "sackok")
         s.sackok = true;
+      else if (word == "opt")
+        s.raw = bytes_of_hex(value());
       else if (word == "ts") {
         s.ts = true;
         auto const val = value(), ecr = value();
@@ -83,7 +99,8 @@ struct tcp_seg {
            : c == 'R' ? tcp_flag::rst
            : c == 'P' ? tcp_flag::psh
            : c == 'U' ? tcp_flag::urg
-                      : tcp_flag::ack;
+           : c == '.' ? tcp_flag::ack
+                      : u8{0};
     return b;
   }
   [[nodiscard]] std::string text() const {
@@ -102,6 +119,12 @@ struct tcp_seg {
   }
 
  private:
+  static std::vector<u8> bytes_of_hex(std::string const& hex) {
+    std::vector<u8> all;
+    for (std::size_t at = 0; at + 1 < hex.size(); at += 2)
+      all.push_back(static_cast<u8>(std::stoi(hex.substr(at, 2), nullptr, 16)));
+    return all;
+  }
   static u32 number(std::string const& text) { return static_cast<u32>(std::stoll(text)); }
 };
 
@@ -120,6 +143,7 @@ struct basic_tcp_script {
   u16 our_port = port;
   u16 from_port = peer_port;
   u32 default_win = 65535;
+  u32 told_edge = 0;  ///< the right edge of our window as the peer heard it, if it is not scaled
   std::deque<sent_frame> pending;
 
   explicit basic_tcp_script(u64 seed = 1) : rig(seed) {}
@@ -246,6 +270,38 @@ struct basic_tcp_script {
     for (auto& frame : rig.sent())
       if (frame.is_ip() && frame.ip().protocol == ipproto::tcp) pending.push_back(std::move(frame));
   }
+  // --- figures -----------------------------------------------------------------------------------------------------
+  int figure = -1;  ///< the connection of play()
+  basic_tcp_script& play(std::string const& text) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+      std::istringstream words(line.substr(0, line.find('#')));
+      std::string what, rest;
+      if (!(words >> what)) continue;
+      std::getline(words >> std::ws, rest);
+      rest.erase(rest.find_last_not_of(' ') + 1);
+      INFO("at: " << line);
+      step(what, rest);
+    }
+    return silent();
+  }
+  /// The state that RFC 9293 says the connection is in, wherever it is kept.
+  std::string state_name() {
+    static constexpr char const* names[]{"",           "ESTABLISHED", "SYN-SENT",  "SYN-RECEIVED",
+                                         "FIN-WAIT-1", "FIN-WAIT-2",  "TIME-WAIT", "CLOSED",
+                                         "CLOSE-WAIT", "LAST-ACK",    "LISTEN",    "CLOSING"};
+    auto& w = tcp_worker_of(net());
+    u8 found = tcp_state::close;
+    if (listener >= 0 && sockfs::table_of(net()).find(listener)) found = tcp_state::listen;
+    if (figure >= 0 && sockfs::table_of(net()).find(figure)) found = state(figure);
+    if (w.requests.in_use() != 0) found = tcp_state::syn_recv;
+    for (u32 slot = 0; slot <= w.hashinfo.mask; ++slot) {
+      for (auto& sk : w.hashinfo.ehash[slot]) found = sk.sk_state;
+      for (auto& tw : w.hashinfo.twhash[slot]) found = tw.substate;
+    }
+    return names[found];
+  }
+
   /// The end: sockets are closed, time passes, and nothing is left.
   void over() {
     for (int fd = 0; fd < 64; ++fd)
@@ -277,11 +333,13 @@ struct basic_tcp_script {
               .flags = s.bits(),
               .window = be16{static_cast<u16>(s.win.value_or(default_win))},
               .urg_ptr = be16{static_cast<u16>(s.urg.value_or(0))}};
-    th.set_doff(static_cast<u8>((tcp_hlen_min + opts.size()) / 4));
+    std::size_t const hlen = tcp_hlen_min + (opts.size() + s.raw.size() + 3) / 4 * 4;
+    th.set_doff(static_cast<u8>(hlen / 4));
     bytes out;
     append(out, th);
-    out.resize(tcp_hlen_min + opts.size());
+    out.resize(hlen);
     tcp_options_write(out.data() + tcp_hlen_min, opts);
+    std::copy(s.raw.begin(), s.raw.end(), out.begin() + static_cast<std::ptrdiff_t>(tcp_hlen_min + opts.size()));
     for (u32 i = 0; i < s.len; ++i) out.push_back(tcp_script_byte(s.seq + i));
     sum16 const check = csum_tcpudp_magic(peer_addr, our_addr, static_cast<u32>(out.size()), ipproto::tcp,
                                           csum_partial(out.data(), out.size(), 0));
@@ -290,6 +348,94 @@ struct basic_tcp_script {
   }
 
  private:
+  void step(std::string const& what, std::string const& rest) {
+    auto const number = [&] { return rest.empty() ? 0 : std::stoi(rest); };
+    std::istringstream words(rest);
+    if (what == ">")
+      silent().in(rest);
+    else if (what == "<" && rest == "*")
+      pending.clear();
+    else if (what == "<")
+      out(rest);
+    else if (what[0] == '+')
+      silent().after(std::stoull(what.substr(1)));
+    else if (what == "=")
+      CHECK(state_name() == rest);
+    else if (what == "listen")
+      listen(rest.empty() ? 8 : number());
+    else if (what == "connect")
+      CHECK(connect(figure = stream()) == std::errc::operation_in_progress);
+    else if (what == "accept")
+      figure = accept();
+    else if (what == "write")
+      CHECK(write(figure, static_cast<std::size_t>(number())));
+    else if (what == "read")
+      read(figure, static_cast<std::size_t>(number()));
+    else if (what == "close")
+      close(std::exchange(figure, -1));
+    else if (what == "shutdown")
+      shutdown(figure, shut::wr);
+    else if (what == "gives")
+      CHECK(read_error(figure) == number());
+    else if (what == "drops")
+      CHECK(all_drops() == static_cast<u64>(number()));
+    else if (what == "set")
+      set_option(words);
+    else if (what == "icmp")
+      icmp_error(words);
+    else
+      FAIL("not a step: " << what);
+  }
+  u64 all_drops() {
+    u64 n = 0;
+    for (auto const& count : net().drops) n += count.read();
+    return n - drops(drop_reason::not_specified);
+  }
+  void set_option(std::istringstream& words) {
+    static constexpr struct {
+      char const* name;
+      int level, option;
+    } known[]{{"nodelay", sol::tcp, tcp_opt::nodelay},
+              {"cork", sol::tcp, tcp_opt::cork},
+              {"keepidle", sol::tcp, tcp_opt::keepidle},
+              {"keepintvl", sol::tcp, tcp_opt::keepintvl},
+              {"keepcnt", sol::tcp, tcp_opt::keepcnt},
+              {"keepalive", sol::socket, so::keepalive},
+              {"linger2", sol::tcp, tcp_opt::linger2},
+              {"user_timeout", sol::tcp, tcp_opt::user_timeout},
+              {"quickack", sol::tcp, tcp_opt::quickack},
+              {"sndbuf", sol::socket, so::sndbuf},
+              {"rcvbuf", sol::socket, so::rcvbuf},
+              {"maxseg", sol::tcp, tcp_opt::maxseg},
+              {"syncnt", sol::tcp, tcp_opt::syncnt},
+              {"tos", sol::ip, ip_opt::tos},
+              {"ttl", sol::ip, ip_opt::ttl},
+              {"window_clamp", sol::tcp, tcp_opt::window_clamp}};
+    std::string name;
+    int value = 0;
+    words >> name >> value;
+    for (auto const& o : known)
+      if (name == o.name) {
+        CHECK(setsockopt(net(), figure, o.level, o.option, value));
+        return collect();
+      }
+    FAIL("not an option: " << name);
+  }
+  /// From a router on the way, about a segment of ours that began with this number.
+  void icmp_error(std::istringstream& words) {
+    unsigned type = 0, code = 0, rest = 0;
+    s64 seq = 0;
+    words >> type >> code >> seq >> rest;
+    bytes quoted = datagram{.saddr = our_addr, .daddr = peer_addr, .protocol = ipproto::tcp}.build();
+    tcphdr const th{.source = be16{our_port}, .dest = be16{from_port}, .seq = be32{our_isn + static_cast<u32>(seq)}};
+    append(quoted, th);
+    quoted.resize(quoted.size() - 12);  // RFC 792: eight bytes of it
+    rig.inject({.payload = icmp_message(static_cast<u8>(type), static_cast<u8>(code), rest, quoted)});
+    collect();
+  }
+
+ public:
+  /// What a frame of ours said.
   tcp_seg read_segment(sent_frame const& frame) {
     auto const th = frame.at<tcphdr>(frame.l4());
     tcp_seg s;
@@ -306,6 +452,7 @@ struct basic_tcp_script {
     if (th.ack()) s.ack = th.ack_seq.host() - peer_isn;
     s.win = th.window.host();
     s.urg = th.urg() ? th.urg_ptr.host() : 0;
+    if (s.ack && !th.rst()) told_edge = *s.ack + *s.win;
     tcp_options_received rx;
     bytes const options = [&] {
       bytes const all = frame.payload(tcp_hlen_min);
@@ -321,6 +468,8 @@ struct basic_tcp_script {
       s.sacks.emplace_back(rx.sacks[i].start_seq - peer_isn, rx.sacks[i].end_seq - peer_isn);
     return s;
   }
+
+ private:
   void check(tcp_seg const& want, sent_frame const& frame) {
     tcp_seg const sent = read_segment(frame);
     INFO("     sent <- " << sent.text());

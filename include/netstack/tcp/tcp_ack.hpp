@@ -204,7 +204,10 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
     }
     return 0;
   }
-  if (after(ack, tp.snd_nxt)) return -1;
+  if (after(ack, tp.snd_nxt)) {  // RFC 9293 §3.10.7.4: answered, and no more
+    if (challenge) tcp_send_challenge_ack(net, sk);
+    return -1;
+  }
   u32 const prior_packets = tp.packets_out;
   bool const window_changed = tp.snd_wnd != (rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale);
   if (tp.sack_ok && rx.opt.num_sacks != 0) [[unlikely]]
@@ -215,8 +218,9 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   news.dup = !news.una_advanced && rx.seq == rx.end_seq && !window_changed && prior_packets != 0;
   tp.bytes_acked += ack - prior_una;
   tp.snd_una = ack;
+  // SHLD-17: a peer that took its window back is asked by repetitions, and its answers are a new beginning.
+  if (news.una_advanced || tp.snd_wnd == 0) tp.icsk_retransmits = 0;
   if (news.una_advanced) {
-    tp.icsk_retransmits = 0;
     if (tp.urg_mode && !before(ack, tp.snd_up)) tp.urg_mode = false;
     if (tp.rto_stamp != 0) [[unlikely]]
       tp.total_rto_time += static_cast<u32>((net.worker().now - std::exchange(tp.rto_stamp, u64{0})) / 1'000'000);

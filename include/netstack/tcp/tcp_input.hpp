@@ -261,7 +261,9 @@ tcp_outcome tcp_data_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     case tcp_state::close_wait:
     case tcp_state::closing:
     case tcp_state::last_ack:
-      if (!before(rx.seq, tp.rcv_nxt)) return {verdict::consumed()};  // behind the peer's FIN
+      // The peer's FIN was taken, and nothing comes behind it; before it, only what is known.
+      if (!before(rx.seq, tp.rcv_nxt) || after(rx.end_seq, tp.rcv_nxt))
+        return {drop(net, skb, drop_reason::tcp_old_data)};
       break;
     case tcp_state::fin_wait1:
     case tcp_state::fin_wait2: {
@@ -361,9 +363,10 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   if (auto const bad = detail::tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified)
     return {drop(net, skb, bad)};
   bool const opening = sk.sk_state == tcp_state::syn_recv;
+  bool const syn_out = opening && tp.packets_out != 0 && rx.ack_seq == tp.snd_una;
   int const acked = tcp_ack(net, sk, rx, !opening);
   // RFC 9293 §3.10.7.4: in SYN-RECEIVED only what acknowledges our SYN is taken.
-  if (acked <= 0 && opening) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
+  if (opening && (acked <= 0 || syn_out)) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
   if (acked < 0) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
   detail::tcp_replace_ts_recent(net, tp, rx);
   bool over = false;

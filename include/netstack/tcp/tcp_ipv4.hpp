@@ -80,6 +80,7 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   if (to.sin_family != af::inet) return failure{std::errc::address_family_not_supported};
   auto& tp = tcp_sk(sk);
   flowi4 fl4 = detail::connected_flow(tp, to.sin_addr.s_addr, to.sin_port);
+  fl4.broadcast_ok = true;  // the route is asked for, so that it is refused below with the right errno
   auto const rt = ip_route_output_key(net, fl4);
   if (!rt) {
     if (rt.error() == std::errc::network_unreachable) ++IP_STATS(net).OutNoRoutes;

@@ -147,7 +147,7 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
   // RFC 6191 §2: a SYN that cannot be an old one may begin a new connection.
   bool const newer =
       after(rx.seq, tw.rcv_nxt) || (tw.ts_recent != 0 && rx.opt.saw_tstamp && before(tw.ts_recent, rx.opt.rcv_tsval));
-  if (rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::rst | tcp_flag::ack) && !paws_reject && newer) {
+  if (rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::fin | tcp_flag::rst | tcp_flag::ack) && !paws_reject && newer) {
     isn = tw.snd_nxt + 65535 + 2;
     if (isn == 0) ++isn;
     return tcp_tw_status::syn;

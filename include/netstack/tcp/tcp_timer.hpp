@@ -79,9 +79,10 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   if (!head) return;
   if (tp.icsk_retransmits == 0) tp.retrans_start = TCP_SKB_CB(*head).sent;
   bool const closed = tp.snd_wnd == 0 && !tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
-  // RFC 9293 §3.8.6.1 MUST-37: a peer that closed its window over what is in flight, and answers, is there.
+  // MUST-37 SHLD-17: a peer that closed its window over what is in flight, and answers, is there; one answer may be
+  // lost.
   u64 const since = closed ? std::max(tp.rcv_tstamp, tp.retrans_start) : tp.retrans_start;
-  if (closed ? net.worker().now - since >= u64{tcp_rto_max} * 1000 || tcp_user_timed_out(net, tp, since)
+  if (closed ? net.worker().now - since > u64{tcp_rto_max} * 2000 || tcp_user_timed_out(net, tp, since)
              : tcp_write_timeout(net, sk))
     return tcp_write_err(net, sk);
   ++NET_STATS(net).TCPTimeouts;
