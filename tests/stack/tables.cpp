@@ -22,6 +22,20 @@ nf_verdict accept(Net&, sk_buff&) {
 }
 template <class Net>
 void heard(Net&, netdev_event, net_device&) {}
+template <class Net>
+u32 window(Net&, sock&) {
+  return 2;
+}
+template <class Net>
+void cong_avoid(Net&, sock&, u32, u32) {}
+template <class Net>
+constexpr tcp_congestion_ops<Net> congestion(char const* name, bool fallback = false) {
+  return {.name = name,
+          .ssthresh = window<Net>,
+          .undo_cwnd = window<Net>,
+          .cong_avoid = cong_avoid<Net>,
+          .fallback = fallback};
+}
 
 struct first : module {
   template <class Net>
@@ -40,8 +54,8 @@ struct first : module {
   template <class Net>
   static constexpr std::array net_offloads{net_offload<Net>{.protocol = ipproto::tcp, .name = "tcp"}};
   template <class Net>
-  static constexpr std::array tcp_congestion{tcp_congestion_ops<Net>{.name = "reno"},
-                                             tcp_congestion_ops<Net>{.name = "cubic"}};
+  static constexpr std::array tcp_congestion{congestion<Net>("last", true), congestion<Net>("reno"),
+                                             congestion<Net>("cubic")};
 };
 struct second : module {
   template <class Net>
@@ -57,7 +71,7 @@ struct second : module {
   template <class Net>
   static constexpr std::array net_offloads{net_offload<Net>{.protocol = ipproto::udp, .name = "udp"}};
   template <class Net>
-  static constexpr std::array tcp_congestion{tcp_congestion_ops<Net>{.name = "bbr"}};
+  static constexpr std::array tcp_congestion{congestion<Net>("bbr")};
 };
 /// A preset: a name that stands for several modules, one of them a preset again.
 struct inner : module {
@@ -123,10 +137,10 @@ TEST_CASE("offloads have tables of their own: by priority, and by protocol numbe
   STATIC_REQUIRE(net<rejecting>::packet_offloads.empty());
 }
 
-TEST_CASE("congestion control: sorted by name, the first listed is the default") {
+TEST_CASE("congestion control: sorted by name, the default is the first listed that is no mere fallback") {
   std::vector<std::string> names;
   for (auto const& c : net_t::tcp_congestion.rows) names.emplace_back(c.name);
-  CHECK(names == std::vector<std::string>{"bbr", "cubic", "reno"});
+  CHECK(names == std::vector<std::string>{"bbr", "cubic", "last", "reno"});
   CHECK(std::string_view(net_t::tcp_congestion.by_default()->name) == "reno");
   CHECK(net_t::tcp_congestion.find("cubic") != nullptr);
   CHECK(net_t::tcp_congestion.find("vegas") == nullptr);

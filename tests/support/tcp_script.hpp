@@ -26,8 +26,9 @@
 // whatever for). `#` begins a remark. Before time passes or the peer speaks again, all that we sent must have been
 // named.
 //
-// Flags: S F R P U and . for ACK; - for none. Fields: ack N, win N, mss N, ws N, sackok, ts VAL ECR (of ours: only
-// whether they are there and what is echoed: `ts * ECR`), sack A-B …, opt HEX (bytes of options as they are).
+// Flags: S F R P U E(CE) C(WR) and . for ACK; - for none. Fields: ecn N (of the IP header: 2 ECT(0), 3 CE), ack N, win
+// N, mss N, ws N, sackok, ts VAL ECR (of ours: only whether they are there and what is echoed: `ts * ECR`), sack A-B …,
+// opt HEX (bytes of options as they are).
 #pragma once
 #include <deque>
 #include <sstream>
@@ -43,7 +44,7 @@ namespace netstack::test {
 struct tcp_seg {
   std::string flags{};
   u32 seq = 0, len = 0;
-  std::optional<u32> ack{}, win{}, mss{}, ws{}, tsecr{}, tsval{}, urg{};
+  std::optional<u32> ack{}, win{}, mss{}, ws{}, tsecr{}, tsval{}, urg{}, ecn{};
   bool sackok = false, ts = false;
   std::vector<std::pair<u32, u32>> sacks{};
   std::vector<u8> raw{};  ///< options of the peer's as they are, behind those that are named
@@ -72,6 +73,8 @@ struct tcp_seg {
         s.ws = number(value());
       else if (word == "urg")
         s.urg = number(value());
+      else if (word == "ecn")
+        s.ecn = number(value());
       else if (word == "sackok")
         s.sackok = true;
       else if (word == "opt")
@@ -99,6 +102,8 @@ struct tcp_seg {
            : c == 'R' ? tcp_flag::rst
            : c == 'P' ? tcp_flag::psh
            : c == 'U' ? tcp_flag::urg
+           : c == 'E' ? tcp_flag::ece
+           : c == 'C' ? tcp_flag::cwr
            : c == '.' ? tcp_flag::ack
                       : u8{0};
     return b;
@@ -112,6 +117,7 @@ struct tcp_seg {
     };
     field("ack", ack), field("win", win), field("mss", mss), field("ws", ws);
     if (urg.value_or(0) != 0) field("urg", urg);
+    field("ecn", ecn);
     if (sackok) out << " sackok";
     if (ts) out << " ts " << tsval.value_or(0) << ' ' << tsecr.value_or(0);
     for (auto const& [a, b] : sacks) out << " sack " << a << '-' << b;
@@ -236,7 +242,8 @@ struct basic_tcp_script {
   // --- the wire ----------------------------------------------------------------------------------------------------
   basic_tcp_script& in(std::string const& text) {
     INFO("-> " << text);
-    rig.inject({.protocol = ipproto::tcp, .payload = bytes_of(tcp_seg::parse(text))});
+    auto const s = tcp_seg::parse(text);
+    rig.inject({.protocol = ipproto::tcp, .tos = static_cast<u8>(s.ecn.value_or(0)), .payload = bytes_of(s)});
     collect();
     return *this;
   }
@@ -444,6 +451,8 @@ struct basic_tcp_script {
                                       {tcp_flag::rst, 'R'},
                                       {tcp_flag::psh, 'P'},
                                       {tcp_flag::urg, 'U'},
+                                      {tcp_flag::ece, 'E'},
+                                      {tcp_flag::cwr, 'C'},
                                       {tcp_flag::ack, '.'}})
       if (th.flags & bit) s.flags += letter;
     if (th.syn() && !our_isn_known) our_isn = th.seq.host(), our_isn_known = true;
@@ -453,6 +462,7 @@ struct basic_tcp_script {
     s.win = th.window.host();
     s.urg = th.urg() ? th.urg_ptr.host() : 0;
     if (s.ack && !th.rst()) told_edge = *s.ack + *s.win;
+    s.ecn = frame.ip().tos & inet_ecn::mask;
     tcp_options_received rx;
     bytes const options = [&] {
       bytes const all = frame.payload(tcp_hlen_min);
@@ -486,6 +496,7 @@ struct basic_tcp_script {
     CHECK(same(want.urg, sent.urg));
     CHECK(same(want.ws, sent.ws));
     CHECK(same(want.tsecr, sent.tsecr));
+    CHECK(same(want.ecn, sent.ecn));
     CHECK((!want.sackok || sent.sackok));
     CHECK((!want.ts || sent.ts));
     if (!want.sacks.empty()) CHECK(want.sacks == sent.sacks);

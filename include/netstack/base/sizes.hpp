@@ -14,7 +14,7 @@ struct config {
   u32 skb_clones = 256;      ///< sk_buffs without a frame of their own, for second and later clones
   u32 frame_size = 2048;     ///< bytes a frame, a power of two: the unit that a driver may register (UMEM)
   u32 headroom = 256;        ///< bytes before the data of a received frame (AF_XDP's XDP_PACKET_HEADROOM)
-  u32 cb = 64;               ///< bytes of sk_buff control block (Linux's cb[48]; TCP needs 64)
+  u32 cb = 80;               ///< bytes of sk_buff control block (Linux's cb[48]; TCP needs 80)
   u32 max_dev = 16;          ///< net_devices, loopbacks included
   u32 max_addr = 128;        ///< IPv4 addresses over all devices and namespaces
   u32 max_route = 512;       ///< FIB routes over all namespaces

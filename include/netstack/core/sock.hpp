@@ -49,6 +49,7 @@ enum class sock_flags : u8 {
 
 inline constexpr u64 no_timeout = ~u64{0};
 inline constexpr u16 no_queue_mapping = 0xffff;
+inline constexpr u64 pacing_unlimited = ~u64{0};
 
 struct alignas(cache_line) sock {
   // --- lookup -------------------------------------------------------------------------------------------------------
@@ -110,7 +111,10 @@ struct alignas(cache_line) sock {
   u64 sk_rcvtimeo = no_timeout;
   u64 sk_sndtimeo = no_timeout;
   u64 sk_lingertime = 0;
-  u64 sk_stamp = 0;  ///< of the packet read last, ns since 1970
+  u64 sk_stamp = 0;                           ///< of the packet read last, ns since 1970
+  u64 sk_pacing_rate = pacing_unlimited;      ///< bytes a second
+  u64 sk_max_pacing_rate = pacing_unlimited;  ///< SO_MAX_PACING_RATE
+  bool sk_pacing_needed = false;              ///< somebody asked for it (Linux's sk_pacing_status)
   proto_limits const* sk_limits = nullptr;
   void (*sk_error_report)(sock&) = nullptr;
   void (*sk_state_change)(sock&) = nullptr;

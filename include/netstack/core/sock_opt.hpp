@@ -93,6 +93,17 @@ result<void> bind_to_device(Net& net, sock& sk, std::span<std::byte const> optva
   return bind_to_ifindex(net, sk, dev->ifindex);
 }
 
+/// Four bytes, or eight of who knows that rates grew; all ones: no limit.
+inline void set_max_pacing_rate(sock& sk, std::span<std::byte const> optval) {
+  u32 narrow;
+  std::memcpy(&narrow, optval.data(), sizeof narrow);
+  u64 rate = narrow == ~u32{0} ? pacing_unlimited : narrow;
+  if (optval.size() >= sizeof rate) std::memcpy(&rate, optval.data(), sizeof rate);
+  if (rate != pacing_unlimited) sk.sk_pacing_needed = true;
+  sk.sk_max_pacing_rate = rate;
+  sk.sk_pacing_rate = std::min(sk.sk_pacing_rate, rate);
+}
+
 inline void set_timestamp(sock& sk, bool on, bool ns) {
   sock_valbool_flag(sk, sock_flags::rcvtstamp, on);
   sock_valbool_flag(sk, sock_flags::rcvtstampns, on && ns);
@@ -213,6 +224,7 @@ result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byt
   for (auto const& row : detail::so_flags)
     if (row.optname == optname) return sock_valbool_flag(sk, row.flag, val != 0), result<void>{};
   switch (optname) {
+    case so::max_pacing_rate: return detail::set_max_pacing_rate(sk, optval), result<void>{};
     case so::rcvtimeo: return detail::set_timeout(sk.sk_rcvtimeo, optval);
     case so::sndtimeo: return detail::set_timeout(sk.sk_sndtimeo, optval);
     case so::linger: {
@@ -236,6 +248,9 @@ result<u32> sock_getsockopt(Net& net, sock& sk, int optname, std::span<std::byte
       return detail::put_opt(
           out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_lingertime / 1'000'000'000u)});
     case so::timestamping: return detail::put_opt(out, std::array{static_cast<int>(sk.sk_tsflags), 0});  // and no clock
+    case so::max_pacing_rate:
+      if (out.size() >= sizeof sk.sk_max_pacing_rate) return detail::put_opt(out, sk.sk_max_pacing_rate);
+      return detail::put_opt(out, static_cast<u32>(std::min<u64>(sk.sk_max_pacing_rate, ~u32{0})));
     case so::rcvtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_rcvtimeo));
     case so::sndtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_sndtimeo));
     case so::bindtodevice: {

@@ -29,8 +29,8 @@ inline constexpr int debug = 1, reuseaddr = 2, type = 3, error = 4, dontroute = 
                      reuseport = 15, rcvlowat = 18, sndlowat = 19, rcvtimeo = 20, sndtimeo = 21, bindtodevice = 25,
                      timestamp = 29, acceptconn = 30, sndbufforce = 32, rcvbufforce = 33, timestampns = 35, mark = 36,
                      timestamping = 37, protocol = 38, domain = 39, rxq_ovfl = 40, peek_off = 42, select_err_queue = 45,
-                     busy_poll = 46, incoming_cpu = 49, incoming_napi_id = 56, cookie = 57, bindtoifindex = 62,
-                     rcvmark = 75;
+                     busy_poll = 46, max_pacing_rate = 47, incoming_cpu = 49, incoming_napi_id = 56, cookie = 57,
+                     bindtoifindex = 62, rcvmark = 75;
 }  // namespace so
 
 namespace scm {  // SCM_*: control messages of sol::socket

@@ -7,6 +7,7 @@
 #include "netstack/core/sock_wait.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/registry/tcp_congestion_ops.hpp"
 
 namespace netstack {
 
@@ -15,8 +16,9 @@ enum class icsk_wait : u8 {
   retransmit,  ///< icsk_pending says why
   delack,
   keepalive,  ///< and FIN_WAIT2 of a socket that nobody holds
+  pacing,     ///< until more may be sent
 };
-inline constexpr u32 icsk_wait_kinds = 3;
+inline constexpr u32 icsk_wait_kinds = 4;
 /// Why the retransmission timer runs (Linux's ICSK_TIME_*).
 enum class icsk_time : u8 { none, retrans, probe0, loss_probe, reo_timeout };
 
@@ -29,13 +31,15 @@ struct inet_connection_sock : inet_sock {
   u8 icsk_retransmits = 0;  ///< of the oldest segment, without an answer
   u8 icsk_backoff = 0;
   u8 icsk_probes_out = 0;
-  u8 icsk_syn_retries = 0;            ///< TCP_SYNCNT; 0: the namespace's
-  u8 icsk_ca_idx = 0;                 ///< of Net::tcp_congestion
-  void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*
-  u64 icsk_ca_priv[8]{};              ///< the algorithm's own
-  u32 icsk_user_timeout = 0;          ///< ms; 0: as many tries as the namespace allows
-  u32 icsk_syn_qlen = 0;              ///< of a listener: half open
-  sock* icsk_accept_head = nullptr;   ///< of a listener: established and not yet accepted, oldest first
+  u8 icsk_syn_retries = 0;          ///< TCP_SYNCNT; 0: the namespace's
+  u8 icsk_ca_idx = 0;               ///< of Net::tcp_congestion
+  bool icsk_ca_setsockopt = false;  ///< it was chosen for this socket
+  bool icsk_ca_initialized = false;
+  void const* icsk_af_ops = nullptr;                      ///< inet_connection_sock_af_ops<Net> const*
+  alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_size]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
+  u32 icsk_user_timeout = 0;                              ///< ms; 0: as many tries as the namespace allows
+  u32 icsk_syn_qlen = 0;                                  ///< of a listener: half open
+  sock* icsk_accept_head = nullptr;  ///< of a listener: established and not yet accepted, oldest first
   sock* icsk_accept_tail = nullptr;
   sock* icsk_accept_next = nullptr;  ///< of those
 };

@@ -102,7 +102,7 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
   switch (optname) {
     case ip_opt::tos:
       // RFC 3168 §6.1: a transport that reacts to congestion sets the two lowest bits itself.
-      if (inet.sk_type == sock_type::stream) val = (val & ~3) | (inet.tos & 3);
+      if (inet.sk_type == sock_type::stream) val = val & ~inet_ecn::mask;
       if (inet.tos == static_cast<u8>(val)) return {};  // a priority set since then stays
       inet.tos = static_cast<u8>(val);
       inet.sk_priority = tos2priority(val & 0xff);

@@ -94,6 +94,17 @@ template <class First, class Second>
 struct congestion_control_name_is_unique {
   static_assert(never<First>, "netstack: two congestion control algorithms have the same name: rename one");
 };
+template <class Module, std::size_t Needed, std::size_t Available>
+struct congestion_state_fits_the_connection {
+  static_assert(Needed <= Available,
+                "netstack: a congestion control algorithm keeps more in a connection than there is room for: shrink "
+                "its state to tcp_ca_priv_size");
+};
+template <class Module>
+struct congestion_control_has_its_duties {
+  static_assert(never<Module>,
+                "netstack: a tcp_congestion_ops lacks ssthresh, undo_cwnd, or one of cong_avoid and cong_control");
+};
 /// [S8]
 template <class Module, std::size_t Needed, std::size_t Available>
 struct cb_fits_the_control_block {
@@ -325,6 +336,23 @@ constexpr auto functions_hold(std::index_sequence<I...>, std::index_sequence<J..
   else
     return verdict_on<packet_type_has_a_func<M>, !(is_null<types[J].func> || ...)>{};
 }
+/// Each algorithm of M's is whole, and what it keeps fits.
+template <class Net, class M, std::size_t... I>
+constexpr auto congestion_holds(std::index_sequence<I...>) {
+  [[maybe_unused]] constexpr auto rows = tables::tcp_congestion::of<M, Net>();
+  constexpr std::size_t largest = std::max({std::size_t{0}, rows[I].priv_size...});
+  if constexpr (((is_null<rows[I].ssthresh> || is_null<rows[I].undo_cwnd> ||
+                  (is_null<rows[I].cong_avoid> && is_null<rows[I].cong_control>)) ||
+                 ...))
+    return broken<congestion_control_has_its_duties<M>>{};
+  else
+    return verdict_on<congestion_state_fits_the_connection<M, largest, tcp_ca_priv_size>,
+                      largest <= tcp_ca_priv_size>{};
+}
+template <class Net, class M>
+constexpr auto congestion_holds() {
+  return congestion_holds<Net, M>(std::make_index_sequence<tables::tcp_congestion::of<M, Net>().size()>{});
+}
 template <class Net, class M>
 constexpr auto functions_hold() {
   return functions_hold<Net, M>(std::make_index_sequence<tables::net_protocols::of<M, Net>().size()>{},
@@ -381,7 +409,7 @@ constexpr auto each_module(type_list<Ms...>) {
 /// Their drivers and handlers. The tables are only looked at when these hold.
 template <class Net, class... Ms>
 constexpr auto each_function(type_list<Ms...>) {
-  return check::first_broken(driver_holds<Ms, Net>()..., functions_hold<Net, Ms>()...);
+  return check::first_broken(driver_holds<Ms, Net>()..., functions_hold<Net, Ms>()..., congestion_holds<Net, Ms>()...);
 }
 template <class Net>
 struct keep_usable {

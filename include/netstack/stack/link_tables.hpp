@@ -89,7 +89,7 @@ constexpr auto resolve_inet6_protos() {
   return table;
 }
 
-/// Sorted by name; `first` is where the first of the list went: the default.
+/// Sorted by name; `first` is where the default went: the first of the list, before one that is only a fallback.
 template <class Net, std::size_t N>
 struct congestion_table {
   std::array<tcp_congestion_ops<Net>, N> rows{};
@@ -107,8 +107,10 @@ constexpr auto resolve_tcp_congestion() {
   congestion_table<Net, listed.size()> table{.rows = netstack::sorted(listed, [](auto const& a, auto const& b) {
                                                return std::string_view(a.name) < std::string_view(b.name);
                                              })};
-  for (std::size_t i = 0; i < listed.size(); ++i)
-    if (std::string_view(table.rows[i].name) == listed[0].name) table.first = i;
+  auto const* chosen = listed.begin();
+  for (auto const& row : listed)
+    if (chosen->fallback && !row.fallback) chosen = &row;
+  while (!listed.empty() && std::string_view(table.rows[table.first].name) != chosen->name) ++table.first;
   return table;
 }
 

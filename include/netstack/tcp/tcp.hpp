@@ -8,6 +8,7 @@
 #include "netstack/registry/initcall.hpp"
 #include "netstack/registry/module.hpp"
 #include "netstack/registry/net_protocol.hpp"
+#include "netstack/tcp/tcp_cong_sysctl.hpp"
 #include "netstack/tcp/tcp_ipv4.hpp"
 #include "netstack/tcp/tcp_proc.hpp"
 #include "netstack/tcp/tcp_sockopt.hpp"
@@ -125,6 +126,7 @@ result<void> tcp_init(Net& init_net) {
   for (u32 w = 0; w < Net::sizes.workers; ++w) {
     auto& worker = init_net.stack().worker(w);
     auto& state = worker_generic<tcp>(worker);
+    state.congestion_allowed = detail::tcp_ca_non_restricted<Net>();
     for (auto* key : {&state.ehash_secret, &state.isn_secret, &state.ts_secret})
       *key = {{worker.random.next_u64(), worker.random.next_u64()}};
   }
@@ -146,6 +148,8 @@ result<void> tcp_sk_init(Net& net) {
   ns.sysctl_tcp_rmem[2] = std::max(std::min(ns.sysctl_tcp_rmem[2], share), ns.sysctl_tcp_rmem[1]);
   ns.sysctl_tcp_max_orphans = Net::sizes.max_sock / 2;
   ns.sysctl_max_syn_backlog = Net::sizes.max_request;
+  ns.congestion_control =
+      net.index == 0 ? static_cast<u8>(Net::tcp_congestion.first) : tcp_pernet(net.worker().nets[0]).congestion_control;
   return {};
 }
 /// The namespace goes: what its sockets left behind goes with it.
@@ -231,6 +235,7 @@ struct tcp : module {
                                               .file = snmp_file::netstat,
                                               .block = snmp_block<&tcp_net::mib>,
                                               .order = snmp_order::tcpext}};
+  template <class Net>
   static constexpr std::array ctl_tables{
       ctl<&tcp_net::limits, &proto_limits::mem>("net/ipv4/tcp_mem", {.min = 0}),
       ctl<&tcp_net::sysctl_tcp_rmem>("net/ipv4/tcp_rmem", {.min = 1}),
@@ -269,6 +274,17 @@ struct tcp : module {
                                                {.max = 0xffff'ffff, .unit = 1'000'000'000}),
       ctl<&tcp_net::sysctl_tcp_stdurg>("net/ipv4/tcp_stdurg", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_notsent_lowat>("net/ipv4/tcp_notsent_lowat"),
+      ctl<&tcp_net::sysctl_tcp_ecn>("net/ipv4/tcp_ecn", {.max = 2}),
+      ctl<&tcp_net::sysctl_tcp_ecn_fallback>("net/ipv4/tcp_ecn_fallback", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_pacing_ss_ratio>("net/ipv4/tcp_pacing_ss_ratio", {.max = 1000}),
+      ctl<&tcp_net::sysctl_tcp_pacing_ca_ratio>("net/ipv4/tcp_pacing_ca_ratio", {.max = 1000}),
+      ctl_proc<Net, detail::tcp_congestion_control_show<Net>, detail::tcp_congestion_control_store<Net>>(
+          "net/ipv4/tcp_congestion_control"),
+      ctl_proc<Net, detail::tcp_available_congestion_control_show<Net>>("net/ipv4/tcp_available_congestion_control",
+                                                                        {.mode = 0444}),
+      ctl_proc<Net, detail::tcp_allowed_congestion_control_show<Net>,
+               detail::tcp_allowed_congestion_control_store<Net>>("net/ipv4/tcp_allowed_congestion_control",
+                                                                  {.init_net_only = true}),
       ctl<&tcp_net::sysctl_max_syn_backlog>("net/ipv4/tcp_max_syn_backlog", {.min = 1}),
       ctl<&tcp_net::sysctl_tcp_max_orphans>("net/ipv4/tcp_max_orphans"),
   };

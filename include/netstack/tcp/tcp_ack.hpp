@@ -76,6 +76,7 @@ void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& ne
     if (!(cb.sacked & tcpcb::sacked_acked)) {
       ++news.delivered;
       if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, cb, news);
+      tcp_rate_skb_delivered(tp, cb, news.rs);
       if (!(cb.sacked & tcpcb::ever_retrans)) {
         if (news.first_sent == 0) news.first_sent = cb.sent;
         tcp_note_orig(tp, cb, prior_highest, news);
@@ -131,13 +132,27 @@ void tcp_ack_probe(Net& net, sock& sk) {
   }
 }
 
+/// The rate that the acknowledgment shows, and what the algorithm makes of it.
 template <class Net>
-void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news const& news) {
+void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
-  if (tp.ca_state == tcp_ca_state::recovery || tp.ca_state == tcp_ca_state::cwr)
+  auto const& ca = tcp_ca<Net>(sk);
+  news.rs.acked_sacked = news.delivered;
+  news.rs.losses = tp.lost - news.prior_lost;
+  tcp_rate_gen(net, tp, news.rs);
+  if (news.ece) tp.delivered_ce += news.delivered, NET_STATS(net).TCPDeliveredCE += news.delivered;
+  if (!tp.icsk_ca_initialized) [[unlikely]]
+    return;  // the connection is not there yet
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, news.rs);
+  if (ca.cong_control) return ca.cong_control(net, sk, news.rs);
+  if (tp.ca_state == tcp_ca_state::recovery || tp.ca_state == tcp_ca_state::cwr) {
     tcp_cwnd_reduction(tp, news);
-  else if (news.delivered != 0 && (news.acked != 0 || tp.reordering > tcp_pernet(net).sysctl_tcp_reordering))
-    tcp_ca<Net>(sk).cong_avoid(net, sk, ack, news.delivered);
+  } else if (news.delivered != 0 && (news.acked != 0 || tp.reordering > tcp_pernet(net).sysctl_tcp_reordering)) {
+    // RFC 3465 §2.3: after a timeout an acknowledgment may be of what had arrived long before; SACK would have said so.
+    bool const blind = tp.ca_state == tcp_ca_state::loss && !tcp_is_sack(tp);
+    ca.cong_avoid(net, sk, ack, blind ? 1 : news.delivered);
+  }
+  tcp_update_pacing_rate(net, sk);
 }
 
 /// Sends what the congestion window allows: what is lost first, unless RFC 5682 wants to see how the peer takes
@@ -158,10 +173,10 @@ template <class Net>
 void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   bool repair = true;
-  if (news.dup || news.newly_sacked != 0 || news.dsack || tp.ca_state != tcp_ca_state::open || tcp_left_out(tp) != 0)
+  if (news.ece || news.dup || news.newly_sacked != 0 || news.dsack || tp.ca_state != tcp_ca_state::open ||
+      tcp_left_out(tp) != 0)
     repair = tcp_fastretrans_alert(net, sk, news);
   NET_STATS(net).TCPDelivered += news.delivered;
-  tp.delivered += news.delivered;
   tcp_cong_control(net, sk, ack, news);
   tcp_xmit_recovery(net, sk, repair);
 }
@@ -191,7 +206,7 @@ template <class Net>
 int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
   u32 const prior_una = tp.snd_una, ack = rx.ack_seq, prior_highest = tcp_highest_sack_seq(tp);
-  tcp_ack_news news{.prior_una = prior_una, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
+  tcp_ack_news news{.prior_una = prior_una, .prior_lost = tp.lost, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
   if (before(ack, prior_una)) {
     // RFC 5961 §5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
     if (before(ack, prior_una - tp.max_window)) {
@@ -209,6 +224,8 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
     return -1;
   }
   u32 const prior_packets = tp.packets_out;
+  news.rs.prior_in_flight = tcp_packets_in_flight(tp);
+  news.ece = tcp_ecn_rcv_ecn_echo(tp, rx);
   bool const window_changed = tp.snd_wnd != (rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale);
   if (tp.sack_ok && rx.opt.num_sacks != 0) [[unlikely]]
     tcp_sacktag_write_queue(net, sk, rx, news);

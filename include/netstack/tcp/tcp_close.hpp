@@ -43,7 +43,12 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = tp.rcv_wnd = 0;
   sk.sk_shutdown = 0;
   sock_reset_flag(sk, sock_flags::done);
-  tcp_init_congestion_control(net, sk);
+  tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
+  tp.pacing_release = 0;
+  sk.sk_pacing_rate = sk.sk_max_pacing_rate;
+  tp.ecn_flags = 0;
+  tcp_cleanup_congestion_control(net, sk);
+  tcp_assign_congestion_control(net, sk);
 }
 
 /// The state after close() or shutdown() for writing; true: a FIN is to be sent.
@@ -121,7 +126,7 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
 template <class Net>
 void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
-  if (auto* release = tcp_ca<Net>(sk).release) release(net, sk);
+  tcp_cleanup_congestion_control(net, sk);
   tcp_write_queue_purge(net, sk);
   tcp_ofo_purge(tcp_sk(sk));
   inet_unhash(net, sk);

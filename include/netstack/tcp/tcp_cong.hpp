@@ -1,14 +1,25 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: how a congestion control algorithm is chosen, and what all of them share: slow start, additive increase, and
-// NewReno itself, which needs no more. The window is in segments.
-// called by tcp_ack, tcp_recovery and tcp_timer through Net::tcp_congestion
-// Linux: net/ipv4/tcp_cong.c; RFC 5681 §3.1, RFC 6582, RFC 3465 (appropriate byte counting)
+// Decides: how a congestion control algorithm is chosen, by socket, by namespace and by the composition; and what all
+// of them share: slow start, additive increase, and NewReno itself, which needs no more. The window is in segments.
+// called by tcp_ack, tcp_recovery and tcp_timer through Net::tcp_congestion; by TCP_CONGESTION and tcp_cong_sysctl.hpp
+// Linux: net/ipv4/tcp_cong.c; RFC 5681 §3.1, RFC 6582, RFC 3465 (appropriate byte counting), RFC 7661 (validation)
 #pragma once
+#include <new>
 #include <string_view>
 
+#include "netstack/core/sock_opt.hpp"
 #include "netstack/tcp/tcp_sock.hpp"
 
 namespace netstack {
+
+// --- what algorithms share
+
+/// What an algorithm keeps in the connection.
+template <class State>
+[[nodiscard]] State& inet_csk_ca(sock& sk) {
+  static_assert(sizeof(State) <= tcp_ca_priv_size && alignof(State) <= 8 && std::is_trivially_copyable_v<State>);
+  return *std::launder(reinterpret_cast<State*>(inet_csk(sk).icsk_ca_priv));
+}
 
 /// RFC 7661 §4.1: the window grows only by what used it.
 inline bool tcp_is_cwnd_limited(tcp_sock const& tp) {
@@ -18,7 +29,7 @@ inline bool tcp_is_cwnd_limited(tcp_sock const& tp) {
 inline u32 tcp_slow_start(tcp_sock& tp, u32 acked) {
   u32 const cwnd = std::min(tp.snd_cwnd + acked, tp.snd_ssthresh);
   acked -= cwnd - tp.snd_cwnd;
-  tp.snd_cwnd = cwnd;
+  tp.snd_cwnd = std::min(cwnd, tcp_max_cwnd);
   return acked;
 }
 /// RFC 5681 §3.1 (3): one segment more for each `w` acknowledged.
@@ -26,11 +37,32 @@ inline void tcp_cong_avoid_ai(tcp_sock& tp, u32 w, u32 acked) {
   if (w == 0) w = 1;
   if (tp.snd_cwnd_cnt >= w) tp.snd_cwnd_cnt = 0, ++tp.snd_cwnd;
   tp.snd_cwnd_cnt += acked;
-  if (tp.snd_cwnd_cnt < w) return;
-  u32 const more = tp.snd_cwnd_cnt / w;
-  tp.snd_cwnd_cnt -= more * w;
-  tp.snd_cwnd += more;
+  if (tp.snd_cwnd_cnt >= w) {
+    u32 const more = tp.snd_cwnd_cnt / w;
+    tp.snd_cwnd_cnt -= more * w;
+    tp.snd_cwnd += more;
+  }
+  tp.snd_cwnd = std::min(tp.snd_cwnd, tcp_max_cwnd);
 }
+/// In the midst of a reduction the threshold is not what the path was worth.
+[[nodiscard]] inline u32 tcp_current_ssthresh(tcp_sock const& tp) {
+  if (tp.ca_state == tcp_ca_state::cwr || tp.ca_state == tcp_ca_state::recovery) return tp.snd_ssthresh;
+  return std::max(tp.snd_ssthresh, (tp.snd_cwnd >> 1) + (tp.snd_cwnd >> 2));
+}
+
+// --- what they are told
+
+template <class Net>
+void tcp_ca_event(Net& net, sock& sk, ca_event what) {
+  if (auto* event = tcp_ca<Net>(sk).cwnd_event) event(net, sk, what);
+}
+template <class Net>
+void tcp_set_ca_state(Net& net, sock& sk, tcp_ca_state state) {
+  if (auto* set_state = tcp_ca<Net>(sk).set_state) set_state(net, sk, state);
+  tcp_sk(sk).ca_state = state;
+}
+
+// --- NewReno
 
 template <class Net>
 void tcp_reno_cong_avoid(Net&, sock& sk, u32, u32 acked) {
@@ -57,35 +89,60 @@ template <class Net>
 inline constexpr tcp_congestion_ops<Net> tcp_reno{
     .name = "reno",
     .ssthresh = tcp_reno_ssthresh,
-    .cong_avoid = tcp_reno_cong_avoid,
     .undo_cwnd = tcp_reno_undo_cwnd,
+    .cong_avoid = tcp_reno_cong_avoid,
     .non_restricted = true,
+    .fallback = true,
 };
 
-namespace detail {
-template <class Net>
-void tcp_use_congestion_control(Net& net, sock& sk, std::size_t row) {
-  auto& icsk = inet_csk(sk);
-  if (auto* release = tcp_ca<Net>(sk).release) release(net, sk);
-  icsk.icsk_ca_idx = static_cast<u8>(row);
-  std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), 0);
-  if (auto* init = tcp_ca<Net>(sk).init) init(net, sk);
-}
-}  // namespace detail
+// --- the choice
 
-/// TCP_CONGESTION. Errors: no_such_file_or_directory: none of that name is composed.
+/// The row of this name; as many as there are: none.
 template <class Net>
-result<void> tcp_set_congestion_control(Net& net, sock& sk, std::string_view name) {
+[[nodiscard]] std::size_t tcp_ca_find(std::string_view name) {
   auto const& rows = Net::tcp_congestion.rows;
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    if (rows[i].name == name) return detail::tcp_use_congestion_control(net, sk, i), result<void>{};
-  return failure{std::errc::no_such_file_or_directory};
+  std::size_t i = 0;
+  while (i < rows.size() && rows[i].name != name) ++i;
+  return i;
 }
-/// A new socket's: the first that the composition lists.
+
+/// The connection is there: its algorithm begins.
 template <class Net>
 void tcp_init_congestion_control(Net& net, sock& sk) {
-  inet_csk(sk).icsk_ca_idx = static_cast<u8>(Net::tcp_congestion.first);
+  inet_csk(sk).icsk_ca_initialized = true;
   if (auto* init = tcp_ca<Net>(sk).init) init(net, sk);
+}
+/// … and ends; the next finds no trace of it.
+template <class Net>
+void tcp_cleanup_congestion_control(Net& net, sock& sk) {
+  auto& icsk = inet_csk(sk);
+  auto* const release = tcp_ca<Net>(sk).release;
+  if (std::exchange(icsk.icsk_ca_initialized, false) && release) release(net, sk);
+  std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), std::byte{});
+}
+/// What a socket starts with, unless it was told otherwise: the namespace's.
+template <class Net>
+void tcp_assign_congestion_control(Net& net, sock& sk) {
+  if (!inet_csk(sk).icsk_ca_setsockopt) inet_csk(sk).icsk_ca_idx = tcp_pernet(net).congestion_control;
+}
+
+/// TCP_CONGESTION: the next acknowledgment is the new algorithm's; window and threshold stay. Errors:
+/// no_such_file_or_directory (none of that name is composed), operation_not_permitted (it is for the privileged).
+template <class Net>
+result<void> tcp_set_congestion_control(Net& net, sock& sk, std::string_view name) {
+  auto& icsk = inet_csk(sk);
+  std::size_t const row = tcp_ca_find<Net>(name);
+  if (row == Net::tcp_congestion.rows.size()) return failure{std::errc::no_such_file_or_directory};
+  if (row != icsk.icsk_ca_idx) {
+    if (!(tcp_worker_of(net).congestion_allowed >> row & 1) && !ns_capable(net, cap::net_admin))
+      return failure{std::errc::operation_not_permitted};
+    bool const under_way = icsk.icsk_ca_initialized;
+    tcp_cleanup_congestion_control(net, sk);
+    icsk.icsk_ca_idx = static_cast<u8>(row);
+    if (under_way) tcp_init_congestion_control(net, sk);
+  }
+  icsk.icsk_ca_setsockopt = true;
+  return {};
 }
 
 }  // namespace netstack

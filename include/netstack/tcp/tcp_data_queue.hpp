@@ -187,7 +187,7 @@ void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
 }
 
 template <class Net>
-verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb) {
+verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   auto const& cb = TCP_SKB_CB(skb);
   tp.ack_scheduled = tp.ack_now = true;  // RFC 5681 §4.2: at once
@@ -197,6 +197,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb) {
   }
   ++NET_STATS(net).TCPOFOQueue;
   ++tp.rcv_ooopack;
+  (void)tcp_ecn_data_received(tp, rx);  // acknowledged at once anyway
   auto const behind = tp.out_of_order_queue.upper_bound(cb.seq, tcp_seq_less{});
   if (behind != tp.out_of_order_queue.begin()) {
     auto const& before_cb = TCP_SKB_CB(*std::prev(behind));
@@ -241,6 +242,8 @@ verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     return drop(net, skb, drop_reason::proto_mem);
   }
   tcp_event_data_recv(net, sk, skb, rx);
+  if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
+    tcp_enter_quickack_mode(tp, 2);
   tcp_rcv_nxt_update(tp, rx.end_seq);
   tcp_queue_rcv(sk, skb);
   tcp_note(sk, tcp_event::readable);
@@ -283,7 +286,7 @@ verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     tp.ack_scheduled = tp.ack_now = true;
     return drop(net, skb, window == 0 ? drop_reason::tcp_zerowindow : drop_reason::tcp_overwindow);
   }
-  if (after(rx.seq, tp.rcv_nxt)) return detail::tcp_data_queue_ofo(net, sk, skb);
+  if (after(rx.seq, tp.rcv_nxt)) return detail::tcp_data_queue_ofo(net, sk, skb, rx);
   if (before(rx.seq, tp.rcv_nxt)) tcp_dsack_set(net, tp, rx.seq, tp.rcv_nxt);
   return detail::tcp_queue_next(net, sk, skb, rx);
 }

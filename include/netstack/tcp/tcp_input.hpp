@@ -135,6 +135,10 @@ void tcp_finish_connect(Net& net, sock& sk) {
   tcp_set_state(net, sk, tcp_state::established);
   tp.rcv_tstamp = tp.established = net.worker().now;
   tp.retrans_stamp = 0;
+  // RFC 6928 §3: what was lost of the handshake says little of the path, unless it was lost again.
+  tp.snd_cwnd = tp.total_retrans > 1 ? 1 : tcp_init_cwnd;
+  tp.snd_ssthresh = tcp_infinite_ssthresh;
+  tcp_init_congestion_control(net, sk);
   tcp_current_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
   tcp_mtup_init(net, sk);
@@ -156,6 +160,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   tp.tstamp_ok = tp.tstamp_ok && rx.opt.saw_tstamp;
   if (tp.tstamp_ok) tp.ts_recent = rx.opt.rcv_tsval, tp.ts_recent_stamp = net.worker().now;
   tp.sack_ok = tp.sack_ok && rx.opt.sack_ok;
+  tcp_ecn_rcv_syn(tp, rx);
   // RFC 9293 §3.7.1 MUST-15: without the option, 536.
   u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);
   tp.mss_clamp = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
@@ -193,6 +198,7 @@ tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_
   tcp_set_state(net, sk, tcp_state::syn_recv);
   if (sk_buff* const syn = tcp_sent_head(sk)) {
     TCP_SKB_CB(*syn).tcp_flags |= tcp_flag::ack;
+    tcp_ecn_send_synack(tp, TCP_SKB_CB(*syn));
     (void)tcp_transmit_skb(net, sk, *syn);
   }
   return {verdict::consumed()};

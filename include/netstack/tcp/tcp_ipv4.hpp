@@ -41,7 +41,7 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
     return failure{rt.error()};
   }
   ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
-           .tos = inet.tos,
+           .tos = static_cast<u8>(inet.tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0)),
            .protocol = ipproto::tcp,
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
@@ -126,6 +126,7 @@ inline bool tcp_read_header(sk_buff& skb, tcp_rx& rx) {
   rx.window = th.window.host();
   rx.urg_ptr = th.urg_ptr.host();
   rx.flags = th.flags;
+  rx.dsfield = ip_hdr(skb)->tos;
   rx.hlen = static_cast<u8>(hlen);
   rx.end_seq = rx.seq + th.syn() + th.fin() + skb.len - hlen;
   if (hlen != tcp_hlen_min) (void)tcp_parse_options(rx.opt, skb.data + tcp_hlen_min, hlen - tcp_hlen_min, th.syn());

@@ -188,6 +188,8 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.sk_sndbuf = listener.sk_sndbuf;
   child.sk_mark = listener.sk_mark;
   child.sk_priority = listener.sk_priority;
+  child.sk_pacing_rate = child.sk_max_pacing_rate = listener.sk_max_pacing_rate;
+  child.sk_pacing_needed = listener.sk_max_pacing_rate != pacing_unlimited;
   child.sk_rcvlowat = listener.sk_rcvlowat;
   child.sk_rcvtimeo = listener.sk_rcvtimeo;
   child.sk_sndtimeo = listener.sk_sndtimeo;
@@ -202,6 +204,8 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.icsk_af_ops = listener.icsk_af_ops;
   child.icsk_user_timeout = listener.icsk_user_timeout;
   child.icsk_syn_retries = listener.icsk_syn_retries;
+  child.icsk_ca_idx = listener.icsk_ca_idx;
+  child.icsk_ca_setsockopt = listener.icsk_ca_setsockopt;
   child.nonagle = listener.nonagle;
   child.scaling_ratio = listener.scaling_ratio;
   child.user_mss = listener.user_mss;
@@ -241,8 +245,8 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   tp.tsoffset = req.ts_off;
   tp.mss_clamp = req.mss;
   inet_csk_init_timers(net, *child);
-  inet_csk(*child).icsk_ca_idx = inet_csk(listener).icsk_ca_idx;
-  if (auto* init = tcp_ca<Net>(*child).init) init(net, *child);
+  tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
+  tcp_assign_congestion_control(net, *child);
   inet_bind_hash(net, *child, req.key.hnum);
   (void)inet_hash(net, *child);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).

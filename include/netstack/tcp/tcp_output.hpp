@@ -10,7 +10,6 @@
 // RFC 9293 §3.7, §3.8.6 (windows), RFC 1122 §4.2.3.4 (silly windows, sender), RFC 896 (Nagle), RFC 5681 §4.1 (idle)
 #pragma once
 #include "netstack/core/gso.hpp"
-#include "netstack/tcp/tcp_cong.hpp"
 #include "netstack/tcp/tcp_rtx_queue.hpp"
 #include "netstack/tcp/tcp_transmit.hpp"
 
@@ -176,10 +175,12 @@ template <class Net>
 void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (!tcp_pernet(net).sysctl_tcp_slow_start_after_idle || tp.packets_out != 0 || tp.lsndtime == 0) return;
+  if (tcp_ca<Net>(sk).cong_control) return;  // it knows better
   u64 const rto = u64{inet_csk(sk).icsk_rto} * 1000, idle = net.worker().now - tp.lsndtime;
   if (idle <= rto) return;
+  tcp_ca_event(net, sk, ca_event::cwnd_restart);
   u32 const restart = std::min(tcp_init_cwnd, tp.snd_cwnd);
-  tp.snd_ssthresh = std::max(tp.snd_ssthresh, (tp.snd_cwnd >> 1) + (tp.snd_cwnd >> 2));
+  tp.snd_ssthresh = tcp_current_ssthresh(tp);
   for (u64 t = rto; t < idle && tp.snd_cwnd > restart; t += rto) tp.snd_cwnd >>= 1;
   tp.snd_cwnd = std::max(tp.snd_cwnd, restart);
   tp.snd_cwnd_cnt = 0;
@@ -196,7 +197,7 @@ inline u32 tcp_tso_segs(sock const& sk, sk_buff& first, u32 mss) {
   if (!dst || !dst->dev || (dst->dev->features & needs) != needs || tp.urg_mode) [[likely]]
     return 1;
   u32 const room = tp.snd_cwnd - std::min(tp.snd_cwnd, tcp_packets_in_flight(tp));
-  u32 const most = std::min({max_skb_frags, room, (0xffffu - max_tcp_header) / mss});
+  u32 const most = std::min({max_skb_frags, room, (0xffffu - max_tcp_header) / mss, tcp_pacing_burst(sk, mss)});
   u32 n = 0;
   for (sk_buff* skb = &first; skb && n < most; skb = sk.sk_write_queue.after(*skb), ++n) {
     auto const& cb = TCP_SKB_CB(*skb);
@@ -215,6 +216,7 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
   auto& pool = net.worker().pool;
   sk_buff* const out = pool.alloc_skb(max_tcp_header);
   if (!out) return nullptr;
+  if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
   tcp_skb_cb cb = TCP_SKB_CB(first);
   sk_buff* last = &first;
   for (sk_buff* skb = &first; n != 0; skb = sk.sk_write_queue.after(*skb), --n) {
@@ -222,6 +224,7 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
     pool.get_frame(skb->frame);
     skb_add_rx_frag(*out, skb_shinfo(*out).nr_frags, skb->frame, skb->headroom(), skb->len, 0);
     TCP_SKB_CB(*skb).sent = net.worker().now;
+    tcp_rate_skb_sent(net, tp, TCP_SKB_CB(*skb));
     cb.end_seq = TCP_SKB_CB(*skb).end_seq;
     cb.tcp_flags |= TCP_SKB_CB(*skb).tcp_flags;
   }
@@ -235,6 +238,7 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
   tp.data_segs_out += info.gso_segs;
   tp.bytes_sent += out->len;
   tp.lsndtime = net.worker().now;
+  tcp_pacing_sent(net, sk, out->len, info.gso_segs);
   (void)tcp_transmit(net, sk, *out, cb);
   return last;
 }
@@ -279,6 +283,7 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   if (tp.mtup.enabled && tp.send_head) [[unlikely]]
     if (tcp_mtu_probe(net, sk, mss) == tcp_probe::wait) return false;
   while (sk_buff* const skb = tp.send_head) {
+    if (tcp_pacing_check(net, sk)) break;
     if (tcp_packets_in_flight(tp) >= tp.snd_cwnd) {
       cwnd_limited = true;
       break;
@@ -304,7 +309,7 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   if (sent) (void)tcp_schedule_loss_probe(net, sk, false);
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, rwnd_limited);
-  return tp.packets_out == 0 && tp.send_head;
+  return tp.packets_out == 0 && tp.send_head && icsk_due_of(sk, icsk_wait::pacing) == 0;
 }
 
 /// Sends what waits, as far as it may, and sees to it that what may not is asked for.
@@ -338,7 +343,10 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   ++TCP_STATS(net).RetransSegs;
   ++tp.total_retrans;
   tp.bytes_retrans += skb.len;
-  if (cb.tcp_flags & tcp_flag::syn) ++NET_STATS(net).TCPSynRetrans;
+  if (cb.tcp_flags & tcp_flag::syn) {
+    ++NET_STATS(net).TCPSynRetrans;
+    tcp_ecn_clear_syn(net, cb);
+  }
   if (skb_shinfo(skb).dataref != 1) ++NET_STATS(net).TCPSpuriousRtxHostQueues;
   auto const r = tcp_transmit_skb(net, sk, skb);
   if (!r && r.error() == std::errc::no_buffer_space)
@@ -440,6 +448,7 @@ result<void> tcp_connect(Net& net, sock& sk) {
   if (!skb) return failure{std::errc::no_buffer_space};
   TCP_SKB_CB(*skb) = {
       .sent = net.worker().now, .seq = tp.write_seq, .end_seq = tp.write_seq + 1, .tcp_flags = tcp_flag::syn};
+  TCP_SKB_CB(*skb).tcp_flags |= tcp_ecn_send_syn(net, sk);
   tcp_queue_skb(sk, *skb);
   ++tp.write_seq;
   ++TCP_STATS(net).ActiveOpens;

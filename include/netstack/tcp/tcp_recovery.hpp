@@ -30,6 +30,7 @@ void tcp_init_cwnd_reduction(Net& net, sock& sk) {
   tp.prior_ssthresh = tp.snd_ssthresh;
   tp.prr_delivered = tp.prr_out = 0;
   tp.snd_ssthresh = tcp_ca<Net>(sk).ssthresh(net, sk);
+  tcp_ecn_queue_cwr(tp);
 }
 /// RFC 6937 §3: as many leave as arrive, in proportion, until the window is what it shall be.
 inline void tcp_cwnd_reduction(tcp_sock& tp, tcp_ack_news const& news) {
@@ -49,8 +50,12 @@ inline void tcp_cwnd_reduction(tcp_sock& tp, tcp_ack_news const& news) {
   send = std::max(send, tp.prr_out != 0 ? 0 : 1);  // the first repair leaves at once
   tp.snd_cwnd = std::max(in_flight + static_cast<u32>(send), 1u);
 }
-inline void tcp_end_cwnd_reduction(tcp_sock& tp) {
+template <class Net>
+void tcp_end_cwnd_reduction(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (tcp_ca<Net>(sk).cong_control) return;
   if (tp.snd_ssthresh < tcp_infinite_ssthresh) tp.snd_cwnd = std::max(tp.snd_ssthresh, 2u);
+  tcp_ca_event(net, sk, ca_event::complete_cwr);
 }
 
 // --- was it needed?
@@ -74,7 +79,10 @@ void tcp_undo_cwnd_reduction(Net& net, sock& sk, bool unmark_loss) {
   auto& tp = tcp_sk(sk);
   if (unmark_loss) tcp_rtx_queue_found(tp);
   tp.snd_cwnd = tcp_ca<Net>(sk).undo_cwnd(net, sk);
-  tp.snd_ssthresh = std::max(tp.snd_ssthresh, tp.prior_ssthresh);
+  if (tp.prior_ssthresh > tp.snd_ssthresh) {
+    tp.snd_ssthresh = tp.prior_ssthresh;
+    tcp_ecn_withdraw_cwr(tp);
+  }
   tp.undo_marker_set = false;
   tp.rack_advanced = true;  // what is marked lost no longer may be so after all
 }
@@ -84,17 +92,19 @@ inline bool tcp_any_retrans_done(sock const& sk) {
   sk_buff* const head = tcp_sent_head(sk);
   return tcp_sk(sk).retrans_out != 0 || (head && (TCP_SKB_CB(*head).sacked & tcpcb::ever_retrans));
 }
-inline void tcp_try_keep_open(sock& sk) {
+template <class Net>
+void tcp_try_keep_open(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const state = tcp_left_out(tp) != 0 || tcp_any_retrans_done(sk) ? tcp_ca_state::disorder : tcp_ca_state::open;
   if (tp.ca_state == state) return;
-  tp.ca_state = state;
+  tcp_set_ca_state(net, sk, state);
   tp.high_seq = tp.snd_nxt;
 }
-inline void tcp_try_to_open(sock& sk) {
+template <class Net>
+void tcp_try_to_open(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
-  if (tp.ca_state != tcp_ca_state::cwr) tcp_try_keep_open(sk);
+  if (tp.ca_state != tcp_ca_state::cwr) tcp_try_keep_open(net, sk);
 }
 
 /// All that had been sent when the trouble began is acknowledged. False: that alone does not end it.
@@ -112,7 +122,7 @@ bool tcp_try_undo_recovery(Net& net, sock& sk, tcp_ack_news const& news) {
     if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
     return false;
   }
-  tp.ca_state = tcp_ca_state::open;
+  tcp_set_ca_state(net, sk, tcp_ca_state::open);
   tp.is_sack_reneg = false;
   return true;
 }
@@ -136,7 +146,7 @@ bool tcp_try_undo_partial(Net& net, sock& sk, tcp_ack_news const& news) {
   if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
   ++NET_STATS(net).TCPPartialUndo;
   tcp_undo_cwnd_reduction(net, sk, true);
-  tcp_try_keep_open(sk);
+  tcp_try_keep_open(net, sk);
   return false;
 }
 /// The timeout was spurious: by what was acknowledged (`frto`), by time stamps or by DSACK.
@@ -150,7 +160,7 @@ bool tcp_try_undo_loss(Net& net, sock& sk, tcp_ack_news const& news, bool frto) 
   tp.icsk_retransmits = 0;
   if (!tcp_is_sack(tp) && tp.snd_una == tp.high_seq) return true;
   if (frto || tcp_is_sack(tp)) {
-    tp.ca_state = tcp_ca_state::open;
+    tcp_set_ca_state(net, sk, tcp_ca_state::open);
     tp.is_sack_reneg = false;
   }
   return true;
@@ -168,7 +178,17 @@ void tcp_enter_recovery(Net& net, sock& sk) {
   else  // … for a reason of its own, which no undo takes back
     tp.undo_marker_set = false;
   tp.high_seq = tp.snd_nxt;
-  tp.ca_state = tcp_ca_state::recovery;
+  tcp_set_ca_state(net, sk, tcp_ca_state::recovery);
+}
+/// RFC 3168 §6.1.2: an echo of congestion is answered as a loss would be, but nothing is repeated; and once in a
+/// window.
+template <class Net>
+void tcp_enter_cwr(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (tp.ca_state >= tcp_ca_state::cwr) return;
+  tp.undo_marker_set = false;
+  tcp_init_cwnd_reduction(net, sk);
+  tcp_set_ca_state(net, sk, tcp_ca_state::cwr);
 }
 
 /// RFC 6298 §5.4, RFC 8985 §6.3: all is lost that the timer waited for; what was sent a moment ago may not be.
@@ -214,12 +234,14 @@ void tcp_enter_loss(Net& net, sock& sk) {
       (tp.ca_state == tcp_ca_state::loss && inet_csk(sk).icsk_retransmits == 0)) {
     detail::tcp_init_undo(tp);
     detail::tcp_init_cwnd_reduction(net, sk);
+    tcp_ca_event(net, sk, ca_event::loss);
   }
   tp.tlp_outstanding = false;
   tp.snd_cwnd = tcp_packets_in_flight(tp) + 1;
   tp.snd_cwnd_cnt = 0;
-  tp.ca_state = tcp_ca_state::loss;
+  tcp_set_ca_state(net, sk, tcp_ca_state::loss);
   tp.high_seq = tp.snd_nxt;
+  tcp_ecn_queue_cwr(tp);
   // RFC 5682 §3.1 step 1.
   tp.frto = tcp_pernet(net).sysctl_tcp_frto != 0 && (new_recovery || inet_csk(sk).icsk_retransmits != 0);
 }
@@ -228,7 +250,7 @@ void tcp_enter_loss(Net& net, sock& sk) {
 template <class Net>
 void tcp_xmit_retransmit_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  while (!tp.lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd) {
+  while (!tp.lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd && !tcp_pacing_check(net, sk)) {
     sk_buff& skb = tp.lost_queue.front();
     bool const oldest = &skb == tcp_sent_head(sk);
     if (!tcp_retransmit_skb(net, sk, skb)) return;
@@ -260,7 +282,7 @@ void tcp_rack_reo_timeout(Net& net, sock& sk) {
   if (tcp_packets_in_flight(tp) != prior_in_flight) {
     if (tp.ca_state != tcp_ca_state::recovery) {
       detail::tcp_enter_recovery(net, sk);
-      detail::tcp_cwnd_reduction(tp, news);
+      if (!tcp_ca<Net>(sk).cong_control) detail::tcp_cwnd_reduction(tp, news);
     }
     tcp_xmit_retransmit_queue(net, sk);
   }
@@ -282,9 +304,9 @@ void tcp_process_tlp_ack(Net& net, sock& sk, u32 ack, tcp_ack_news const& news) 
   } else if (after(ack, tp.tlp_high_seq)) {
     ++NET_STATS(net).TCPLossProbeRecovery;
     detail::tcp_init_cwnd_reduction(net, sk);
-    tp.ca_state = tcp_ca_state::cwr;
-    detail::tcp_end_cwnd_reduction(tp);
-    detail::tcp_try_keep_open(sk);
+    tcp_set_ca_state(net, sk, tcp_ca_state::cwr);
+    detail::tcp_end_cwnd_reduction(net, sk);
+    detail::tcp_try_keep_open(net, sk);
   } else if (!news.una_advanced && news.newly_sacked == 0 && news.dup) {
     tp.tlp_outstanding = false;  // a plain duplicate: both arrived
   }
@@ -333,6 +355,7 @@ template <class Net>
 bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   using state = tcp_ca_state;
+  if (news.ece) tp.prior_ssthresh = 0;  // whatever was lost or not, there was congestion
   if (news.reneging) {
     // RFC 2018 §8: perhaps the acknowledgments only overtook each other; if not, the timer clears it up soon.
     u64 const soon = std::max<u64>(tp.srtt_us >> 4, 10'000);
@@ -343,20 +366,20 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
     if (tp.retrans_out == 0) tp.retrans_stamp = 0;
   } else if (!before(tp.snd_una, tp.high_seq)) {
     if (tp.ca_state == state::cwr && tp.snd_una != tp.high_seq) {
-      detail::tcp_end_cwnd_reduction(tp);
-      tp.ca_state = state::open;
+      detail::tcp_end_cwnd_reduction(net, sk);
+      tcp_set_ca_state(net, sk, state::open);
     } else if (tp.ca_state == state::recovery) {
       if (!tcp_is_sack(tp)) tcp_reset_reno_sack(tp);
       bool const false_alarm = detail::tcp_may_undo(tp, news);
       if (!detail::tcp_try_undo_recovery(net, sk, news)) return true;
-      if (!false_alarm) detail::tcp_end_cwnd_reduction(tp);
+      if (!false_alarm) detail::tcp_end_cwnd_reduction(net, sk);
     }
   }
   bool repair = true;
   if (tp.ca_state == state::recovery) {
     if (news.una_advanced && detail::tcp_try_undo_partial(net, sk, news)) return false;
     if (!tcp_is_sack(tp) && news.dup) tcp_add_reno_sack(net, tp, news);
-    if (detail::tcp_try_undo_dsack(net, sk)) detail::tcp_try_to_open(sk);
+    if (detail::tcp_try_undo_dsack(net, sk)) detail::tcp_try_to_open(net, sk);
     tcp_identify_packet_loss(net, sk, news);
     if (tp.ca_state == state::recovery) return true;
   } else if (tp.ca_state == state::loss) {
@@ -372,7 +395,8 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
     tcp_identify_packet_loss(net, sk, news);
   }
   if (tp.lost_out == 0) {
-    detail::tcp_try_to_open(sk);
+    if (news.ece) detail::tcp_enter_cwr(net, sk);
+    detail::tcp_try_to_open(net, sk);
   } else if (tcp_mtup_probe_lost(tp)) [[unlikely]] {
     tcp_mtup_probe_failed(net, sk);
     tcp_simple_retransmit(net, sk);

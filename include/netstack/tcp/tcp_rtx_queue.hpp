@@ -69,6 +69,7 @@ void tcp_mark_skb_lost(Net& net, tcp_sock& tp, sk_buff& skb, tcp_skb_fifo::itera
   }
   if (!(sacked & tcpcb::lost)) ++tp.lost_out;
   sacked |= tcpcb::lost;
+  ++tp.lost;
   detail::tcp_tsorted_unlink(skb);
   tp.lost_queue.insert(where, skb);
 }

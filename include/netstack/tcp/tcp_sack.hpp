@@ -5,6 +5,7 @@
 // Linux: net/ipv4/tcp_input.c (tcp_sacktag_write_queue, tcp_check_dsack, tcp_check_sack_reordering, tcp_add_reno_sack)
 // RFC 2018, RFC 2883 (DSACK), RFC 6675 §3, RFC 8985 §6.2 steps 2 to 4
 #pragma once
+#include "netstack/tcp/tcp_rate.hpp"
 #include "netstack/tcp/tcp_rtx_queue.hpp"
 
 namespace netstack {
@@ -12,6 +13,7 @@ namespace netstack {
 /// What an acknowledgment brought.
 struct tcp_ack_news {
   u32 prior_una = 0;
+  u32 prior_lost = 0;    ///< tcp_sock::lost
   u32 acked = 0;         ///< segments that left the queue
   u32 newly_sacked = 0;  ///< segments that were selectively acknowledged
   u32 delivered = 0;     ///< segments that are known to have arrived only now
@@ -30,7 +32,9 @@ struct tcp_ack_news {
   u64 first_sacked_sent = 0;   ///< … of what is selectively acknowledged
   u32 reord = 0;               ///< the lowest that was sent once and arrived behind a higher one
   bool reordered = false;
-  u32 tsecr = 0;  ///< RFC 7323 §3.2; 0: none
+  bool ece = false;  ///< RFC 3168: the peer saw a mark
+  u32 tsecr = 0;     ///< RFC 7323 §3.2; 0: none
+  tcp_rate_sample rs{};
 };
 
 // --- RACK: what arrived tells of what was sent before it
@@ -138,6 +142,7 @@ void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_hi
     auto const& cb = TCP_SKB_CB(*skb);
     sk_buff* const following = tcp_sack_index_after(tp, *skb);
     tcp_rack_advance(net, tp, cb, news);
+    tcp_rate_skb_delivered(tp, cb, news.rs);
     if (!(cb.sacked & tcpcb::ever_retrans)) {
       tcp_note_orig(tp, cb, prior_highest, news);
       if (news.first_sacked_sent == 0) news.first_sacked_sent = cb.sent;

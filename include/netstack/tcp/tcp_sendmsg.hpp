@@ -106,6 +106,7 @@ result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
   iov_iter from{m.msg_iov};
   std::size_t const len = from.count();
   u32 mss = tcp_current_mss(net, sk);
+  tcp_rate_check_app_limited(tp);
   result<void> r{};
   while (from.count() != 0) {
     sk_buff* skb = detail::tcp_tail_with_room(sk, mss);

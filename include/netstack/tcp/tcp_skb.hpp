@@ -35,9 +35,18 @@ inline constexpr u8 sacked_acked = 1, sacked_retrans = 2, lost = 4, ever_retrans
 inline constexpr u8 tagbits = sacked_acked | sacked_retrans | lost;
 }  // namespace tcpcb
 
+/// How far delivery was when a segment was sent last: what tcp_rate.hpp measures from. Times are us, modulo 2^32.
+struct tcp_tx_stamp {
+  u32 first_tx = 0;        ///< when the oldest in flight was sent
+  u32 delivered_time = 0;  ///< when `delivered` was last known to grow
+  u32 delivered = 0;       ///< segments
+  bool is_app_limited = false;
+};
+
 struct tcp_skb_cb {
-  tcp_rb_node node{};        ///< rx: out of order; tx: in tcp_sock::sack_index
-  tcp_list_node link{};      ///< tx: in tcp_sock::sent_queue or lost_queue
+  tcp_rb_node node{};    ///< rx: out of order; tx: in tcp_sock::sack_index
+  tcp_list_node link{};  ///< tx: in tcp_sock::sent_queue or lost_queue
+  tcp_tx_stamp tx{};
   u64 sent = 0;              ///< tx: worker time when it was sent last
   u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
   u32 ack_seq = 0;           ///< rx
@@ -46,7 +55,7 @@ struct tcp_skb_cb {
   u8 ip_dsfield = 0;  ///< rx
   u8 eor = 0;         ///< tx: nothing may be appended
 };
-static_assert(sizeof(tcp_skb_cb) == cache_line);
+static_assert(sizeof(tcp_skb_cb) == 80);
 [[nodiscard]] inline tcp_skb_cb& TCP_SKB_CB(sk_buff& skb) { return skb.cb<tcp_skb_cb>(); }
 
 namespace detail {

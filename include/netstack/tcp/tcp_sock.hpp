@@ -23,9 +23,6 @@ struct tcp;
 
 // --- a connection
 
-/// Linux's enum tcp_ca_state.
-enum class tcp_ca_state : u8 { open, disorder, cwr, recovery, loss };
-
 namespace tcp_nagle {  // tcp_sock::nonagle
 inline constexpr u8 off = 1, cork = 2, push = 4;
 }
@@ -34,8 +31,17 @@ namespace tcp_event {
 inline constexpr u8 readable = 1, writable = 2, state = 4, error = 8;
 }
 
+namespace tcp_ecn {                  // tcp_flow::ecn_flags
+inline constexpr u8 ok = 1;          ///< both sides agreed
+inline constexpr u8 queue_cwr = 2;   ///< the next new data says that the window was reduced
+inline constexpr u8 demand_cwr = 4;  ///< congestion was experienced: acknowledgments echo it until the peer says so
+inline constexpr u8 seen = 8;        ///< the peer marks what it sends
+inline constexpr u8 ect = 16;        ///< the segment at hand is sent as ECN-capable
+}  // namespace tcp_ecn
+
 inline constexpr u32 tcp_infinite_ssthresh = 0x7fff'ffff;
 inline constexpr u32 tcp_init_cwnd = 10;          ///< RFC 6928
+inline constexpr u32 tcp_max_cwnd = 1u << 25;     ///< no window of the peer's holds more
 inline constexpr u32 tcp_min_mss = 88;            ///< no peer makes us send smaller ones (SACK Panic)
 inline constexpr u32 tcp_mss_default = 536;       ///< RFC 9293 §3.7.1
 inline constexpr u32 tcp_fastretrans_thresh = 3;  ///< RFC 5681 §3.2
@@ -88,6 +94,7 @@ struct alignas(cache_line) tcp_flow {
   tcp_ca_state ca_state = tcp_ca_state::open;
   u8 events = 0;         ///< tcp_event::…
   u8 scaling_ratio = 0;  ///< payload of a full segment in what its frame costs, of 256
+  u8 ecn_flags = 0;      ///< tcp_ecn::…
   bool tstamp_ok : 1 = false;
   bool sack_ok : 1 = false;
   bool wscale_ok : 1 = false;
@@ -176,6 +183,14 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   u32 retrans_stamp = 0;               ///< time stamp of the first retransmission
   u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
   u32 reordering = tcp_fastretrans_thresh;
+  u32 delivered = 0;     ///< segments that are known to have arrived, repeated ones included: tcp_rate.hpp
+  u32 delivered_ce = 0;  ///< of them, acknowledged with an echo of congestion
+  u32 lost = 0;          ///< segments that were believed lost
+  u32 app_limited = 0;   ///< up to so many delivered the application was slower than the path; 0: it is not
+  u32 first_tx = 0, delivered_time = 0;          ///< us, as in tcp_tx_stamp
+  u32 rate_delivered = 0, rate_interval_us = 0;  ///< the last good sample of the delivery rate
+  bool rate_app_limited = false;
+  u64 pacing_release = 0;  ///< worker time before which a paced connection sends nothing new (Linux's tcp_wstamp_ns)
   u32 window_clamp = tcp_no_window_clamp;  ///< TCP_WINDOW_CLAMP
   u32 rtt_min_us = 0;                      ///< within tcp_min_rtt_wlen
   u64 rtt_min_stamp = 0;                   ///< when it was measured
@@ -190,7 +205,6 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   u8 keepalive_probes = 0;
   s32 linger2 = 0;        ///< s; 0: tcp_fin_timeout, -1: none
   u32 notsent_lowat = 0;  ///< TCP_NOTSENT_LOWAT; 0: the namespace's
-  u32 delivered = 0;      ///< segments that arrived, repetitions included
   u32 urg_seq = 0;        ///< the peer's urgent byte
   u32 snd_up = 0;         ///< behind our own, in urg_mode
   tcp_mtup mtup;
@@ -238,6 +252,7 @@ struct tcp_request_sock {
   bool tstamp_ok : 1 = false;
   bool sack_ok : 1 = false;
   bool wscale_ok : 1 = false;
+  bool ecn_ok : 1 = false;
 };
 static_assert(sizeof(tcp_request_sock) <= 160);
 
@@ -272,6 +287,7 @@ struct tcp_rx {
   u8 flags = 0;
   u8 hlen = 0;
   bool more = false;  ///< another may follow at once: who brings them sees to it that what is owed leaves
+  u8 dsfield = 0;     ///< of the IP header
   u32 tw_isn = 0;     ///< a SYN that follows a connection in TIME-WAIT: where the new one begins; 0: anywhere
   tcp_options_received opt{};
 
@@ -327,6 +343,10 @@ struct tcp_net {
   s32 sysctl_tcp_min_snd_mss = 48;
   s32 sysctl_tcp_probe_threshold = 8;
   u64 sysctl_tcp_probe_interval = 600'000'000'000;
+  u8 sysctl_tcp_ecn = 2;  ///< 0: never, 1: asked for, 2: agreed to
+  u8 sysctl_tcp_ecn_fallback = 1;
+  u8 congestion_control = 0;                                               ///< of Net::tcp_congestion
+  u32 sysctl_tcp_pacing_ss_ratio = 200, sysctl_tcp_pacing_ca_ratio = 120;  ///< % of window per round trip
   u64 sysctl_tcp_keepalive_time = 7'200'000'000'000;
   u64 sysctl_tcp_keepalive_intvl = 75'000'000'000;
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;
@@ -375,6 +395,7 @@ struct tcp_worker {
   siphash_key_t ehash_secret{};  ///< a stranger cannot fill one slot of the tables
   siphash_key_t isn_secret{};    ///< RFC 6528 §3
   siphash_key_t ts_secret{};
+  u64 congestion_allowed = 0;  ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
 };
 template <class Net>
 [[nodiscard]] auto& tcp_worker_of(Net& net) {
@@ -392,6 +413,11 @@ template <class Net>
   return *static_cast<inet_connection_sock_af_ops<Net> const*>(inet_csk(sk).icsk_af_ops);
 }
 
+/// The clock of rates, us modulo 2^32.
+template <class Net>
+[[nodiscard]] u32 tcp_clock_us(Net& net) {
+  return static_cast<u32>(net.worker().now / 1000);
+}
 /// RFC 7323 §5.4: milliseconds, from where the connection's own offset says.
 template <class Net>
 [[nodiscard]] u32 tcp_time_stamp(Net& net) {

@@ -124,6 +124,8 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_backoff = tp.icsk_backoff;
   if (tp.tstamp_ok) info.tcpi_options |= tcpi_opt::timestamps;
   if (tp.sack_ok) info.tcpi_options |= tcpi_opt::sack;
+  if (tp.ecn_flags & tcp_ecn::ok) info.tcpi_options |= tcpi_opt::ecn;
+  if (tp.ecn_flags & tcp_ecn::seen) info.tcpi_options |= tcpi_opt::ecn_seen;
   if (tp.wscale_ok) {
     info.tcpi_options |= tcpi_opt::wscale;
     info.tcpi_snd_wscale = tp.snd_wscale & 15u;
@@ -153,7 +155,9 @@ inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
   info.tcpi_busy_time = tcp_chrono_us(tp, now, tcp_chrono::busy);
   info.tcpi_rwnd_limited = tcp_chrono_us(tp, now, tcp_chrono::rwnd_limited);
   info.tcpi_sndbuf_limited = tcp_chrono_us(tp, now, tcp_chrono::sndbuf_limited);
-  info.tcpi_delivered = tp.delivered;
+  info.tcpi_delivered = tp.delivered, info.tcpi_delivered_ce = tp.delivered_ce;
+  info.tcpi_delivery_rate = tcp_compute_delivery_rate(tp);
+  info.tcpi_delivery_rate_app_limited = tp.rate_app_limited;
   info.tcpi_dsack_dups = tp.dsack_dups, info.tcpi_reord_seen = tp.reord_events, info.tcpi_rcv_ooopack = tp.rcv_ooopack;
   info.tcpi_total_rto = tp.total_rto, info.tcpi_total_rto_recoveries = tp.total_rto_recoveries;
   info.tcpi_total_rto_time =
@@ -166,8 +170,8 @@ tcp_info tcp_get_info(Net& net, sock& sk) {
   tcp_info info{.tcpi_state = sk.sk_state,
                 .tcpi_snd_cwnd = tp.snd_cwnd,
                 .tcpi_reordering = tp.reordering,
-                .tcpi_pacing_rate = ~u64{0},
-                .tcpi_max_pacing_rate = ~u64{0}};
+                .tcpi_pacing_rate = sk.sk_pacing_rate,
+                .tcpi_max_pacing_rate = sk.sk_max_pacing_rate};
   if (sk.sk_state == tcp_state::listen) {
     info.tcpi_unacked = sk.sk_ack_backlog;
     info.tcpi_sacked = sk.sk_max_ack_backlog;

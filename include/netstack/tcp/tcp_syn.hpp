@@ -111,6 +111,7 @@ result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags
                      .oif = listener.sk_bound_dev_if,
                      .mark = listener.sk_mark,
                      .tos = inet_sk(listener).tos};
+  if (syn && req.ecn_ok) reply.header.flags |= tcp_flag::ece;
   reply.header.window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale);
   if (req.tstamp_ok)
     reply.opts.tstamp = true, reply.opts.tsval = tcp_time_stamp(net) + req.ts_off, reply.opts.tsecr = req.ts_recent;
@@ -151,6 +152,7 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff c
   req.tstamp_ok = rx.opt.saw_tstamp && ns.sysctl_tcp_timestamps;
   req.sack_ok = rx.opt.sack_ok && ns.sysctl_tcp_sack;
   req.wscale_ok = rx.opt.wscale_ok && ns.sysctl_tcp_window_scaling;
+  req.ecn_ok = tcp_ecn_create_request(net, listener, rx);
   req.snd_wscale = rx.opt.snd_wscale;
   req.ts_recent = rx.opt.rcv_tsval;
   u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);

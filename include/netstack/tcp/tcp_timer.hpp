@@ -169,6 +169,14 @@ void tcp_keepalive_timer(Net& net, sock& sk) {
   inet_csk_reset_keepalive_timer(net, sk, interval);
 }
 
+/// A paced connection may send again.
+template <class Net>
+void tcp_pacing_timer_handler(Net& net, sock& sk) {
+  if (tcp_in_state(sk, tcp_state::close, tcp_state::listen)) return;
+  tcp_xmit_retransmit_queue(net, sk);
+  tcp_push_pending_frames(net, sk);
+}
+
 /// The deadline is reached: it is one no longer.
 template <class Net>
 bool tcp_is_due(Net& net, sock& sk, icsk_wait what) {
@@ -184,6 +192,7 @@ void tcp_timer_function(void*, timer_list& timer) {
   if (tcp_is_due(net, sk, icsk_wait::delack)) tcp_delack_timer_handler(net, sk);
   if (tcp_is_due(net, sk, icsk_wait::retransmit)) tcp_write_timer_handler(net, sk);
   if (tcp_is_due(net, sk, icsk_wait::keepalive)) tcp_keepalive_timer(net, sk);
+  if (tcp_is_due(net, sk, icsk_wait::pacing)) tcp_pacing_timer_handler(net, sk);
   // What was moved away meanwhile is waited for only now.
   u64 next = ~u64{0};
   for (u64 const at : inet_csk(sk).icsk_due) next = std::min(next, at - 1);

@@ -9,7 +9,10 @@
 #pragma once
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_frags.hpp"
-#include "netstack/tcp/tcp_state.hpp"
+#include "netstack/tcp/tcp_cong.hpp"
+#include "netstack/tcp/tcp_ecn.hpp"
+#include "netstack/tcp/tcp_pacing.hpp"
+#include "netstack/tcp/tcp_rate.hpp"
 
 namespace netstack {
 
@@ -201,6 +204,8 @@ result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb
   tcp_out_options const opts = syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp);
   tcp_header_fields f{.source = tp.inet_sport, .dest = sk.sk_dport, .seq = cb.seq, .flags = cb.tcp_flags};
   if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
+  if (tp.ecn_flags != 0) [[unlikely]]
+    f.flags |= tcp_ecn_send(tp, cb, out.len != 0);
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
   f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
   if (tp.urg_mode) [[unlikely]]
@@ -216,12 +221,15 @@ result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb
 /// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
 template <class Net>
 result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
   sk_buff* const out = detail::tcp_skb_to_send(net, skb);
   if (!out) return failure{std::errc::no_buffer_space};
   cb.sent = net.worker().now;
+  tcp_rate_skb_sent(net, tp, cb);
+  tcp_pacing_sent(net, sk, skb.len);
   if (cb.end_seq != cb.seq) {
-    auto& tp = tcp_sk(sk);
+    if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
     tp.lsndtime = net.worker().now;
     tp.data_segs_out += skb.len != 0;
     tp.bytes_sent += skb.len;

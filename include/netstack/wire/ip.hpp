@@ -22,6 +22,10 @@ inline constexpr std::size_t ip_hlen_max = 60;
 inline constexpr std::size_t ip_max_mtu = 0xffff;
 inline constexpr u8 ip_default_ttl = 64;
 
+namespace inet_ecn {  // iphdr::tos, lowest bits, RFC 3168 §5
+inline constexpr u8 not_ect = 0, ect_1 = 1, ect_0 = 2, ce = 3, mask = 3;
+}
+
 struct iphdr {
   u8 ver_ihl = 0x45;
   u8 tos = 0;

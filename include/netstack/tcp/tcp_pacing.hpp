@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: when a paced connection may send: its segments leave at sk_pacing_rate instead of as fast as acknowledgments
+// come, each with a time of release; until then a timer of the worker's waits. Paced is who asks for it: BBR, and
+// SO_MAX_PACING_RATE.
+// tx: called by tcp_write_xmit, tcp_xmit_retransmit_queue, tcp_transmit_skb; rx: tcp_update_pacing_rate from tcp_ack
+// Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send, tcp_pace_kick), net/ipv4/tcp_input.c
+// (tcp_update_pacing_rate)
+#pragma once
+#include "netstack/tcp/tcp_state.hpp"
+
+namespace netstack {
+
+/// The first segments of a connection leave together: nothing is known of the path yet (RFC 6928).
+inline constexpr u32 tcp_unpaced_segments = tcp_init_cwnd;
+
+/// True: not yet; the timer will go on. What is due before the timers' next tick may as well leave now.
+template <class Net>
+bool tcp_pacing_check(Net& net, sock& sk) {
+  if (!sk.sk_pacing_needed) [[likely]]
+    return false;
+  u64 const release = tcp_sk(sk).pacing_release;
+  if (release < net.worker().now + net.worker().timers.tick_ns) return false;
+  icsk_start_timer(net, sk, icsk_wait::pacing, release);
+  return true;
+}
+/// Segments that may leave as one packet: what the rate takes a millisecond for, but two.
+[[nodiscard]] inline u32 tcp_pacing_burst(sock const& sk, u32 mss) {
+  if (!sk.sk_pacing_needed) [[likely]]
+    return ~u32{0};
+  return static_cast<u32>(std::clamp<u64>((sk.sk_pacing_rate >> 10) / mss, 2, ~u32{0}));
+}
+
+/// Segments with so much payload left: when may the next? A timer that was late is made up for by half of the distance
+/// at most.
+template <class Net>
+void tcp_pacing_sent(Net& net, sock& sk, u32 payload, u32 segments = 1) {
+  auto& tp = tcp_sk(sk);
+  u64 const bytes = payload + segments * (tcp_af_ops<Net>(sk).net_header_len + tcp_hlen_min);
+  u64 const now = net.worker().now, due = std::exchange(tp.pacing_release, std::max(tp.pacing_release, now));
+  if (!sk.sk_pacing_needed || sk.sk_pacing_rate == pacing_unlimited || tp.data_segs_out < tcp_unpaced_segments) return;
+  u64 const distance = bytes * 1'000'000'000 / std::max<u64>(sk.sk_pacing_rate, 1);
+  u64 const late = due < now ? now - due : 0;
+  tp.pacing_release += distance - std::min(distance / 2, due != 0 ? late : 0);
+}
+
+/// The window in a round trip and a part more, so that pacing never is what limits: for algorithms that set no rate.
+template <class Net>
+void tcp_update_pacing_rate(Net& net, sock& sk) {
+  auto const& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  u32 const ratio = tp.snd_cwnd < tp.snd_ssthresh / 2 ? ns.sysctl_tcp_pacing_ss_ratio : ns.sysctl_tcp_pacing_ca_ratio;
+  // mss · cwnd < 2^41, and srtt_us is eight round trips: % and us make 8 · 10^4. Below 2^50 no product overflows.
+  u64 const window = u64{tp.mss_cache} * std::max(tp.snd_cwnd, tp.packets_out) * 80'000;
+  u64 const rate = std::min(window / std::max(tp.srtt_us, 1u), u64{1} << 50) * ratio;
+  sk.sk_pacing_rate = std::min(rate, sk.sk_max_pacing_rate);
+}
+
+}  // namespace netstack
