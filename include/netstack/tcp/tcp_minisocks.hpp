@@ -182,6 +182,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.sk_protocol = listener.sk_protocol;
   child.sk_reuse = listener.sk_reuse;
   child.sk_reuseport = listener.sk_reuseport;
+  child.sk_shutdown = listener.sk_shutdown;
   child.sk_bound_dev_if = listener.sk_bound_dev_if;
   child.sk_flags = listener.sk_flags & ~(sock_flag_bit(sock_flags::dead) | sock_flag_bit(sock_flags::write_space_due));
   child.sk_rcvbuf = listener.sk_rcvbuf;
