@@ -10,12 +10,12 @@ BEGIN, END = "<!-- scripts/bench --compile: begin -->", "<!-- scripts/bench --co
 FLAGS = ["-std=c++20", "-O2", "-DPCAP_DONT_INCLUDE_PCAP_BPF_H"]
 # What a program includes by itself; everything else comes with these.
 ENTRIES = ["netstack/netstack.hpp", "netstack/stack/stack.hpp", "netstack/presets.hpp", "netstack/registry/module.hpp",
-           "netstack/ipv4/ipv4.hpp", "netstack/udp/udp.hpp", "netstack/socket/socket.hpp", "netstack/socket/udp_socket.hpp",
+           "netstack/ipv4/ipv4.hpp", "netstack/udp/udp.hpp", "netstack/tcp/tcp.hpp", "netstack/socket/socket.hpp", "netstack/socket/udp_socket.hpp",
            "netstack/core/netdev.hpp", "netstack/core/dev_config.hpp", "netstack/skb/skb_ops.hpp", "netstack/wire/checksum.hpp",
            "netstack/drivers/loopback.hpp", "netstack/drivers/pipe.hpp", "netstack/drivers/tap.hpp", "netstack/drivers/tun.hpp",
            "netstack/drivers/af_xdp.hpp", "netstack/drivers/pcap.hpp"]
-PRESETS = {"`presets::host`": "netstack::presets::host", "`presets::router`": "netstack::presets::router",
-           "no module but its own": "none"}
+PRESETS = {"`presets::full`": "netstack::presets::full", "`presets::host`": "netstack::presets::host",
+           "`presets::router`": "netstack::presets::router", "no module but its own": "none"}
 PROGRAM = """#include <netstack/netstack.hpp>
 #include <cstdio>
 struct none : netstack::module {{}};

@@ -5,5 +5,5 @@
 #include <netstack/drivers/tun.hpp>
 #include <netstack/netstack.hpp>
 
-struct host : netstack::stack<host, netstack::presets::host, netstack::drivers::tap, netstack::drivers::tun,
+struct host : netstack::stack<host, netstack::presets::full, netstack::drivers::tap, netstack::drivers::tun,
                               netstack::drivers::pipe> {};

@@ -7,13 +7,21 @@
 #include "netstack/ipv4/ipv4.hpp"
 #include "netstack/meta/hana.hpp"
 #include "netstack/registry/module.hpp"
+#include "netstack/tcp/tcp.hpp"
+#include "netstack/tcp/tcp_bbr.hpp"
+#include "netstack/tcp/tcp_cubic.hpp"
 #include "netstack/udp/udp.hpp"
 
 namespace netstack::presets {
 
-/// An internet host: IPv4 with routing, ARP and ICMP, and UDP with its sockets.
+/// An internet host that speaks in datagrams: IPv4 with routing, ARP and ICMP, and UDP with its sockets.
 struct host : module {
   using modules = type_list<ipv4, udp>;
+};
+
+/// … and in streams: TCP with its sockets, CUBIC and BBR. All that there is.
+struct full : module {
+  using modules = type_list<ipv4, tcp, tcp_cubic, tcp_bbr, udp>;
 };
 
 /// Forwards between its devices and answers pings, but has no transports: IPv4 with routing, ARP and ICMP. Forwarding

@@ -12,7 +12,7 @@ namespace {
 
 using namespace netstack;
 
-struct full : stack<full, presets::host, drivers::pipe> {};
+struct full : stack<full, presets::full, drivers::pipe> {};
 /// No driver in the list: lo is always there.
 struct lonely : stack<lonely, presets::host, sizes<config{.max_net = 2, .skb_pool = 128}>> {};
 /// Listed the other way round, with other sizes: another composition.
@@ -34,13 +34,13 @@ TEST_CASE("the full composition boots in Linux's order", "[S4][S22][S58]") {
                      // net_ns_init makes init_net: subsystems, then lo, then what cleans up behind devices
                      "ip_rt_ops pernet init", "tcp_statistics pernet init", "ip_statistics pernet init",
                      "net_statistics pernet init", "icmp_statistics pernet init", "icmpmsg_statistics pernet init",
-                     "icmp_sk_ops pernet init", "udp_sysctl_ops pernet init", "loopback_net_ops pernet init",
-                     "net_ns_init init",
+                     "icmp_sk_ops pernet init", "tcp_sk_ops pernet init", "udp_sysctl_ops pernet init",
+                     "loopback_net_ops pernet init", "net_ns_init init",
                      // sock_init
                      "net_sysctl_init init", "skb_init init", "init_inodecache init", "register_filesystem init",
                      "kern_mount init",
                      // the device layer, then the protocols
-                     "net_dev_init init", "arp_init init", "ip_init init", "udp_init init"});
+                     "net_dev_init init", "arp_init init", "ip_init init", "tcp_init init", "udp_init init"});
   CHECK(h.init_net().loopback_dev->ifindex == 1);
 }
 

@@ -585,7 +585,7 @@ TEST_CASE("with our window closed a RST and a FIN's probe are heard; the window 
     REQUIRE(tcp_receive_window(t.tp(fd)) == 0);
     std::string const next = std::to_string(at);
     t.after(100).pending.clear();  // an acknowledgment that was delayed
-    t.quiet(3'600'000);  // nobody reads for an hour
+    t.quiet(3'600'000);            // nobody reads for an hour
     CHECK(t.state(fd) == tcp_state::established);
     t.in(". " + next + ":" + std::to_string(at + 1) + " ack 1").out(". 1 ack " + next + " win 0");
     if (reset) {
