@@ -10,42 +10,13 @@
 #include <cstdio>
 #include <cstring>
 #include <ctime>
-#include <map>
-#include <sstream>
 
 #include "support/ethtool.hpp"
-#include "support/netns.hpp"
-#include "support/program.hpp"
+#include "support/inetd.hpp"
 
 namespace {
 
-using netstack::test::example;
-using netstack::test::netns;
-using netstack::test::program;
-
-bool cannot_run() {
-  return netstack::test::skip_without_root("makes a network namespace and a TAP device") ||
-         netstack::test::skip_without_example("inetd");
-}
-
-bool says(std::string const& text, std::string const& what) { return text.find(what) != std::string::npos; }
-
-/// A directory that anybody may look into, gone with this object.
-struct scratch {
-  std::string path = "/tmp/netstack-inetd-XXXXXX";
-  scratch() {
-    REQUIRE(::mkdtemp(path.data()) != nullptr);
-    netns::run("chmod 755 " + path);
-  }
-  ~scratch() { (void)netns::attempt("rm -r " + path); }
-  scratch(scratch const&) = delete;
-};
-
-std::vector<std::string> inetd_on(std::string const& dev, std::vector<std::string> const& more = {}) {
-  std::vector<std::string> command{example("inetd"), "--dev", dev, "--addr", "192.0.2.2/24"};
-  command.insert(command.end(), more.begin(), more.end());
-  return command;
-}
+using namespace netstack::test;
 
 /// A UDP socket of the kernel, connected to a service of the stack, so an ICMP error about it is an errno.
 struct client {
@@ -75,39 +46,6 @@ std::string pattern(std::size_t n) {
   std::string s(n, '\0');
   for (std::size_t i = 0; i < n; ++i) s[i] = static_cast<char>((i + n) * 31 + i / 256);
   return s;
-}
-
-/// A counter of the report's /proc/net/snmp; -1 when it is not there.
-long snmp(std::string const& report, std::string const& prefix, std::string const& name) {
-  std::istringstream lines(report);
-  std::string names, values;
-  while (std::getline(lines, names))
-    if (names.rfind(prefix + ": ", 0) == 0 && std::getline(lines, values)) {
-      std::istringstream n(names), v(values);
-      std::string key, value;
-      while (n >> key && v >> value)
-        if (key == name) return std::stol(value);
-    }
-  return -1;
-}
-
-/// The end of an inetd that is well: all three texts, nothing leaked, exit code 0.
-std::string end_well(program& inetd) {
-  CHECK(inetd.running());
-  auto const end = inetd.terminate();
-  INFO(end.text);
-  CHECK(end.code == 0);
-  for (char const* file : {"--- /proc/net/snmp\n", "--- /proc/net/drop_reasons\n", "--- /proc/net/skb_pool\n"})
-    CHECK(says(end.text, file));
-  auto const pool = end.text.find("worker     used   frames high_water clones_used");
-  REQUIRE(pool != std::string::npos);
-  std::istringstream row(end.text.substr(end.text.find('\n', pool)));
-  long worker = -1, used = -1, frames = -1, high_water = -1, clones_used = -1;
-  row >> worker >> used >> frames >> high_water >> clones_used;
-  CHECK(used == 0);
-  CHECK(clones_used == 0);
-  CHECK(high_water > 0);
-  return end.text;
 }
 
 /// The four services, and a port that has none.
@@ -189,17 +127,17 @@ std::string refusal(std::vector<std::string> const& command) {
 }  // namespace
 
 TEST_CASE("inetd on a TAP device: floods, every size, four services, a clean recording and end") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   serves("tap");
 }
 
 TEST_CASE("inetd on a TUN device: floods, every size, four services, a clean recording and end") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   serves("tun");
 }
 
 TEST_CASE("inetd with 65 addresses: each is pinged, and answers as itself", "[S130]") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   netns ns;
   std::vector<std::string> more;
   for (int i = 10; i < 74; ++i) more.insert(more.end(), {"--addr", "192.0.2." + std::to_string(i) + "/24"});
@@ -218,7 +156,7 @@ TEST_CASE("inetd with 65 addresses: each is pinged, and answers as itself", "[S1
 }
 
 TEST_CASE("inetd under hostile frames by scapy", "[AMNESIA:33][Ripple20][INFRA:HALT][LAND]") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   if (std::system("/usr/bin/python3 -c 'import scapy' 2>/dev/null") != 0)
     return netstack::test::skip("needs python3-scapy");
   char const* source = std::getenv("NETSTACK_SOURCE");  // CTest says where the sources lie
@@ -245,7 +183,7 @@ TEST_CASE("inetd under hostile frames by scapy", "[AMNESIA:33][Ripple20][INFRA:H
 }
 
 TEST_CASE("inetd that cannot start says in one line what to do") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   netns ns;
   scratch dir;
   // Where an unprivileged user may run it.
@@ -283,7 +221,7 @@ TEST_CASE("inetd that cannot start says in one line what to do") {
 }
 
 TEST_CASE("inetd on a Linux interface, by AF_XDP and by pcap, serves the other end of a veth pair") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   netns ns;
   ns.run("ip link add nst0 type veth peer name nst1 && ip link set nst0 up && ip link set nst1 up");
   netstack::test::ethtool_set("nst1", netstack::test::ethtool_stxcsum, false);
@@ -305,7 +243,7 @@ TEST_CASE("inetd on a Linux interface, by AF_XDP and by pcap, serves the other e
 }
 
 TEST_CASE("inetd takes a queue back whose owner was killed") {
-  if (cannot_run()) return;
+  if (cannot_run_inetd()) return;
   netns ns;
   ns.run(
       "ip link add nst0 type veth peer name nst1 && ip link set nst0 up && ip link set nst1 up && "
@@ -323,7 +261,7 @@ TEST_CASE("inetd takes a queue back whose owner was killed") {
 }
 
 TEST_CASE("l2fwd is a wire between two interfaces, in native and in skb mode, and gives them back") {
-  if (cannot_run() || netstack::test::skip_without_example("l2fwd")) return;
+  if (cannot_run_inetd() || netstack::test::skip_without_example("l2fwd")) return;
   netns ns;
   // nst1 - nst0 = l2fwd = nst2 - nst3, the last in a namespace that a process holds.
   program beyond({"unshare", "-n", "sh", "-c", "echo ready && exec sleep 60"});
@@ -356,7 +294,7 @@ TEST_CASE("l2fwd is a wire between two interfaces, in native and in skb mode, an
 }
 
 TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about what is missing for the latter") {
-  if (cannot_run() || netstack::test::skip_without_example("demo")) return;
+  if (cannot_run_inetd() || netstack::test::skip_without_example("demo")) return;
   scratch dir;
   // An `ip` that makes no veth pair, where the demo finds it first.
   netns::run("printf '#!/bin/sh\\ncase \"$*\" in *veth*) exit 2; esac\\nexec '$(command -v ip)' \"$@\"\\n' > " +
@@ -364,7 +302,7 @@ TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about w
              "/demo");
   for (bool const veth : {true, false}) {
     auto const path = veth ? std::string() : dir.path + ":";
-    program demo({"sh", "-c", "cd " + dir.path + " && PATH=" + path + "$PATH exec ./demo"});
+    program demo({"sh", "-c", "cd " + dir.path + " && PATH=" + path + "$PATH exec ./demo 16777216"});
     auto const end = demo.wait();
     INFO(end.text);
     CHECK(end.code == 0);
@@ -372,6 +310,10 @@ TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about w
     CHECK(says(end.text, "demo: everything is back in the pool; the exchange is in demo.pcap"));
     long const media = veth ? 2 : 1;
     CHECK(says(end.text, "demo: Linux pings 192.0.2.2 over AF_XDP\n") == veth);
+    CHECK(says(end.text, "demo: curl fetched 16777216 bytes from the stack over TAP: "));
+    CHECK(says(end.text, "demo: curl fetched 16777216 bytes from the stack over AF_XDP: ") == veth);
+    CHECK(says(end.text, "demo: curl fetched 16777216 bytes from Linux itself, over the same veth pair: ") == veth);
+    CHECK_FALSE(says(end.text, "WRONG"));
     CHECK(says(end.text, "demo: AF_XDP is not shown: this kernel makes no veth pair\n") == !veth);
     CHECK(snmp(end.text, "Icmp", "InEchos") == 3 * media);
     CHECK(snmp(end.text, "Udp", "InDatagrams") == 1473 * media);
@@ -381,10 +323,11 @@ TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about w
 }
 
 TEST_CASE("the demo of a user without privileges: two stacks in one process, and it says so") {
-  if (cannot_run() || netstack::test::skip_without_example("demo")) return;
+  if (cannot_run_inetd() || netstack::test::skip_without_example("demo")) return;
   scratch dir;
   netns::run("chmod 777 " + dir.path + " && install -m 755 '" + example("demo") + "' " + dir.path + "/demo");
-  program demo({"sh", "-c", "cd " + dir.path + " && exec setpriv --reuid=65534 --regid=65534 --clear-groups ./demo"});
+  program demo(
+      {"sh", "-c", "cd " + dir.path + " && exec setpriv --reuid=65534 --regid=65534 --clear-groups ./demo 16777216"});
   auto const end = demo.wait();
   INFO(end.text);
   CHECK(end.code == 0);
@@ -393,5 +336,6 @@ TEST_CASE("the demo of a user without privileges: two stacks in one process, and
   CHECK(says(end.text, "demo: 1473 of 1473 datagrams came back byte for byte"));
   CHECK(says(end.text, "demo: everything is back in the pool; the exchange is in demo.pcap"));
   CHECK(says(end.text, "demo: 3 of 3 pings of the second stack were answered"));
+  CHECK(says(end.text, "demo: the second stack fetched 16777216 bytes from the first, each as it must be: "));
   check_recording(dir.path + "/demo.pcap", 3, 1473);
 }

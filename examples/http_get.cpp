@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+// Fetches a page over a device of your choice with calls that wait, and says how fast it came.
+//   http_get --dev … --addr A/P [--gateway G] ADDRESS[:PORT]/PATH [--output FILE] [--serve]
+// The page goes to standard output or into a file. With --serve the same stack also has inetd's services, so that
+// 127.0.0.1 is somebody to ask. Exit 0: it was there, and came whole.
+// RUN: --dev pipe --addr 192.0.2.2/24 --serve --output /dev/null 127.0.0.1/bytes/3000000
+// OUTPUT: ^HTTP/1.1 200 OK: 3000000 bytes in \d+\.\d\d\d s, \d+ Mbit/s$
+#include <CLI/CLI.hpp>
+#include <optional>
+
+#include "device.hpp"
+#include "netstack/drivers/af_xdp.hpp"  // by these lines CMake knows the libraries
+#include "netstack/drivers/pcap.hpp"
+#include "services.hpp"
+
+using namespace netstack;
+
+struct host : stack<host, presets::full, services::devices, sizes<config{.skb_pool = 16384}>> {};
+using net_t = net<host>;
+
+/// ADDRESS[:PORT]/PATH.
+struct url {
+  netstack::sockaddr_in at{};
+  std::string path;
+};
+static std::optional<url> parse_url(std::string const& text) {
+  auto const slash = text.find('/'), colon = text.find(':');
+  if (slash == text.npos) return {};
+  bool const has_port = colon < slash;
+  auto const addr = parse_ipv4(text.substr(0, has_port ? colon : slash));
+  unsigned long const port = has_port ? std::strtoul(text.c_str() + colon + 1, nullptr, 10) : 80;
+  if (!addr || port == 0 || port > 65535) return {};
+  return url{inet_addr_of(*addr, static_cast<u16>(port)), text.substr(slash)};
+}
+
+/// An answer's beginning; empty: it is none, or too long.
+struct answer {
+  std::string status;    // the first line
+  s64 length = -1;       // of the page; -1: until the connection ends
+  std::string got_more;  // the page's first bytes
+};
+static std::optional<answer> read_head(net_t& net, int fd) {
+  std::string text;
+  std::size_t end;
+  while ((end = text.find("\r\n\r\n")) == text.npos) {
+    char buf[2048];
+    auto const n = recv(net, fd, buf, sizeof buf);
+    if (!n || *n == 0 || text.size() > 16384) return {};
+    text.append(buf, *n);
+  }
+  answer a{.status = text.substr(0, text.find("\r\n")), .got_more = text.substr(end + 4)};
+  for (std::size_t at = text.find("\r\n"); at < end; at = text.find("\r\n", at + 2))
+    if (services::detail::same_word(std::string_view(text).substr(at + 2, 15), "content-length:"))
+      a.length = std::strtoll(text.c_str() + at + 17, nullptr, 10);
+  return a;
+}
+
+/// The page, into `out`; how many bytes, -1: it broke off.
+static s64 read_page(net_t& net, int fd, answer const& a, std::FILE* out) {
+  s64 got = static_cast<s64>(a.got_more.size());
+  std::fwrite(a.got_more.data(), 1, a.got_more.size(), out);
+  static constexpr std::size_t most = 65536;
+  char buf[most];
+  while (a.length < 0 || got < a.length) {
+    auto const n = recv(net, fd, buf, most);
+    if (!n) return -1;
+    if (*n == 0) break;
+    std::fwrite(buf, 1, *n, out);
+    got += static_cast<s64>(*n);
+  }
+  return a.length < 0 || got == a.length ? got : -1;
+}
+
+static int fetch(net_t& net, url const& what, std::FILE* out, services::complaint const& fail) {
+  char const* const where = what.path.c_str();
+  auto const fd = socket(net, af::inet, sock_type::stream);
+  if (!fd) return fail("socket", fd.error());
+  struct closer {
+    net_t& net;
+    int fd;
+    ~closer() { (void)close(net, fd); }
+  } const closing{net, *fd};
+  if (auto r = setsockopt(net, *fd, sol::socket, so::rcvtimeo, timeval{30, 0}); !r) return fail("socket", r.error());
+  if (auto r = setsockopt(net, *fd, sol::socket, so::sndtimeo, timeval{30, 0}); !r) return fail("socket", r.error());
+  if (auto r = connect(net, *fd, what.at); !r) return fail("connect", r.error());
+  u64 const start = net.worker().now;
+  // HTTP/1.0: the end of the connection may be the end of the page, and no page comes in pieces.
+  std::string const request = "GET " + what.path + " HTTP/1.0\r\nHost: netstack\r\nConnection: close\r\n\r\n";
+  if (auto r = send(net, *fd, request.data(), request.size()); !r) return fail("send", r.error());
+  auto const a = read_head(net, *fd);
+  if (!a || a->status.rfind("HTTP/1.", 0) != 0) return fail(where, "no answer that HTTP knows");
+  s64 const got = read_page(net, *fd, *a, out);
+  if (got < 0) return fail(where, "the connection ended before the page did");
+  double const seconds = std::max(static_cast<double>(net.worker().now - start) / 1e9, 1e-6);
+  std::fprintf(stderr, "%s: %lld bytes in %.3f s, %.0f Mbit/s\n", a->status.c_str(), static_cast<long long>(got),
+               seconds, static_cast<double>(got) * 8 / seconds / 1e6);
+  return a->status.find(" 200") != std::string::npos ? 0 : 1;
+}
+
+int main(int argc, char** argv) {
+  CLI::App app{"An HTTP client on netstack"};
+  services::device_options options;
+  std::string address, output;
+  bool serve = false;
+  options.add_to(app);
+  app.add_option("URL", address, "ADDRESS[:PORT]/PATH")->required();
+  app.add_option("--output", output, "keep the page here");
+  app.add_flag("--serve", serve, "answer on this stack too");
+  CLI11_PARSE(app, argc, argv);
+  services::complaint const fail{"http_get"};
+
+  auto const what = parse_url(address);
+  if (!what) return fail(address, "what to fetch looks like 192.0.2.1:80/path");
+  std::FILE* const out = output.empty() ? stdout : std::fopen(output.c_str(), "wb");
+  if (!out) return fail(output, "this file cannot be written");
+
+  drivers::pipe_cable cable;
+  host h;
+  if (auto r = h.boot(); !r) return fail("boot", r.error());
+  auto& net = h.init_net();
+  (void)dev_open(net, *net.loopback_dev);
+  net_device* const dev = services::plug_in(net, options, cable, fail);
+  if (!dev) return 1;
+  int code;
+  {
+    std::optional<services::inetd<net_t>> services;
+    if (serve)
+      if (auto r = services.emplace(net).start(); !r) return fail("services", r.error());
+    code = fetch(net, *what, out, fail);
+  }
+  if (std::fclose(out) != 0) return fail(output, "this file cannot be written");
+  // What was said last gets a second to arrive.
+  for (u64 const end = h.worker().now + 1'000'000'000; net.worker().pool.in_use() != 0 && h.worker().now < end;)
+    if (h.poll() == 0) h.wait(1'000'000);
+  return code;
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: BSL-1.0
+// What the client of iperf3 talks to (port 5201): one test at a time over TCP, either way (-R), with up to 16 streams
+// (-P). A control connection says what is wanted, the streams follow it, and all of them begin with the same cookie.
+// What it cannot do (UDP, --bidir, a second test beside the first) it refuses.
+#pragma once
+#include <charconv>
+#include <cstdio>
+#include <cstring>
+#include <string_view>
+
+#include "tcp_server.hpp"
+
+namespace services {
+
+template <class Net>
+class iperf3_session {
+  static constexpr u32 cookie_size = 37, most_streams = 16, longest_text = 8192;
+  // What is said on the control connection: a byte each.
+  enum : char {
+    test_start = 1,
+    test_running = 2,
+    test_end = 4,
+    param_exchange = 9,
+    create_streams = 10,
+    exchange_results = 13,
+    display_results = 14,
+    iperf_done = 16,
+    access_denied = -1
+  };
+
+ public:
+  /// The test that is under way.
+  struct shared {
+    stream<Net>* control = nullptr;  ///< none: there is none
+    u32 number = 0;                  ///< of the test
+    char cookie[cookie_size]{};
+    bool reverse = false;  ///< we send
+    u32 wanted = 0, streams = 0;
+    u64 bytes[most_streams]{};
+  };
+
+  iperf3_session() = default;
+  iperf3_session(iperf3_session const&) = delete;
+  ~iperf3_session() {
+    if (test_) test_->control = nullptr;
+  }
+
+  bool step(stream<Net>& io, shared& test) {
+    for (;;) switch (phase_) {
+        case phase::cookie:
+          if (!read_cookie(io, test)) return !io.ended();
+          break;
+        case phase::stream: return move_bytes(io, test);
+        case phase::params:
+          if (!read_params(io, test)) return !io.ended();
+          break;
+        case phase::run: {
+          char said;
+          if (io.receive(&said, 1) == 0) return !io.ended();
+          if (said == iperf_done || said != test_end) return false;
+          if (!say(io, exchange_results)) return false;
+          phase_ = phase::results;
+          break;
+        }
+        case phase::results:
+          if (read_text(io).empty()) return !io.ended();
+          if (!send_results(io, test) || !say(io, display_results)) return false;
+          phase_ = phase::run;  // iperf_done
+          break;
+        default: return (void)io.discard(), !io.ended();
+      }
+  }
+
+ private:
+  enum class phase : u8 { cookie, stream, params, run, results, denied };
+
+  phase phase_ = phase::cookie;
+  u32 number_ = 0, index_ = 0;  // of a stream: its test, its place there
+  shared* test_ = nullptr;      // of the control connection
+  char text_[longest_text];
+
+  static bool say(stream<Net>& io, char what) { return io.send(&what, 1) == 1; }
+
+  /// The first of a test is its control connection; the others must know its cookie.
+  bool read_cookie(stream<Net>& io, shared& test) {
+    char cookie[cookie_size];
+    if (io.receive(cookie, sizeof cookie, msg::peek) < sizeof cookie) return false;
+    (void)io.receive(cookie, sizeof cookie);
+    if (!test.control) {
+      test = {.control = &io, .number = test.number + 1};
+      std::memcpy(test.cookie, cookie, sizeof cookie);
+      test_ = &test;
+      phase_ = phase::params;
+      return say(io, param_exchange);
+    }
+    if (std::memcmp(cookie, test.cookie, sizeof cookie) != 0 || test.streams == test.wanted) {
+      phase_ = phase::denied;
+      (void)say(io, access_denied);
+      io.end();
+      return true;
+    }
+    phase_ = phase::stream;
+    number_ = test.number;
+    index_ = test.streams++;
+    if (test.streams == test.wanted) (void)(say(*test.control, test_start) && say(*test.control, test_running));
+    return true;
+  }
+  bool move_bytes(stream<Net>& io, shared& test) {
+    if (!test.control || test.number != number_) return false;
+    u64 const before = io.moved();
+    if (test.reverse) {
+      static constexpr char zeros[32768]{};
+      while (io.send(zeros, sizeof zeros) == sizeof zeros) continue;
+    }
+    (void)io.discard();
+    test.bytes[index_] += io.moved() - before;
+    return !io.ended();
+  }
+  /// JSON behind its length in four bytes; empty: it is not all there.
+  std::string_view read_text(stream<Net>& io) {
+    u32 const n = io.receive(text_, sizeof text_, msg::peek);
+    if (n < 4) return {};
+    u32 size = 0;
+    for (u32 i = 0; i < 4; ++i) size = size << 8 | static_cast<u8>(text_[i]);
+    if (size > longest_text - 4 || size + 4 > n) return {};
+    (void)io.receive(text_, size + 4);
+    return {text_ + 4, size};
+  }
+  bool read_params(stream<Net>& io, shared& test) {
+    auto const text = read_text(io);
+    if (text.empty()) return false;
+    auto const has = [&](char const* what) { return text.find(what) != text.npos; };
+    u32 wanted = 1;
+    constexpr std::string_view parallel = "\"parallel\":";
+    if (auto const at = text.find(parallel); at != text.npos)
+      (void)std::from_chars(text.data() + at + parallel.size(), text.data() + text.size(), wanted);
+    test.reverse = has("\"reverse\":true");
+    test.wanted = wanted;
+    if (!has("\"tcp\":true") || has("\"bidirectional\":true") || wanted == 0 || wanted > most_streams) {
+      phase_ = phase::denied;
+      (void)say(io, access_denied);
+      io.end();
+      return true;
+    }
+    phase_ = phase::run;
+    return say(io, create_streams);
+  }
+  bool send_results(stream<Net>& io, shared const& test) {
+    char* const json = text_ + 4;
+    u32 n = 0;
+    auto const add = [&](char const* format, auto first, auto... values) {
+      n += static_cast<u32>(std::snprintf(json + n, longest_text - 4 - n, format, first, values...));
+    };
+    add("{\"cpu_util_total\":0,\"cpu_util_user\":0,\"cpu_util_system\":0,\"sender_has_retransmits\":%d,\"streams\":[",
+        test.reverse ? 0 : -1);
+    for (u32 i = 0; i < test.wanted; ++i)  // iperf3 numbers its streams 1, 3, 4, 5 …
+      add("%s{\"id\":%u,\"bytes\":%llu,\"retransmits\":0,\"jitter\":0,\"errors\":0,\"packets\":0,\"start_time\":0,"
+          "\"end_time\":0}",
+          i == 0 ? "" : ",", i == 0 ? 1 : i + 2, static_cast<unsigned long long>(test.bytes[i]));
+    add("%s", "]}");
+    for (u32 i = 0; i < 4; ++i) text_[i] = static_cast<char>(n >> (24 - 8 * i));
+    return io.send(text_, n + 4) == n + 4;
+  }
+};
+
+}  // namespace services
