@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the host that is fuzzed: its stores are so small that inputs fill them, its devices check whatever is sent,
 // its clock is virtual, and it starts anew for each input, so a finding needs no more than its own bytes. eth0 has
-// 192.0.2.1/24, eth1 198.51.100.1/24. After each input still_answers() wants all memory back, and answers to ARP and
-// ping.
+// 192.0.2.1/24 unless it is told otherwise, eth1 198.51.100.1/24. After each input still_answers() wants all memory
+// back, and answers to ARP and ping.
 //   struct host : netstack::stack<host, presets::host, fuzz::wire, fuzz::sizes> {};
 //   fuzz::rig<host> rig;  …  rig.receive(0, frame);  …  rig.still_answers();
 #pragma once
@@ -124,14 +124,14 @@ struct rig {
   Host host;
   net_device* eth[2]{};
 
-  rig() {
+  explicit rig(u8 first_mac = 0, ipv4_prefix const& addr = ipv4_cidr("192.0.2.1/24")) {
     require(host.boot({.clock = clock.source(), .seed = 1}).has_value(), "a host boots");
     require(dev_open(net(), *net().loopback_dev).has_value(), "lo comes up");
-    plug(0, ipv4_cidr("192.0.2.1/24"));
-    plug(1, ipv4_cidr("198.51.100.1/24"));
+    plug(0, first_mac, addr);
+    plug(1, static_cast<u8>(first_mac + 1), ipv4_cidr("198.51.100.1/24"));
   }
-  void plug(u8 number, ipv4_prefix const& addr) {
-    auto made = register_netdev<wire>(net(), "eth%d", {.number = number});
+  void plug(u8 number, u8 mac, ipv4_prefix const& addr) {
+    auto made = register_netdev<wire>(net(), "eth%d", {.number = mac});
     require(made && dev_open(net(), **made) && inet_addr_add(net(), (*made)->ifindex, addr),
             "a device gets an address");
     eth[number] = *made;

@@ -480,7 +480,138 @@ def sysctl_seeds():
     yield "every_setting_large", every("2147483647")
 
 
-SEEDS = {"rx": rx_seeds, "parsers": parser_seeds, "pcap": pcap_seeds, "sysctl": sysctl_seeds}
+# --- tcp: a peer's segments, whose numbers count from what is expected next, calls and time ---------------------------
+(TCP_ACTIVE, TCP_STAMPS, TCP_SACK, TCP_SCALE, TCP_WRAP, TCP_SMALL) = (1 << i for i in range(6))
+(FIN, SYN, RST, PSH, ACK, URG) = (1 << i for i in range(6))
+(SEGMENT, HONEST, WRITE, READ, FINISH, TIME, SET_OPTION, ERROR, ADOPT) = range(9)
+
+
+def segment(flags, seq=0, ack=0, window=30000, data=None, urgent=None, options=None, sacks=None):
+    how = (data is not None) * 4 + (urgent is not None) * 8 + (options is not None) * 16 + (sacks is not None) * 32
+    out = struct.pack("<BBBhhH", SEGMENT, how, flags, seq, ack, window)
+    out += b"" if data is None else struct.pack("<H", data)
+    out += b"" if urgent is None else struct.pack("<H", urgent)
+    if options is not None:
+        return out + bytes([len(options)]) + options
+    if sacks is not None:
+        out += bytes([1, len(sacks)]) + b"".join(struct.pack("<hH", *block) for block in sacks)
+    return out
+
+
+def honest(words=0):
+    return bytes([HONEST, words])
+
+
+def write(n, more=0):
+    return struct.pack("<BHB", WRITE, n, more)
+
+
+def read(sixteens):
+    return bytes([READ, sixteens])
+
+
+def finish(how):
+    return bytes([FINISH, how])
+
+
+def passes(shift):
+    return bytes([TIME, shift])
+
+
+def tcp_program(settings, *steps, more=0):
+    return bytes([settings, more]) + b"".join(steps)
+
+
+CLOSE, SHUT_WRITE, ABORT = 3, 1, 128 | 3
+
+
+def tcp_seeds():
+    plain, modern = 0, TCP_STAMPS | TCP_SACK | TCP_SCALE
+    yield "tcp_data_in_order", tcp_program(plain, honest(10), read(20), honest(100), read(254), passes(6))
+    yield "tcp_data_out_of_order", tcp_program(
+        TCP_SACK, segment(ACK, 100, data=50), segment(ACK, 300, data=50), segment(ACK, 50, data=300), honest(8), read(254))
+    yield "tcp_data_overlapping_and_wrapping", tcp_program(
+        TCP_SACK | TCP_WRAP, *(segment(ACK, 200 - 30 * i, data=100) for i in range(8)), read(254))
+    yield "tcp_data_beyond_a_small_window", tcp_program(
+        TCP_SMALL, *[honest(150)] * 12, segment(ACK, 5000, data=1000), read(254), read(254), passes(9))
+    yield "tcp_every_second_byte", tcp_program(TCP_SACK, *(segment(ACK, 1 + 2 * i, data=1) for i in range(40)), honest(20))
+    yield "tcp_written_and_acknowledged", tcp_program(modern, write(4000), honest(), honest(), write(100), passes(9))
+    yield "tcp_written_and_lost", tcp_program(modern, write(4000), passes(8), passes(9), honest(), passes(10))
+    yield "tcp_sack_of_what_was_sent", tcp_program(
+        modern, write(4000), *[segment(ACK, 0, -4000, sacks=[(-2600, 1448)])] * 4, passes(8), honest())
+    yield "tcp_sack_backwards_and_beyond", tcp_program(
+        modern, write(4000), segment(ACK, 0, -4000, sacks=[(100, 9000), (-100, 0), (-30000, 40000)]), honest())
+    yield "tcp_sack_panic_tiny_mss", tcp_program(
+        TCP_SACK, segment(SYN, options=bytes([2, 4, 0, 48, 4, 2, 1, 1])), honest(), bytes([ADOPT]), write(4000),
+        segment(ACK, 0, -2000, options=bytes([1, 1, 5, 10]) + bytes(8)), passes(9), more=1)
+    for length in (0, 1, 3, 255):
+        yield f"tcp_syn_with_mss_of_length_{length}", tcp_program(
+            plain, segment(SYN, options=bytes([2, length, 5, 0xB4])), honest(), bytes([ADOPT]), honest(9), more=1)
+    yield "tcp_syn_with_scale_cut_short", tcp_program(plain, segment(SYN, options=bytes([1, 1, 1, 3])), more=1)
+    yield "tcp_urgent_beyond_the_data", tcp_program(plain, segment(ACK | URG, data=1, urgent=0xFFFF), read(17), read(16))
+    yield "tcp_urgent_of_nothing", tcp_program(plain, segment(ACK | URG, urgent=0), segment(ACK | URG, data=9, urgent=3), read(16))
+    yield "tcp_ack_of_what_was_never_sent", tcp_program(plain, write(100), segment(ACK, 0, 1), segment(ACK, 0, 30000, data=5))
+    yield "tcp_ack_too_old", tcp_program(plain, segment(ACK, 0, -32000, data=5), segment(ACK, 0, -1, data=5), read(16))
+    yield "tcp_window_closed_and_probed", tcp_program(
+        plain, segment(ACK, window=0), write(2000), passes(8), passes(9), segment(ACK, window=100), passes(10), honest())
+    yield "tcp_window_taken_back", tcp_program(plain, write(4000), segment(ACK, 0, -3000, window=10), passes(9), honest())
+    for place, seq in (("exact", 0), ("in_the_window", 5), ("outside", -5)):
+        yield f"tcp_rst_{place}", tcp_program(plain, write(10), segment(RST, seq), read(16), honest(3))
+        yield f"tcp_syn_{place}", tcp_program(plain, segment(SYN, seq), honest(3), read(16))
+    yield "tcp_fin_and_late_data", tcp_program(
+        plain, segment(FIN | ACK, data=10), read(16), segment(ACK, -5, data=20), segment(ACK, 0, data=20), read(16), finish(CLOSE))
+    yield "tcp_fin_out_of_order", tcp_program(TCP_SACK, segment(FIN | ACK, 8, data=8), honest(1), read(16), finish(CLOSE))
+    yield "tcp_closed_by_us", tcp_program(plain, finish(CLOSE), honest(), segment(FIN | ACK), segment(FIN | ACK, -1), passes(16))
+    yield "tcp_closed_by_both", tcp_program(modern, finish(SHUT_WRITE), segment(FIN | ACK, 0, -1), honest(), finish(CLOSE))
+    yield "tcp_aborted", tcp_program(plain, write(500), finish(ABORT), honest(5))
+    yield "tcp_data_for_nobody", tcp_program(plain, finish(CLOSE), honest(5))
+    yield "tcp_new_connection_from_time_wait", tcp_program(
+        TCP_STAMPS, finish(CLOSE), honest(), segment(FIN | ACK), segment(SYN, 30000), honest(), bytes([ADOPT]), honest(5), read(16))
+    yield "tcp_connect", tcp_program(TCP_ACTIVE | modern, write(100), honest(5), read(16), finish(CLOSE))
+    yield "tcp_connect_both_at_once", tcp_program(
+        TCP_ACTIVE, segment(SYN), segment(SYN | ACK, -1), honest(5), read(16), more=1)
+    yield "tcp_connect_refused", tcp_program(TCP_ACTIVE, segment(RST | ACK), read(16), more=1)
+    yield "tcp_connect_reset_by_a_stranger", tcp_program(TCP_ACTIVE, segment(RST | ACK, 0, 5), segment(ACK, 0, 0), more=1)
+    yield "tcp_icmp_frag_needed", tcp_program(modern, write(4000), struct.pack("<BBBHh", ERROR, 1, 4, 600, -4000), passes(9), honest())
+    yield "tcp_icmp_out_of_the_window", tcp_program(plain, write(10), struct.pack("<BBBHh", ERROR, 1, 3, 0, -4000), honest(5))
+    yield "tcp_icmp_port_unreachable", tcp_program(TCP_ACTIVE, struct.pack("<BBBHh", ERROR, 1, 3, 0, -1), read(16), more=1)
+    yield "tcp_keepalive", tcp_program(
+        plain, struct.pack("<BBBh", SET_OPTION, 2, 4, 2), struct.pack("<BBBh", SET_OPTION, 0, 9, 1), passes(12), passes(14))
+
+
+# --- tcp_pair: what two applications do, and what the wire does to their frames ---------------------------------------
+(PAIR_WRITE, PAIR_READ, PAIR_MOVE, PAIR_LOSE, PAIR_OVERTAKE, PAIR_TWICE, PAIR_TIME, PAIR_STOP, PAIR_ADOPT) = range(9)
+EVERY_OPTION = 0b00111111
+
+
+def tcp_pair_seeds():
+    def say(side, n):
+        return struct.pack("<BBHB", PAIR_WRITE, side, n, 0)
+
+    def move(side, n=31):
+        return bytes([PAIR_MOVE, side, n])
+
+    def later(shift):
+        return bytes([PAIR_TIME, shift])
+
+    opened = move(0) + move(1) + move(0) + bytes([PAIR_ADOPT])
+    both = opened + say(0, 5000) + say(1, 5000) + (move(0) + move(1)) * 4
+    for name, settings in (("plain", 0x80), ("modern", EVERY_OPTION), ("small_buffer", EVERY_OPTION | 64)):
+        yield f"pair_{name}", bytes([settings, 0]) + both
+        yield f"pair_{name}_first_segment_lost", bytes([settings, 0]) + opened + say(0, 5000) + (
+            bytes([PAIR_LOSE, 0, 0]) + move(0) + move(1) + later(8)) + both
+        yield f"pair_{name}_overtaken", bytes([settings, 0]) + opened + say(0, 5999) + (
+            bytes([PAIR_OVERTAKE, 0, 3]) + move(1)) * 6 + both
+        yield f"pair_{name}_twice", bytes([settings, 0]) + opened + say(0, 5999) + bytes([PAIR_TWICE, 0, 1] * 3) + both
+    yield "pair_small_frames", bytes([EVERY_OPTION, 1]) + both
+    yield "pair_syn_lost", bytes([EVERY_OPTION, 0, PAIR_LOSE, 0, 0]) + later(8) * 5 + both
+    yield "pair_last_ack_lost", bytes([EVERY_OPTION, 0]) + move(0) + move(1) + bytes([PAIR_LOSE, 0, 0]) + say(0, 100) + both
+    yield "pair_one_side_ends", bytes([EVERY_OPTION, 0]) + opened + bytes([PAIR_STOP, 0, 0]) + both
+    yield "pair_nobody_reads", bytes([EVERY_OPTION | 64, 0]) + opened + (say(0, 5999) + move(0) + move(1)) * 8 + later(8) * 6
+
+
+SEEDS = {"rx": rx_seeds, "parsers": parser_seeds, "pcap": pcap_seeds, "sysctl": sysctl_seeds, "tcp": tcp_seeds,
+         "tcp_pair": tcp_pair_seeds}
 
 
 def main():
