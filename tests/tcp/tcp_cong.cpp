@@ -433,10 +433,10 @@ TEST_CASE("a paced connection without an unlimited rate takes the window and a p
 
 namespace {
 
-using wire = drivers::fault_injector<drivers::pipe>;
-struct path_host : stack<path_host, ipv4, tcp, tcp_cubic, tcp_bbr, wire,
+using faulty_wire = drivers::fault_injector<drivers::pipe>;
+struct path_host : stack<path_host, ipv4, tcp, tcp_cubic, tcp_bbr, faulty_wire,
                          sizes<config{.skb_pool = 4096, .skb_clones = 4096, .max_sock = 16}>> {};
-using path_rig = two_hosts<path_host, path_host, wire>;
+using path_rig = two_hosts<path_host, path_host, faulty_wire>;
 
 /// A sender on `a` that never lacks data, for a reader on `b`.
 struct bulk {
@@ -472,7 +472,7 @@ struct bulk {
     return static_cast<double>(received - from) * 8000 / static_cast<double>(ms);
   }
 };
-wire::params bottleneck(drivers::wire_faults const& forth, drivers::wire_faults const& back) {
+faulty_wire::params bottleneck(drivers::wire_faults const& forth, drivers::wire_faults const& back) {
   return {.tx = forth, .rx = back, .seed = 7};
 }
 
@@ -530,6 +530,29 @@ TEST_CASE("HyStart++ ends slow start over a growing queue before anything is los
   CHECK(f.tp().snd_ssthresh > 69);
   CHECK(f.tp().snd_ssthresh < 2 * 69 * 3.5);
   CHECK(f.run(1000) > 18e6);
+}
+
+TEST_CASE("with ECN a bottleneck that marks holds CUBIC to its rate, and loses nothing") {
+  drivers::wire_faults const forth{
+      .delay_ns = 20'000'000, .rate_bps = 10'000'000, .queue = 300'000, .mark = 30'000, .limit = 1000},
+      back{.delay_ns = 20'000'000, .limit = 1000};
+  for (bool const sending : {true, false}) {
+    CAPTURE(sending);
+    path_rig t{sending ? bottleneck(forth, {}) : bottleneck({}, back),
+               sending ? bottleneck(back, {}) : bottleneck({}, forth), 1};
+    REQUIRE(sysctl_write(t.a.init_net(), "net/ipv4/tcp_ecn", "1"));
+    bulk f(t, "cubic");
+    (void)f.run(2000);
+    CHECK(f.run(6000) > 9e6);
+    auto const& counts = sending ? faulty_wire::tx_counts(*t.dev_a) : faulty_wire::rx_counts(*t.dev_b);
+    CHECK(counts.marked > 0);
+    CHECK(counts.overflowed == 0);
+    CHECK(f.tp().lost == 0);
+    CHECK(f.tp().delivered_ce > 0);
+    CHECK(f.tp().srtt_us >> 3 < 120'000);  // without marks the queue adds a quarter of a second
+    CHECK(IP_STATS(t.b.init_net()).InCEPkts.read() == counts.marked);
+    CHECK(IP_STATS(t.b.init_net()).InHdrErrors.read() == 0);
+  }
 }
 
 // --- ECN

@@ -8,6 +8,8 @@
 #include "netstack/base/random.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/drivers/decorator.hpp"
+#include "netstack/wire/checksum.hpp"
+#include "netstack/wire/ip.hpp"
 
 namespace netstack::drivers {
 
@@ -22,6 +24,7 @@ struct wire_faults {
   u64 jitter_ns = 0;  ///< added at random, up to this; does not reorder
   u64 rate_bps = 0;   ///< bits per second; 0: no limit
   u32 queue = 0;      ///< bytes that may wait for the rate; a frame that finds more is lost; 0: as many as are held
+  u32 mark = 0;       ///< … from so many on a datagram is marked with CE, if it takes part in ECN; 0: never
   u32 limit = 256;    ///< frames held at most; then sending is busy, and receiving waits
 
   [[nodiscard]] constexpr bool any() const {
@@ -30,7 +33,7 @@ struct wire_faults {
 };
 
 struct fault_counts {
-  u64 lost = 0, duplicated = 0, corrupted = 0, reordered = 0, overflowed = 0;
+  u64 lost = 0, duplicated = 0, corrupted = 0, reordered = 0, overflowed = 0, marked = 0;
 };
 
 namespace detail {
@@ -53,10 +56,13 @@ struct faulty_way {
 
   static bool chance(prng& random, u32 ppm) { return ppm != 0 && random.below(1'000'000) < ppm; }
 
-  /// The link's queue has no room for a frame that comes now.
-  [[nodiscard]] bool overflows(u64 now) const {
-    return faults.queue != 0 && free_at > now && (free_at - now) / 8 * faults.rate_bps / 1'000'000'000 > faults.queue;
+  /// Bytes that wait for the rate.
+  [[nodiscard]] u64 waiting(u64 now) const {
+    return free_at > now ? (free_at - now) / 8 * faults.rate_bps / 1'000'000'000 : 0;
   }
+  /// The link's queue has no room for a frame that comes now.
+  [[nodiscard]] bool overflows(u64 now) const { return faults.queue != 0 && waiting(now) > faults.queue; }
+  [[nodiscard]] bool marks(u64 now) const { return faults.mark != 0 && waiting(now) > faults.mark; }
 
   /// When a frame that comes now may go on.
   u64 schedule(prng& random, u32 bytes, u64 now) {
@@ -107,14 +113,14 @@ struct fault_injector : driver {
     timer_list timer;
     net_device* dev = nullptr;
   };
-  static constexpr std::array<char const*, 10> stats_names{
-      "tx_lost", "tx_duplicated", "tx_corrupted", "tx_reordered", "tx_overflowed",
-      "rx_lost", "rx_duplicated", "rx_corrupted", "rx_reordered", "rx_overflowed"};
+  static constexpr std::array<char const*, 12> stats_names{
+      "tx_lost", "tx_duplicated", "tx_corrupted", "tx_reordered", "tx_overflowed", "tx_marked",
+      "rx_lost", "rx_duplicated", "rx_corrupted", "rx_reordered", "rx_overflowed", "rx_marked"};
   static void get_stats(net_device& dev, std::span<u64> out) {
     auto& p = netdev_priv<fault_injector>(dev);
     std::size_t at = 0;
     for (auto const* c : {&p.tx.counts, &p.rx.counts})
-      for (u64 n : {c->lost, c->duplicated, c->corrupted, c->reordered, c->overflowed}) out[at++] = n;
+      for (u64 n : {c->lost, c->duplicated, c->corrupted, c->reordered, c->overflowed, c->marked}) out[at++] = n;
   }
   /// What happened so far, to sent and to received frames.
   static fault_counts const& tx_counts(net_device& dev) { return netdev_priv<fault_injector>(dev).tx.counts; }
@@ -231,6 +237,28 @@ struct fault_injector : driver {
  private:
   static constexpr u64 busy_retry_ns = 50'000;
 
+  /// A copy, if others see the frame; false: there is no room for one, and it is gone.
+  static bool take_own(detail::faulty_way& way, sk_buff*& skb) {
+    sk_buff* const own = skb_unshare(*skb);
+    if (own) return skb = own, true;
+    ++way.counts.lost;
+    return false;
+  }
+  /// RFC 3168 §5: congestion was experienced. False: the frame is gone.
+  static bool mark_ce(detail::faulty_way& way, sk_buff*& skb, bool sent) {
+    u32 const at = sent ? static_cast<u32>(skb->network_offset()) : 0;
+    if (skb->protocol != be16{eth_p::ip} || skb->headlen() < at + sizeof(iphdr)) return true;
+    u8 const ecn = reinterpret_cast<iphdr const*>(skb->data + at)->tos & inet_ecn::mask;
+    if (ecn == inet_ecn::not_ect || ecn == inet_ecn::ce) return true;
+    if (sent && !take_own(way, skb)) return false;
+    auto& iph = *reinterpret_cast<iphdr*>(skb->data + at);
+    auto const word = [&] { return be16{static_cast<u16>(iph.ver_ihl << 8 | iph.tos)}; };
+    be16 const before = word();
+    iph.tos |= inet_ecn::ce;
+    csum_replace2(iph.check, before, word());
+    ++way.counts.marked;
+    return true;
+  }
   /// Loses or corrupts the frame; false: it is gone. A sent one may be shared, so it is damaged in a copy.
   static bool damage(priv& p, detail::faulty_way& way, sk_buff*& skb, u64 now, bool shared) {
     if (way.overflows(now)) {
@@ -238,16 +266,10 @@ struct fault_injector : driver {
       consume_skb(*skb);
       return false;
     }
+    if (way.marks(now) && !mark_ce(way, skb, shared)) return false;
     bool gone = way.chance(p.random, way.faults.loss);
     if (!gone && way.chance(p.random, way.faults.corrupt)) {
-      if (shared) {
-        sk_buff* const own = skb_unshare(*skb);
-        if (!own) {
-          ++way.counts.lost;
-          return false;
-        }
-        skb = own;
-      }
+      if (shared && !take_own(way, skb)) return false;
       if (u32 const bytes = skb->headlen()) {
         u32 const bit = p.random.below(bytes * 8);
         skb->data[bit / 8] = static_cast<u8>(skb->data[bit / 8] ^ 1u << bit % 8);
