@@ -146,6 +146,7 @@ struct basic_tcp_script {
   u32 peer_isn = 1'000'000;
   u32 our_isn = 0;
   bool our_isn_known = false;
+  u32 our_tsval = 0;  ///< of the last segment of ours that was looked at
   u16 our_port = port;
   u16 from_port = peer_port;
   u32 default_win = 65535;
@@ -473,7 +474,7 @@ struct basic_tcp_script {
     if (rx.wscale_ok) s.ws = rx.snd_wscale;
     s.sackok = rx.sack_ok;
     s.ts = rx.saw_tstamp;
-    if (s.ts) s.tsval = rx.rcv_tsval, s.tsecr = rx.rcv_tsecr;
+    if (s.ts) s.tsval = our_tsval = rx.rcv_tsval, s.tsecr = rx.rcv_tsecr;
     for (u8 i = 0; i < rx.num_sacks; ++i)
       s.sacks.emplace_back(rx.sacks[i].start_seq - peer_isn, rx.sacks[i].end_seq - peer_isn);
     return s;

@@ -39,6 +39,7 @@ struct inet_connection_sock : inet_sock {
   alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_size]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
   u32 icsk_user_timeout = 0;                              ///< ms; 0: as many tries as the namespace allows
   u32 icsk_syn_qlen = 0;                                  ///< of a listener: half open
+  u8 icsk_defer_accept = 0;  ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
   sock* icsk_accept_head = nullptr;  ///< of a listener: established and not yet accepted, oldest first
   sock* icsk_accept_tail = nullptr;
   sock* icsk_accept_next = nullptr;  ///< of those
@@ -65,6 +66,7 @@ void icsk_start_timer(Net& net, sock& sk, icsk_wait what, u64 at) {
 inline void icsk_stop_timer(sock& sk, icsk_wait what) { icsk_due_of(sk, what) = 0; }
 
 struct tcp_rx;
+struct tcp_outcome;
 
 /// What the state machine asks an IP version for.
 template <class Net>
@@ -73,7 +75,9 @@ struct inet_connection_sock_af_ops {
   /// message_size (longer than the path takes).
   result<void> (*queue_xmit)(Net&, sock&, sk_buff&) = nullptr;
   u32 (*mtu)(Net&, sock&) = nullptr;  ///< of the path now, network header included; 0: there is none
-  void (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
+  verdict (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
+  /// An ACK for a listener: the end of a handshake that nobody remembers, or none.
+  tcp_outcome (*cookie_check)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;
   u16 net_header_len = 0;
 };
 

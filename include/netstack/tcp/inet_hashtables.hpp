@@ -123,6 +123,10 @@ void inet_unhash(Net& net, sock& sk) {
 
 // --- ports
 
+/// tcp_minisocks.hpp: the place of a connection in TIME-WAIT is free.
+template <class Net>
+void inet_twsk_kill(Net& net, tcp_timewait_sock& tw);
+
 template <class Net>
 void inet_bind_hash(Net& net, sock& sk, u16 port) {
   sk.sk_num = port;
@@ -144,28 +148,60 @@ namespace detail {
 inline bool inet_addrs_meet(be32 a, be32 b) { return !a || !b || a == b; }
 inline bool inet_devs_meet(u32 a, u32 b) { return a == 0 || b == 0 || a == b; }
 
-/// Both would be asked for by the same SYN, or the one's late segments would reach the other.
-inline bool inet_bind_conflict(sock const& sk, sock const& other, u16 port) {
+/// Both would be asked for by the same SYN, or the one's late segments would reach the other. `relax`: unless both
+/// sides said that they may share the port, SO_REUSEADDR until one of them listens.
+inline bool inet_bind_conflict(sock const& sk, sock const& other, u16 port, bool relax) {
   if (&other == &sk || other.sk_net != sk.sk_net || other.sk_num != port) return false;
   if (!inet_devs_meet(sk.sk_bound_dev_if, other.sk_bound_dev_if)) return false;
-  if (sk.sk_reuse && other.sk_reuse && other.sk_state != tcp_state::listen) return false;
-  if (sk.sk_reuseport && other.sk_reuseport) return false;
+  if (relax && sk.sk_reuse && other.sk_reuse && other.sk_state != tcp_state::listen) return false;
+  if (relax && sk.sk_reuseport && other.sk_reuseport) return false;
   return inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr);
 }
 template <class Net>
-bool inet_port_inuse(Net& net, sock const& sk, u16 port) {
+bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
   auto& info = tcp_worker_of(net).hashinfo;
   u32 const slot = inet_bhashfn(net, port);
   for (auto const& other : info.bhash[slot])
-    if (inet_bind_conflict(sk, other, port)) return true;
-  for (auto const& tw : info.tw_bhash[slot])
-    if (tw.net == &net && tw.key.hnum == port && inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr) &&
-        !(sk.sk_reuse && tw.reuse) && !(sk.sk_reuseport && tw.reuseport))
-      return true;
+    if (inet_bind_conflict(sk, other, port, relax)) return true;
+  for (auto const& tw : info.tw_bhash[slot]) {
+    if (tw.net != &net || tw.key.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr)) continue;
+    if (!inet_devs_meet(sk.sk_bound_dev_if, tw.bound_dev_if)) continue;
+    if (!relax || !((sk.sk_reuse && tw.reuse) || (sk.sk_reuseport && tw.reuseport))) return true;
+  }
   return false;
 }
 
-/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers.
+/// RFC 6191 §2 for who opens: may a connection of ours follow one in TIME-WAIT at once? With time stamps the peer can
+/// tell their segments apart, once the clock has moved by more than the peer's may have. Who is bound to the port has
+/// asked for it.
+template <class Net>
+bool tcp_twsk_unique(Net& net, sock const& sk, tcp_timewait_sock const& tw) {
+  if (tw.substate != tcp_state::time_wait || tw.ts_recent == 0) return false;
+  if (tcp_sk(sk).bound) return true;
+  u8 const reuse = tcp_pernet(net).sysctl_tcp_tw_reuse;
+  bool const within = ipv4_is_loopback(tw.key.saddr) || ipv4_is_loopback(tw.key.daddr);
+  return (reuse == 1 || (reuse == 2 && within)) && net.worker().now - tw.ts_recent_stamp > 1'000'000'000;
+}
+/// It does: it begins beyond what the old one said, and knows the peer's clock.
+template <class Net>
+void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& tw) {
+  u32 const seq = tw.snd_nxt + 65535 + 2;
+  tp.write_seq = seq != 0 ? seq : 1;
+  tp.ts_recent = tw.ts_recent;
+  tp.ts_recent_stamp = tw.ts_recent_stamp;
+  ++NET_STATS(net).TWRecycled;
+  inet_twsk_kill(net, tw);
+}
+/// Nobody else has both ends of the connection that is to be.
+template <class Net>
+bool inet_check_established(Net& net, sock const& sk, inet_ehash_key const& key) {
+  if (inet_lookup_established(net, key)) return false;
+  auto const* tw = inet_lookup_timewait(net, key);
+  return !tw || tcp_twsk_unique(net, sk, *tw);
+}
+
+/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers; what
+/// bind() or listen() holds is not for it.
 template <class Net>
 bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
   inet_ehash_key key = inet_key_of(sk);
@@ -173,10 +209,11 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
   key.dif = sk.sk_bound_dev_if;
   for (auto const& other : tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)])
     if (other.sk_net == &net && other.sk_num == port &&
-        (sock_flag(other, sock_flags::bindport_lock) || other.sk_state == tcp_state::listen) &&
+        (sock_flag(other, sock_flags::bindport_lock) || other.sk_state == tcp_state::listen ||
+         other.sk_state == tcp_state::close) &&
         inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr))
       return false;
-  return !inet_lookup_established(net, key) && !inet_lookup_timewait(net, key);
+  return inet_check_established(net, sk, key);
 }
 
 }  // namespace detail
@@ -185,9 +222,10 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
 template <class Net>
 result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
   if (snum == 0) {
-    snum = inet_random_port(net, inet_sk(sk), [&](u16 port) { return !detail::inet_port_inuse(net, sk, port); });
+    // One that nobody has at all: whoever shares it could not listen later.
+    snum = inet_random_port(net, inet_sk(sk), [&](u16 port) { return !detail::inet_port_inuse(net, sk, port, false); });
     if (snum == 0) return failure{std::errc::address_in_use};
-  } else if (detail::inet_port_inuse(net, sk, snum)) {
+  } else if (detail::inet_port_inuse(net, sk, snum, true)) {
     return failure{std::errc::address_in_use};
   }
   if (!tcp_sk(sk).bound) inet_bind_hash(net, sk, snum);
@@ -198,17 +236,16 @@ result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
 /// address_not_available: all ports to this peer are taken, or the one it is bound to.
 template <class Net>
 result<void> inet_hash_connect(Net& net, sock& sk) {
+  inet_ehash_key key = inet_key_of(sk);
+  key.dif = sk.sk_bound_dev_if;
   if (tcp_sk(sk).bound) {
-    inet_ehash_key key = inet_key_of(sk);
-    key.dif = sk.sk_bound_dev_if;
-    if (inet_lookup_established(net, key) || inet_lookup_timewait(net, key))
-      return failure{std::errc::address_not_available};
+    if (!detail::inet_check_established(net, sk, key)) return failure{std::errc::address_not_available};
   } else {
-    u16 const port =
-        inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p); });
-    if (port == 0) return failure{std::errc::address_not_available};
-    inet_bind_hash(net, sk, port);
+    key.hnum = inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p); });
+    if (key.hnum == 0) return failure{std::errc::address_not_available};
+    inet_bind_hash(net, sk, key.hnum);
   }
+  if (auto* const tw = inet_lookup_timewait(net, key)) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
   inet_sk(sk).inet_sport = be16{sk.sk_num};
   return inet_hash(net, sk);
 }

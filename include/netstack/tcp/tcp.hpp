@@ -127,7 +127,7 @@ result<void> tcp_init(Net& init_net) {
     auto& worker = init_net.stack().worker(w);
     auto& state = worker_generic<tcp>(worker);
     state.congestion_allowed = detail::tcp_ca_non_restricted<Net>();
-    for (auto* key : {&state.ehash_secret, &state.isn_secret, &state.ts_secret})
+    for (auto* key : {&state.ehash_secret, &state.isn_secret, &state.ts_secret, &state.syncookie_secret})
       *key = {{worker.random.next_u64(), worker.random.next_u64()}};
   }
   return {};
@@ -150,6 +150,7 @@ result<void> tcp_sk_init(Net& net) {
   ns.sysctl_max_syn_backlog = Net::sizes.max_request;
   ns.congestion_control =
       net.index == 0 ? static_cast<u8>(Net::tcp_congestion.first) : tcp_pernet(net.worker().nets[0]).congestion_control;
+  ns.sysctl_tcp_max_tw_buckets = Net::sizes.max_timewait;
   return {};
 }
 /// The namespace goes: what its sockets left behind goes with it.
@@ -255,6 +256,9 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_invalid_ratelimit>("net/ipv4/tcp_invalid_ratelimit", {.unit = 1'000'000}),
       ctl<&tcp_net::sysctl_tcp_rfc1337>("net/ipv4/tcp_rfc1337", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_abort_on_overflow>("net/ipv4/tcp_abort_on_overflow", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_syncookies>("net/ipv4/tcp_syncookies", {.max = 2}),
+      ctl<&tcp_net::sysctl_tcp_tw_reuse>("net/ipv4/tcp_tw_reuse", {.max = 2}),
+      ctl<&tcp_net::sysctl_tcp_max_tw_buckets>("net/ipv4/tcp_max_tw_buckets"),
       ctl<&tcp_net::sysctl_tcp_early_demux>("net/ipv4/tcp_early_demux", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_slow_start_after_idle>("net/ipv4/tcp_slow_start_after_idle", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_recovery>("net/ipv4/tcp_recovery"),

@@ -216,7 +216,7 @@ void tcp_close(Net& net, sock& sk, u64 timeout) {
       return sock_put(sk);
     }
   }
-  if (sk.sk_state != tcp_state::close && tcp_pernet(net).orphan_count > tcp_pernet(net).sysctl_tcp_max_orphans) {
+  if (sk.sk_state != tcp_state::close && tcp_check_oom(net, sk)) {
     ++NET_STATS(net).TCPAbortOnMemory;
     detail::tcp_abort(net, sk);
   }

@@ -63,11 +63,16 @@ u32 tcp_v4_mtu(Net& net, sock& sk) {
   return std::min<u32>(deaf ? (*rt)->dev->mtu : ip_dst_mtu(net, **rt, sk.sk_daddr), ip_max_mtu);
 }
 
+/// inet_connection_sock_af_ops::cookie_check.
+template <class Net>
+tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx);
+
 template <class Net>
 inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .queue_xmit = ip_queue_xmit<Net>,
     .mtu = tcp_v4_mtu<Net>,
     .conn_request = tcp_v4_conn_request<Net>,
+    .cookie_check = tcp_v4_cookie_check<Net>,
     .net_header_len = ip_hlen_min,
 };
 
@@ -93,10 +98,11 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   sk.sk_daddr = fl4.daddr;
   sk.sk_dport = to.sin_port;
   sk.sk_state = tcp_state::syn_sent;
+  tp.write_seq = tp.ts_recent = 0;
   auto r = inet_hash_connect(net, sk);
   if (r) {
     auto const key = inet_key_of(sk);
-    tp.write_seq = tcp_v4_secure_isn(net, key);
+    if (tp.write_seq == 0) tp.write_seq = tcp_v4_secure_isn(net, key);
     tp.tsoffset = tcp_v4_ts_offset(net, key);
     tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
     r = tcp_connect(net, sk);
@@ -149,6 +155,14 @@ verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   return outcome.v;
 }
 
+/// The segment that completed a handshake is the connection's first.
+template <class Net>
+verdict tcp_child_process(Net& net, sock& listener, sock& child, sk_buff& skb, tcp_rx const& rx) {
+  inet_csk_reqsk_queue_add(listener, child);
+  tcp_note(listener, tcp_event::readable);
+  return tcp_v4_process(net, child, skb, rx);
+}
+
 /// A segment for a half-open connection: the handshake's end, a repetition, or neither.
 template <class Net>
 verdict tcp_v4_request_rcv(Net& net, tcp_request_sock& req, sk_buff& skb, tcp_rx const& rx) {
@@ -160,12 +174,8 @@ verdict tcp_v4_request_rcv(Net& net, tcp_request_sock& req, sk_buff& skb, tcp_rx
   }
   sock_hold(listener);
   verdict v = verdict::consumed();
-  sock* const child = tcp_check_req(net, skb, rx, req, v);
-  if (child) {
-    v = tcp_v4_process(net, *child, skb, rx);
-    tcp_note(listener, tcp_event::readable);
-    tcp_tell(listener);
-  }
+  if (sock* const child = tcp_check_req(net, skb, rx, req, v)) v = tcp_child_process(net, listener, *child, skb, rx);
+  tcp_tell(listener);
   sock_put(listener);
   return v;
 }
@@ -193,6 +203,29 @@ verdict tcp_v4_timewait_rcv(Net& net, tcp_timewait_sock& tw, sk_buff& skb, tcp_r
 }
 
 }  // namespace detail
+
+template <class Net>
+tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  u64 const now = net.worker().now;
+  auto const nothing = [&] { return tcp_outcome{drop(net, skb, drop_reason::tcp_flags), true}; };
+  if (rx.has(tcp_flag::syn) || !tcp_pernet(net).sysctl_tcp_syncookies || !tcp_synq_recent_overflow(sk, now))
+    return nothing();
+  auto const key = detail::tcp_v4_key(skb, *ip_hdr(skb), *skb.transport_hdr<tcphdr>());
+  auto syn = rx.opt;
+  syn.mss = cookie_check(tcp_worker_of(net).syncookie_secret, key, rx.seq - 1, now, rx.ack_seq - 1);
+  if (syn.mss == 0) {
+    ++NET_STATS(net).SyncookiesFailed;
+    return nothing();
+  }
+  ++NET_STATS(net).SyncookiesRecv;
+  bool const ecn = syn.saw_tstamp && cookie_timestamp_decode(syn, syn.rcv_tsecr - tcp_v4_ts_offset(net, key));
+  tcp_request_sock req{.net = &net, .rsk_listener = &sk, .key = key, .rcv_isn = rx.seq - 1, .snt_isn = rx.ack_seq - 1};
+  detail::tcp_openreq_init(net, sk, req, skb, syn);
+  req.ecn_ok = ecn && req.tstamp_ok;
+  if (sock* const child = tcp_v4_syn_recv_sock(net, sk, req))
+    return {detail::tcp_child_process(net, sk, *child, skb, rx)};
+  return {drop(net, skb, drop_reason::tcp_listen_overflow)};
+}
 
 /// proto::backlog_rcv: a segment that came while a call worked on the socket.
 template <class Net>
@@ -349,12 +382,24 @@ void tcp_v4_err_connection(Net& net, sock& sk, icmphdr const& icmph, iphdr const
     ipv4_update_pmtu(net, quoted.daddr, info);
     return tcp_v4_mtu_reduced(net, sk);
   }
-  auto const [error, fatal] = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc);
+  auto const error = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc).error;
   if (error == std::errc{}) return;
   if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) return tcp_done_with_error(net, sk, error);
-  // RFC 9293 §3.9.2.2 MUST-56, RFC 5927 §5: a connection that lives is not ended by what anybody could have written.
-  sk.sk_err_soft = static_cast<s32>(error);
-  (void)fatal;
+  // RFC 9293 §3.9.2.2 MUST-56, RFC 5927 §5: a connection that lives is not ended by what anybody could have written;
+  // who asked for it by IP_RECVERR is told.
+  if (!inet_sk(sk).recverr) {
+    sk.sk_err_soft = static_cast<s32>(error);
+    return;
+  }
+  sk.sk_err = static_cast<s32>(error);
+  tcp_note(sk, tcp_event::error);
+}
+/// The peer of a half-open connection cannot be reached, or does not understand us. That nobody has the port there says
+/// only that the SYN was made up.
+inline bool tcp_req_err_abort(icmphdr const& icmph) {
+  bool const unreachable = icmph.type == icmp_type::dest_unreach &&
+                           (icmph.code == icmp_code::net_unreach || icmph.code == icmp_code::host_unreach);
+  return unreachable || icmph.type == icmp_type::parameterprob || icmph.type == icmp_type::time_exceeded;
 }
 
 }  // namespace detail
@@ -385,12 +430,13 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
     tcp_tell(*sk);
     sock_put(*sk);
   } else if (auto* const req = inet_lookup_request(net, key)) {
-    auto const [error, fatal] = detail::icmp_to_errno(icmph.type, icmph.code, ip_pmtudisc::want);
-    bool const about_it = th.seq.host() == req->snt_isn;
-    if (!about_it)
+    if (th.seq.host() != req->snt_isn) {
       ++NET_STATS(net).OutOfWindowIcmps;
-    else if (fatal && error != std::errc::message_size)
+    } else if (detail::tcp_req_err_abort(icmph)) {
+      ++NET_STATS(net).ListenDrops;
+      ++req->rsk_listener->sk_drops;
       inet_csk_reqsk_queue_drop(net, *req);
+    }
   } else if (!inet_lookup_timewait(net, key)) {
     ++ICMP_STATS(net).InErrors;
   }

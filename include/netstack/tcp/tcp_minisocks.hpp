@@ -60,7 +60,8 @@ template <class Net>
 void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   auto& tp = tcp_sk(sk);
   auto& w = tcp_worker_of(net);
-  tcp_timewait_sock* const tw = w.timewaits.alloc();
+  bool const room = w.timewaits.in_use() < tcp_pernet(net).sysctl_tcp_max_tw_buckets;
+  tcp_timewait_sock* const tw = room ? w.timewaits.alloc() : nullptr;
   if (!tw) {
     ++NET_STATS(net).TCPTimeWaitOverflow;
     return tcp_done(net, sk);
@@ -207,6 +208,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.icsk_syn_retries = listener.icsk_syn_retries;
   child.icsk_ca_idx = listener.icsk_ca_idx;
   child.icsk_ca_setsockopt = listener.icsk_ca_setsockopt;
+  child.icsk_defer_accept = listener.icsk_defer_accept;
   child.nonagle = listener.nonagle;
   child.scaling_ratio = listener.scaling_ratio;
   child.user_mss = listener.user_mss;

@@ -238,7 +238,7 @@ struct tcp_request_sock {
   list_head node{};
   void* net = nullptr;
   sock* rsk_listener = nullptr;  ///< held
-  timer_list rsk_timer;
+  timer_list rsk_timer{};
   inet_ehash_key key{};
   u32 rcv_isn = 0, snt_isn = 0;
   u32 ts_recent = 0, ts_off = 0;
@@ -253,6 +253,7 @@ struct tcp_request_sock {
   bool sack_ok : 1 = false;
   bool wscale_ok : 1 = false;
   bool ecn_ok : 1 = false;
+  bool acked : 1 = false;  ///< the handshake is complete, but its connection is not wanted yet, or has no room
 };
 static_assert(sizeof(tcp_request_sock) <= 160);
 
@@ -324,6 +325,8 @@ struct tcp_net {
   u8 sysctl_tcp_keepalive_probes = 9;
   u8 sysctl_tcp_rfc1337 = 0;
   u8 sysctl_tcp_abort_on_overflow = 0;
+  u8 sysctl_tcp_syncookies = 1;  ///< 0: never, 1: when there is no room, 2: always
+  u8 sysctl_tcp_tw_reuse = 2;    ///< 0: never, 1: any, 2: of connections within this host
   u8 sysctl_tcp_early_demux = 1;
   u8 sysctl_tcp_slow_start_after_idle = 1;
   u8 sysctl_tcp_recovery = 1;       ///< tcp_recovery_bits::…
@@ -353,6 +356,7 @@ struct tcp_net {
   u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
   u32 sysctl_max_syn_backlog = 256;
   u32 sysctl_tcp_max_orphans = 256;
+  u32 sysctl_tcp_max_tw_buckets = 512;
   u32 orphan_count = 0;  ///< connections that nobody holds
 };
 
@@ -396,6 +400,7 @@ struct tcp_worker {
   siphash_key_t isn_secret{};    ///< RFC 6528 §3
   siphash_key_t ts_secret{};
   u64 congestion_allowed = 0;  ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
+  siphash_key_t syncookie_secret{};
 };
 template <class Net>
 [[nodiscard]] auto& tcp_worker_of(Net& net) {

@@ -40,6 +40,19 @@ inline result<void> tcp_set_bounded(int val, int most, auto& field) {
   return {};
 }
 
+/// How long so many repetitions of a SYN-ACK take, and the least number that takes so many seconds.
+constexpr u32 tcp_retrans_seconds(u8 retrans) {
+  u32 seconds = 0;
+  for (u32 wait = tcp_timeout_init / 1'000'000; retrans != 0; --retrans, wait *= 2)
+    seconds += wait = std::min(wait, tcp_rto_max / 1'000'000);
+  return seconds;
+}
+constexpr u8 tcp_retrans_of(int seconds) {
+  u8 retrans = 0;
+  while (retrans < 255 && static_cast<int>(tcp_retrans_seconds(retrans)) < seconds) ++retrans;
+  return retrans;
+}
+
 template <class Net>
 result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
   auto& tp = tcp_sk(sk);
@@ -62,6 +75,7 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
     case tcp_opt::keepcnt: return tcp_set_bounded(val, max_tcp_keepcnt, tp.keepalive_probes);
     case tcp_opt::syncnt: return tcp_set_bounded(val, max_tcp_syncnt, tp.icsk_syn_retries);
     case tcp_opt::linger2: tp.linger2 = val < 0 ? -1 : val > 120 ? 120 : val; return {};
+    case tcp_opt::defer_accept: tp.icsk_defer_accept = tcp_retrans_of(val); return {};
     case tcp_opt::window_clamp:
       if (val == 0 && sk.sk_state != tcp_state::close) return failure{std::errc::invalid_argument};
       tp.window_clamp =
@@ -111,6 +125,7 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
                  ? 0
                  : static_cast<int>(std::min(u32{0xffff} << tp.rcv_wscale, tcp_full_space(sk)));
     case tcp_opt::notsent_lowat: return static_cast<int>(tp.notsent_lowat);
+    case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.icsk_user_timeout);
     default: return failure{std::errc::no_protocol_option};

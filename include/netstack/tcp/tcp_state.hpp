@@ -88,6 +88,21 @@ void tcp_sndbuf_expand(Net& net, sock& sk) {
   u32 const most = static_cast<u32>(tcp_pernet(net).sysctl_tcp_wmem[2]);
   if (sk.sk_sndbuf < want) sk.sk_sndbuf = static_cast<u32>(std::min<u64>(want, most));
 }
+/// tcp_mem: the segments of all connections take more than three quarters of what they may, or did and are not back
+/// below half.
+[[nodiscard]] inline bool tcp_under_memory_pressure(sock const& sk) { return sk.sk_memory->pressure; }
+/// There is no memory for a further segment of anybody's.
+template <class Net>
+[[nodiscard]] bool tcp_out_of_memory(Net& net) {
+  s64 const segment = (net.worker().pool.frame_truesize() + sk_mem_quantum - 1) / sk_mem_quantum;
+  return tcp_worker_of(net).memory.allocated + segment > tcp_pernet(net).limits.mem[2];
+}
+/// Too much for a connection that nobody holds: there are too many of them, or it keeps what the others need.
+template <class Net>
+[[nodiscard]] bool tcp_check_oom(Net& net, sock const& sk) {
+  return tcp_pernet(net).orphan_count > tcp_pernet(net).sysctl_tcp_max_orphans ||
+         (tcp_sk(sk).wmem_queued > sock_min_sndbuf && tcp_out_of_memory(net));
+}
 /// How long FIN-WAIT-2 may last for a connection that nobody holds.
 template <class Net>
 [[nodiscard]] u64 tcp_fin_time(Net& net, tcp_sock const& tp) {

@@ -8,6 +8,7 @@
 #pragma once
 #include "netstack/ipv4/ip_output.hpp"
 #include "netstack/tcp/tcp_input.hpp"
+#include "netstack/tcp/tcp_syncookies.hpp"
 
 namespace netstack {
 
@@ -123,39 +124,43 @@ result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags
   return tcp_v4_send_reply(net, reply);
 }
 
-/// The SYN-ACK was not answered: it is sent again, ever more rarely, and given up at last.
+/// The SYN-ACK was not answered: it is sent again, ever more rarely, and given up at last. Or it was, and nothing
+/// followed although TCP_DEFER_ACCEPT waits for that: then once more at the end of that wait.
 template <class Net>
 void reqsk_timer_handler(void*, timer_list& timer) {
   auto& req = from_timer<&tcp_request_sock::rsk_timer>(timer);
   auto& net = *static_cast<Net*>(req.net);
-  sock const& listener = *req.rsk_listener;
-  u8 const asked = inet_csk(listener).icsk_syn_retries;
-  u32 const most = asked != 0 ? asked : tcp_pernet(net).sysctl_tcp_synack_retries;
-  if (listener.sk_state != tcp_state::listen || req.num_timeout >= most) {
+  auto const& listener = inet_csk(*req.rsk_listener);
+  u32 const most =
+      listener.icsk_syn_retries != 0 ? listener.icsk_syn_retries : tcp_pernet(net).sysctl_tcp_synack_retries;
+  bool const deferring = req.acked && req.num_timeout < listener.icsk_defer_accept;
+  if (listener.sk_state != tcp_state::listen || (req.num_timeout >= most && !deferring)) {
     if (listener.sk_state == tcp_state::listen) ++TCP_STATS(net).AttemptFails;
     return inet_csk_reqsk_queue_drop(net, req);
   }
+  if (!req.acked || req.num_timeout + 1 >= listener.icsk_defer_accept) {
+    ++TCP_STATS(net).RetransSegs;
+    ++NET_STATS(net).TCPSynRetrans;
+    (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
+  }
   ++req.num_timeout;
-  ++TCP_STATS(net).RetransSegs;
-  ++NET_STATS(net).TCPSynRetrans;
-  (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
   u64 const wait = std::min(u64{tcp_timeout_init} << req.num_timeout, u64{tcp_rto_max}) * 1000;
   net.worker().timers.mod_timer(req.rsk_timer, net.worker().now + wait);
 }
 
-/// What the SYN asks for, and we agree to.
+/// What the options of the SYN ask for, and we agree to.
 template <class Net>
-void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff const& skb, tcp_rx const& rx) {
+void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff const& skb,
+                      tcp_options_received const& syn) {
   auto const& ns = tcp_pernet(net);
   auto const& tp = tcp_sk(listener);
-  req.rcv_isn = rx.seq;
-  req.tstamp_ok = rx.opt.saw_tstamp && ns.sysctl_tcp_timestamps;
-  req.sack_ok = rx.opt.sack_ok && ns.sysctl_tcp_sack;
-  req.wscale_ok = rx.opt.wscale_ok && ns.sysctl_tcp_window_scaling;
-  req.ecn_ok = tcp_ecn_create_request(net, listener, rx);
-  req.snd_wscale = rx.opt.snd_wscale;
-  req.ts_recent = rx.opt.rcv_tsval;
-  u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);
+  req.tstamp_ok = syn.saw_tstamp && ns.sysctl_tcp_timestamps;
+  req.sack_ok = syn.sack_ok && ns.sysctl_tcp_sack;
+  req.wscale_ok = syn.wscale_ok && ns.sysctl_tcp_window_scaling;
+  req.snd_wscale = syn.snd_wscale;
+  req.ts_recent = syn.rcv_tsval;
+  req.ts_off = tcp_v4_ts_offset(net, req.key);
+  u32 const mss = std::max<u32>(syn.mss != 0 ? syn.mss : tcp_mss_default, tcp_min_mss);
   req.mss = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
   u32 const mtu = skb.dev ? std::min<u32>(skb.dev->mtu, ip_max_mtu) : 576;
   u32 const own = mtu - static_cast<u32>(ip_hlen_min + tcp_hlen_min);
@@ -168,43 +173,107 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff c
 
 }  // namespace detail
 
+namespace detail {
+
+/// Room for one more that is half open: by the backlog (of n at least one may be, Linux since 6.13), by the namespace's
+/// setting, and in memory.
+template <class Net>
+bool inet_csk_reqsk_queue_is_full(Net& net, sock const& sk) {
+  u32 const qlen = inet_csk(sk).icsk_syn_qlen;
+  auto const& requests = tcp_worker_of(net).requests;
+  return qlen > sk.sk_max_ack_backlog || qlen >= tcp_pernet(net).sysctl_max_syn_backlog ||
+         requests.in_use() == requests.capacity();
+}
+template <class Net>
+verdict tcp_listendrop(Net& net, sock& sk, sk_buff& skb, drop_reason why) {
+  ++sk.sk_drops;
+  ++NET_STATS(net).ListenDrops;
+  return drop(net, skb, why);
+}
+
+/// Answers a SYN and keeps nothing of it: RFC 4987 §3.6.
+template <class Net>
+void tcp_v4_send_cookie(Net& net, sock& sk, tcp_request_sock& req) {
+  auto const& w = tcp_worker_of(net);
+  // Without a time stamp to tell them by, no options hold.
+  if (!req.tstamp_ok) req.sack_ok = req.wscale_ok = req.ecn_ok = false;
+  if (!req.wscale_ok) req.rcv_wscale = 0, req.rcv_wnd = std::min<u32>(req.rcv_wnd, 0xffff);
+  req.snt_isn = cookie_init_sequence(w.syncookie_secret, req.key, req.rcv_isn, net.worker().now, req.mss);
+  u32 const clock = tcp_time_stamp(net);
+  req.ts_off += cookie_init_timestamp(req, clock) - clock;
+  tcp_synq_overflow(sk, net.worker().now);
+  ++NET_STATS(net).SyncookiesSent;
+  (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
+}
+/// Answers a SYN, and remembers it.
+template <class Net>
+void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req) {
+  auto& w = tcp_worker_of(net);
+  sock_hold(sk);
+  ++inet_csk(sk).icsk_syn_qlen;
+  w.hashinfo.syn_table[inet_ehashfn(net, req.key) & w.hashinfo.mask].push_front(req);
+  req.rsk_timer.function = reqsk_timer_handler<Net>;
+  req.sent = net.worker().now;
+  net.worker().timers.add_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
+  (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
+}
+
+}  // namespace detail
+
 /// inet_connection_sock_af_ops::conn_request: a SYN for a listener. It is answered, or dropped without a word, so that
 /// its sender tries again.
 template <class Net>
-void tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto const* rt = skb_rtable(skb);
   // RFC 9293 §3.10.7.2, RFC 1122 §4.2.3.10: none to a broadcast or multicast address.
-  if (rt && rt->rt_flags & (rtcf::broadcast | rtcf::multicast))
-    return net.count_drop(skb, drop_reason::ip_invalid_dest);
+  if (rt && rt->rt_flags & (rtcf::broadcast | rtcf::multicast)) return drop(net, skb, drop_reason::ip_invalid_dest);
+  u8 const cookies = tcp_pernet(net).sysctl_tcp_syncookies;
+  // One that follows a connection in TIME-WAIT needs a number beyond that one's: no cookie is.
+  bool const no_room = rx.tw_isn == 0 && (cookies == 2 || detail::inet_csk_reqsk_queue_is_full(net, sk));
+  if (no_room) ++(cookies != 0 ? NET_STATS(net).TCPReqQFullDoCookies : NET_STATS(net).TCPReqQFullDrop);
+  if (no_room && cookies == 0) return detail::tcp_listendrop(net, sk, skb, drop_reason::tcp_request_full);
   if (sk_acceptq_is_full(sk)) {
     ++NET_STATS(net).ListenOverflows;
-    ++NET_STATS(net).ListenDrops;
-    return net.count_drop(skb, drop_reason::tcp_listen_overflow);
+    return detail::tcp_listendrop(net, sk, skb, drop_reason::tcp_listen_overflow);
   }
-  auto& w = tcp_worker_of(net);
-  u32 const most = std::min(std::max(sk.sk_max_ack_backlog, 1u), tcp_pernet(net).sysctl_max_syn_backlog);
-  tcp_request_sock* const req = inet_csk(sk).icsk_syn_qlen < most ? w.requests.alloc() : nullptr;
-  if (!req) {
-    ++NET_STATS(net).TCPReqQFullDrop;
-    ++NET_STATS(net).ListenDrops;
-    return net.count_drop(skb, drop_reason::tcp_request_full);
-  }
+  // Who is connected needs what memory there is.
+  if (tcp_out_of_memory(net)) return detail::tcp_listendrop(net, sk, skb, drop_reason::proto_mem);
+  tcp_request_sock passing;  // with a cookie it is needed no longer than its answer
+  tcp_request_sock* const req = no_room ? &passing : tcp_worker_of(net).requests.alloc();
+  if (!req) return detail::tcp_listendrop(net, sk, skb, drop_reason::tcp_request_full);
   auto const& iph = *ip_hdr(skb);
   auto const& th = *skb.transport_hdr<tcphdr>();
   req->net = &net;
+  req->rsk_listener = &sk;
   req->key = {
       .saddr = iph.saddr, .daddr = iph.daddr, .sport = th.source, .hnum = th.dest.host(), .dif = sk.sk_bound_dev_if};
-  detail::tcp_openreq_init(net, sk, *req, skb, rx);
-  req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
-  req->ts_off = tcp_v4_ts_offset(net, req->key);
-  req->rsk_listener = &sk;
-  sock_hold(sk);
-  ++inet_csk(sk).icsk_syn_qlen;
-  w.hashinfo.syn_table[inet_ehashfn(net, req->key) & w.hashinfo.mask].push_front(*req);
-  req->rsk_timer.function = detail::reqsk_timer_handler<Net>;
-  req->sent = net.worker().now;
-  net.worker().timers.add_timer(req->rsk_timer, req->sent + u64{tcp_timeout_init} * 1000);
-  (void)detail::tcp_v4_send_request(net, *req, tcp_flag::syn | tcp_flag::ack);
+  req->rcv_isn = rx.seq;
+  detail::tcp_openreq_init(net, sk, *req, skb, rx.opt);
+  req->ecn_ok = tcp_ecn_create_request(net, sk, rx);
+  if (no_room) {
+    detail::tcp_v4_send_cookie(net, sk, *req);
+  } else {
+    req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
+    detail::inet_csk_reqsk_queue_hash_add(net, sk, *req);
+  }
+  return verdict::consumed();
+}
+
+/// The connection that a request becomes; it is not in the listener's queue yet. Null: there is no room (counted).
+template <class Net>
+sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock const& req) {
+  bool const full = sk_acceptq_is_full(listener);
+  sock* const child = full ? nullptr : tcp_create_openreq_child(net, listener, req);
+  if (!child) {
+    if (full) ++NET_STATS(net).ListenOverflows;
+    ++NET_STATS(net).ListenDrops;
+    ++listener.sk_drops;
+    return nullptr;
+  }
+  auto& tp = tcp_sk(*child);
+  tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
+  tp.advmss = req.adv_mss;
+  return child;
 }
 
 /// A segment for a half-open connection, RFC 9293 §3.10.7.4 for SYN-RECEIVED. The connection, if it is complete: then
@@ -257,21 +326,22 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
     return nullptr;
   }
   if (rx.opt.saw_tstamp && req.tstamp_ok && !after(rx.seq, req.rcv_isn + 1)) req.ts_recent = rx.opt.rcv_tsval;
-  sock* const child = sk_acceptq_is_full(listener) ? nullptr : tcp_create_openreq_child(net, listener, req);
-  if (!child) {
-    // The peer believes that it is connected; it will repeat itself, or hear our SYN-ACK again.
-    ++NET_STATS(net).ListenOverflows;
-    v = drop(net, skb, drop_reason::tcp_listen_overflow);
-    if (!tcp_pernet(net).sysctl_tcp_abort_on_overflow) return nullptr;
-    detail::tcp_v4_send_reset(net, skb, rx);
-    inet_csk_reqsk_queue_drop(net, req);
+  // TCP_DEFER_ACCEPT: the connection begins with what the peer has to say.
+  if (req.num_timeout < inet_csk(listener).icsk_defer_accept && rx.end_seq == req.rcv_isn + 1) {
+    req.acked = true;
+    ++NET_STATS(net).TCPDeferAcceptDrop;
     return nullptr;
   }
-  auto& tp = tcp_sk(*child);
-  tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
-  tp.advmss = req.adv_mss;
+  sock* const child = tcp_v4_syn_recv_sock(net, listener, req);
+  if (!child) {
+    // The peer believes that it is connected; it will repeat itself, or hear our SYN-ACK again.
+    v = drop(net, skb, drop_reason::tcp_listen_overflow);
+    req.acked = true;
+    if (!tcp_pernet(net).sysctl_tcp_abort_on_overflow) return nullptr;
+    ++NET_STATS(net).EmbryonicRsts;
+    detail::tcp_v4_send_reset(net, skb, rx);
+  }
   inet_csk_reqsk_queue_drop(net, req);
-  inet_csk_reqsk_queue_add(listener, *child);
   return child;
 }
 

@@ -44,8 +44,10 @@ namespace netstack {
 [[nodiscard]] inline u32 __tcp_select_window(sock const& sk) {
   auto const& tp = tcp_sk(sk);
   u32 const full = std::min(tp.window_clamp, tcp_full_space(sk));
-  u32 const free = std::min(tcp_space(sk), full);
+  u32 free = std::min(tcp_space(sk), full);
   u32 const told = tcp_receive_window(tp);
+  if (tcp_under_memory_pressure(sk)) [[unlikely]]
+    free = std::min<u32>(free, 4u * tp.advmss);  // enough to go on, not enough to pile up
   u32 const step = std::min<u32>(full / 2, tp.rcv_mss);
   u32 const grain = (u32{1} << tp.rcv_wscale) - 1;
   return free >= told + step ? free & ~grain : (told + grain) & ~grain;

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: BSL-1.0
+// Who may have which port, which listener gets a SYN, and what strangers can tell of ports and sequence numbers. That
+// bind(), listen() and connect() have the kernel's answers is tests/interop/socket_oracle.cpp's.
+#include "netstack/tcp/inet_hashtables.hpp"
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+namespace {
+
+constexpr be32 second_addr = ipv4_addr("192.0.2.2");
+
+/// What bind() answers for a socket with these options.
+struct claim {
+  be32 addr{};
+  bool reuse = false, reuseport = false, listens = false;
+};
+int bound(tcp_script& t, claim const& c, errc* why = nullptr, u16 port = 80) {
+  int const fd = t.stream();
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::reuseaddr, int{c.reuse}));
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::reuseport, int{c.reuseport}));
+  auto r = bind(t.net(), fd, inet_addr_of(c.addr, port));
+  if (r && c.listens) r = listen(t.net(), fd, 8);
+  if (why) *why = r ? errc{} : r.error();
+  return fd;
+}
+/// May the second one bind, and listen?
+bool together(claim const& first, claim const& second) {
+  tcp_script t;
+  REQUIRE(inet_addr_add(t.net(), t.rig.eth0->ifindex, ipv4_cidr("192.0.2.2/24")));
+  errc why{};
+  bound(t, first, &why);
+  REQUIRE(why == errc{});
+  bound(t, second, &why);
+  CHECK((why == errc{} || why == errc::address_in_use));
+  t.over();
+  return why == errc{};
+}
+/// The SYN of a connection from this port.
+void knock(tcp_script& t, u16 from) {
+  t.from_port = from;
+  t.our_isn_known = false;
+  t.in("S 0 mss 1460");
+}
+
+}  // namespace
+
+TEST_CASE("two sockets on one port: addresses that meet, SO_REUSEADDR until one listens, SO_REUSEPORT", "[S98]") {
+  auto const any = be32{}, one = our_addr, two = second_addr;
+  CHECK(!together({any}, {any}));
+  CHECK(!together({any}, {one}));
+  CHECK(!together({one}, {any}));
+  CHECK(!together({one}, {one}));
+  CHECK(together({one}, {two}));
+  CHECK(together({one, false, false, true}, {two, false, false, true}));
+  CHECK(!together({any, true}, {any}));
+  CHECK(!together({any}, {any, true}));
+  CHECK(together({any, true}, {any, true}));
+  CHECK(!together({any, true, false, true}, {any, true}));
+  CHECK(together({any, true}, {any, true, false, true}));
+  CHECK(!together({any, true, false, true}, {any, true, false, true}));
+  CHECK(together({any, false, true}, {any, false, true}));
+  CHECK(together({any, false, true, true}, {any, false, true, true}));
+  CHECK(!together({any, false, true, true}, {any}));
+  CHECK(!together({any, false, true, true}, {any, true}));
+  CHECK(!together({any, true, false, true}, {any, false, true}));
+}
+
+TEST_CASE("two that share a port before either listens: the second listen() finds it taken", "[S148]") {
+  tcp_script t;
+  int const a = bound(t, {{}, true}), b = bound(t, {{}, true});
+  REQUIRE(listen(t.net(), a, 1));
+  CHECK(listen(t.net(), b, 1).error() == errc::address_in_use);
+  t.close(a);
+  CHECK(listen(t.net(), b, 1));
+  t.over();
+}
+
+TEST_CASE("bind() to port 0 gives one that nobody has, whatever may be shared; a connect() avoids bound ones",
+          "[S32]") {
+  tcp_script t;
+  auto& range = t.rig.ns().ip_local_ports;
+  range[0] = 40000, range[1] = 40003;
+  std::set<u16> given;
+  for (int i = 0; i < 4; ++i) {
+    int const fd = bound(t, {{}, true}, nullptr, 0);
+    given.insert(getsockname(t.net(), fd)->sin_port.host());
+  }
+  CHECK(given == std::set<u16>{40000, 40001, 40002, 40003});
+  errc why{};
+  bound(t, {{}, true}, &why, 0);
+  CHECK(why == errc::address_in_use);
+  int const fd = t.stream();
+  CHECK(t.connect(fd) == errc::address_not_available);
+  t.over();
+}
+
+TEST_CASE("connections of ours share ports as long as their peers differ", "[S98]") {
+  tcp_script t;
+  auto& range = t.rig.ns().ip_local_ports;
+  range[0] = 40000, range[1] = 40001;
+  auto const to = [&](u16 port) {
+    auto const r = netstack::connect(t.net(), t.stream(), inet_addr_of(peer_addr, port));
+    return r ? errc{} : r.error();
+  };
+  for (u16 port : std::array<u16, 4>{4000, 4000, 4001, 4001}) CHECK(to(port) == errc::operation_in_progress);
+  CHECK(to(4000) == errc::address_not_available);
+  CHECK(to(4001) == errc::address_not_available);
+  t.over();
+}
+
+// --- SO_REUSEPORT
+
+TEST_CASE("a SO_REUSEPORT group: flows are spread by their hash, and stay; who leaves, leaves its share", "[S98]") {
+  tcp_script t;
+  constexpr u32 members = 4, flows = 4000;
+  std::array<int, members> fds{};
+  for (int& fd : fds) fd = bound(t, {{}, false, true, true});
+  auto const pick = [&](u32 flow) {
+    return inet_lookup_listener(t.net(), {.saddr = peer_addr,
+                                          .daddr = our_addr,
+                                          .sport = be16{static_cast<u16>(10'000 + flow)},
+                                          .hnum = 80,
+                                          .dif = t.rig.eth0->ifindex});
+  };
+  std::array<sock*, flows> first{};
+  std::array<u32, members> share{};
+  for (u32 i = 0; i < flows; ++i) {
+    first[i] = pick(i);
+    REQUIRE(first[i] == pick(i));
+    for (u32 m = 0; m < members; ++m) share[m] += first[i] == &t.sk(fds[m]);
+  }
+  for (u32 const n : share) {
+    CHECK(n > flows / members * 8 / 10);
+    CHECK(n < flows / members * 12 / 10);
+  }
+  // One of another address is no member: it is more exact.
+  REQUIRE(inet_addr_add(t.net(), t.rig.eth0->ifindex, ipv4_cidr("192.0.2.2/24")));
+  // A connection of one that leaves lives on.
+  knock(t, 10'000), t.out("S. 0 ack 1").in(". 1 ack 1");
+  u32 const owner = static_cast<u32>(
+      std::find_if(fds.begin(), fds.end(), [&](int fd) { return first[0] == &t.sk(fd); }) - fds.begin());
+  t.listener = fds[owner];
+  int const fd = t.accept();
+  sock* const gone = &t.sk(fds[owner]);
+  t.close(fds[owner]);
+  t.in("P. 1:4 ack 1").out(". 1 ack 4");
+  t.read(fd, 3);
+  std::array<u32, members> after{};
+  for (u32 i = 0; i < flows; ++i) {
+    sock* const now = pick(i);
+    REQUIRE(now != gone);
+    for (u32 m = 0; m < members; ++m) after[m] += m != owner && now == &t.sk(fds[m]);
+  }
+  for (u32 m = 0; m < members; ++m)
+    if (m != owner) CHECK(after[m] > flows / (members - 1) * 8 / 10);
+  t.listener = -1;
+  t.over();
+}
+
+TEST_CASE("the listener that asks for more of what a SYN has is preferred", "[S146]") {
+  tcp_script t;
+  int const any = bound(t, {{}, false, false, false});
+  (void)any;
+  t.close(any);
+  int const exact = bound(t, {our_addr, false, true, true}), wide = bound(t, {{}, false, true, true});
+  inet_ehash_key const key{.saddr = peer_addr, .daddr = our_addr, .sport = be16{1}, .hnum = 80, .dif = 2};
+  CHECK(inet_lookup_listener(t.net(), key) == &t.sk(exact));
+  auto other = key;
+  other.daddr = second_addr;
+  CHECK(inet_lookup_listener(t.net(), other) == &t.sk(wide));
+  other.hnum = 81;
+  CHECK(inet_lookup_listener(t.net(), other) == nullptr);
+  t.over();
+}
+
+// --- what strangers can tell
+
+TEST_CASE("ports of connections cannot be foretold: RFC 6056", "[S32]") {
+  tcp_script t;
+  std::vector<u16> ports;
+  for (int i = 0; i < 300; ++i) {
+    int const fd = t.stream();
+    (void)t.connect(fd);
+    ports.push_back(t.our_port);
+    t.close(fd);
+  }
+  std::set<int> steps, distinct(ports.begin(), ports.end());
+  u32 low = 0;
+  for (std::size_t i = 1; i < ports.size(); ++i) steps.insert(ports[i] - ports[i - 1]);
+  for (u16 port : ports) low += port < (32768 + 60999) / 2;
+  CHECK(steps.size() > 290);  // no step repeats itself but by chance
+  CHECK(distinct.size() > 290);
+  CHECK((low > 100 && low < 200));  // both halves of the range
+  tcp_script u(2);
+  (void)u.connect(u.stream());
+  CHECK(u.our_port != ports[0]);  // another secret
+  t.over();
+}
+
+TEST_CASE("initial sequence numbers: growing for one pair of ends, unrelated for others: RFC 6528", "[NUMBER:JACK]") {
+  tcp_script t, other(2);
+  auto const isn = [](tcp_script& of, u16 port) {
+    return tcp_v4_secure_isn(of.net(), {.saddr = peer_addr, .daddr = our_addr, .sport = be16{port}, .hnum = 80});
+  };
+  u32 last = isn(t, 4000);
+  u64 grown = 0;
+  for (int i = 0; i < 1000; ++i) {
+    t.after(1);
+    u32 const next = isn(t, 4000);
+    REQUIRE(after(next, last));
+    grown += next - last;
+    last = next;
+  }
+  CHECK(grown / 1000 > 1'000'000 / 70);  // RFC 9293 §3.4.1: a tick of 4 us or faster
+  std::set<u32> steps, high;
+  for (u16 port = 1; port <= 10'000; ++port) {
+    u32 const a = isn(t, port);
+    steps.insert(isn(t, static_cast<u16>(port + 1)) - a);
+    high.insert(a >> 24);
+  }
+  CHECK(steps.size() > 9'990);
+  CHECK(high.size() == 256);
+  CHECK(isn(t, 4000) - isn(other, 4000) != 0);
+  // The same of the SYN-ACKs that go out.
+  t.listen();
+  std::set<u32> sent;
+  for (u16 port = 5000; port < 5008; ++port) knock(t, port), t.out("S. 0 ack 1"), sent.insert(t.our_isn >> 16);
+  CHECK(sent.size() == 8);
+  t.over();
+}
+
+// --- TIME-WAIT and who comes after it
+
+namespace {
+/// A connection of ours to the peer that ended, and waits: its local port.
+u16 time_wait(tcp_script& t, std::string const& options) {
+  int const fd = t.connected(options);
+  std::string const ts = options.find("ts") == std::string::npos ? "" : " ts 7 0";
+  t.close(fd);
+  t.pending.clear();
+  t.in("F. 1 ack 2" + ts);
+  t.pending.clear();
+  REQUIRE(tcp_worker_of(t.net()).timewaits.in_use() == 1);
+  return t.our_port;
+}
+}  // namespace
+
+TEST_CASE("tcp_tw_reuse: a connection follows one in TIME-WAIT if time stamps tell them apart: RFC 6191", "[S98]") {
+  for (auto const& [reuse, options, wait, may] : {std::tuple{1, "mss 1460 ts 5 0", 1100, true},
+                                                  {1, "mss 1460 ts 5 0", 500, false},
+                                                  {1, "mss 1460", 1100, false},
+                                                  {0, "mss 1460 ts 5 0", 1100, false},
+                                                  {2, "mss 1460 ts 5 0", 1100, false} /* not within this host */}) {
+    tcp_script t;
+    tcp_pernet(t.net()).sysctl_tcp_tw_reuse = static_cast<u8>(reuse);
+    t.rig.ns().ip_local_ports[0] = t.rig.ns().ip_local_ports[1] = 40000;
+    CHECK(time_wait(t, options) == 40000);
+    u32 const old = t.our_isn;
+    t.after(static_cast<u64>(wait));
+    int const fd = t.stream();
+    errc const r = t.connect(fd);
+    CHECK(r == (may ? errc::operation_in_progress : errc::address_not_available));
+    CHECK(t.ext().TWRecycled.read() == may);
+    if (may) {
+      t.our_isn_known = false;
+      t.out("S 0 ts * 7");
+      CHECK(t.our_isn == old + 2 + 65535 + 2);
+      CHECK(tcp_worker_of(t.net()).timewaits.in_use() == 0);
+    }
+    t.over();
+  }
+}
+
+TEST_CASE("a port in TIME-WAIT may be bound again by who said so, and so had its connection", "[S98]") {
+  for (bool const before_it : {false, true})
+    for (bool const now : {false, true}) {
+      tcp_script t;
+      int const l = bound(t, {{}, before_it, false, true});
+      t.listener = l;
+      t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+      t.close(t.accept());
+      t.out("F. 1 ack 1").in("F. 1 ack 2").out(". 2 ack 2");
+      t.close(l);
+      errc why{};
+      bound(t, {{}, now, false, true}, &why);
+      CHECK(why == (before_it && now ? errc{} : errc::address_in_use));
+      t.over();
+    }
+}
+
+TEST_CASE("early demux: a known flow's segments come with their socket; nothing else differs", "[S117]") {
+  for (u8 const on : {u8{0}, u8{1}}) {
+    tcp_script t;
+    tcp_pernet(t.net()).sysctl_tcp_early_demux = on;
+    int const fd = t.accepted();
+    t.in("P. 1:6 ack 1");
+    sk_buff* const skb = t.rig.host.worker().pool.alloc_skb();
+    bytes const packet =
+        datagram{.protocol = ipproto::tcp, .payload = t.bytes_of(tcp_seg::parse("P. 6:9 ack 1"))}.build();
+    std::memcpy(skb->put(static_cast<u32>(packet.size())), packet.data(), packet.size());
+    skb->reset_network_header();
+    skb->dev = t.rig.eth0, skb->skb_iif = t.rig.eth0->ifindex;
+    skb->pkt_type = pkt_type::host;
+    tcp_v4_early_demux(t.net(), *skb);
+    CHECK(skb->sk == (on ? &t.sk(fd) : nullptr));
+    CHECK((skb->dst == t.sk(fd).sk_rx_dst) == (on == 1));
+    skb->pkt_type = pkt_type::otherhost;
+    consume_skb(*skb);
+    t.pending.clear();
+    t.in("P. 6:9 ack 1");
+    t.read(fd, 8);
+    t.over();
+  }
+}

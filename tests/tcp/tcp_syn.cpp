@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: BSL-1.0
+// What a listener does with those who knock: SYN cookies when there is no room to remember them, the two queues and
+// what happens when they are full, TCP_DEFER_ACCEPT, and that who is connected gets the memory there is.
+#include "netstack/tcp/tcp_syn.hpp"
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+namespace {
+
+constexpr siphash_key_t secret{{1, 2}};
+constexpr inet_ehash_key ends{.saddr = peer_addr, .daddr = our_addr, .sport = be16{4000}, .hnum = 80};
+constexpr u64 minute = syncookie_period;
+
+/// The SYN of a new connection from another port.
+void knock(tcp_script& t, u16 from, char const* syn = "S 0 mss 1460") {
+  t.from_port = from;
+  t.our_isn_known = false;
+  t.in(syn);
+}
+auto& requests(tcp_script& t) { return tcp_worker_of(t.net()).requests; }
+
+}  // namespace
+
+// --- the numbers
+
+TEST_CASE("a cookie tells the MSS for one to two minutes, to its peer alone: RFC 4987 §3.6", "[S147]") {
+  static_assert([] {
+    for (u32 asked : {0u, 87u, 88u, 100u, 300u, 536u, 1000u, 1219u, 1300u, 1459u, 1460u, 9000u}) {
+      u16 mss = static_cast<u16>(asked);
+      u32 const cookie = cookie_init_sequence(secret, ends, 77, 59 * minute + 5, mss);
+      if ((asked >= 88 && mss > asked) || cookie_check(secret, ends, 77, 59 * minute + 6, cookie) != mss) return false;
+    }
+    return true;
+  }());
+  u16 mss = 1460;
+  // Around the wrap of the minutes that fit into eight bits, too.
+  for (u64 const start : {u64{0}, 5 * minute, 255 * minute, 256 * minute - 1, 100'000 * minute + 7}) {
+    u32 const cookie = cookie_init_sequence(secret, ends, 77, start, mss);
+    u64 const begin = start / minute * minute;
+    CHECK(cookie_check(secret, ends, 77, begin + 2 * minute - 1, cookie) == 1460);
+    CHECK(cookie_check(secret, ends, 77, begin + 2 * minute, cookie) == 0);
+  }
+  u32 const cookie = cookie_init_sequence(secret, ends, 77, minute, mss);
+  CHECK(cookie_check(secret, ends, 78, minute, cookie) == 0);
+  CHECK(cookie_check(siphash_key_t{{1, 3}}, ends, 77, minute, cookie) == 0);
+  auto other = ends;
+  other.saddr = ipv4_addr("192.0.2.10");
+  CHECK(cookie_check(secret, other, 77, minute, cookie) == 0);
+  other = ends, other.sport = be16{4001};
+  CHECK(cookie_check(secret, other, 77, minute, cookie) == 0);
+  other = ends, other.hnum = 81;
+  CHECK(cookie_check(secret, other, 77, minute, cookie) == 0);
+}
+
+TEST_CASE("nobody guesses a cookie: of 4,000,000 tries none is believed", "[S147]") {
+  // The odds of one are 2 minutes of 256, times 8 sizes of 2^24.
+  u32 believed = 0;
+  for (u32 guess = 0; guess < 4'000'000; ++guess)
+    believed += cookie_check(secret, ends, 77, 9 * minute, guess * 2654435761u) != 0;
+  CHECK(believed == 0);
+}
+
+TEST_CASE("a cookie's time stamp is never ahead of the clock, and tells the options", "[RFC 7323]") {
+  for (u32 const now : {0u, 1u, 63u, 64u, 1000u, 0xffff'ffffu, 0x8000'0000u})
+    for (u8 const scale : {u8{0}, u8{1}, u8{7}, u8{14}, u8{15}}) {
+      tcp_request_sock req{};
+      req.wscale_ok = scale <= 14, req.snd_wscale = scale;
+      req.sack_ok = scale % 2;
+      req.ecn_ok = scale % 3;
+      u32 const ts = cookie_init_timestamp(req, now);
+      CHECK(!after(ts, now));
+      CHECK(now - ts < 128);
+      tcp_options_received syn;
+      CHECK(cookie_timestamp_decode(syn, ts) == (scale % 3 != 0));
+      CHECK(syn.wscale_ok == (scale <= 14));
+      CHECK(syn.snd_wscale == (scale <= 14 ? scale : 0));
+      CHECK(syn.sack_ok == (scale % 2 == 1));
+    }
+}
+
+// --- the handshake
+
+TEST_CASE("no room for one more that is half open: it gets a cookie, and nothing is kept of it", "[S147][SYN flood]") {
+  tcp_script t;
+  t.listen(1);
+  knock(t, 5001), knock(t, 5002);
+  CHECK(requests(t).in_use() == 2);
+  t.pending.clear();
+  SECTION("without time stamps: the MSS, and no option") {
+    knock(t, 5003, "S 0 mss 1000 sackok ws 7");
+    t.out("S. 0 ack 1 mss 1460").silent();
+    CHECK(requests(t).in_use() == 2);
+    CHECK(t.ext().TCPReqQFullDoCookies.read() == 1);
+    CHECK(t.ext().SyncookiesSent.read() == 1);
+    t.quiet(900);  // not repeated: it was forgotten
+    t.in("P. 1:6 ack 1").out(". 1 ack 6").silent();
+    int const fd = t.accept();
+    CHECK(t.ext().SyncookiesRecv.read() == 1);
+    CHECK(t.tp(fd).mss_clamp == 536);  // the largest that a cookie can tell and that is no more than 1000
+    CHECK(!t.tp(fd).sack_ok);
+    CHECK(!t.tp(fd).tstamp_ok);
+    CHECK(!t.tp(fd).wscale_ok);
+    t.read(fd, 5);
+  }
+  SECTION("with time stamps: all of them") {
+    knock(t, 5003, "S 0 mss 1460 sackok ts 900 0 ws 7");
+    t.out("S. 0 ack 1 sackok ts * 900 ws 1").silent();
+    t.in(". 1 ack 1 ts 901 " + std::to_string(t.our_tsval) + " win 100").silent();
+    int const fd = t.accept();
+    CHECK(t.tp(fd).mss_clamp == 1460);
+    CHECK(t.tp(fd).sack_ok);
+    CHECK(t.tp(fd).tstamp_ok);
+    CHECK(t.tp(fd).snd_wscale == 7);
+    CHECK(t.tp(fd).snd_wnd == 100u << 7);
+    CHECK(t.tp(fd).ts_recent == 901);
+    u32 const told = t.our_tsval;
+    REQUIRE(t.write(fd, 4));
+    t.out("P. 1:5 ack 1 ts * 901");
+    CHECK(!before(t.our_tsval, told));  // the clock did not go back
+  }
+  SECTION("a number that we never gave is refused") {
+    knock(t, 5003);
+    t.out("S. 0 ack 1");
+    t.in(". 1 ack 77").out("R 77").silent();
+    t.in(". 2 ack 1").out("R 1").silent();
+    CHECK(t.ext().SyncookiesFailed.read() == 2);
+    t.in("S. 1 ack 1").out("R 1").silent();
+    CHECK(t.ext().SyncookiesFailed.read() == 2);
+    t.in(". 1 ack 1").silent();  // still good
+    t.accept();
+  }
+  SECTION("too late") {
+    knock(t, 5003);
+    t.out("S. 0 ack 1");
+    t.after(121'000);
+    t.pending.clear();
+    t.in(". 1 ack 1").out("R 1").silent();
+    CHECK(t.ext().SyncookiesRecv.read() == 0);
+  }
+  t.over();
+}
+
+TEST_CASE("a listener that sent no cookie of late looks for none", "[S147]") {
+  tcp_script t;
+  t.listen(1);
+  t.in(". 1 ack 5").out("R 5").silent();
+  CHECK(t.ext().SyncookiesFailed.read() == 0);
+  t.over();
+}
+
+TEST_CASE("tcp_syncookies 0: who finds no room is not answered; 2: everybody gets one", "[S147]") {
+  tcp_script t;
+  t.listen(1);
+  tcp_pernet(t.net()).sysctl_tcp_syncookies = 0;
+  knock(t, 5001), knock(t, 5002), t.pending.clear();
+  knock(t, 5003);
+  t.silent();
+  CHECK(t.ext().TCPReqQFullDrop.read() == 1);
+  CHECK(t.ext().ListenDrops.read() == 1);
+  CHECK(t.sk(t.listener).sk_drops == 1);
+  CHECK(t.drops(drop_reason::tcp_request_full) == 1);
+  tcp_pernet(t.net()).sysctl_tcp_syncookies = 2;
+  t.over();
+  tcp_script u;
+  tcp_pernet(u.net()).sysctl_tcp_syncookies = 2;
+  u.listen(8);
+  u.in("S 0 mss 1460").out("S. 0 ack 1");
+  CHECK(requests(u).in_use() == 0);
+  u.in(". 1 ack 1");
+  u.accept();
+  u.over();
+}
+
+// --- the queue of those who wait for accept()
+
+TEST_CASE("the accept queue is full: SYNs are not answered, and who is half open is asked again", "[S148]") {
+  tcp_script t;
+  t.listen(1);
+  knock(t, 5001), t.out("S. 0 ack 1").in(". 1 ack 1");
+  knock(t, 5002), t.out("S. 0 ack 1");
+  u32 const second = t.our_isn;
+  knock(t, 5003), t.out("S. 0 ack 1").in(". 1 ack 1");  // backlog + 1 may wait
+  u32 const third = t.our_isn;
+  knock(t, 5004), t.silent();
+  CHECK(t.ext().ListenOverflows.read() == 1);
+  CHECK(t.ext().ListenDrops.read() == 1);
+  t.from_port = 5002, t.our_isn = second;
+  t.in(". 1 ack 1").silent();
+  CHECK(t.ext().ListenOverflows.read() == 2);
+  CHECK(t.ext().ListenDrops.read() == 2);
+  CHECK(t.drops(drop_reason::tcp_listen_overflow) == 2);
+  CHECK(requests(t).in_use() == 1);
+  SECTION("room appears: our SYN-ACK is repeated, and answered") {
+    t.accept(), t.accept();
+    t.after(1001).out("S. 0 ack 1").silent();
+    t.in(". 1 ack 1");
+    t.accept();
+  }
+  SECTION("data counts as well as the acknowledgment") {
+    t.accept();
+    t.in("P. 1:4 ack 1").out(". 1 ack 4");
+    t.our_isn = third;
+    t.accept();
+    t.read(t.accept(), 3);
+  }
+  SECTION("tcp_abort_on_overflow: it is told at once") {
+    tcp_pernet(t.net()).sysctl_tcp_abort_on_overflow = 1;
+    t.in(". 1 ack 1").out("R 1").silent();
+    CHECK(requests(t).in_use() == 0);
+    CHECK(t.ext().EmbryonicRsts.read() == 1);
+  }
+  t.over();
+}
+
+TEST_CASE("a listener that closes resets who waited, and forgets who was half open", "[S148]") {
+  tcp_script t;
+  t.listen(4);
+  knock(t, 5001), t.out("S. 0 ack 1").in(". 1 ack 1");
+  knock(t, 5002), t.out("S. 0 ack 1");
+  u32 const half = t.our_isn;
+  t.our_isn_known = false;
+  t.close(t.listener);
+  CHECK(t.pending.size() == 1);  // the RST of the first
+  t.pending.clear();
+  t.our_isn = half, t.our_isn_known = true;
+  t.in(". 1 ack 1").out("R 1").silent();
+  CHECK(requests(t).in_use() == 0);
+  CHECK(tcp_worker_of(t.net()).socks.in_use() == 0);
+  t.over();
+}
+
+// --- TCP_DEFER_ACCEPT
+
+TEST_CASE("TCP_DEFER_ACCEPT: the connection begins with data; without, at the end of the wait", "[S148]") {
+  tcp_script t;
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::defer_accept, 3));  // two repetitions: 1 s + 2 s
+  t.in("S 0 mss 1460").out("S. 0 ack 1");
+  t.in(". 1 ack 1").silent();
+  CHECK(t.ext().TCPDeferAcceptDrop.read() == 1);
+  CHECK(netstack::accept(t.net(), t.listener).error() == errc::resource_unavailable_try_again);
+  SECTION("data") {
+    t.in("P. 1:6 ack 1").out(". 1 ack 6");
+    t.read(t.accept(), 5);
+  }
+  SECTION("a FIN is something to say, too") {
+    t.in("F. 1 ack 1").out(". 1 ack 2");
+    CHECK(t.read_error(t.accept()) == 0);
+  }
+  SECTION("nothing: the SYN-ACK goes once more when the wait ends, and the answer to that is enough") {
+    t.quiet(999);
+    t.after(2500).out("S. 0 ack 1").silent();
+    t.in(". 1 ack 1");
+    t.accept();
+  }
+  SECTION("nobody any more") {
+    t.after(200'000);
+    t.pending.clear();
+    CHECK(requests(t).in_use() == 0);
+    CHECK(t.mib().AttemptFails.read() == 1);
+  }
+  t.over();
+}
+
+TEST_CASE("TCP_DEFER_ACCEPT is kept in repetitions, and told in seconds", "[S148]") {
+  tcp_script t;
+  int const fd = t.listen();
+  for (auto const& [set, get] :
+       {std::pair{-1, 0}, {0, 0}, {1, 1}, {2, 3}, {3, 3}, {4, 7}, {7, 7}, {8, 15}, {200, 247}}) {
+    REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::defer_accept, set));
+    CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::defer_accept).value() == get);
+  }
+  t.over();
+}
+
+// --- memory
+
+TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected lives", "[S145]") {
+  tcp_script t;
+  auto& memory = tcp_worker_of(t.net()).memory;
+  auto& limits = tcp_pernet(t.net()).limits;
+  int const idle = t.accepted();
+  u32 const idle_isn = t.our_isn;
+  knock(t, 5000), t.out("S. 0 ack 1").in(". 1 ack 1");
+  int const busy = t.accept();
+  t.tp(busy).sk_rcvbuf = 1 << 20;
+  limits.mem[0] = 8, limits.mem[1] = 16, limits.mem[2] = 64;  // pages; a frame takes more than one
+  u32 next = 1;
+  auto const more = [&] {
+    t.in(". " + std::to_string(next) + ":" + std::to_string(next + 1400) + " ack 1");
+    bool const taken = t.tp(busy).rcv_nxt - t.peer_isn == next + 1400;
+    if (taken) next += 1400;
+    t.pending.clear();
+    return taken;
+  };
+  auto const edge = [&] { return t.tp(busy).rcv_wup + t.tp(busy).rcv_wnd; };
+  while (!memory.pressure) REQUIRE(more());
+  CHECK(t.ext().TCPMemoryPressures.read() == 1);
+  u32 const promised = edge();
+  while (next < 60'000 && more()) {
+  }
+  CHECK(t.ext().TCPRcvQDrop.read() == 1);  // more than its share of what there is
+  CHECK(edge() == promised);               // which is kept, and no more is
+  // Others have theirs.
+  t.from_port = tcp_script::peer_port, t.our_isn = idle_isn;
+  t.in("P. 1:4 ack 1").out(". 1 ack 4");
+  t.read(idle, 3);
+  CHECK(memory.allocated <= 64);
+  limits.mem[2] = memory.allocated;
+  knock(t, 6000), t.silent();
+  CHECK(t.drops(drop_reason::proto_mem) == 2);
+  CHECK(t.ext().ListenDrops.read() == 1);
+  t.from_port = tcp_script::peer_port, t.our_isn = idle_isn;
+  t.in("P. 4:8 ack 1");
+  t.pending.clear();
+  CHECK(t.state(idle) == tcp_state::established);
+  // The reader comes: there is room again, but no wide window as long as there is not enough.
+  std::vector<u8> all(next);
+  REQUIRE(recv(t.net(), busy, all.data(), 1400 * 6, msg::dontwait).value() == 1400 * 6);
+  t.collect(), t.pending.clear();
+  CHECK(memory.pressure);
+  CHECK(__tcp_select_window(t.sk(busy)) <= std::max(tcp_receive_window(t.tp(busy)), 4u * 1460));
+  t.in("P. 4:8 ack 1").out(". 1 ack 8");
+  t.read(idle, 4);
+  while (recv(t.net(), busy, all.data(), all.size(), msg::dontwait)) {
+  }
+  t.collect(), t.pending.clear();
+  CHECK(!memory.pressure);
+  CHECK(__tcp_select_window(t.sk(busy)) > 4u * 1460);
+  knock(t, 6001), t.out("S. 0 ack 1");
+  t.over();
+}
