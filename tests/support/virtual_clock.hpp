@@ -8,6 +8,7 @@ namespace netstack::test {
 class virtual_clock {
  public:
   u64 now = 1'000'000'000;                                ///< monotonic, ns
+  u64 step = 0;                                           ///< by which each look at it moves it
   u64 epoch = 1'700'000'000'000'000'000 - 1'000'000'000;  ///< realtime - monotonic, ns
 
   virtual_clock() = default;
@@ -17,7 +18,7 @@ class virtual_clock {
   /// For boot_args; the clock must outlive the stack.
   [[nodiscard]] clock_source source() {
     return {
-        [](void* self) { return static_cast<virtual_clock*>(self)->now; },
+        [](void* self) { return static_cast<virtual_clock*>(self)->now += static_cast<virtual_clock*>(self)->step; },
         [](void* self) { return static_cast<virtual_clock*>(self)->now + static_cast<virtual_clock*>(self)->epoch; },
         this};
   }

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: BSL-1.0
+// How connections end that nobody holds any more, what of them is bounded by what, and what an ICMP error may end.
+#include "netstack/tcp/tcp_close.hpp"
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+namespace {
+
+auto& mine(tcp_script& t) { return tcp_worker_of(t.net()); }
+
+/// An ICMP error about a segment of ours with this relative sequence number.
+void icmp(tcp_script& t, u8 type, u8 code, u32 seq, u32 rest = 0) {
+  tcphdr const th{.source = be16{t.our_port}, .dest = be16{t.from_port}, .seq = be32{t.our_isn + seq}};
+  bytes segment;
+  append(segment, th);
+  bytes const quoted =
+      datagram{.saddr = our_addr, .daddr = peer_addr, .protocol = ipproto::tcp, .payload = segment}.build();
+  t.rig.inject({.payload = icmp_message(type, code, rest, quoted)});
+  t.collect();
+}
+int unreachable(tcp_script& t, u8 code, u32 seq) {
+  icmp(t, icmp_type::dest_unreach, code, seq);
+  return 0;
+}
+
+}  // namespace
+
+// --- orphans
+
+TEST_CASE("tcp_max_orphans: one more that nobody holds is reset", "[S104]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_max_orphans = 2;
+  t.listen();
+  int fds[3];
+  for (u16 i = 0; i < 3; ++i) {
+    t.from_port = static_cast<u16>(5000 + i), t.our_isn_known = false;
+    t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+    fds[i] = t.accept();
+  }
+  t.close(fds[0]), t.close(fds[1]);
+  CHECK(t.pending.size() == 2);
+  t.pending.clear();
+  CHECK(tcp_pernet(t.net()).orphan_count == 2);
+  t.close(fds[2]);
+  t.out("F. 1 ack 1").out("R. 2 ack 1").silent();
+  CHECK(tcp_pernet(t.net()).orphan_count == 2);
+  CHECK(t.ext().TCPAbortOnMemory.read() == 1);
+  t.over();
+}
+
+TEST_CASE("an orphan whose peer says nothing is given up after tcp_orphan_retries", "[S104]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_orphan_retries = 3;
+  t.close(t.accepted());
+  t.out("F. 1 ack 1");
+  t.after(60'000);
+  CHECK(t.pending.size() == 3);
+  t.pending.clear();
+  CHECK(mine(t).socks.in_use() == 1);
+  CHECK(t.ext().TCPAbortOnTimeout.read() == 1);
+  t.over();
+}
+
+TEST_CASE("FIN-WAIT-2 that nobody holds lasts tcp_fin_timeout, or TCP_LINGER2; that somebody holds, for ever",
+          "[S104]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_fin_timeout = 20'000'000'000;
+  int const fd = t.accepted();
+  u64 lasts = 20'000;
+  SECTION("the setting") {}
+  SECTION("the socket's own") {
+    REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, 5));
+    lasts = 5'000;
+  }
+  SECTION("closed only after it came to FIN-WAIT-2") {
+    t.shutdown(fd, shut::wr);
+    t.out("F. 1 ack 1").in(". 1 ack 2");
+    t.quiet(300'000);
+    CHECK(t.state(fd) == tcp_state::fin_wait2);
+  }
+  t.close(fd);
+  t.pending.clear();
+  t.in(". 1 ack 2").silent();
+  CHECK(mine(t).timewaits.in_use() == 1);
+  CHECK(mine(t).socks.in_use() == 1);
+  t.quiet(lasts - 100);
+  CHECK(mine(t).timewaits.in_use() == 1);
+  t.quiet(200);
+  CHECK(mine(t).timewaits.in_use() == 0);
+  t.in("F. 1 ack 2").out("R 2").silent();  // too late
+  t.over();
+}
+
+TEST_CASE("TCP_LINGER2 below zero: no FIN-WAIT-2 at all", "[S104]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, -1));
+  CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::linger2).value() == -1);
+  t.close(fd);
+  t.out("F. 1 ack 1");
+  t.in(". 1 ack 2").out("R 2").silent();
+  CHECK(t.ext().TCPAbortOnLinger.read() == 1);
+  CHECK(mine(t).socks.in_use() == 1);
+  t.over();
+}
+
+TEST_CASE("SO_LINGER: of no time it resets, unsent data or not; with time close() waits for the acknowledgment",
+          "[S148]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  SECTION("no time") {
+    t.default_win = 0;
+    t.in(". 1 ack 1");  // what is written now is not sent
+    REQUIRE(t.write(fd, 100));
+    REQUIRE(setsockopt(t.net(), fd, sol::socket, so::linger, linger{1, 0}));
+    t.close(fd);
+    t.out("R. 1 ack 1").silent();
+    CHECK(t.ext().TCPAbortOnData.read() == 1);
+    CHECK(mine(t).socks.in_use() == 1);
+  }
+  SECTION("a second, and no answer: it comes back, and the connection goes on by itself") {
+    REQUIRE(setsockopt(t.net(), fd, sol::socket, so::linger, linger{1, 1}));
+    // The worker's clock is the test's: each look at it takes a while.
+    t.rig.clock.step = 300'000'000;
+    u64 const start = t.rig.clock.now;
+    t.close(fd);
+    t.rig.clock.step = 0;
+    CHECK(t.rig.clock.now - start >= 1'000'000'000);
+    CHECK(t.rig.clock.now - start < 3'000'000'000);
+    CHECK(tcp_pernet(t.net()).orphan_count == 1);
+    t.pending.clear();
+    t.in(". 1 ack 2").in("F. 1 ack 2").out(". 2 ack 2");
+  }
+  t.over();
+}
+
+// --- TIME-WAIT
+
+TEST_CASE("tcp_max_tw_buckets: beyond it connections end without the wait, and are counted", "[S104]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_max_tw_buckets = 2;
+  t.listen();
+  for (u16 i = 0; i < 4; ++i) {
+    t.from_port = static_cast<u16>(5000 + i), t.our_isn_known = false;
+    t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+    t.close(t.accept());
+    t.out("F. 1 ack 1").in("F. 1 ack 2").out(". 2 ack 2").silent();
+    CHECK(mine(t).timewaits.in_use() == std::min(i + 1u, 2u));
+  }
+  CHECK(t.ext().TCPTimeWaitOverflow.read() == 2);
+  CHECK(mine(t).socks.in_use() == 1);
+  t.quiet(60'100);
+  CHECK(t.ext().TW.read() == 2);
+  t.over();
+}
+
+// --- ICMP: RFC 5927, RFC 9293 §3.9.2.2
+
+TEST_CASE("an ICMP error ends an attempt to connect, if it is about its SYN", "[S118][RFC 5927]") {
+  for (auto const& [type, code, why] : {std::tuple{icmp_type::dest_unreach, u8{0}, errc::network_unreachable},
+                                        {icmp_type::dest_unreach, u8{1}, errc::host_unreachable},
+                                        {icmp_type::dest_unreach, u8{3}, errc::connection_refused},
+                                        {icmp_type::time_exceeded, u8{0}, errc::host_unreachable},
+                                        {icmp_type::parameterprob, u8{0}, errc::protocol_error}}) {
+    tcp_script t;
+    int const fd = t.stream();
+    (void)t.connect(fd);
+    t.out("S 0");
+    t.from_port = tcp_script::peer_port;
+    icmp(t, type, code, 2);  // of no segment of ours
+    icmp(t, type, code, 0xffff'ffff);
+    CHECK(t.ext().OutOfWindowIcmps.read() == 2);
+    CHECK(t.state(fd) == tcp_state::syn_sent);
+    icmp(t, type, code, 0);
+    CHECK(t.state(fd) == tcp_state::close);
+    CHECK(t.connect(fd) == why);
+    t.over();
+  }
+}
+
+TEST_CASE("an ICMP error does not end a connection: it says why, if that ends by itself", "[S118][RFC 5927]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 1:11");
+  SECTION("hard or soft") {
+    for (u8 code = 0; code < 16; ++code)
+      if (code != icmp_code::frag_needed) unreachable(t, code, 1);
+    icmp(t, icmp_type::time_exceeded, 0, 1);
+    CHECK(t.state(fd) == tcp_state::established);
+    CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+    CHECK(t.sk(fd).sk_err_soft == static_cast<s32>(errc::host_unreachable));
+    t.in(". 1 ack 11");
+    CHECK(t.sk(fd).sk_err_soft == 0);
+  }
+  SECTION("out of the window, and source quench: nothing") {
+    unreachable(t, icmp_code::port_unreach, 12);
+    unreachable(t, icmp_code::port_unreach, 0);
+    icmp(t, 4, 0, 1);
+    CHECK(t.ext().OutOfWindowIcmps.read() == 2);
+    CHECK(t.sk(fd).sk_err_soft == 0);
+    CHECK(t.tp(fd).snd_cwnd == tcp_init_cwnd);
+  }
+  SECTION("the peer never answers again: the errno is the error's") {
+    unreachable(t, icmp_code::host_unreach, 1);
+    t.after(1'000'000), t.pending.clear();
+    CHECK(t.state(fd) == tcp_state::close);
+    CHECK(t.read_error(fd) == static_cast<int>(errc::host_unreachable));
+  }
+  SECTION("IP_RECVERR: the next call is told, and the connection goes on") {
+    REQUIRE(setsockopt(t.net(), fd, sol::ip, ip_opt::recverr, 1));
+    unreachable(t, icmp_code::host_unreach, 1);
+    CHECK(t.read_error(fd) == static_cast<int>(errc::host_unreachable));
+    CHECK(t.state(fd) == tcp_state::established);
+    t.in("P. 1:4 ack 11").out(". 11 ack 4");
+    t.read(fd, 3);
+  }
+  SECTION("too long for the path: cut smaller and sent again, never below the floor") {
+    REQUIRE(t.write(fd, 1400));
+    t.in(". 1 ack 11").out("P. 11:1411");
+    icmp(t, icmp_type::dest_unreach, icmp_code::frag_needed, 5000, 576);
+    t.silent();
+    icmp(t, icmp_type::dest_unreach, icmp_code::frag_needed, 11, 68);
+    CHECK(!t.pending.empty());
+    CHECK(t.pending.size() == 3);  // of 512 bytes, as tcp_mtu_to_mss(net.ipv4.route.min_pmtu) says
+    t.out(". 11:523").out(". 523:1035").out("P. 1035:1411").silent();
+  }
+  t.over();
+}
+
+TEST_CASE("an ICMP error ends what is half open, if the SYN-ACK cannot arrive", "[S118][RFC 5927]") {
+  for (auto const& [type, code, ends] : {std::tuple{icmp_type::dest_unreach, u8{0}, true},
+                                         {icmp_type::dest_unreach, u8{1}, true},
+                                         {icmp_type::time_exceeded, u8{0}, true},
+                                         {icmp_type::parameterprob, u8{0}, true},
+                                         {icmp_type::dest_unreach, u8{3}, false},
+                                         {icmp_type::dest_unreach, u8{4}, false}}) {
+    tcp_script t;
+    t.listen();
+    t.in("S 0 mss 1460").out("S. 0 ack 1");
+    icmp(t, type, code, 1);
+    CHECK(t.ext().OutOfWindowIcmps.read() == 1);
+    CHECK(mine(t).requests.in_use() == 1);
+    icmp(t, type, code, 0);
+    CHECK(mine(t).requests.in_use() == (ends ? 0 : 1));
+    CHECK(t.ext().ListenDrops.read() == ends);
+    t.over();
+  }
+}
+
+TEST_CASE("an ICMP error about nobody's segment counts as one; about a connection in TIME-WAIT it is nothing",
+          "[S118]") {
+  tcp_script t;
+  unreachable(t, icmp_code::port_unreach, 0);
+  CHECK(t.rig.icmp().InErrors.read() == 1);
+  t.close(t.accepted());
+  t.out("F. 1 ack 1").in("F. 1 ack 2").out(". 2 ack 2");
+  unreachable(t, icmp_code::port_unreach, 1);
+  CHECK(t.rig.icmp().InErrors.read() == 1);
+  CHECK(mine(t).timewaits.in_use() == 1);
+  t.over();
+}
