@@ -39,7 +39,7 @@ struct inet_connection_sock : inet_sock {
   alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_size]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
   u32 icsk_user_timeout = 0;                              ///< ms; 0: as many tries as the namespace allows
   u32 icsk_syn_qlen = 0;                                  ///< of a listener: half open
-  u8 icsk_defer_accept = 0;  ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
+  u8 icsk_defer_accept = 0;                               ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
   sock* icsk_accept_head = nullptr;  ///< of a listener: established and not yet accepted, oldest first
   sock* icsk_accept_tail = nullptr;
   sock* icsk_accept_next = nullptr;  ///< of those
