@@ -558,3 +558,95 @@ TEST_CASE("random calls on TCP sockets have the kernel's answers", "[S92][S103][
     CHECK(two.h.worker().pool.in_use() == 0);
   });
 }
+
+// --- counters and settings
+
+namespace {
+
+std::string text_of(std::string const& path) {
+  std::ifstream in(path);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+/// Writes a setting of the kernel's; 0 or the errno.
+int write_sysctl(std::string const& path, std::string const& value) {
+  int const fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return errno;
+  ssize_t const n = ::write(fd, value.data(), value.size());
+  int const error = n < 0 ? errno : 0;
+  ::close(fd);
+  return error;
+}
+std::string ours_of(both& two, std::string const& name) {
+  std::string text(256, '\0');
+  auto const n = netstack::sysctl_read(two.net(), name, text);
+  REQUIRE(n);
+  text.resize(*n);
+  while (!text.empty() && text.back() == '\n') text.pop_back();
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("settings of TCP have the kernel's defaults and bounds", "[S31]") {
+  beside_the_kernel([](both& two) {
+    // Their defaults follow from memory or are another's by design.
+    constexpr std::string_view sized[]{
+        "tcp_mem", "tcp_rmem", "tcp_wmem", "tcp_max_orphans", "tcp_max_syn_backlog", "tcp_max_tw_buckets"};
+    constexpr std::string_view texts[]{"tcp_congestion_control", "tcp_available_congestion_control",
+                                       "tcp_allowed_congestion_control", "tcp_fastopen_key"};
+    unsigned compared = 0;
+    for (auto const& ctl : netstack::net<host>::ctl_tables) {
+      std::string const name = ctl.row.procname;
+      if (name.rfind("net/ipv4/tcp_", 0) != 0) continue;
+      std::string const path = "/proc/sys/" + name, last = name.substr(9);
+      std::string theirs = text_of(path);
+      if (theirs.empty() || std::find(std::begin(texts), std::end(texts), last) != std::end(texts)) continue;
+      theirs.pop_back();
+      INFO(name);
+      if (std::find(std::begin(sized), std::end(sized), last) != std::end(sized)) continue;
+      CHECK(ours_of(two, name) == theirs);
+      for (char const* value :
+           {"-1",  "0",   "1",   "2",   "3",     "4",     "5",     "16",    "47",         "48",         "127",
+            "128", "255", "256", "300", "65535", "65536", "86400", "86401", "2147483647", "2147483648", "x"}) {
+        INFO("value " << value);
+        // Of times Linux takes a negative number of seconds, and rounds milliseconds.
+        bool const seconds = last == "tcp_fin_timeout" || last == "tcp_keepalive_time" || last == "tcp_keepalive_intvl";
+        if (seconds && *value == '-') continue;
+        int const k = write_sysctl(path, value);
+        auto const r = netstack::sysctl_write(two.net(), name, value);
+        CHECK((r ? 0 : static_cast<int>(r.error())) == k);
+        if (k == 0 && last != "tcp_invalid_ratelimit") CHECK(ours_of(two, name) + '\n' == text_of(path));
+      }
+      ++compared;
+    }
+    CHECK(compared >= 30);
+  });
+}
+
+TEST_CASE("TcpExt has the kernel's columns in its order, but those that other modules count", "[S161][S163]") {
+  beside_the_kernel([](both& two) {
+    auto const names = [](std::string const& text, std::string const& group) {
+      auto const at = text.find(group + ": ");
+      REQUIRE(at != std::string::npos);
+      std::istringstream words(text.substr(at, text.find('\n', at) - at));
+      std::vector<std::string> all;
+      for (std::string word; words >> word;)
+        if (word != "ArpFilter" && word != "IPReversePathFilter" && word != "BusyPollRxPackets") all.push_back(word);
+      return all;
+    };
+    std::string ours(1 << 14, '\0');
+    auto const n = netstack::proc_read(two.net(), "net/netstat", 0, ours);
+    REQUIRE(n);
+    ours.resize(*n);
+    auto const our_names = names(ours, "TcpExt"), their_names = names(text_of("/proc/net/netstat"), "TcpExt");
+    // A kernel of another age has other columns at the end of its life, or lacks some of ours; their order is one.
+    std::vector<std::string> common;
+    for (auto const& name : their_names)
+      if (std::find(our_names.begin(), our_names.end(), name) != our_names.end()) common.push_back(name);
+    std::vector<std::string> common_ours;
+    for (auto const& name : our_names)
+      if (std::find(their_names.begin(), their_names.end(), name) != their_names.end()) common_ours.push_back(name);
+    CHECK(common == common_ours);
+    CHECK(common.size() > 100);
+  });
+}

@@ -310,3 +310,80 @@ TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginnin
   CHECK(room[0] == tcp_state::listen);
   t.over();
 }
+
+// --- the path's MTU, as ICMP tells it: RFC 1191, RFC 5927. What is found by trying: tests/integration/tcp_paths.cpp
+
+TEST_CASE("what is too long for the path goes again in smaller pieces, at once and with the same window") {
+  tcp_script t;
+  t.figure = t.accepted("mss 1460");
+  REQUIRE(t.write(t.figure, 3000));
+  t.out(". 1:1461").out(". 1461:2921").out("P. 2921:3001");
+  t.play(R"(icmp 3 4 1 1000
+            < . 1:961
+            < . 961:1461
+            < . 1461:2421
+            < . 2421:2921)");
+  CHECK(t.tp(t.figure).mss_cache == 960);
+  CHECK(t.tp(t.figure).snd_cwnd == 10);
+  CHECK(t.tp(t.figure).ca_state <= tcp_ca_state::disorder);
+  CHECK(info_of(t, t.figure).tcpi_pmtu == 1000);
+  CHECK(getsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu).value() == 1000);
+  t.in(". 1 ack 3001");
+  REQUIRE(t.write(t.figure, 960));
+  t.out("P. 3001:3961");
+  t.in(". 1 ack 3961");
+  t.over();
+}
+
+TEST_CASE(
+    "a message about what is not in flight, or that asks for less than is reasonable, is not believed: RFC 5927") {
+  tcp_script t;
+  t.figure = t.accepted("mss 1460");
+  REQUIRE(t.write(t.figure, 1460));
+  t.out("P. 1:1461");
+  t.play("icmp 3 4 100000 1000");
+  t.play("icmp 3 4 -5 1000");
+  CHECK(t.ext().OutOfWindowIcmps.read() == 2);
+  CHECK(t.tp(t.figure).mss_cache == 1460);
+  t.play(R"(icmp 3 4 1 68
+            < . 1:513
+            < . 513:1025
+            < P. 1025:1461)");
+  CHECK(info_of(t, t.figure).tcpi_pmtu == ipv4_net(t.net()).ip_rt_min_pmtu);
+  t.in(". 1 ack 1461");
+  t.over();
+}
+
+TEST_CASE("IP_MTU_DISCOVER says whether a message is listened to, and whether a router may cut") {
+  tcp_script t;
+  t.figure = t.accepted("mss 1460");
+  auto const df = [&] { return (t.pending.front().ip().frag_off.host() & ip_df) != 0; };
+  REQUIRE(t.write(t.figure, 1460));
+  CHECK(df());
+  t.out("P. 1:1461");
+  REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu_discover, static_cast<int>(ip_pmtudisc::probe)));
+  t.play("icmp 3 4 1 1000");
+  t.in(". 1 ack 1461");
+  REQUIRE(t.write(t.figure, 1460));
+  CHECK(df());
+  t.out("P. 1461:2921");
+  t.in(". 1 ack 2921");
+  REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu_discover, static_cast<int>(ip_pmtudisc::dont)));
+  REQUIRE(t.write(t.figure, 10));
+  CHECK(!df());
+  t.out("P. 2921:2931");
+  t.in(". 1 ack 2931");
+  t.over();
+}
+
+TEST_CASE("TCP_MAXSEG bounds what we ask for and what we send: RFC 9293 §3.7.1") {
+  tcp_script t;
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::maxseg, 700));
+  t.in("S 0 mss 1460").out("S. 0 ack 1 mss 700").in(". 1 ack 1");
+  int const fd = t.accept();
+  REQUIRE(t.write(fd, 1000));
+  t.out(". 1:701").out("P. 701:1001").silent();
+  t.in(". 1 ack 1001");
+  t.over();
+}
