@@ -239,3 +239,405 @@ TEST_CASE("tcp_early_retrans 0, or no SACK: no probe") {
     t.over();
   }
 }
+
+// --- PRR
+// --------------------------------------------------------------------------------------------------------------
+
+TEST_CASE("repairs leave half as fast as segments arrive, until half of the window is in flight: RFC 6937 §3") {
+  episode t;
+  t.tp().snd_cwnd = t.tp().snd_ssthresh = 20;
+  t.write(20).leave(1, 20).after(100);
+  t.in(ack(0) + sack(5, 6)).silent();  // 1 to 4 are lost
+  t.in(ack(0) + sack(5, 7)).leaves(1).silent();
+  t.in(ack(0) + sack(5, 8)).silent().in(ack(0) + sack(5, 9)).leaves(2).silent();
+  t.in(ack(0) + sack(5, 10)).silent().in(ack(0) + sack(5, 11)).leaves(3).silent();
+  t.in(ack(0) + sack(5, 13)).silent();  // ten are in flight, and stay so
+  CHECK(tcp_packets_in_flight(t.tp()) == 10);
+  t.in(ack(0) + sack(5, 14)).leaves(4).silent();
+  CHECK(t.tp().snd_ssthresh == 10);
+  CHECK(t.ext().TCPFastRetrans.read() == 4);
+  t.after(100).in(ack(20));
+  CHECK(t.tp().snd_cwnd <= 11);
+  CHECK(t.ext().TCPTimeouts.read() == 0);
+  t.over();
+}
+
+TEST_CASE("with few in flight the window is filled again, a segment for each that arrives: RFC 6937 §3 (slow start)") {
+  episode t;
+  t.tp().snd_cwnd = 20;
+  t.write(20).leave(1, 20).after(100);
+  t.in(ack(0) + sack(18, 20));  // 17 are lost at once: 0 in flight, ssthresh 10
+  t.leave(1, 3).silent();       // as many as arrived
+  t.after(100).in(ack(1)).leave(4, 5).silent().in(ack(2)).leave(6, 7).silent().in(ack(3)).leave(8, 9).silent();
+  CHECK(tcp_packets_in_flight(t.tp()) == 6);
+  t.in(ack(20)).over();
+}
+
+// --- without SACK
+// -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("the first duplicates let new segments out: RFC 3042 (limited transmit)") {
+  episode t("");
+  t.write(20).leave(1, 10).after(100).in(ack(2)).leave(11, 14).silent();
+  t.in(ack(2)).leaves(15).silent().in(ack(2)).leaves(16).silent();
+  CHECK(t.mib().RetransSegs.read() == 0);
+  t.in(ack(2)).leaves(3);
+  CHECK(t.ext().TCPRenoRecovery.read() == 1);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("more duplicates than segments are reordering, and send no more than the window: RFC 5681 §3.2") {
+  episode t("");
+  t.write(4).leave(1, 4).after(100);
+  for (int i = 0; i < 100; ++i) t.in(ack(0));
+  CHECK(t.tp().sacked_out <= 3);
+  CHECK(t.ext().TCPRenoReorder.read() >= 1);
+  t.pending.clear();
+  t.in(ack(4));
+  CHECK(tcp_packets_in_flight(t.tp()) == 0);
+  t.over();
+}
+
+// --- timeouts
+// -----------------------------------------------------------------------------------------------------------
+
+TEST_CASE("a spurious timeout is seen by what comes back, and taken back: RFC 5682 (F-RTO)") {
+  for (bool const with_sack : {true, false}) {
+    episode t(with_sack ? "sackok" : "");
+    t.set("tcp_early_retrans", "0");
+    t.write(10).leave(1, 10).quiet(290).after(20).leaves(1).silent();  // the network stood still for 300 ms
+    CHECK(t.tp().snd_cwnd == 1);
+    t.write(5);
+    t.in(ack(1)).leave(11, 12).silent();  // something new, not 2
+    t.in(ack(2));                         // 2 was sent once: it arrived from then
+    CHECK(t.ext().TCPSpuriousRTOs.read() == 1);
+    CHECK(t.ext().TCPLossUndo.read() == 1);
+    CHECK(t.tp().ca_state == tcp_ca_state::open);
+    CHECK(t.tp().snd_cwnd >= 10);
+    CHECK(t.tp().lost_out == 0);
+    t.pending.clear();
+    t.in(ack(15));
+    CHECK(t.mib().RetransSegs.read() == 1);
+    t.over();
+  }
+}
+
+TEST_CASE("a SACK of what was sent once, before the timeout, tells the same: RFC 5682 §3") {
+  episode t;
+  t.set("tcp_early_retrans", "0");
+  t.write(10).leave(1, 10).quiet(290).after(20).leaves(1).silent();
+  t.in(ack(0) + sack(2, 3));
+  CHECK(t.ext().TCPSpuriousRTOs.read() == 1);
+  t.pending.clear();
+  t.in(ack(10)).over();
+}
+
+TEST_CASE("a genuine timeout is repaired in slow start: RFC 5682 step 3 a, RFC 5681 §3.1") {
+  for (bool const with_sack : {true, false}) {
+    episode t(with_sack ? "sackok" : "");
+    t.set("tcp_early_retrans", "0");
+    t.write(10).leave(1, 10).quiet(290).after(20).leaves(1).silent();  // 1 to 10 are lost
+    t.write(5);
+    t.after(100).in(ack(1)).leave(11, 12).silent();
+    t.after(100).in(ack(1) + (with_sack ? sack(11, 11) : ""));  // 11 arrived, 2 did not
+    CHECK(t.ext().TCPSpuriousRTOs.read() == 0);
+    t.leaves(2);
+    t.pending.clear();
+    CHECK(t.tp().ca_state == tcp_ca_state::loss);
+    t.after(100).in(ack(2)).leaves(3);
+    t.pending.clear();
+    t.over();
+  }
+}
+
+TEST_CASE("tcp_frto 0: every timeout is a loss") {
+  episode t;
+  t.set("tcp_early_retrans", "0");
+  t.set("tcp_frto", "0");
+  t.write(10).leave(1, 10).after(310).leaves(1).silent();
+  t.write(5);
+  t.in(ack(1)).leave(2, 3).silent();
+  t.in(ack(10));
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("a timeout takes for lost what had time to arrive, not what was sent a moment ago: RFC 8985 §6.3") {
+  episode t;
+  t.set("tcp_early_retrans", "0");
+  t.calm(1).write(4).leave(2, 5).after(280).write(3).leave(6, 8).after(30).leaves(2).silent();
+  CHECK(t.tp().lost_out == 4);
+  t.in(ack(8)).over();
+}
+
+TEST_CASE("what was selectively acknowledged is sent again if the receiver threw it away: RFC 2018 §8") {
+  episode t;
+  t.write(6).leave(1, 6).after(100);
+  t.in(ack(0) + sack(2, 4)).leaves(1);
+  t.pending.clear();
+  t.in(ack(1));  // 2 is missing, of which it had told
+  t.pending.clear();
+  t.quiet(49).after(4).leaves(2);  // half a round trip later
+  CHECK(t.ext().TCPSACKReneging.read() == 1);
+  CHECK(t.tp().sacked_out == 0);
+  t.pending.clear();
+  for (u32 n = 2; n <= 6; ++n) t.after(100).in(ack(n));
+  CHECK(tcp_packets_in_flight(t.tp()) == 0);
+  CHECK(t.tp().ca_state == tcp_ca_state::open);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("acknowledgments that overtook each other look like that, and are not: no timeout") {
+  episode t;
+  t.write(6).leave(1, 6).after(100);
+  t.in(ack(0) + sack(2, 4)).leaves(1).in(ack(1)).in(ack(6));
+  t.pending.clear();
+  t.quiet(1000);
+  CHECK(t.ext().TCPSACKReneging.read() == 0);
+  CHECK(t.ext().TCPTimeouts.read() == 0);
+  t.over();
+}
+
+TEST_CASE("tcp_rto_min_us bounds the timeout from below: RFC 6298 §2.4") {
+  episode t("", 10);
+  t.set("tcp_rto_min_us", "20000");
+  for (int i = 0; i < 20; ++i) t.write(1).after(10).pending.clear(), t.in(ack(t.written / 1000));
+  CHECK(t.tp().icsk_rto >= 30'000);
+  CHECK(t.tp().icsk_rto < 36'000);
+  t.write(1).pending.clear();
+  t.quiet(29).after(7).leaves(t.written / 1000).silent();
+  t.over();
+}
+
+TEST_CASE("R2 is a time, that of so many repetitions of a fast path: RFC 9293 §3.8.3") {
+  episode t("", 100);
+  t.set("tcp_retries2", "5");  // 200 ms * (2^6 - 1) = 12.6 s
+  t.tp().icsk_rto = 3'000'000;
+  t.write(1).after(12'000);
+  CHECK(t.state(t.fd) == tcp_state::established);
+  t.after(9'500);  // the first timeout beyond it: 3 + 6 + 12
+  CHECK(t.read_error(t.fd) == static_cast<int>(std::errc::timed_out));
+  CHECK(t.mib().RetransSegs.read() == 2);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("a peer that closed its window over what is in flight, and answers, is not given up: RFC 9293 MUST-37") {
+  episode t("");
+  t.set("tcp_retries2", "3");
+  t.write(1).leaves(1);
+  t.in(". 1 ack 1 win 0");
+  for (int i = 0; i < 60; ++i) t.after(2'000).in(". 1 ack 1 win 0");
+  CHECK(t.state(t.fd) == tcp_state::established);
+  t.pending.clear();
+  t.in(ack(1)).over();
+}
+
+TEST_CASE(
+    "a handshake that took repetitions measures nothing: three seconds, and one segment: RFC 6298 §5.7, RFC 5681 "
+    "§3.1") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1000").out("S. 0 ack 1").after(1050).out("S. 0 ack 1").after(2050).out("S. 0 ack 1");
+  t.in(". 1 ack 1").silent();
+  int const fd = t.accept();
+  REQUIRE(t.write(fd, 3000));
+  t.out(". 1:1001").silent().quiet(2900).after(200).out(". 1:1001").silent();
+  t.over();
+}
+
+TEST_CASE("what the first timeout of an episode found is counted") {
+  episode t;
+  t.set("tcp_early_retrans", "0");
+  t.write(8).leave(1, 8).after(100).in(ack(0) + sack(2, 4)).leaves(1);
+  t.pending.clear();
+  t.after(2000);
+  CHECK(t.ext().TCPSackRecoveryFail.read() == 1);
+  t.in(ack(8));
+  t.pending.clear();
+  t.write(3).pending.clear();
+  t.in(ack(8) + sack(11, 11)).after(1);
+  t.over();
+}
+
+// --- was it needed?
+// -------------------------------------------------------------------------------------------------------
+
+TEST_CASE("time stamps tell that the first transmission arrived: RFC 3522, RFC 4015") {
+  episode t("sackok ts 1 0");
+  t.write(10).leave(1, 10);
+  u32 const then = t.stamp();
+  t.after(100).in(ack(0) + sack(2, 4) + " ts 2 " + std::to_string(then)).leaves(1);
+  t.pending.clear();
+  u32 const reduced = t.tp().snd_ssthresh;
+  CHECK(reduced == 5);
+  t.in(ack(10) + " ts 3 " + std::to_string(then));  // of then, not of the repetition
+  CHECK(t.ext().TCPFullUndo.read() + t.ext().TCPPartialUndo.read() == 1);
+  CHECK(t.tp().snd_ssthresh > reduced);
+  CHECK(t.tp().snd_cwnd >= 10);
+  CHECK(t.tp().ca_state == tcp_ca_state::open);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("a timeout that time stamps tell was none: RFC 3522") {
+  episode t("sackok ts 1 0");
+  t.set("tcp_early_retrans", "0");
+  t.set("tcp_frto", "0");
+  t.write(5).leave(1, 5);
+  u32 const then = t.stamp();
+  t.after(310).leaves(1).silent();
+  CHECK(t.tp().snd_cwnd == 1);
+  t.in(ack(1) + " ts 2 " + std::to_string(then)).silent();
+  CHECK(t.ext().TCPLossUndo.read() == 1);
+  CHECK(t.ext().TCPSpuriousRTOs.read() == 0);
+  CHECK(t.tp().ca_state == tcp_ca_state::open);
+  CHECK(t.tp().snd_cwnd >= 10);
+  CHECK(t.tp().lost_out == 0);
+  t.in(ack(5) + " ts 3 0").over();
+}
+
+TEST_CASE("a repetition's own time stamp undoes nothing") {
+  episode t("sackok ts 1 0");
+  t.write(10).leave(1, 10).after(100).in(ack(0) + sack(2, 4) + " ts 2 0").leaves(1);
+  t.pending.clear();
+  t.after(100).in(ack(10) + " ts 3 " + std::to_string(t.stamp() - 90));
+  CHECK(t.ext().TCPFullUndo.read() + t.ext().TCPPartialUndo.read() == 0);
+  CHECK(t.tp().snd_cwnd <= 6);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("DSACK of every repetition undoes, of some does not: RFC 3708") {
+  for (bool const all : {true, false}) {
+    episode t;
+    t.write(10).leave(1, 10).after(100).in(ack(0) + sack(3, 10)).leave(1, 2).silent();
+    t.in(ack(10));  // they were only late
+    u32 const cwnd = t.tp().snd_cwnd;
+    CHECK(cwnd <= 6);
+    t.after(100).in(ack(10) + sack(1, 1));
+    CHECK(t.tp().snd_cwnd == cwnd);
+    if (all) t.in(ack(10) + sack(2, 2));
+    CHECK((t.tp().snd_cwnd >= 10) == all);
+    CHECK(t.ext().TCPDSACKUndo.read() == (all ? 1 : 0));
+    t.pending.clear();
+    t.over();
+  }
+}
+
+// --- what a receiver may make up
+// --------------------------------------------------------------------------------------------
+
+TEST_CASE("SACK blocks of what was never sent, empty, backwards, old: counted, and they mark nothing: RFC 2018 §8",
+          "[S147]") {
+  episode t;
+  t.write(6).leave(1, 6).after(100).in(ack(2)).silent();
+  u64 discarded = 0;
+  for (std::string const& bad : {sack(7, 8), sack(4, 7), std::string(" sack 4001-4001"), std::string(" sack 5001-4001"),
+                                 std::string(" sack 4001-2000004001"), std::string(" sack 3001-4001 sack 9001-9501")}) {
+    INFO(bad);
+    t.in(ack(2) + bad);
+    CHECK(t.ext().TCPSACKDiscard.read() == ++discarded);
+  }
+  CHECK(t.tp().sacked_out == 1);  // the good one of the last
+  t.pending.clear();
+  t.in(ack(6)).over();
+}
+
+TEST_CASE("overlapping and doubled blocks count each segment once; half a segment is none") {
+  episode t;
+  t.write(10).leave(1, 10).after(100);
+  t.in(ack(0) + " sack 5001-8001 sack 4001-7001 sack 6501-9501");
+  CHECK(t.tp().sacked_out == 5);  // 5 to 9; of 10 only a part
+  t.in(ack(0) + " sack 5001-8001 sack 4001-7001 sack 6501-9501");
+  CHECK(t.tp().sacked_out == 5);
+  CHECK(t.tp().packets_out == 10);
+  t.pending.clear();
+  t.in(ack(10));
+  CHECK(tcp_packets_in_flight(t.tp()) == 0);
+  t.over();
+}
+
+TEST_CASE("DSACKs of what was never sent twice change nothing: RFC 8985 §9 (a peer that lies)") {
+  episode t;
+  t.calm(5).write(5).leave(6, 10).after(100);
+  for (u32 i = 0; i < 50; ++i) t.in(ack(6) + sack(2, 2));
+  CHECK(t.ext().TCPDSACKIgnoredDubious.read() == 50);
+  CHECK(t.tp().rack_reo_wnd_steps == 1);
+  t.in(ack(6) + " sack 2001-2000002001");
+  CHECK(t.ext().TCPSACKDiscard.read() == 1);
+  t.pending.clear();
+  t.in(ack(10)).over();
+}
+
+namespace {
+struct wide_host : stack<wide_host, ipv4, rig_dev, tcp, sizes<config{.skb_pool = 24576, .skb_clones = 64}>> {};
+using wide_episode = basic_episode<wide_host>;
+
+/// What the median acknowledgment of those costs, in ns of this thread.
+template <class MakeAck>
+double ns_per_ack(u32 segments, u32 acks, MakeAck const& text_of) {
+  wide_episode t("sackok ws 14");
+  t.default_win = 0xffff;
+  t.sk(t.fd).sk_sndbuf = 1u << 30;
+  tcp_pernet(t.net()).limits.mem[0] = tcp_pernet(t.net()).limits.mem[1] = tcp_pernet(t.net()).limits.mem[2] = 1 << 20;
+  t.in(ack(0));  // the scaled window
+  t.tp().snd_cwnd = segments;
+  t.tp().snd_ssthresh = 1;
+  for (u32 at = 0; at < segments; at += 20) t.write(20);
+  t.pending.clear();
+  REQUIRE(t.tp().packets_out == segments);
+  std::vector<double> costs;
+  for (u32 i = 0; i < acks; ++i) {
+    auto rx = tcp_rx{.seq = t.tp().rcv_nxt, .end_seq = t.tp().rcv_nxt, .ack_seq = t.tp().snd_una, .window = 0xffff};
+    rx.flags = tcp_flag::ack;
+    text_of(i, rx, t.our_isn);
+    timespec a{}, b{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+    (void)tcp_ack(t.net(), t.sk(t.fd), rx, true);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+    costs.push_back(static_cast<double>(b.tv_sec - a.tv_sec) * 1e9 + static_cast<double>(b.tv_nsec - a.tv_nsec));
+    t.rig.run();
+    (void)t.rig.sent();
+  }
+  CHECK(t.tp().sacked_out > 0);
+  std::sort(costs.begin(), costs.end());
+  t.in(ack(segments));
+  return costs[costs.size() / 2];
+}
+}  // namespace
+
+TEST_CASE("what an acknowledgment costs does not grow with the window: SACK Slowness", "[S147]") {
+  auto const block = [](u32 isn, u32 from, u32 to) {
+    return tcp_sack_block{isn + from * 1000 - 999, isn + to * 1000 + 1};
+  };
+  // One long block that grows, and then four that jump about; each tells of one segment more.
+  for (int const pattern : {0, 1, 2}) {
+    auto const measure = [&](u32 segments) {
+      u32 const acks = segments / 4 - 2;
+      return ns_per_ack(segments, acks, [&](u32 i, tcp_rx& rx, u32 isn) {
+        auto& sacks = rx.opt.sacks;
+        if (pattern == 0) {
+          rx.opt.num_sacks = 1;
+          sacks[0] = block(isn, segments - 1 - i, segments);
+        } else if (pattern == 1) {
+          rx.opt.num_sacks = 4;
+          for (u32 k = 0; k < 4; ++k) {
+            u32 const n = 2 + (i * 7919 + k * segments / 4) % (segments - 1);
+            sacks[k] = block(isn, n, n);
+          }
+        } else {  // every second, forwards and backwards in turn
+          rx.opt.num_sacks = 2;
+          u32 const low = 2 + 2 * i, high = segments - 2 * i;
+          sacks[0] = block(isn, i % 2 ? low : high, i % 2 ? low : high);
+          sacks[1] = block(isn, i % 2 ? high : low, i % 2 ? high : low);
+        }
+      });
+    };
+    double const few = measure(100), many = measure(10'000);
+    CAPTURE(pattern, few, many);
+    CHECK(many < 10 * few);  // 100 times as many are in flight
+  }
+}

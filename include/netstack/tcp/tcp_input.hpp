@@ -139,6 +139,7 @@ void tcp_finish_connect(Net& net, sock& sk) {
   tp.snd_cwnd = tp.total_retrans > 1 ? 1 : tcp_init_cwnd;
   tp.snd_ssthresh = tcp_infinite_ssthresh;
   tcp_init_congestion_control(net, sk);
+  if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
   tcp_current_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
   tcp_mtup_init(net, sk);

@@ -253,6 +253,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   inet_bind_hash(net, *child, req.key.hnum);
   (void)inet_hash(net, *child);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
+  tp.total_retrans = req.num_timeout;
   if (req.num_timeout == 0 && req.sent != 0) {
     u32 const rtt_us = static_cast<u32>((net.worker().now - req.sent) / 1000);
     tcp_rtt_estimator(tp, rtt_us);
