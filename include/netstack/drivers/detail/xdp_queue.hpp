@@ -158,7 +158,9 @@ class xdp_queue {
 
   void prefetch(::xdp_desc const& d) const {
     auto const frame = static_cast<u32>(d.addr / pool->frame_size());
-    __builtin_prefetch(&pool->pair(frame), 1);
+    auto* const pair = reinterpret_cast<std::byte*>(&pool->pair(frame));
+    for (u32 line = 0; line < 4; ++line) __builtin_prefetch(pair + line * cache_line, 1);
+    __builtin_prefetch(&pool->shinfo(frame), 1);
     __builtin_prefetch(pool->frames() + d.addr);
   }
   sk_buff& packet_of(::xdp_desc const& d) {
