@@ -199,10 +199,11 @@ bool udp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
 /// net_protocol::flow.more. RFC 768: padding behind the length, and no checksum, are allowed; the former goes the
 /// longer way.
 NETSTACK_INLINE bool udp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
+  constexpr bool little = std::endian::native == std::endian::little;
   u32 const length_and_check = detail::csum_load<u32>(th + 4);
-  auto const ulen = static_cast<u16>(length_and_check);
+  auto const ulen = static_cast<u16>(little ? length_and_check : length_and_check >> 16);
   if (ulen != be16{static_cast<u16>(len)}.raw()) return false;
-  return flow.csum_known || length_and_check >> 16 == 0 ||
+  return flow.csum_known || static_cast<u16>(little ? length_and_check >> 16 : length_and_check) == 0 ||
          csum_is_right(detail::csum_bytes<false>(nullptr, th, len, flow.pseudo + ulen));
 }
 /// net_protocol::flow.end: to the socket's reader, or into its queue.
