@@ -109,7 +109,7 @@ TEST_CASE("expand_head gives exactly the headroom asked for, or changes nothing"
     consume_skb(skb);
   }
   sk_buff& shared = skb_get(new_skb(pool));
-  CHECK(contains(trapped([&] { (void)pskb_expand_head(shared, 1, 0); }), "bytes of a shared packet moved"));
+  CHECK(has_text(trapped([&] { (void)pskb_expand_head(shared, 1, 0); }), "bytes of a shared packet moved"));
   consume_skb(shared), consume_skb(shared);
 }
 

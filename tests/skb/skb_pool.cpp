@@ -247,7 +247,7 @@ TEST_CASE("a packet freed twice is trapped, whatever it was", "[S33]") {
   sk_buff& frameless = *skb_clone(skb);
   // Under ASan the free slot is poisoned and the report is ASan's.
   auto said = [](std::string const& text, char const* what) {
-    return asan_enabled ? contains(text, "use-after-poison") || contains(text, what) : contains(text, what);
+    return asan_enabled ? has_text(text, "use-after-poison") || has_text(text, what) : has_text(text, what);
   };
   auto twice = [&](sk_buff& p) { return said(trapped([&] { consume_skb(p), consume_skb(p); }), "packet freed twice"); };
   CHECK(trapped([&] { consume_skb(skb); }) == "");
@@ -265,15 +265,15 @@ TEST_CASE("a packet freed twice is trapped, whatever it was", "[S33]") {
              "packet freed twice"));
   CHECK(said(trapped([&] { consume_skb(frameless), skb_get(frameless); }), "hold on a free packet"));
   CHECK(said(trapped([&] { consume_skb(companion), (void)skb_clone(companion); }), "clone of a free packet"));
-  CHECK(contains(trapped([&] { pool->put_frame(40); }), "put_frame of a free frame"));
-  CHECK(contains(trapped([&] { pool->get_frame(40); }), "get_frame of a free frame"));
-  CHECK(contains(trapped([&] {
+  CHECK(has_text(trapped([&] { pool->put_frame(40); }), "put_frame of a free frame"));
+  CHECK(has_text(trapped([&] { pool->get_frame(40); }), "get_frame of a free frame"));
+  CHECK(has_text(trapped([&] {
                    u32 const frame = skb.frame;
                    for (int i = 0; i < 4; ++i) pool->put_frame(frame);  // one more than there are holds
                  }),
                  "put_frame of a free frame"));
-  CHECK(contains(trapped([&] { (void)pool->build_skb(skb.frame, 0); }), "build_skb of a frame in use"));
-  CHECK(contains(trapped([&] { (void)pool->alloc_skb(pool->frame_size() + 1); }), "headroom beyond the frame"));
+  CHECK(has_text(trapped([&] { (void)pool->build_skb(skb.frame, 0); }), "build_skb of a frame in use"));
+  CHECK(has_text(trapped([&] { (void)pool->alloc_skb(pool->frame_size() + 1); }), "headroom beyond the frame"));
   for (sk_buff* p : {&skb, &companion, &frameless}) consume_skb(*p);
 }
 
@@ -437,7 +437,7 @@ TEST_CASE("leaks are reported with the place of their allocation; a balanced poo
   for (std::size_t i = 0; i < all.size(); ++i) {
     CHECK(all[i].what == expected[i].first);
     CHECK(all[i].line == expected[i].second);
-    CHECK(contains(all[i].file, "skb_pool.cpp"));
+    CHECK(has_text(all[i].file, "skb_pool.cpp"));
   }
   CHECK(all[0].frame == skb->frame);
   CHECK(all[2].frame == frame);
@@ -534,7 +534,7 @@ TEST_CASE("under ASan the bytes of a free frame and of a free sk_buff are poison
   consume_skb(clone);
   CHECK(__asan_address_is_poisoned(&clone));
   CHECK(__asan_address_is_poisoned(data));
-  CHECK(contains(trapped([&] { *data = 1; }), "use-after-poison"));
+  CHECK(has_text(trapped([&] { *data = 1; }), "use-after-poison"));
   sk_buff& again = new_skb(pool);
   CHECK_FALSE(__asan_address_is_poisoned(data));
   CHECK(again.cb<std::array<u8, 8>>()[7] == 0xa5);  // rubbish on purpose
@@ -580,11 +580,11 @@ TEST_CASE("a lent frame is nobody's packet until it comes back, and only from wh
   CHECK(pool->in_use() == 0);
   pool->return_lent(frames[0], &hardware);
   CHECK(pool->lent() == 5);
-  CHECK(contains(trapped([&] { pool->return_lent(frames[0], &hardware); }), "not lent there"));
-  CHECK(contains(trapped([&] { (void)pool->receive_lent(frames[3], &hardware, 0); }), "not lent there"));
-  CHECK(contains(trapped([&] { (void)pool->receive_lent(frames[1], &other, 0); }), "not lent there"));
-  CHECK(contains(trapped([&] { pool->claim_lent(small.skb_pool + 5, &hardware); }), "not lent there"));
-  CHECK(contains(trapped([&] { pool->put_frame(frames[1]); }), "put_frame of a free frame"));
+  CHECK(has_text(trapped([&] { pool->return_lent(frames[0], &hardware); }), "not lent there"));
+  CHECK(has_text(trapped([&] { (void)pool->receive_lent(frames[3], &hardware, 0); }), "not lent there"));
+  CHECK(has_text(trapped([&] { (void)pool->receive_lent(frames[1], &other, 0); }), "not lent there"));
+  CHECK(has_text(trapped([&] { pool->claim_lent(small.skb_pool + 5, &hardware); }), "not lent there"));
+  CHECK(has_text(trapped([&] { pool->put_frame(frames[1]); }), "put_frame of a free frame"));
   // Other bare frames and packets stay when the hardware goes.
   u32 const bare = pool->alloc_frame();
   sk_buff& stays = new_skb(pool);

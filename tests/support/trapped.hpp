@@ -34,6 +34,6 @@ std::string trapped(F f) {
   bool const ended = WIFSIGNALED(status) || WEXITSTATUS(status) != 0;
   return ended ? said.empty() ? "ended without a word" : said : "";
 }
-inline bool contains(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
+inline bool has_text(std::string const& text, char const* part) { return text.find(part) != std::string::npos; }
 
 }  // namespace netstack::test
