@@ -94,7 +94,8 @@ struct bench_tcp_pair {
 
 template <class Host>
 void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write) {
-  auto const [client, server] = p.connect();
+  auto const made = p.connect();
+  int const client = made.client, server = made.server;  // clang++ 14 captures no structured binding
   std::vector<char> out(write, 0x5a), in(65536);
   u64 sent = 0, got = 0;
   auto const pump = [&] {
@@ -118,7 +119,8 @@ void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write)
 
 template <class Host>
 void bench_tcp_rr(benchmark::State& state, bench_tcp_pair<Host>& p) {
-  auto const [client, server] = p.connect();
+  auto const made = p.connect();
+  int const client = made.client, server = made.server;  // clang++ 14 captures no structured binding
   for (int i = 0; i < 2; ++i)
     (void)setsockopt(i ? p.net_a() : p.net_b(), i ? client : server, sol::tcp, tcp_opt::nodelay, int{1});
   u64 offered = 0, got = 0;
@@ -141,7 +143,8 @@ void bench_tcp_connect_close(benchmark::State& state, bench_tcp_pair<Host>& p, u
   for (u32 i = 0; i < open && !p.broken; ++i) p.connect();
   u64 cycles = 0;
   p.measure(state, 1, [&] {
-    auto const [client, server] = p.connect();
+    auto const made = p.connect();
+  int const client = made.client, server = made.server;  // clang++ 14 captures no structured binding
     char byte;
     (void)close(p.net_a(), client);
     p.b.poll();
