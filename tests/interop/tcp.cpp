@@ -12,9 +12,11 @@
 #include <string>
 #include <thread>
 
+#include "netstack/drivers/fault_injector.hpp"
 #include "netstack/drivers/tap.hpp"
 #include "netstack/ipv4/ipv4.hpp"
 #include "netstack/stack/stack.hpp"
+#include "netstack/stack/sysctl.hpp"
 #include "support/netns.hpp"
 #include "support/tcp_echo.hpp"
 
@@ -23,7 +25,8 @@ namespace {
 namespace ns = netstack;
 using ns::test::stream_of;
 
-struct host : ns::stack<host, ns::ipv4, ns::tcp, ns::drivers::tap> {};
+using marking_tap = ns::drivers::fault_injector<ns::drivers::tap>;
+struct host : ns::stack<host, ns::ipv4, ns::tcp, ns::drivers::tap, marking_tap> {};
 using net_t = ns::net<host>;
 
 /// Linux is 192.0.2.1, the stack 192.0.2.2.
@@ -31,10 +34,14 @@ struct tap_pair {
   ns::test::netns space;
   host h;
 
-  tap_pair() {
+  /// `marked`: both ways of the wire have a rate, and a queue whose growth they tell of.
+  explicit tap_pair(bool marked = false) {
     REQUIRE(h.boot());
     REQUIRE(ns::dev_open(net(), *net().loopback_dev));
-    auto tap = ns::register_netdev<ns::drivers::tap>(net(), "eth0", {.ifname = "nst0", .bring_up = true});
+    ns::drivers::tap::params const params{.ifname = "nst0", .bring_up = true};
+    ns::drivers::wire_faults const slow{.rate_bps = 40'000'000, .mark = 20'000, .limit = 400};
+    auto tap = marked ? ns::register_netdev<marking_tap>(net(), "eth0", {.inner = params, .tx = slow, .rx = slow})
+                      : ns::register_netdev<ns::drivers::tap>(net(), "eth0", params);
     REQUIRE(tap);
     REQUIRE(ns::dev_open(net(), **tap));
     REQUIRE(ns::inet_addr_add(net(), (*tap)->ifindex, ns::ipv4_cidr("192.0.2.2/24")));
@@ -217,6 +224,51 @@ TEST_CASE("we connect to Linux with calls that wait, and get ten megabytes echoe
   CHECK(ns::TCP_STATS(net).ActiveOpens.read() == 1);
   CHECK(ns::TCP_STATS(net).EstabResets.read() == 0);
   check_nothing_left(t);
+}
+
+TEST_CASE("ECN is agreed with Linux, and each heeds the other's echo of a mark: RFC 3168", "[S147]") {
+  if (ns::test::skip_without_root("makes a network namespace and a TAP device")) return;
+  tap_pair t{true};
+  t.space.run("sysctl -qw net.ipv4.tcp_ecn=1");
+  ns::test::tcp_echo_server server(t.net(), 7);
+  std::string const sent = stream_of(2'000'000);
+  std::string echo;
+  ns::tcp_info info{};
+  std::atomic<bool> done{false};
+  std::thread client([&] {
+    linux_stream c;
+    bool const connected = c.connect(7);
+    std::thread writer([&] {
+      if (connected && c.send_all(sent)) ::shutdown(c.fd, SHUT_WR);
+    });
+    if (connected) echo = c.receive_all();
+    writer.join();
+    socklen_t len = sizeof info;
+    ::getsockopt(c.fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    done = true;
+  });
+  ns::u32 our_echoes = 0;
+  CHECK(t.drive(done, [&] {
+    server.serve();
+    for (auto const& c : server.connections)
+      our_echoes = ns::tcp_sk(*ns::sockfs::table_of(t.net()).find(c.fd)->sk).delivered_ce;
+  }));
+  client.join();
+  CHECK((echo == sent));
+  CHECK((info.tcpi_options & ns::tcpi_opt::ecn) != 0);
+  CHECK((info.tcpi_options & ns::tcpi_opt::ecn_seen) != 0);
+  CHECK(info.tcpi_delivered_ce > 0);  // our echoes reached Linux
+  CHECK(our_echoes > 0);              // and Linux's us
+  CHECK(info.tcpi_snd_ssthresh < 1000);
+  CHECK(ns::NET_STATS(t.net()).TCPSackRecovery.read() == 0);  // not for a loss
+  // And we ask.
+  REQUIRE(ns::sysctl_write(t.net(), "net/ipv4/tcp_ecn", "1"));
+  linux_stream listener;
+  REQUIRE(listener.listen(9));
+  int const fd = ns::socket(t.net(), ns::af::inet, ns::sock_type::stream).value();
+  REQUIRE(ns::connect(t.net(), fd, ns::inet_addr_of(ns::ipv4_addr("192.0.2.1"), 9)));
+  CHECK((ns::tcp_sk(*ns::sockfs::table_of(t.net()).find(fd)->sk).ecn_flags & ns::tcp_ecn::ok) != 0);
+  REQUIRE(ns::close(t.net(), fd));
 }
 
 TEST_CASE("a port that nobody listens on refuses, both ways", "[S144]") {
