@@ -8,4 +8,3 @@ extern "C"
 #endif
     struct netif*
     peer_route(const struct ip4_addr* src, const struct ip4_addr* dest);
-#define LWIP_HOOK_IP4_ROUTE_SRC(src, dest) peer_route((src), (dest))

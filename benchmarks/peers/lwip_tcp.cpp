@@ -118,7 +118,8 @@ void bulk(benchmark::State& state, std::size_t write, u8_t copy) {
 void rr(benchmark::State& state) {
   auto const [client, server] = connect();
   if (!server) return state.SkipWithError("no connection");
-  tcp_nagle_disable(client), tcp_nagle_disable(server);
+  tcp_nagle_disable(client);
+  tcp_nagle_disable(server);
   char const byte = 'x';
   auto const before = e.got[0];
   while (state.KeepRunningBatch(1)) {
@@ -157,7 +158,7 @@ void connect_close(benchmark::State& state, unsigned open) {
 
 extern "C" netif* peer_route(ip4_addr const* src, ip4_addr const*) {
   for (int i = 0; i < 2; ++i)
-    if (src && ip4_addr_eq(src, &e.addr[i])) return &e.dev[i];
+    if (src && src->addr == e.addr[i].addr) return &e.dev[i];
   return nullptr;
 }
 

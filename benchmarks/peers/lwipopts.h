@@ -14,7 +14,7 @@
 #define TCP_WND (1 << 20)
 #define TCP_SND_BUF (1 << 20)
 #define TCP_SND_QUEUELEN 4096
-#define TCP_SNDLOWAT (TCP_SND_BUF / 2)
+#define TCP_SNDLOWAT (32 << 10)
 #define TCP_SNDQUEUELOWAT (TCP_SND_QUEUELEN / 2)
 #define TCP_MSL 500 /* TIME-WAIT of a second: fewer to search than ours */
 #define TCP_LISTEN_BACKLOG 0
@@ -23,6 +23,7 @@
 #define MEMP_NUM_TCP_PCB_LISTEN 80
 #define MEMP_NUM_TCP_SEG 8192
 #define LWIP_HOOK_FILENAME "hooks.h"
+#define LWIP_HOOK_IP4_ROUTE_SRC(src, dest) peer_route((src), (dest))
 #define LWIP_STATS 0
 #define LWIP_DEBUG 0
 #define LWIP_NOASSERT 1

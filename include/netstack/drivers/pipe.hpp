@@ -67,6 +67,8 @@ void pipe_stop(Net&, net_device&);
 template <class Net>
 netdev_tx pipe_xmit(Net&, net_device&, sk_buff&, bool more);
 template <class Net>
+void pipe_xmit_list(Net&, net_device&, skb_list&, bool more);
+template <class Net>
 u32 pipe_poll(Net&, net_device&, u32 budget, skb_list& rx);
 template <class Net>
 void pipe_flush(Net&, net_device&);
@@ -105,7 +107,9 @@ struct pipe : driver {
       .ndo_open = detail::pipe_open<Net>,
       .ndo_stop = detail::pipe_stop<Net>,
       .ndo_start_xmit = detail::pipe_xmit<Net>,
+      .ndo_xmit_list = detail::pipe_xmit_list<Net>,
       .ndo_poll = detail::pipe_poll<Net>,
+      .ndo_flow_poll = detail::pipe_poll<Net>,
       .ndo_xmit_flush = detail::pipe_flush<Net>,
       .ndo_tx_complete = detail::pipe_tx_complete<Net>,
       .ndo_poll_fd = detail::pipe_poll_fd<Net>,
@@ -205,6 +209,39 @@ netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
 }
 
 template <class Net>
+void pipe_xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
+  while (sk_buff* skb = frames.first) {
+    sk_buff* const following = skb->next;
+    skb->next = nullptr;
+    if (pipe_xmit(net, dev, *skb, true) != netdev_tx::ok) [[unlikely]] {
+      skb->next = following;
+      break;
+    }
+    frames.first = following;
+    --frames.count;
+  }
+  if (!more) pipe_kick(netdev_priv<pipe>(dev));
+}
+
+/// A linear frame of which nothing is to be told but its bytes: it may be one of a flow that a protocol knows.
+template <class Net>
+sk_buff* pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, sk_buff const& from) {
+  sk_buff* const skb = pool.alloc_skb();
+  if (!skb) return nullptr;
+  std::memcpy(skb->data, from.data, from.len);
+  eth_rx(flow, *skb, dev, skb->data, static_cast<u16>(pool.rx_headroom()), from.len, false);
+  return skb;
+}
+/// Any other.
+template <class Net>
+sk_buff* pipe_copy(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, sk_buff const& from) {
+  flow.stop();
+  sk_buff* const skb = skb_copy_to_pool(pool, from, 0);
+  if (skb) dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
+  return skb;
+}
+
+template <class Net>
 u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   auto& p = netdev_priv<pipe>(dev);
   pipe_check_carrier(net, dev, p);
@@ -215,6 +252,8 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   }
   if (p.in->frames.empty() || !p.in->acquire(pipe_cable::reader::receiver)) return 0;
   auto& pool = net.worker().pool;
+  u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
+  rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), false};
   sk_buff* batch[32];
   u32 done = 0;
   while (done < budget) {
@@ -223,14 +262,16 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     auto const n = static_cast<u32>(p.in->frames.pop(batch, want));
     if (n == 0) break;
     for (u32 i = 0; i < n; ++i) {
-      sk_buff* skb = skb_copy_to_pool(pool, *batch[i], 0);
+      sk_buff const& from = *batch[i];
+      u32 const len = from.len;
+      bool const plain = from.ip_summed == ip_summed::none && from.data_len == 0 && len <= room;
+      sk_buff* const skb = plain ? pipe_copy_plain(flow, dev, pool, from) : pipe_copy(flow, dev, pool, from);
       if (!skb) {
         ++dev.stats.rx_missed_errors;
         continue;
       }
       ++dev.stats.rx_packets;
-      dev.stats.rx_bytes += skb->len;
-      dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
+      dev.stats.rx_bytes += len;
       rx.push_back(*skb);
     }
     p.in->done.push(batch, n);

@@ -74,6 +74,7 @@ struct inet_connection_sock_af_ops {
   /// Sends a segment, data at its header, checksum done or partial. Always takes the skb. Errors: the route's,
   /// message_size (longer than the path takes).
   result<void> (*queue_xmit)(Net&, sock&, sk_buff&) = nullptr;
+  void (*queue_xmit_list)(Net&, sock&, skb_list&) = nullptr;  ///< the same for several; leaves the list empty
   u32 (*mtu)(Net&, sock&) = nullptr;  ///< of the path now, network header included; 0: there is none
   verdict (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
   /// An ACK for a listener: the end of a handshake that nobody remembers, or none.

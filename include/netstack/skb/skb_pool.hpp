@@ -192,6 +192,10 @@ class skb_pool {
   /// clone slots are used up. The clone has no owner socket (as in Linux: skb_clone drops sk and destructor).
   [[nodiscard]] sk_buff* skb_clone(sk_buff& skb, site at = site::current());
 
+  /// The same for who sends the bytes of a linear packet under headers of its own: of what the packet knows only its
+  /// payload and its checksum are taken over, and not its control block. Null: its companion is in use.
+  [[nodiscard]] inline sk_buff* clone_payload(sk_buff& skb);
+
   // --- frames without a packet: for frags, and for drivers that hand frames to hardware before they know the packet
   // ----
   /// A frame held by the caller, or no_frame (and alloc_failures + 1).
@@ -340,6 +344,7 @@ class skb_pool {
 
   [[nodiscard]] NETSTACK_COLD inline sk_buff* fresh_pair();
   NETSTACK_NOINLINE inline void free_slow(sk_buff& skb);
+  inline bool free_companion(sk_buff& skb);
   void put_data(sk_buff& skb);
   void put_slot(sk_buff& skb);
   void put_hold(u32 frame);

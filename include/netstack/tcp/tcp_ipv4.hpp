@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/ipv4/datagram.hpp"
 #include "netstack/ipv4/icmp_errno.hpp"
+#include "netstack/ipv4/ip_way.hpp"
 #include "netstack/tcp/tcp_syn.hpp"
 
 namespace netstack {
@@ -28,12 +29,40 @@ result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
   if (rt) sk_dst_set(sk, **rt);
   return rt;
 }
+/// The way of a connection's next segments, while it is the common one: the route it has is still right, to a station,
+/// nothing was learnt about paths, no options, and routers may not cut. False: ip_send_skb knows the others.
+template <class Net>
+bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
+  if constexpr (!ip_ways_possible<Net>) return false;
+  auto const& inet = inet_sk(sk);
+  auto const& ns = ipv4_net(net);
+  rtable* const rt = sk_rt_check(sk);
+  if (!rt || !rt->dev || rt->rt_type != rtn::unicast || rt->output != dst_out::unicast || rt->mtu != 0 ||
+      inet.opt.optlen != 0 || (ns.pmtu_learned | ns.redirects_learned) != 0 ||
+      !ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ns)) [[unlikely]]
+    return false;
+  u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ns.sysctl_ip_default_ttl;
+  way.rt = rt;
+  way.first = ip_first_words(0x45, inet.tos, ip_df);
+  way.second = ttl | ip_second_words(ipproto::tcp, inet.inet_saddr);
+  way.daddr = sk.sk_daddr;
+  way.mark = sk.sk_mark;
+  way.priority = sk.sk_priority;
+  return true;
+}
+/// A segment that goes that way as it is.
+inline bool tcp_v4_fits(sk_buff const& skb, net_device const& dev, u32 room) {
+  return (skb.len <= room || skb_shinfo(skb).gso_size != 0) && has_headroom(skb, dev, static_cast<u32>(ip_hlen_min));
+}
+
 }  // namespace detail
 
 /// inet_connection_sock_af_ops::queue_xmit.
 template <class Net>
 result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
   auto const& inet = inet_sk(sk);
+  if (ip_way way; detail::tcp_v4_way(net, sk, way)) [[likely]]
+    if (detail::tcp_v4_fits(skb, *way.rt->dev, ip_way_room(net, way))) return ip_way_send(net, skb, way);
   flowi4 fl4;
   auto const rt = detail::tcp_v4_route(net, sk, fl4);
   if (!rt) {
@@ -52,9 +81,38 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
   }
   return ip_send_skb(net, skb, **rt, fl4, tx);
 }
+/// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
+template <class Net>
+void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
+  ip_way way;
+  if (detail::tcp_v4_way(net, sk, way)) [[likely]] {
+    ip_way_burst<Net> burst{net, way, ip_summed::none};
+    net_device const& dev = *way.rt->dev;
+    u32 const room = ip_way_room(net, way);
+    bool fits = burst.ready();
+    for (sk_buff* skb = list.first; skb && fits; skb = skb->next)
+      fits = skb->len <= room && skb->ip_summed == ip_summed::none && skb->headroom() >= burst.headroom &&
+             detail::has_headroom(*skb, dev, static_cast<u32>(ip_hlen_min));
+    if (fits) {
+      u32 len = 0;
+      for (sk_buff* skb = list.first; skb; skb = skb->next) {
+        if (skb->len != len) burst.begin(len = skb->len);
+        bool const cloned = skb->cloned;
+        burst.push(*skb, skb->data);
+        skb->cloned = cloned;
+      }
+      burst.send(*list.first, *list.last, list.count);
+      list = {};
+      return;
+    }
+  }
+  while (sk_buff* skb = list.pop_front()) (void)ip_queue_xmit(net, sk, *skb);
+}
 /// inet_connection_sock_af_ops::mtu.
 template <class Net>
 u32 tcp_v4_mtu(Net& net, sock& sk) {
+  if (rtable const* rt = sk_rt_check(sk); rt && rt->dev) [[likely]]
+    return std::min<u32>(ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);
   flowi4 fl4;
   auto const rt = detail::tcp_v4_route(net, sk, fl4);
   if (!rt || !(*rt)->dev) return 0;
@@ -70,6 +128,7 @@ tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
 template <class Net>
 inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .queue_xmit = ip_queue_xmit<Net>,
+    .queue_xmit_list = ip_queue_xmit_list<Net>,
     .mtu = tcp_v4_mtu<Net>,
     .conn_request = tcp_v4_conn_request<Net>,
     .cookie_check = tcp_v4_cookie_check<Net>,
@@ -332,7 +391,11 @@ void tcp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
   TCP_STATS(net).InSegs += list.count;
   sock_hold(sk);
   if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
-  while (sk_buff* skb = list.pop_front()) finish(*skb, detail::tcp_v4_next(net, sk, *skb));
+  while (!list.empty()) {
+    if (list.count > 1 && sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned)
+      tcp_rcv_run(net, sk, list);
+    if (sk_buff* skb = list.pop_front()) finish(*skb, detail::tcp_v4_next(net, sk, *skb));
+  }
   if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
   tcp_tell(sk);
   sock_put(sk);

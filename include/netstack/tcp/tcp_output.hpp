@@ -243,17 +243,24 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
   return last;
 }
 
-/// Sends send_head, a full piece of it at most. False: there is no frame for it.
+/// Sends send_head, a full piece of it at most, alone or together with others. False: there is no frame for it.
 template <class Net>
-bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss) {
+bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* together = nullptr) {
   auto& tp = tcp_sk(sk);
   sk_buff& skb = *tp.send_head;
   if (skb.len > mss && !tcp_fragment(net, sk, skb, mss)) return false;
-  if (auto r = tcp_transmit_skb(net, sk, skb); !r && r.error() == std::errc::no_buffer_space) return false;
+  if (auto r = tcp_transmit_skb(net, sk, skb, together); !r && r.error() == std::errc::no_buffer_space) return false;
   if (skb.len < mss) tp.snd_sml = TCP_SKB_CB(skb).end_seq;
   if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
   tcp_event_new_data_sent(net, sk, skb);
   return true;
+}
+
+/// More than one segment waits, and nothing at the device: they may leave as a list. Else each hears whether the device
+/// has room.
+inline bool tcp_may_leave_together(sock const& sk) {
+  dst_entry const* const dst = sk.sk_dst_cache;
+  return dst && dst->dev && dst->dev->tx[0].qdisc.empty() && tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail();
 }
 
 }  // namespace detail
@@ -282,6 +289,8 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   detail::tcp_slow_start_after_idle_check(net, sk);
   if (tp.mtup.enabled && tp.send_head) [[unlikely]]
     if (tcp_mtu_probe(net, sk, mss) == tcp_probe::wait) return false;
+  skb_list burst;
+  skb_list* const together = tp.send_head && detail::tcp_may_leave_together(sk) ? &burst : nullptr;
   while (sk_buff* const skb = tp.send_head) {
     if (tcp_pacing_check(net, sk)) break;
     if (tcp_packets_in_flight(tp) >= tp.snd_cwnd) {
@@ -303,9 +312,11 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
       sent = true;
       continue;
     }
-    if (!detail::tcp_xmit_send_head(net, sk, mss)) break;
+    if (!detail::tcp_xmit_send_head(net, sk, mss, together)) break;
     sent = true;
+    if (burst.count == 64) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   }
+  if (!burst.empty()) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   if (sent) (void)tcp_schedule_loss_probe(net, sk, false);
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, rwnd_limited);

@@ -76,7 +76,7 @@ inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
     opts.sacks[opts.num_sacks++] = tp.selective_acks[i];
 }
 template <class Net>
-[[nodiscard]] tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
+[[nodiscard]] NETSTACK_INLINE tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
   tcp_out_options opts;
   if (tp.tstamp_ok) {
     opts.tstamp = true;
@@ -115,7 +115,7 @@ struct tcp_header_fields {
 /// Writes header and options in front of the payload. `flow`: the sum of the pseudo header without the length;
 /// skb.csum: over the payload, unless ip_summed says that the device sums. From registers: what was stored in small
 /// pieces is not read back.
-inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+NETSTACK_INLINE void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
   u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
   u8* const at = skb.push(hlen);
   u64 sum = 0;
@@ -159,6 +159,8 @@ namespace detail {
 template <class Net>
 sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
   if (skb_shinfo(skb).dataref == 1) [[likely]] {
+    if (!skb.is_nonlinear()) [[likely]]
+      if (sk_buff* const clone = skb.pool->clone_payload(skb)) return clone;
     sk_buff* const clone = skb_clone(skb);
     if (clone) clone->ip_summed = skb.ip_summed, clone->csum = skb.csum;
     return clone;
@@ -198,12 +200,12 @@ inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
 }
 }  // namespace detail
 
-/// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. Errors: queue_xmit's.
+/// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. `together`: with others, as
+/// the list that it is appended to. Errors: queue_xmit's.
 template <class Net>
-result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb) {
+result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb, skb_list* together = nullptr) {
   auto& tp = tcp_sk(sk);
   bool const syn = (cb.tcp_flags & tcp_flag::syn) != 0;
-  tcp_out_options const opts = syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp);
   tcp_header_fields f{.source = tp.inet_sport, .dest = sk.sk_dport, .seq = cb.seq, .flags = cb.tcp_flags};
   if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
   if (tp.ecn_flags != 0) [[unlikely]]
@@ -212,17 +214,24 @@ result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb
   f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
   if (tp.urg_mode) [[unlikely]]
     detail::tcp_write_urg(tp, f);
-  tcp_push_header(out, f, opts, tp.csum_flow);
+  if (syn) [[unlikely]]
+    tcp_push_header(out, f, tcp_syn_options(net, tp), tp.csum_flow);
+  else
+    tcp_push_header(out, f, tcp_established_options(net, tp), tp.csum_flow);
   if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
   skb_set_owner_w(out, sk);
   ++TCP_STATS(net).OutSegs;
   ++tp.segs_out;
+  if (together) {
+    together->push_back(out);
+    return {};
+  }
   return tcp_af_ops<Net>(sk).queue_xmit(net, sk, out);
 }
 
 /// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
 template <class Net>
-result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
+result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* together = nullptr) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
   sk_buff* const out = detail::tcp_skb_to_send(net, skb);
@@ -236,7 +245,7 @@ result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
     tp.data_segs_out += skb.len != 0;
     tp.bytes_sent += skb.len;
   }
-  return tcp_transmit(net, sk, *out, cb);
+  return tcp_transmit(net, sk, *out, cb, together);
 }
 
 /// A segment without data, in no queue. Errors: no_buffer_space, tcp_transmit's.

@@ -130,8 +130,23 @@ inline void skb_pool::return_all_lent(void const* from) {
     if (is_lent_to(frame, from)) return_lent(frame, from);
 }
 
+/// A clone of a packet that is still there: what a sender's segment is when the driver is done with it.
+inline bool skb_pool::free_companion(sk_buff& skb) {
+  if (!detail::sole_user_of_companion(skb) || skb.nohdr || (skb.dst && !skb.dst_noref)) return false;
+  sk_buff& first = pair(skb.frame);
+  auto& info = shinfo_of(first);
+  if (&companion(skb.frame) != &skb || info.dataref < 2) return false;
+  settle(skb);
+  --info.dataref, --info.holds;
+  skb.users = 0;
+  set_fclone(first, 0);
+  asan_poison(&skb, slot_size_);
+  return true;
+}
+
 void skb_pool::free_slow(sk_buff& skb) {
   if (skb.pool != this) return skb.pool->free_skb(skb);
+  if (free_companion(skb)) return;
   BUG_ON(skb.users == 0, "packet freed twice");
   if (--skb.users != 0) return;
   skb_dst_drop(skb);
@@ -230,6 +245,31 @@ inline sk_buff* skb_pool::skb_clone(sk_buff& skb, site at) {
   if (debug_) [[unlikely]]
     note(*n, at);
   return n;
+}
+
+inline sk_buff* skb_pool::clone_payload(sk_buff& skb) {
+  BUG_ON(skb.users == 0 || skb.pool != this || skb.is_nonlinear(), "payload of a free or scattered packet");
+  if (skb.slot_kind != skb_slot::first || skb.fclone != 0) [[unlikely]]
+    return nullptr;
+  sk_buff& n = companion(skb.frame);
+  asan_unpoison(&n, slot_size_);
+  n.next = n.prev = nullptr;
+  n.head = skb.head, n.end = skb.end;
+  n.pool = this;
+  n.frame = skb.frame;
+  prepare(n, skb.data, skb.truesize, ext_bytes_);
+  n.len = skb.len;
+  n.tail = skb.tail;
+  n.csum = skb.csum;
+  n.ip_summed = skb.ip_summed;
+  n.cloned = 1;
+  n.hdr_len = skb.nohdr ? static_cast<u16>(skb.headroom()) : skb.hdr_len;
+  detail::set_hold_group(n, 1, 2, skb_slot::companion);
+  skb.cloned = 1;
+  set_fclone(skb, 1);
+  auto& info = shinfo_of(skb);
+  ++info.holds, ++info.dataref;
+  return &n;
 }
 
 inline void skb_pool::share_frags(skb_shared_info const& from, skb_shared_info& to) {

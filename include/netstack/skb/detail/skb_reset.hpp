@@ -36,6 +36,7 @@ struct skb_hold_group {
 };
 inline constexpr auto fresh_tail = std::bit_cast<std::array<u64, 2>>(skb_tail_group{});
 inline constexpr auto sole_user = std::bit_cast<u32>(skb_hold_group{1, 0, skb_slot::first});
+inline constexpr auto sole_companion = std::bit_cast<u32>(skb_hold_group{1, 2, skb_slot::companion});
 inline constexpr auto nobody = std::bit_cast<u32>(skb_hold_group{0, 0, skb_slot::free});
 inline constexpr auto on_loan = std::bit_cast<u32>(skb_hold_group{0, 0, skb_slot::lent});
 
@@ -62,6 +63,9 @@ NETSTACK_INLINE void reset_skb(sk_buff& skb, u8* data, u32 truesize) {
 
 NETSTACK_INLINE bool sole_user_of_first_slot(sk_buff const& skb) {
   return *reinterpret_cast<any_u32 const*>(&skb.users) == sole_user;
+}
+NETSTACK_INLINE bool sole_user_of_companion(sk_buff const& skb) {
+  return *reinterpret_cast<any_u32 const*>(&skb.users) == sole_companion;
 }
 NETSTACK_INLINE void mark_free(sk_buff& first) { *reinterpret_cast<any_u32*>(&first.users) = nobody; }
 NETSTACK_INLINE void mark_lent(sk_buff& first) { *reinterpret_cast<any_u32*>(&first.users) = on_loan; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the benchmarks of TCP, for a composition that lists tcp and drivers::pipe.
 //   tcp/bulk/{1460,16K,64K}   two stacks on one thread: written, copied once on the wire, read; per 1460 bytes
+//   tcp/bulk_gso/64K          the same over a device that takes several segments as one packet and sums nothing
 //   tcp/rr/1                  a byte there and a byte back
 //   tcp/connect_close/N       connect, accept, both ends closed, while N other connections are open
 //   tcp/rx_inorder, rx_ack, rx_ooo   from the driver's edge: 64 bytes that are expected next, and read; an
@@ -37,8 +38,9 @@ struct bench_tcp_pair {
   int listeners[ports]{};
   u32 next_port = 0;
 
-  bench_tcp_pair(bench_options const& o, bool csum_off) : options(o) {
-    u32 const features = netif_f::sg | netif_f::fraglist | (csum_off ? netif_f::hw_csum : 0);
+  bench_tcp_pair(bench_options const& o, bool csum_off)
+      : bench_tcp_pair(o, netif_f::sg | netif_f::fraglist | (csum_off ? netif_f::hw_csum : 0)) {}
+  bench_tcp_pair(bench_options const& o, u32 features) : options(o) {
     plug(a, 0, features, bench_addr, bench_peer, bench_peer_mac);
     plug(b, 1, features, bench_peer, bench_addr, bench_mac);
     if (broken) return;
@@ -51,7 +53,11 @@ struct bench_tcp_pair {
   }
   net_t& net_a() { return a.init_net(); }
   net_t& net_b() { return b.init_net(); }
-  u32 in_use() { return a.worker().pool.in_use() + b.worker().pool.in_use(); }
+  /// Without what is still in the cable's rings.
+  u32 in_use() {
+    run();
+    return a.worker().pool.in_use() + b.worker().pool.in_use();
+  }
   static sockaddr_in name(u32 i) { return inet_addr_of(bench_peer, static_cast<u16>(bench_port + i)); }
   void run() {
     while (a.poll() + b.poll() != 0) continue;
@@ -90,6 +96,12 @@ struct bench_tcp_pair {
         !neigh_add(net, (*dev)->ifindex, peer, peer_mac))
       broken = "no device";
   }
+};
+
+template <class Host>
+struct bench_tcp_super_pair : bench_tcp_pair<Host> {
+  bench_tcp_super_pair(bench_options const& o, bool)
+      : bench_tcp_pair<Host>(o, netif_f::sg | netif_f::fraglist | netif_f::hw_csum | netif_f::gso) {}
 };
 
 template <class Host>
@@ -291,6 +303,9 @@ void bench_tcp(bench_options const& o) {
                            [w = write](benchmark::State& state, pair& p) { bench_tcp_bulk(state, p, w); });
       bench_row_of<pair>(o, "tcp/rr/1", csum_off, bench_tcp_rr<Host>);
     }
+    using super_pair = bench_tcp_super_pair<Host>;
+    bench_row_of<super_pair>(o, "tcp/bulk_gso/64K", false,
+                             [](benchmark::State& state, super_pair& p) { bench_tcp_bulk<Host>(state, p, 44 * 1460); });
     for (auto const& [name, n] : {std::pair{"64", 64u}, {"1024", 1024u}, {"100K", 100'000u}, {"1M", 1'000'000u}})
       if (n < Host::sizes.max_sock && n < Host::sizes.max_handle)
         bench_row_of<pair>(o, std::string("tcp/connect_close/") + name, false,
