@@ -80,7 +80,7 @@ void bulk(benchmark::State& state, std::size_t write, bool super) {
   std::vector<char> out(write, 0x5a), in(1 << 20);
   for (int fd : {p.client, p.server}) fcntl(fd, F_SETFL, O_NONBLOCK);
   std::size_t sent = 0, got = 0;
-  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(write / 1460))) {
+  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(write / 1448))) {
     std::size_t left = write;
     while (left != 0 || got != sent) {
       if (left != 0)
@@ -120,7 +120,7 @@ void connect_close(benchmark::State& state, int open) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (!set_up()) return 1;
-  for (auto const& [text, write] : {std::pair{"1460", 1460u}, {"16K", 11 * 1460u}, {"64K", 44 * 1460u}}) {
+  for (auto const& [text, write] : {std::pair{"1460", 1448u}, {"16K", 11 * 1448u}, {"64K", 44 * 1448u}}) {
     benchmark::RegisterBenchmark((std::string("linux/tcp/bulk/") + text).c_str(), bulk, write, false);
     benchmark::RegisterBenchmark((std::string("linux/tcp/bulk_gso/") + text).c_str(), bulk, write, true);
   }

@@ -216,3 +216,54 @@ TEST_CASE("full segments in order are merged; a device that takes super-segments
   CHECK(whole.segments() > 345);
   CHECK(TCP_STATS(whole.t.a.init_net()).RetransSegs.read() == 0);
 }
+
+TEST_CASE("what comes in one burst is answered together: data once, what is behind a gap three times at once",
+          "[S92]") {
+  two_hosts<plain, plain, wire_of> t;
+  auto& a = t.a.init_net();
+  auto& b = t.b.init_net();
+  int const listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value();
+  REQUIRE(bind(b, listener, t.name({}, 80)));
+  REQUIRE(listen(b, listener, 4));
+  int const client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
+  (void)connect(a, client, t.name(t.addr_b, 80));
+  t.run();
+  int const server = accept(b, listener).value();
+  REQUIRE(setsockopt(a, client, sol::tcp, tcp_opt::nodelay, 1));
+  auto& from = tcp_sk(*sockfs::table_of(a).find(client)->sk);
+  auto& to = tcp_sk(*sockfs::table_of(b).find(server)->sk);
+  auto const written = [&](int n) {
+    for (int i = 0; i < n; ++i) REQUIRE(send(a, client, "0123456789", 10).value() == 10);
+  };
+  written(1);  // teaches b the flow
+  t.run();
+  // In order: one acknowledgment for ten segments, and all of them are read.
+  u32 sent = to.segs_out, received = to.segs_in;
+  written(10);
+  t.run();
+  CHECK(to.segs_in - received == 10);
+  CHECK(to.segs_out - sent == 1);
+  CHECK((from.packets_out == 0 && tcp_inq(to) == 110));
+  // Acknowledgments that wait for each other: the last tells a of all.
+  sent = to.segs_out, received = from.segs_in;
+  for (int i = 0; i < 8; ++i) {
+    written(1);
+    t.b.poll();
+    tcp_send_ack(b, to);
+  }
+  t.run();
+  CHECK(from.segs_in - received == to.segs_out - sent);
+  CHECK((from.packets_out == 0 && from.snd_una == from.write_seq));
+  // The first of ten is lost: three at once, and one that tells of the rest.
+  wire_of::set_faults(*t.dev_a, {.loss = 1'000'000}, {});
+  written(1);
+  wire_of::set_faults(*t.dev_a, {}, {});
+  sent = to.segs_out;
+  written(9);
+  t.b.poll();
+  CHECK(to.segs_out - sent == 4);
+  t.run_for(1'000'000'000);
+  CHECK((from.packets_out == 0 && tcp_inq(to) == 290));
+  for (int fd : {server, listener}) REQUIRE(close(b, fd));
+  REQUIRE(close(a, client));
+}

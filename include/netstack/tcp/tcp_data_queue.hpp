@@ -190,7 +190,10 @@ template <class Net>
 verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   auto const& cb = TCP_SKB_CB(skb);
-  tp.ack_scheduled = tp.ack_now = true;  // RFC 5681 §4.2: at once
+  // RFC 5681 §4.2: at once. With SACK three tell of the loss, and the last of a burst tells of all that is here.
+  if (tp.out_of_order_queue.empty()) tp.ofo_acks = 0;
+  tp.ack_scheduled = true;
+  if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh) ++tp.ofo_acks, tp.ack_now = true;
   if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
     ++NET_STATS(net).TCPOFODrop;
     return drop(net, skb, drop_reason::proto_mem);
@@ -253,6 +256,7 @@ verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     tcp_ofo_queue(net, sk);
     // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once.
     tp.ack_now = true;
+    tp.ofo_acks = 0;
   }
   if (tp.num_sacks != 0) tcp_sack_remove(tp);
   return verdict::kept();

@@ -310,23 +310,28 @@ namespace detail {
          rx.opt.num_sacks == 0 && tp.num_sacks == 0 && tp.urg_data == 0 && tp.out_of_order_queue.empty();
 }
 
-/// The words of a header that only brings the next data: all but ports, sequence number and checksum; the time stamp is
-/// the last one that was seen.
+/// The words of a header that brings the next data, or an acknowledgment, and says nothing else: all but ports,
+/// sequence number, acknowledgment and checksum; the time stamp is the last one that was seen.
 struct tcp_run_words {
-  u32 ack, bits, lead, tsval;
+  u32 bits, lead, tsval;
   explicit tcp_run_words(tcp_sock const& tp)
-      : ack(be32{tp.snd_una}.raw()),
-        bits(
+      : bits(
             std::bit_cast<u32>(std::array<u8, 4>{0x80, tcp_flag::ack, static_cast<u8>(tp.snd_wnd >> tp.snd_wscale >> 8),
                                                  static_cast<u8>(tp.snd_wnd >> tp.snd_wscale)})),
         lead(std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len})),
         tsval(be32{tp.ts_recent}.raw()) {}
   [[nodiscard]] NETSTACK_INLINE bool match(u8 const* th, u32 seq) const {
     constexpr u32 psh = std::bit_cast<u32>(std::array<u8, 4>{0, tcp_flag::psh, 0, 0});
-    return csum_load<u32>(th + 4) == be32{seq}.raw() && csum_load<u32>(th + 8) == ack &&
-           (csum_load<u32>(th + 12) & ~psh) == bits && csum_load<u32>(th + 20) == lead &&
-           csum_load<u32>(th + 24) == tsval;
+    return csum_load<u32>(th + 4) == be32{seq}.raw() && (csum_load<u32>(th + 12) & ~psh) == bits &&
+           csum_load<u32>(th + 20) == lead && csum_load<u32>(th + 24) == tsval;
   }
+  static u32 ack_of(sk_buff const& skb) { return csum_load<be32>(skb.data + 8).host(); }
+  /// An acknowledgment without data whose news the next segment brings as well: as if it had been lost.
+  [[nodiscard]] bool is_void(tcp_sock const& tp, sk_buff const& skb, sk_buff const& next) const {
+    return skb.len == hlen && next.len >= hlen && next.data_len == 0 && match(skb.data, tp.rcv_nxt) &&
+           match(next.data, tp.rcv_nxt) && after(ack_of(next), ack_of(skb)) && !after(ack_of(next), tp.snd_nxt);
+  }
+  static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 };
 
 /// What it means: its order was asked for already, and nothing in it has to be believed.
@@ -353,19 +358,28 @@ void tcp_rcv_finish(Net& net, sock& sk) {
 }
 
 /// Takes segments of the connection off the front of a burst as long as each is the next in order, brings data and
-/// nothing else, is alike the one before it, and is not the last, which tells of all; data at their headers. Their sums
-/// are right.
+/// nothing else (or only what the one behind it brings too), is alike the one before it, and is not the last, which
+/// tells of all; data at their headers. Their sums are right.
 template <class Net>
 void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
-  if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.num_sacks != 0 || !tp.out_of_order_queue.empty()) return;
-  constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
+  if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.num_sacks != 0 || tp.urg_data != 0 ||
+      !tp.out_of_order_queue.empty())
+    return;
+  constexpr u32 hlen = detail::tcp_run_words::hlen;
   detail::tcp_run_words const expected{tp};
   u32 const first = tp.rcv_nxt, window = tcp_receive_window(tp);
   u32 segments = 0;
   for (sk_buff* skb = list.first; skb != list.last; skb = list.first) {
     u32 const len = skb->len - hlen, seq = tp.rcv_nxt;
-    if (skb->len <= hlen || skb->is_nonlinear() || seq - first + len > window || !expected.match(skb->data, seq)) break;
+    if (expected.is_void(tp, *skb, *skb->next)) {
+      consume_skb(*list.pop_front());
+      ++tp.segs_in;
+      continue;
+    }
+    if (skb->len <= hlen || skb->is_nonlinear() || seq - first + len > window || !expected.match(skb->data, seq) ||
+        expected.ack_of(*skb) != tp.snd_una)
+      break;
     if (!detail::tcp_try_rmem_schedule(net, sk, skb->truesize)) break;
     (void)list.pop_front();
     TCP_SKB_CB(*skb) = {.seq = seq, .end_seq = seq + len, .ack_seq = tp.snd_una, .tcp_flags = tcp_flag::ack};
@@ -379,6 +393,7 @@ void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   }
   if (segments == 0) return;
   tp.segs_in += segments;
+  tp.data_segs_in += segments;
   tp.bytes_received += tp.rcv_nxt - first;
   tp.ack_scheduled = true;
   if (!after(first, tp.rcv_wup)) tp.ts_recent_stamp = net.worker().now;  // its value is the same

@@ -149,6 +149,7 @@ inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 
 struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_account, tcp_rcvq {
   tcp_skb_tree out_of_order_queue;
+  u8 ofo_acks = 0;  ///< sent at once for what came behind a gap, since it opened or moved
   std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
   tcp_sack_block duplicate_sack{};                                 ///< RFC 2883; empty: none
   // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
