@@ -364,7 +364,7 @@ template <class Net>
 void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
   if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.num_sacks != 0 || tp.urg_data != 0 ||
-      !tp.out_of_order_queue.empty())
+      tp.ecn_flags != 0 || !tp.out_of_order_queue.empty())
     return;
   constexpr u32 hlen = detail::tcp_run_words::hlen;
   detail::tcp_run_words const expected{tp};

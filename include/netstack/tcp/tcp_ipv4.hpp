@@ -29,6 +29,10 @@ result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
   if (rt) sk_dst_set(sk, **rt);
   return rt;
 }
+/// RFC 3168 §6.1: the segment at hand may be marked.
+inline u8 tcp_v4_tos(sock const& sk) {
+  return static_cast<u8>(inet_sk(sk).tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0));
+}
 /// The way of a connection's next segments, while it is the common one: the route it has is still right, to a station,
 /// nothing was learnt about paths, no options, and routers may not cut. False: ip_send_skb knows the others.
 template <class Net>
@@ -43,7 +47,7 @@ bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
     return false;
   u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ns.sysctl_ip_default_ttl;
   way.rt = rt;
-  way.first = ip_first_words(0x45, inet.tos, ip_df);
+  way.first = ip_first_words(0x45, tcp_v4_tos(sk), ip_df);
   way.second = ttl | ip_second_words(ipproto::tcp, inet.inet_saddr);
   way.daddr = sk.sk_daddr;
   way.mark = sk.sk_mark;
@@ -70,7 +74,7 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
     return failure{rt.error()};
   }
   ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
-           .tos = static_cast<u8>(inet.tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0)),
+           .tos = detail::tcp_v4_tos(sk),
            .protocol = ipproto::tcp,
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
@@ -111,14 +115,15 @@ void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
 /// inet_connection_sock_af_ops::mtu.
 template <class Net>
 u32 tcp_v4_mtu(Net& net, sock& sk) {
-  if (rtable const* rt = sk_rt_check(sk); rt && rt->dev) [[likely]]
-    return std::min<u32>(ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);
-  flowi4 fl4;
-  auto const rt = detail::tcp_v4_route(net, sk, fl4);
-  if (!rt || !(*rt)->dev) return 0;
+  rtable const* rt = sk_rt_check(sk);
+  if (!rt) [[unlikely]] {
+    flowi4 fl4;
+    rt = detail::tcp_v4_route(net, sk, fl4).value_or(nullptr);
+  }
+  if (!rt || !rt->dev) return 0;
   // IP_PMTUDISC_PROBE and what is above it: whatever was told of the path, the link's own counts.
   bool const deaf = inet_sk(sk).pmtudisc >= ip_pmtudisc::probe;
-  return std::min<u32>(deaf ? (*rt)->dev->mtu : ip_dst_mtu(net, **rt, sk.sk_daddr), ip_max_mtu);
+  return std::min<u32>(deaf ? rt->dev->mtu : ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);
 }
 
 /// inet_connection_sock_af_ops::cookie_check.

@@ -257,10 +257,11 @@ bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* together = nullpt
 }
 
 /// More than one segment waits, and nothing at the device: they may leave as a list. Else each hears whether the device
-/// has room.
+/// has room. With ECN each says for itself whether it may be marked.
 inline bool tcp_may_leave_together(sock const& sk) {
   dst_entry const* const dst = sk.sk_dst_cache;
-  return dst && dst->dev && dst->dev->tx[0].qdisc.empty() && tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail();
+  return dst && dst->dev && dst->dev->tx[0].qdisc.empty() && tcp_sk(sk).ecn_flags == 0 &&
+         tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail();
 }
 
 }  // namespace detail

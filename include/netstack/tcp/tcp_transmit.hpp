@@ -75,16 +75,21 @@ inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
   for (u8 i = 0; i < tp.num_sacks && opts.num_sacks < std::min<u32>(room, tcpopt::max_sacks); ++i)
     opts.sacks[opts.num_sacks++] = tp.selective_acks[i];
 }
+/// What most segments say, and nothing else: a time stamp, if they do.
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
+[[nodiscard]] NETSTACK_INLINE tcp_out_options tcp_stamp_option(Net& net, tcp_sock const& tp) {
   tcp_out_options opts;
   if (tp.tstamp_ok) {
     opts.tstamp = true;
     opts.tsval = tcp_time_stamp(net) + tp.tsoffset;
     opts.tsecr = tp.ts_recent;
   }
-  if (tp.sack_ok && (tp.num_sacks != 0 || tp.dsack)) [[unlikely]]
-    tcp_sack_options(tp, opts);
+  return opts;
+}
+template <class Net>
+[[nodiscard]] tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
+  tcp_out_options opts = tcp_stamp_option(net, tp);
+  if (tp.sack_ok && (tp.num_sacks != 0 || tp.dsack)) tcp_sack_options(tp, opts);
   return opts;
 }
 /// Of a SYN: what we offer; of the SYN that answers one (simultaneous open): what both want.
@@ -151,6 +156,12 @@ NETSTACK_INLINE void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, t
   skb.reset_transport_header();
 }
 
+/// With options that few segments have: apart, so that the common ones are known when the rest is compiled.
+NETSTACK_NOINLINE inline void tcp_push_rare_header(sk_buff& skb, tcp_header_fields const& f,
+                                                   tcp_out_options const& opts, u32 flow) {
+  tcp_push_header(skb, f, opts, flow);
+}
+
 // --- a segment of a connection
 
 namespace detail {
@@ -215,9 +226,11 @@ result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb
   if (tp.urg_mode) [[unlikely]]
     detail::tcp_write_urg(tp, f);
   if (syn) [[unlikely]]
-    tcp_push_header(out, f, tcp_syn_options(net, tp), tp.csum_flow);
+    tcp_push_rare_header(out, f, tcp_syn_options(net, tp), tp.csum_flow);
+  else if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
+    tcp_push_rare_header(out, f, tcp_established_options(net, tp), tp.csum_flow);
   else
-    tcp_push_header(out, f, tcp_established_options(net, tp), tp.csum_flow);
+    tcp_push_header(out, f, tcp_stamp_option(net, tp), tp.csum_flow);
   if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
   skb_set_owner_w(out, sk);
   ++TCP_STATS(net).OutSegs;
