@@ -220,6 +220,39 @@ TEST_CASE("TCP_NOTSENT_LOWAT bounds what waits to be sent", "[S100]") {
   t.over();
 }
 
+TEST_CASE("while a driver is busy small writes go together, a tenth of a millisecond later: net/ipv4/tcp_autocorking") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::nodelay, 1));
+  netdev_priv<rig_dev>(*t.rig.eth0).keeps = true;
+  REQUIRE(t.write(fd, 2000));
+  t.out(". 1:1001").out("P. 1001:2001");
+  for (int i = 0; i < 5; ++i) REQUIRE(t.write(fd, 10));
+  t.silent();
+  CHECK(t.ext().TCPAutoCorking.read() == 5);
+  t.after(1).out("P. 2001:2051").silent();
+  REQUIRE(t.write(fd, 1010));
+  t.out(". 2051:3051").silent();  // what is full does not wait
+  t.after(1).out("P. 3051:3061");
+  t.in(". 1 ack 3061");
+  REQUIRE(t.write(fd, 2000));
+  t.out(". 3061:4061").out("P. 4061:5061");
+  REQUIRE(t.write(fd, 10));
+  t.in(". 1 ack 4061").out("P. 5061:5071").silent();  // an acknowledgment does not wait
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_autocorking", "0"));
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 5071:5081").silent();
+  t.in(". 1 ack 5081");
+  CHECK(rig_dev::complete(*t.rig.eth0) == 0);
+  netdev_priv<rig_dev>(*t.rig.eth0).keeps = false;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_autocorking", "1"));
+  REQUIRE(t.write(fd, 10));
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 5081:5091").out("P. 5091:5101").silent();  // the driver is done
+  t.in(". 1 ack 5101");
+  t.over();
+}
+
 TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") {
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_early_retrans", "0"));  // no probe of the tail

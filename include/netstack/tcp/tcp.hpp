@@ -272,6 +272,7 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_rto_min_us>("net/ipv4/tcp_rto_min_us", {.min = 1, .max = 0x7fff'ffff}),
       ctl<&tcp_net::sysctl_tcp_min_rtt_wlen>("net/ipv4/tcp_min_rtt_wlen", {.max = 86'400, .unit = 1'000'000'000}),
       ctl<&tcp_net::sysctl_tcp_moderate_rcvbuf>("net/ipv4/tcp_moderate_rcvbuf"),
+      ctl<&tcp_net::sysctl_tcp_autocorking>("net/ipv4/tcp_autocorking", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_mtu_probing>("net/ipv4/tcp_mtu_probing"),
       ctl<&tcp_net::sysctl_tcp_base_mss>("net/ipv4/tcp_base_mss"),
       ctl<&tcp_net::sysctl_tcp_mtu_probe_floor>("net/ipv4/tcp_mtu_probe_floor", {.min = 48, .max = 65535}),

@@ -64,14 +64,31 @@ inline void tcp_fill(sock& sk, sk_buff& skb, iov_iter& from, u32 mss) {
   TCP_SKB_CB(skb).end_seq += n;
 }
 
+/// net/ipv4/tcp_autocorking: while a driver is busy with earlier segments and more will be heard of them, one that is
+/// not full leaves a little later, for what is written meanwhile to go with it. Since no driver tells a connection when
+/// it is done, that is a fixed time.
+template <class Net>
+bool tcp_should_autocork(Net& net, sock const& sk, sk_buff const& tail, u32 mss) {
+  return tail.len < mss && tcp_sk(sk).packets_out != 0 && sk_wmem_alloc_get(sk) > tail.truesize &&
+         tcp_pernet(net).sysctl_tcp_autocorking != 0;
+}
+inline constexpr u64 tcp_autocork_ns = 100'000;
+
 /// What was queued may leave. RFC 9293 §3.9.1.2: the end of what the application wrote is marked.
 template <class Net>
 void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   auto& tp = tcp_sk(sk);
   if (!tp.send_head) return;
   if (flags & msg::oob) tp.snd_up = tp.write_seq, tp.urg_mode = true;
-  bool const more = (flags & msg::more) != 0;
-  if (!more) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).tcp_flags |= tcp_flag::psh;
+  bool more = (flags & msg::more) != 0;
+  sk_buff& tail = *sk.sk_write_queue.peek_tail();
+  if (!more) TCP_SKB_CB(tail).tcp_flags |= tcp_flag::psh;
+  if (!more && !tp.urg_mode && tcp_should_autocork(net, sk, tail, mss)) [[unlikely]] {
+    ++NET_STATS(net).TCPAutoCorking;
+    if (icsk_due_of(sk, icsk_wait::pacing) == 0)
+      icsk_start_timer(net, sk, icsk_wait::pacing, net.worker().now + tcp_autocork_ns);
+    more = true;
+  }
   __tcp_push_pending_frames(net, sk, mss, more ? static_cast<u8>(tp.nonagle | tcp_nagle::cork) : tp.nonagle);
 }
 

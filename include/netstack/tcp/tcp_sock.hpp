@@ -338,6 +338,7 @@ struct tcp_net {
   u32 sysctl_tcp_rto_min_us = tcp_rto_min;
   u64 sysctl_tcp_min_rtt_wlen = 300'000'000'000;
   u8 sysctl_tcp_moderate_rcvbuf = 1;
+  u8 sysctl_tcp_autocorking = 1;
   u8 sysctl_tcp_stdurg = 0;
   u8 sysctl_tcp_mtu_probing = 0;
   u32 sysctl_tcp_notsent_lowat = 0xffff'ffff;
