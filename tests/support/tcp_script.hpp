@@ -418,7 +418,8 @@ struct basic_tcp_script {
               {"syncnt", sol::tcp, tcp_opt::syncnt},
               {"tos", sol::ip, ip_opt::tos},
               {"ttl", sol::ip, ip_opt::ttl},
-              {"window_clamp", sol::tcp, tcp_opt::window_clamp}};
+              {"window_clamp", sol::tcp, tcp_opt::window_clamp},
+              {"recverr", sol::ip, ip_opt::recverr}};
     std::string name;
     int value = 0;
     words >> name >> value;

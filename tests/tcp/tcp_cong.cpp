@@ -47,7 +47,7 @@ errc choose(Net& net, int fd, std::string_view name) {
 
 // --- the choice
 
-TEST_CASE("an algorithm is chosen by name, for a socket, a namespace and its listeners") {
+TEST_CASE("an algorithm is chosen by name, for a socket, a namespace and its listeners", "[MAY-18]") {
   script t;
   auto& net = t.net();
   CHECK(setting(net, "net/ipv4/tcp_available_congestion_control") == "bbr cubic reno\n");
@@ -562,7 +562,7 @@ struct ecn_host : rig_stack<ecn_host, tcp> {};
 using ecn_script = basic_tcp_script<ecn_host>;
 }  // namespace
 
-TEST_CASE("ECN: by default it is agreed to and not asked for: RFC 3168 §6.1.1") {
+TEST_CASE("ECN: by default it is agreed to and not asked for: RFC 3168 §6.1.1", "[SHLD-8]") {
   ecn_script t;
   int const active = t.stream();
   (void)t.connect(active);

@@ -177,7 +177,7 @@ TEST_CASE("a FIN with the last data, and one that acknowledges ours", "[S147]") 
   u.over();
 }
 
-TEST_CASE("data that nobody read, or will read, is answered with a reset", "[S147]") {
+TEST_CASE("data that nobody read, or will read, is answered with a reset", "[S147][RFC 2525]") {
   SECTION("at close: RFC 2525 §2.17") {
     tcp_script t;
     int const fd = t.accepted();
@@ -344,7 +344,7 @@ TEST_CASE("challenges are limited on each connection by itself: CVE-2016-5696", 
   t.over();
 }
 
-TEST_CASE("an acknowledgment of what was never sent, or too old, brings no data in", "[RFC 5961]") {
+TEST_CASE("an acknowledgment of what was never sent, or too old, brings no data in", "[RFC 5961][MAY-12]") {
   tcp_script t;
   int const fd = t.accepted();
   t.in("P. 1:5 ack 100").out(". 1 ack 1").silent();
@@ -440,7 +440,8 @@ TEST_CASE("sequence numbers wrap around on both sides", "[S147]") {
   }
 }
 
-TEST_CASE("headers that are cut short or cannot be, and wrong checksums, are dropped", "[AMNESIA:33][INFRA:HALT]") {
+TEST_CASE("headers that are cut short or cannot be, and wrong checksums, are dropped",
+          "[AMNESIA:33][INFRA:HALT][MUST-3]") {
   tcp_script t;
   int const fd = t.accepted();
   bytes const good = t.bytes_of(tcp_seg::parse("P. 1:6 ack 1"));

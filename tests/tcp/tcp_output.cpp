@@ -11,7 +11,7 @@ using std::errc;
 
 // --- pieces and windows
 
-TEST_CASE("data leaves in full segments as far as the congestion window allows: RFC 6928, RFC 5681 §3.1") {
+TEST_CASE("data leaves in full segments as far as the congestion window allows: RFC 6928, RFC 5681 §3.1, RFC 3465") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
   t.tp(fd).sk_sndbuf = 1 << 20;
@@ -83,7 +83,8 @@ TEST_CASE("a closed window is asked about ever more rarely, and for as long as t
   t.over();
 }
 
-TEST_CASE("our window closes when nobody reads, and its opening is told once it is worth it: RFC 9293 §3.8.6.2.2") {
+TEST_CASE("our window closes when nobody reads, and its opening is told once it is worth it: RFC 9293 §3.8.6.2.2",
+          "[MUST-39]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460");
   u32 at = 1;
@@ -106,7 +107,7 @@ TEST_CASE("our window closes when nobody reads, and its opening is told once it 
   t.over();
 }
 
-TEST_CASE("a second full segment is acknowledged at once, one alone after 40 ms: RFC 5681 §4.2") {
+TEST_CASE("a second full segment is acknowledged at once, one alone after 40 ms: RFC 5681 §4.2", "[MUST-58][SHLD-19]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
   t.tp(fd).quick_acks = 0;
@@ -145,7 +146,7 @@ TEST_CASE("a SYN-ACK is repeated and given up") {
   t.over();
 }
 
-TEST_CASE("lost data is repeated with doubled waits, from one segment on: RFC 6298 §5, RFC 5681 §3.1") {
+TEST_CASE("lost data is repeated with doubled waits, from one segment on: RFC 6298 §5, RFC 5681 §3.1", "[MUST-19]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
   REQUIRE(t.write(fd, 3000));
@@ -190,7 +191,7 @@ TEST_CASE("TCP_USER_TIMEOUT ends it earlier: RFC 5482") {
   t.over();
 }
 
-TEST_CASE("the round trip is measured, not of what was sent twice: RFC 6298 §2, §3") {
+TEST_CASE("the round trip is measured, not of what was sent twice: RFC 6298 §2, §3", "[MUST-18]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
   REQUIRE(t.write(fd, 10));
@@ -205,7 +206,7 @@ TEST_CASE("the round trip is measured, not of what was sent twice: RFC 6298 §2,
   t.over();
 }
 
-TEST_CASE("keepalive asks a silent peer and gives up: RFC 9293 §3.8.4") {
+TEST_CASE("keepalive asks a silent peer and gives up: RFC 9293 §3.8.4", "[MAY-5]") {
   tcp_script t;
   int const fd = t.accepted();
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::keepidle, 10));
@@ -246,7 +247,7 @@ TEST_CASE("three duplicate acknowledgments repeat the first segment, partial one
   t.over();
 }
 
-TEST_CASE("SACK blocks of what was never sent, empty or backwards, mark nothing") {
+TEST_CASE("SACK blocks of what was never sent, empty or backwards, mark nothing", "[RFC 6675]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000 sackok");
   REQUIRE(t.write(fd, 5000));
@@ -275,7 +276,7 @@ TEST_CASE("a frame that a driver still has is never written: RFC 7323's clock sh
   t.over();
 }
 
-TEST_CASE("a repetition of what was acknowledged in part has its own checksum: RFC 9293 §3.8.1") {
+TEST_CASE("a repetition of what was acknowledged in part has its own checksum: RFC 9293 §3.8.1", "[MUST-2]") {
   for (u32 const acked : {2u, 5u, 400u, 999u}) {  // behind an odd number of bytes as well
     tcp_script t;
     int const fd = t.accepted("mss 1000");

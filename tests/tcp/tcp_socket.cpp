@@ -47,7 +47,7 @@ constexpr int again = -static_cast<int>(errc::resource_unavailable_try_again),
 
 // --- urgent data: RFC 9293 §3.8.5, RFC 6093
 
-TEST_CASE("an urgent byte is read by itself, and what is around it in two calls", "[S92]") {
+TEST_CASE("an urgent byte is read by itself, and what is around it in two calls", "[S92][MUST-30]") {
   tcp_script t;
   int const fd = t.accepted();
   CHECK(take(t, fd, 1, msg::oob).first == invalid);
@@ -70,7 +70,7 @@ TEST_CASE("an urgent byte is read by itself, and what is around it in two calls"
   t.over();
 }
 
-TEST_CASE("with SO_OOBINLINE it stays in the stream, and the mark is where it lies") {
+TEST_CASE("with SO_OOBINLINE it stays in the stream, and the mark is where it lies", "[MUST-33][RFC 6093]") {
   tcp_script t;
   int const fd = t.accepted();
   REQUIRE(setsockopt(t.net(), fd, sol::socket, so::oobinline, 1));
@@ -83,7 +83,7 @@ TEST_CASE("with SO_OOBINLINE it stays in the stream, and the mark is where it li
   t.over();
 }
 
-TEST_CASE("an urgent byte that was told of and is not here yet is waited for; it may come out of order") {
+TEST_CASE("an urgent byte that was told of and is not here yet is waited for; it may come out of order", "[MUST-32]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");
   t.in("PU. 1:3 ack 1 urg 5");
@@ -97,7 +97,7 @@ TEST_CASE("an urgent byte that was told of and is not here yet is waited for; it
   t.over();
 }
 
-TEST_CASE("the pointer by RFC 9293's letter: net/ipv4/tcp_stdurg") {
+TEST_CASE("the pointer by RFC 9293's letter: net/ipv4/tcp_stdurg", "[MUST-62]") {
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_stdurg", "1"));
   int const fd = t.accepted();
@@ -106,7 +106,7 @@ TEST_CASE("the pointer by RFC 9293's letter: net/ipv4/tcp_stdurg") {
   t.over();
 }
 
-TEST_CASE("MSG_OOB sends its last byte as urgent until that is acknowledged", "[S92]") {
+TEST_CASE("MSG_OOB sends its last byte as urgent until that is acknowledged", "[S92][MUST-31]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
   REQUIRE(t.write(fd, 2));
@@ -346,7 +346,8 @@ TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginnin
 
 // --- the path's MTU, as ICMP tells it: RFC 1191, RFC 5927. What is found by trying: tests/integration/tcp_paths.cpp
 
-TEST_CASE("what is too long for the path goes again in smaller pieces, at once and with the same window") {
+TEST_CASE("what is too long for the path goes again in smaller pieces, at once and with the same window",
+          "[RFC 1191]") {
   tcp_script t;
   t.figure = t.accepted("mss 1460");
   REQUIRE(t.write(t.figure, 3000));

@@ -76,7 +76,7 @@ TEST_CASE("the options of Linux's SYN are read", "[tcp_options]") {
   CHECK_BOTH(recorded.rx.rcv_tsval != 0 && !recorded.rx.fastopen && recorded.rx.num_sacks == 0);
 }
 
-TEST_CASE("what is written is read back, laid out on words", "[tcp_options]") {
+TEST_CASE("what is written is read back, laid out on words", "[tcp_options][MUST-68]") {
   CHECK_BOTH(syn_options.size() == 20 && three_sacks.size() == 40 && four_sacks.size() == 36 && cookie.size() == 12);
   CHECK_BOTH(tcp_out_options{}.size() == 0 && tcp_out_options{.sack_ok = true}.size() == 4);
   constexpr auto syn = round_trip(syn_options, true);
@@ -103,7 +103,7 @@ TEST_CASE("options that only a SYN may carry are passed over elsewhere, and the 
   CHECK_BOTH(syn.ok && syn.rx.num_sacks == 0);
 }
 
-TEST_CASE("unknown options are stepped over and an end of list ends the walk", "[tcp_options]") {
+TEST_CASE("unknown options are stepped over and an end of list ends the walk", "[tcp_options][MUST-4]") {
   constexpr auto unknown = in_syn(253, 4, 1, 2, 2, 4, 2, 24, 1, 1, 200, 2);
   CHECK_BOTH(unknown.ok && unknown.rx.mss == 536);
   constexpr auto ended = in_syn(0, 2, 4, 5, 180);

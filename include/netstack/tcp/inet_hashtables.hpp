@@ -74,6 +74,7 @@ inline int inet_listener_score(sock const& sk, void const* net, inet_ehash_key c
 }
 }  // namespace detail
 
+/// MUST-41 MUST-42.
 template <class Net>
 [[nodiscard]] sock* inet_lookup_listener(Net& net, inet_ehash_key const& key) {
   sock* best = nullptr;

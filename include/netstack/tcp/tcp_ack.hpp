@@ -43,7 +43,7 @@ void tcp_set_rto(Net& net, tcp_sock& tp) {
 
 namespace detail {
 
-/// RFC 6298 §3 (Karn): what was sent twice is measured by its time stamp or not at all.
+/// RFC 6298 §3, MUST-18 (Karn): what was sent twice is measured by its time stamp or not at all.
 template <class Net>
 void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   auto& tp = tcp_sk(sk);
@@ -208,7 +208,7 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   u32 const prior_una = tp.snd_una, ack = rx.ack_seq, prior_highest = tcp_highest_sack_seq(tp);
   tcp_ack_news news{.prior_una = prior_una, .prior_lost = tp.lost, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
   if (before(ack, prior_una)) {
-    // RFC 5961 §5.2: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
+    // RFC 5961 §5.2, MAY-12: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
     if (before(ack, prior_una - tp.max_window)) {
       if (challenge) tcp_send_challenge_ack(net, sk);
       return -1;

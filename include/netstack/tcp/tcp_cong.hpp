@@ -2,7 +2,8 @@
 // Decides: how a congestion control algorithm is chosen, by socket, by namespace and by the composition; and what all
 // of them share: slow start, additive increase, and NewReno itself, which needs no more. The window is in segments.
 // called by tcp_ack, tcp_recovery and tcp_timer through Net::tcp_congestion; by TCP_CONGESTION and tcp_cong_sysctl.hpp
-// Linux: net/ipv4/tcp_cong.c; RFC 5681 §3.1, RFC 6582, RFC 3465 (appropriate byte counting), RFC 7661 (validation)
+// Linux: net/ipv4/tcp_cong.c; RFC 5681 §3.1, RFC 6582, RFC 3465 (appropriate byte counting), RFC 7661 (validation);
+// MAY-18
 #pragma once
 #include <new>
 #include <string_view>

@@ -152,7 +152,7 @@ void tcp_fin(Net& net, sock& sk) {
 
 namespace detail {
 
-/// What follows rcv_nxt without a gap moves to the reader.
+/// MUST-59: what follows rcv_nxt without a gap moves to the reader.
 template <class Net>
 void tcp_ofo_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
@@ -190,7 +190,8 @@ template <class Net>
 verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   auto const& cb = TCP_SKB_CB(skb);
-  // RFC 5681 §4.2: at once. With SACK three tell of the loss, and the last of a burst tells of all that is here.
+  // RFC 5681 §4.2: at once, MAY-13 SHLD-31. With SACK three tell of the loss, and the last of a burst tells of all that
+  // is here.
   if (tp.out_of_order_queue.empty()) tp.ofo_acks = 0;
   tp.ack_scheduled = true;
   if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh) ++tp.ofo_acks, tp.ack_now = true;
@@ -295,7 +296,8 @@ verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   return detail::tcp_queue_next(net, sk, skb, rx);
 }
 
-/// RFC 5681 §4.2: with two full segments, or when something is amiss, now; else it may wait for company.
+/// RFC 5681 §4.2, MUST-58 SHLD-18 SHLD-19: with two full segments, or when something is amiss, now; else it may wait
+/// for company.
 template <class Net>
 void tcp_ack_snd_check(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);

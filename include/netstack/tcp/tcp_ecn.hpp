@@ -13,7 +13,7 @@ inline constexpr u8 tcp_syn_ecn = tcp_flag::syn | tcp_flag::ece | tcp_flag::cwr;
 
 // --- agreeing
 
-/// RFC 3168 §6.1.1: a SYN that asks: its flags.
+/// RFC 3168 §6.1.1, SHLD-8: a SYN that asks: its flags.
 template <class Net>
 [[nodiscard]] u8 tcp_ecn_send_syn(Net& net, sock& sk) {
   bool const ask = tcp_pernet(net).sysctl_tcp_ecn == 1 || tcp_ca<Net>(sk).needs_ecn;

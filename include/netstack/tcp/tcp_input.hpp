@@ -53,7 +53,7 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
       tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_rfc7323_paws;
   }
-  // First: some of it lies in the window.
+  // First: some of it lies in the window. MUST-66: also in a closed one.
   if (before(rx.end_seq, tp.rcv_wup) || after(rx.seq, tp.rcv_nxt + tcp_receive_window(tp))) [[unlikely]] {
     if (rx.has(tcp_flag::rst)) return drop_reason::tcp_invalid_sequence;
     // RFC 5961 §4.2: a SYN wherever it lies.
@@ -65,7 +65,7 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
     if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSeq)) tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_invalid_sequence;
   }
-  // Second: RST. RFC 5961 §3.2: exactly the next one, or a stranger may have guessed.
+  // Second: RST, SHLD-2. RFC 5961 §3.2: exactly the next one, or a stranger may have guessed.
   if (rx.has(tcp_flag::rst)) [[unlikely]] {
     if (rx.seq != tp.rcv_nxt) {
       tcp_send_challenge_ack(net, sk);
@@ -86,8 +86,8 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   return drop_reason::not_specified;
 }
 
-/// The pointer of an urgent segment. RFC 9293 §3.8.5 lets it point to the last urgent byte (net/ipv4/tcp_stdurg), the
-/// world has it point behind (RFC 6093 §3.1).
+/// The pointer of an urgent segment, MUST-62. RFC 9293 §3.8.5 lets it point to the last urgent byte
+/// (net/ipv4/tcp_stdurg), the world has it point behind (RFC 6093 §3.1).
 template <class Net>
 void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
@@ -102,7 +102,7 @@ void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
   tp.urg_seq = at;
   tcp_note(sk, tcp_event::readable);
 }
-/// RFC 9293 §3.10.7.4 sixth. Data at the header. The one urgent byte is set apart as soon as it is here.
+/// MUST-30 MUST-31 MUST-32. Data at the header. The one urgent byte is set apart as soon as it is here.
 template <class Net>
 void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
@@ -194,7 +194,7 @@ tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_
     return {verdict::consumed()};
   }
   if (rx.has(tcp_flag::rst) || !rx.has(tcp_flag::syn)) return {drop(net, skb, drop_reason::tcp_flags)};
-  // RFC 9293 §3.5, figure 7: both open at once. Our SYN goes again, with an ACK of theirs.
+  // MUST-10, figure 7: both open at once. Our SYN goes again, with an ACK of theirs.
   tcp_take_syn(net, tp, rx);
   tcp_set_state(net, sk, tcp_state::syn_recv);
   if (sk_buff* const syn = tcp_sent_head(sk)) {
@@ -276,7 +276,7 @@ tcp_outcome tcp_data_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     case tcp_state::fin_wait2: {
       u32 const fin = rx.has(tcp_flag::fin) ? 1 : 0;
       if (!(sk.sk_shutdown & rcv_shutdown) || rx.end_seq == rx.seq || !after(rx.end_seq - fin, tp.rcv_nxt)) break;
-      // RFC 9293 §3.6.1: nobody will read it, and its sender should know.
+      // MAY-1 SHLD-3: nobody will read it, and its sender should know.
       ++NET_STATS(net).TCPAbortOnData;
       tcp_reset(net, sk);
       return {drop(net, skb, drop_reason::tcp_abort_on_data), true};

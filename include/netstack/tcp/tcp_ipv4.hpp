@@ -73,13 +73,14 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
     kfree_skb(net, skb, drop_reason::ip_noroute_out);
     return failure{rt.error()};
   }
+  // MUST-48 MUST-49 SHLD-21 SHLD-22
   ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
            .tos = detail::tcp_v4_tos(sk),
            .protocol = ipproto::tcp,
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
            .priority = sk.sk_priority};
-  if (inet.opt.optlen) [[unlikely]] {
+  if (inet.opt.optlen) [[unlikely]] {  // MUST-51 MAY-10 MAY-11
     tx.options = inet.opt.data, tx.optlen = inet.opt.optlen;
     tx.srr = inet.opt.srr, tx.daddr = sk.sk_daddr;
   }
@@ -140,8 +141,8 @@ inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .net_header_len = ip_hlen_min,
 };
 
-/// proto::connect. Errors: invalid_argument (too short), address_family_not_supported, network_unreachable (to many),
-/// address_not_available (no port is left), no_buffer_space, and the route's.
+/// proto::connect. MUST-43 MUST-44 MUST-45 MUST-46. Errors: invalid_argument (too short), address_family_not_supported,
+/// network_unreachable (to many), address_not_available (no port is left), no_buffer_space, and the route's.
 template <class Net>
 result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   if (uaddr.size() < sizeof(sockaddr_in)) return failure{std::errc::invalid_argument};
@@ -354,7 +355,7 @@ template <class Net>
 verdict tcp_v4_rcv(Net& net, sk_buff& skb) {
   ++TCP_STATS(net).InSegs;
   tcp_rx rx;
-  // RFC 9293 §3.10.7: TCP is between two hosts.
+  // MUST-57 MUST-63: TCP is between two hosts; MUST-50: and IP dealt with its options.
   if (skb.pkt_type != pkt_type::host) [[unlikely]]
     return drop(net, skb, drop_reason::otherhost);
   if (!detail::tcp_read_header(skb, rx)) [[unlikely]]
@@ -453,8 +454,8 @@ void tcp_v4_err_connection(Net& net, sock& sk, icmphdr const& icmph, iphdr const
   auto const error = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc).error;
   if (error == std::errc{}) return;
   if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) return tcp_done_with_error(net, sk, error);
-  // RFC 9293 §3.9.2.2 MUST-56, RFC 5927 §5: a connection that lives is not ended by what anybody could have written;
-  // who asked for it by IP_RECVERR is told.
+  // MUST-56 SHLD-25 SHLD-26, RFC 5927 §5: a connection that lives is not ended by what anybody could have written;
+  // who asked for it by IP_RECVERR is told (MUST-47 SHLD-20).
   if (!inet_sk(sk).recverr) {
     sk.sk_err_soft = static_cast<s32>(error);
     return;
@@ -472,7 +473,8 @@ inline bool tcp_req_err_abort(icmphdr const& icmph) {
 
 }  // namespace detail
 
-/// net_protocol::err_handler. Data at the quoted IP header, the ICMP header at transport_header.
+/// net_protocol::err_handler, MUST-54. MUST-55: not of every kind. Data at the quoted IP header, the ICMP header at
+/// transport_header.
 template <class Net>
 void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
   auto const& quoted = *skb.peek<iphdr>();

@@ -145,7 +145,7 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
     if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = now;
     return tcp_tw_status::success;
   }
-  // RFC 6191 §2: a SYN that cannot be an old one may begin a new connection.
+  // RFC 6191 §2, MAY-2 SHLD-4: a SYN that cannot be an old one may begin a new connection.
   bool const newer =
       after(rx.seq, tw.rcv_nxt) || (tw.ts_recent != 0 && rx.opt.saw_tstamp && before(tw.ts_recent, rx.opt.rcv_tsval));
   if (rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::fin | tcp_flag::rst | tcp_flag::ack) && !paws_reject && newer) {

@@ -22,14 +22,14 @@ template <class Net>
 [[nodiscard]] u32 tcp_frame_room(Net& net) {
   return net.worker().pool.frame_size() - max_tcp_header;
 }
-/// RFC 9293 §3.7.1, RFC 6691: what a segment may carry on a path of this MTU, before options.
+/// SHLD-5 MAY-3 MUST-67 SHLD-6: what a segment may carry on a path of this MTU, before options.
 template <class Net>
 [[nodiscard]] u32 tcp_mtu_to_mss(Net& net, sock const& sk, u32 mtu) {
   u32 const headers = tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + inet_sk(sk).opt.optlen;
   auto const least = static_cast<u32>(tcp_pernet(net).sysctl_tcp_min_snd_mss);
   return mtu > headers + least ? mtu - headers : least;
 }
-/// The payload of a full segment now, by the path, the peer's MSS, and the options that every segment has.
+/// MUST-16: the payload of a full segment now, by the path, the peer's MSS, and the options that every segment has.
 template <class Net>
 u32 tcp_current_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
@@ -41,7 +41,7 @@ u32 tcp_current_mss(Net& net, sock& sk) {
   mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
     mss -= tcpopt::sack_base_aligned + tcpopt::sack_perblock * std::min(3u, u32{tp.num_sacks} + tp.dsack);
-  // RFC 1122 §4.2.3.4: half of a small window is better than waiting for all of it.
+  // MUST-38: half of a small window is better than waiting for all of it.
   u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
   if (half != 0 && mss > half) mss = std::max(half, 48u);
   tp.mss_cache = static_cast<u16>(std::max(mss, 48u));
@@ -122,7 +122,7 @@ bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   inet_csk_reset_xmit_timer(net, sk, icsk_time::loss_probe, std::min(pto, rto));
   return true;
 }
-/// RFC 9293 §3.8.6.1: with a closed window and nothing in flight, somebody must ask again.
+/// MUST-35 MUST-36 SHLD-29: with a closed window and nothing in flight, somebody must ask again.
 template <class Net>
 void tcp_check_probe_timer(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
@@ -147,7 +147,7 @@ void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
   if (prior_packets == 0 || inet_csk(sk).icsk_pending == icsk_time::probe0) tcp_rearm_rto(net, sk);
 }
 
-/// RFC 896, as refined by Minshall: a segment that is not full waits while another such is in flight.
+/// RFC 896, SHLD-7, as refined by Minshall: a segment that is not full waits while another such is in flight.
 inline bool tcp_nagle_test(tcp_sock const& tp, sk_buff& skb, u32 mss, u8 nonagle) {
   auto const& cb = TCP_SKB_CB(skb);
   if ((nonagle & tcp_nagle::push) || (cb.tcp_flags & tcp_flag::fin) || skb.len >= mss || tp.urg_mode) return true;
@@ -155,7 +155,7 @@ inline bool tcp_nagle_test(tcp_sock const& tp, sk_buff& skb, u32 mss, u8 nonagle
   bool const small_in_flight = after(tp.snd_sml, tp.snd_una) && !after(tp.snd_sml, tp.snd_nxt);
   return (nonagle & tcp_nagle::off) || tp.packets_out == 0 || !small_in_flight;
 }
-/// The whole segment, or its first full piece, fits the peer's window.
+/// SHLD-15: the whole segment, or its first full piece, fits the peer's window.
 inline bool tcp_snd_wnd_test(tcp_sock const& tp, sk_buff& skb, u32 mss) {
   auto const& cb = TCP_SKB_CB(skb);
   return !after(skb.len > mss ? cb.seq + mss : cb.end_seq, tcp_wnd_end(tp));
@@ -282,7 +282,7 @@ enum class tcp_probe : u8 { none, wait, sent };
 template <class Net>
 tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss);
 
-/// Sends what may be sent. True: there is something to send, nothing in flight, and the window forbids it.
+/// Sends what may be sent, SHLD-28. True: there is something to send, nothing in flight, and the window forbids it.
 template <class Net>
 bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   auto& tp = tcp_sk(sk);
@@ -346,7 +346,7 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   if (before(cb.seq, tp.snd_una) && skb.len != 0) tcp_trim_head(skb, std::min(tp.snd_una - cb.seq, skb.len));
   tp.mtup.probe_size = 0;  // whatever comes of it now, it proves nothing
   u32 mss = tcp_current_mss(net, sk);
-  // RFC 9293 §3.8.6: a peer that took back its window gets no more than it takes, or one byte to ask by.
+  // MUST-34 SHLD-16: a peer that took back its window gets no more than it takes, or one byte to ask by.
   if (!before(cb.seq, tcp_wnd_end(tp)) && cb.seq != tp.snd_una)
     return failure{std::errc::resource_unavailable_try_again};
   if (u32 const room = tcp_wnd_end(tp) - cb.seq; cb.seq != tp.snd_una && room < mss) mss = std::max(room, 1u);
@@ -408,8 +408,8 @@ void tcp_send_fin(Net& net, sock& sk) {
 
 // --- asking
 
-/// A segment that the peer answers although it takes nothing: one byte before what it has, of length 0 (RFC 9293
-/// §3.8.4 describes the kind for keepalive). An urgent one is in order, for its pointer to be looked at.
+/// A segment that the peer answers although it takes nothing: one byte before what it has, of length 0 (SHLD-12; RFC
+/// 9293 §3.8.4 describes the kind for keepalive). An urgent one is in order, for its pointer to be looked at.
 template <class Net>
 result<void> tcp_xmit_probe_skb(Net& net, sock& sk, bool urgent = false) {
   return tcp_transmit_control(net, sk, tcp_sk(sk).snd_una - (urgent ? 0 : 1), tcp_flag::ack);

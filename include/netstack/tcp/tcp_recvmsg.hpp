@@ -154,8 +154,8 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
 }
 
 /// proto::ioctl, all of an int. sioc::inq: bytes to be read; outq: bytes that are not acknowledged; outqnsd: that were
-/// not sent; atmark: what is read next is the urgent byte, or follows it. Errors: invalid_argument (it listens),
-/// inappropriate_io_control_operation.
+/// not sent; atmark (MUST-33): what is read next is the urgent byte, or follows it. Errors: invalid_argument (it
+/// listens), inappropriate_io_control_operation.
 template <class Net>
 result<int> tcp_ioctl(Net&, sock& sk, u32 cmd, void* arg) {
   auto const& tp = tcp_sk(sk);

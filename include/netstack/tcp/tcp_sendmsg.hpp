@@ -30,7 +30,7 @@ result<void> sk_stream_wait_connect(Net& net, sock& sk, u64 timeo) {
   return tcp_can_send(sk) ? result<void>{} : failure{tcp_send_error(sk)};
 }
 
-/// The last segment of the queue, if it was never sent and has room.
+/// MAY-16 SHLD-27: the last segment of the queue, if it was never sent and has room.
 inline sk_buff* tcp_tail_with_room(sock& sk, u32 mss) {
   sk_buff* const tail = tcp_sk(sk).send_head ? sk.sk_write_queue.peek_tail() : nullptr;
   return tail && tail->len < mss && tail->tailroom() != 0 ? tail : nullptr;
@@ -74,7 +74,7 @@ bool tcp_should_autocork(Net& net, sock const& sk, sk_buff const& tail, u32 mss)
 }
 inline constexpr u64 tcp_autocork_ns = 100'000;
 
-/// What was queued may leave. RFC 9293 §3.9.1.2: the end of what the application wrote is marked.
+/// What was queued may leave. MUST-60 MUST-61: the end of what the application wrote is marked.
 template <class Net>
 void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   auto& tp = tcp_sk(sk);

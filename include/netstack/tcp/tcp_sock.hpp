@@ -54,8 +54,8 @@ inline constexpr u32 tcp_timeout_fallback = 3'000'000;  ///< RFC 6298 §5.7
 inline constexpr u32 tcp_timeout_min = 2'000;           ///< us: what no timer of less is worth
 inline constexpr u8 tcp_rack_recovery_thresh = 16;      ///< RFC 8985 §6.2 step 4
 inline constexpr u32 tcp_rto_max = 120'000'000;
-inline constexpr u64 tcp_delack_min = 40'000'000;  ///< ns
-inline constexpr u64 tcp_timewait_len = 60'000'000'000;
+inline constexpr u64 tcp_delack_min = 40'000'000;        ///< ns, MUST-40
+inline constexpr u64 tcp_timewait_len = 60'000'000'000;  ///< MUST-13
 inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]
 
 /// What every segment compares: one cache line.
@@ -66,7 +66,7 @@ struct alignas(cache_line) tcp_numbers {
   u32 rcv_wnd = 0;     ///< that window
   u32 snd_una = 0;     ///< oldest that is not acknowledged
   u32 snd_nxt = 0;
-  u32 snd_wnd = 0;                                    ///< the peer's window
+  u32 snd_wnd = 0;                                    ///< the peer's window: MUST-1, REC-1
   u32 snd_wl1 = 0;                                    ///< the segment that told it
   u32 write_seq = 0;                                  ///< behind what is queued
   u32 max_window = 0;                                 ///< the largest it was
@@ -431,7 +431,8 @@ template <class Net>
 }
 
 [[nodiscard]] inline bool tcp_is_sack(tcp_sock const& tp) { return tp.sack_ok; }
-/// RFC 6675 §2: what is believed to be in the network. Without SACK, `sacked_out` counts duplicate acknowledgments.
+/// RFC 6675 §2: what is believed to be in the network. Without SACK, `sacked_out` counts duplicate acknowledgments,
+/// so that each of them lets something new out (RFC 3042).
 [[nodiscard]] inline u32 tcp_left_out(tcp_sock const& tp) { return tp.sacked_out + tp.lost_out; }
 [[nodiscard]] inline u32 tcp_packets_in_flight(tcp_sock const& tp) {
   return tp.packets_out - tcp_left_out(tp) + tp.retrans_out;

@@ -57,7 +57,7 @@ template <class Net>
 result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
   auto& tp = tcp_sk(sk);
   switch (optname) {
-    case tcp_opt::nodelay:
+    case tcp_opt::nodelay:  // MUST-17
       tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::off : tp.nonagle & ~tcp_nagle::off);
       if (val) tcp_push_pending_frames(net, sk);
       return {};

@@ -200,7 +200,7 @@ void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
   tcp_done(net, sk);
 }
 
-/// RFC 9293 §3.10.7.4, second: a RST that is believed.
+/// MUST-12: a RST that is believed.
 template <class Net>
 void tcp_reset(Net& net, sock& sk) {
   switch (sk.sk_state) {

@@ -14,7 +14,8 @@ namespace netstack {
 
 // --- numbers
 
-/// RFC 6528 §3: a clock, and a secret function of both ends: the same two meet growing numbers, others learn nothing.
+/// RFC 6528 §3, MUST-8 MUST-9 SHLD-1: a clock, and a secret function of both ends: the same two meet growing numbers,
+/// others learn nothing.
 template <class Net>
 [[nodiscard]] u32 tcp_v4_secure_isn(Net& net, inet_ehash_key const& key) {
   u32 const ports = u32{key.hnum} << 16 | key.sport.raw();
@@ -225,7 +226,7 @@ void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req) {
 template <class Net>
 verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto const* rt = skb_rtable(skb);
-  // RFC 9293 §3.10.7.2, RFC 1122 §4.2.3.10: none to a broadcast or multicast address.
+  // MUST-57: none to a broadcast or multicast address.
   if (rt && rt->rt_flags & (rtcf::broadcast | rtcf::multicast)) return drop(net, skb, drop_reason::ip_invalid_dest);
   u8 const cookies = tcp_pernet(net).sysctl_tcp_syncookies;
   // One that follows a connection in TIME-WAIT needs a number beyond that one's: no cookie is.
@@ -308,7 +309,7 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
     return nullptr;
   }
   if (rx.flags & (tcp_flag::rst | tcp_flag::syn)) {
-    // RFC 9293 §3.10.7.4: a passive open that fails returns to LISTEN. Of a RST that is not exact: RFC 5961 §3.2.
+    // MUST-11: a passive open that fails returns to LISTEN. Of a RST that is not exact: RFC 5961 §3.2.
     if (rx.has(tcp_flag::rst) && rx.seq != req.rcv_isn + 1) {
       (void)detail::tcp_v4_send_request(net, req, tcp_flag::ack);
       v = drop(net, skb, drop_reason::tcp_invalid_sequence);

@@ -23,7 +23,7 @@ u32 tcp_orphan_retries(Net& net) {
   u32 const n = tcp_pernet(net).sysctl_tcp_orphan_retries;
   return n != 0 ? n : 8;
 }
-/// TCP_USER_TIMEOUT (RFC 5482): so long since the peer was last heard of, with something owed.
+/// TCP_USER_TIMEOUT (RFC 5482, MUST-21): so long since the peer was last heard of, with something owed.
 template <class Net>
 bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
   return tp.icsk_user_timeout != 0 && net.worker().now - since >= u64{tp.icsk_user_timeout} * 1'000'000;
@@ -44,14 +44,15 @@ bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
   u32 const first = opening ? tcp_timeout_init : tcp_pernet(net).sysctl_tcp_rto_min_us;
   return net.worker().now - tp.retrans_start >= tcp_model_timeout(tries, first) * 1000;
 }
-/// R2 is reached.
+/// MUST-20 MUST-22 MUST-23 SHLD-11: R2 is reached.
 template <class Net>
 bool tcp_write_timeout(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   u32 most = opening ? (tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries) : ns.sysctl_tcp_retries2;
-  if (!opening && tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) {  // R1: another way, or smaller?
+  if (!opening &&
+      tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) {  // R1, SHLD-10: another way, or smaller?
     tcp_mtu_probing(net, sk);
     sk_dst_reset(sk);
   }
@@ -92,7 +93,7 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   ++tp.total_rto;
   if (tp.icsk_retransmits != 0xff) ++tp.icsk_retransmits;
   auto const r = tcp_retransmit_skb(net, sk, *head);
-  // RFC 6298 §5.5: back off; what did not even leave is tried again soon.
+  // RFC 6298 §5.5, MUST-19: back off; what did not even leave is tried again soon.
   if (!r && r.error() == std::errc::no_buffer_space)
     return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, 500'000u));
   ++tp.icsk_backoff;
@@ -108,7 +109,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
     tp.icsk_probes_out = 0;
     return;
   }
-  // RFC 9293 §3.8.6.1 MUST-37: as long as the peer answers, the connection stays, however long its window is closed.
+  // MUST-37 SHLD-30, RFC 6429: as long as the peer answers, the connection stays, however long its window is closed.
   u32 const most = sock_flag(sk, sock_flags::dead) ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
   if (tp.icsk_probes_out == 0) tp.retrans_start = net.worker().now;
   if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.retrans_start)) return tcp_write_err(net, sk);
@@ -144,7 +145,7 @@ void tcp_delack_timer_handler(Net& net, sock& sk) {
   ++NET_STATS(net).DelayedACKs;
 }
 
-/// RFC 9293 §3.8.4: is the peer still there?
+/// MAY-5 MUST-26 MUST-29: is the peer still there?
 template <class Net>
 void tcp_keepalive_timer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
@@ -209,7 +210,7 @@ void inet_csk_init_timers(Net&, sock& sk) {
   inet_csk(sk).icsk_timer.function = detail::tcp_timer_function<Net>;
 }
 
-/// SO_KEEPALIVE is on: from now on, or from when the connection is there.
+/// SO_KEEPALIVE is on, MUST-24 MUST-25 MUST-27 MUST-28: from now on, or from when the connection is there.
 template <class Net>
 void tcp_start_keepalive(Net& net, sock& sk) {
   auto const& tp = tcp_sk(sk);

@@ -39,8 +39,8 @@ namespace netstack {
   return shift;
 }
 
-/// The window that would be told now. RFC 9293 §3.8.6.2.2: the right edge moves by a full segment or half of the
-/// buffer, or not at all; and MUST-34: never to the left.
+/// The window that would be told now. MUST-39: the right edge moves by a full segment or half of the
+/// buffer, or not at all; and SHLD-14: never to the left; MAY-8.
 [[nodiscard]] inline u32 __tcp_select_window(sock const& sk) {
   auto const& tp = tcp_sk(sk);
   u32 const full = std::min(tp.window_clamp, tcp_full_space(sk));
@@ -92,7 +92,7 @@ template <class Net>
   if (tp.sack_ok && (tp.num_sacks != 0 || tp.dsack)) tcp_sack_options(tp, opts);
   return opts;
 }
-/// Of a SYN: what we offer; of the SYN that answers one (simultaneous open): what both want.
+/// MUST-65: of a SYN: what we offer; of the SYN that answers one (simultaneous open): what both want.
 template <class Net>
 [[nodiscard]] tcp_out_options tcp_syn_options(Net& net, tcp_sock const& tp) {
   tcp_out_options opts{.mss = tp.advmss};
@@ -117,7 +117,7 @@ struct tcp_header_fields {
   u16 urg_ptr = 0;
 };
 
-/// Writes header and options in front of the payload. `flow`: the sum of the pseudo header without the length;
+/// MUST-2: writes header and options in front of the payload. `flow`: the sum of the pseudo header without the length;
 /// skb.csum: over the payload, unless ip_summed says that the device sums. From registers: what was stored in small
 /// pieces is not read back.
 NETSTACK_INLINE void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {

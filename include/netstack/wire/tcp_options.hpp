@@ -4,7 +4,8 @@
 // SYN may carry, is passed over; so is every unknown one.
 // rx: called by tcp/tcp_ipv4 and tcp/tcp_input; tx: by tcp/tcp_output
 // Linux: net/ipv4/tcp_input.c (tcp_parse_options), net/ipv4/tcp_output.c (tcp_options_write), include/net/tcp.h
-// RFC 9293 §3.1, §3.2 (MUST-4 to MUST-7), RFC 7323 §2, §3, app. A (layout), RFC 2018 §2, §3, RFC 5482, RFC 7413 §4.1
+// RFC 9293 §3.1, §3.2 (MUST-4 MUST-5 MUST-6 MUST-7 MUST-68 MUST-64), RFC 7323 §2, §3, app. A (layout), RFC 2018 §2, §3,
+// RFC 5482, RFC 7413 §4.1
 #pragma once
 #include <algorithm>
 #include <array>
@@ -127,7 +128,7 @@ constexpr void note_fastopen(tcp_options_received& rx, tcp_option const& o) {
 
 constexpr void note_tcp_option(tcp_options_received& rx, tcp_option const& o, bool syn) {
   switch (o.kind) {
-    case tcpopt::mss:  // RFC 9293 §3.2: only in a SYN
+    case tcpopt::mss:  // MUST-14: only in a SYN
       if (syn && o.length == tcpopt::mss_len) rx.mss = get_be16(o.data);
       return;
     case tcpopt::window:
