@@ -344,6 +344,61 @@ TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginnin
   t.over();
 }
 
+// --- options that show on the wire; their ranges: tests/interop/tcp_oracle.cpp
+
+TEST_CASE("TCP_WINDOW_CLAMP and SO_RCVBUF bound the window, SO_RCVLOWAT makes room for what is waited for", "[S100]") {
+  tcp_script t;
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::window_clamp, 5000));
+  t.in("S 0 mss 1460").out("S. 0 ack 1 win 5000").in(". 1 ack 1");
+  int const fd = t.accept();
+  CHECK(getsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp).value() == 5000);
+  t.in("P. 1:1001 ack 1").out(". 1 ack 1001 win 5000");
+  t.read(fd, 1000);
+  t.in("P. 1001:1011 ack 1").out(". 1 ack 1011 win 4990");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 60'000));
+  u32 const before_buf = t.sk(fd).sk_rcvbuf, most = static_cast<u32>(tcp_pernet(t.net()).sysctl_tcp_rmem[2]);
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::rcvlowat, 0x7fffffff));
+  CHECK(getsockopt(t.net(), fd, sol::socket, so::rcvlowat).value() == static_cast<int>(most / 2));
+  CHECK(t.sk(fd).sk_rcvbuf > before_buf);
+  CHECK(tcp_full_space(t.sk(fd)) >= std::min(most / 2, tcp_win_from_space(t.sk(fd), most)));
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::rcvbuf, 20'000));
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::rcvlowat, 0x7fffffff));
+  CHECK(getsockopt(t.net(), fd, sol::socket, so::rcvlowat).value() == 20'000);  // what the buffer can hold
+  CHECK(t.sk(fd).sk_rcvbuf == 40'000);
+  t.read(fd, 10);
+  t.over();
+}
+
+TEST_CASE("TCP_SYNCNT bounds how long connect() tries") {
+  tcp_script t;
+  int const fd = t.stream();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::syncnt, 2));
+  CHECK(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0").after(3500).out("S 0").out("S 0").silent();
+  t.quiet(4000);
+  CHECK(t.connect(fd) == errc::timed_out);
+  t.over();
+}
+
+TEST_CASE("TCP_QUICKACK: what waits is acknowledged, and what comes next at once; without, after a while", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::quickack, 0));
+  t.in("P. 1:11 ack 1");
+  t.pending.clear();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::quickack, 0));
+  t.in("P. 11:21 ack 1").silent();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::quickack, 1));
+  t.collect();
+  t.out(". 1 ack 21");
+  t.in("P. 21:31 ack 1").out(". 1 ack 31").silent();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::quickack, 0));
+  t.in("P. 31:41 ack 1").quiet(39).after(2).out(". 1 ack 41");
+  t.read(fd, 40);
+  t.over();
+}
+
 // --- the path's MTU, as ICMP tells it: RFC 1191, RFC 5927. What is found by trying: tests/integration/tcp_paths.cpp
 
 TEST_CASE("what is too long for the path goes again in smaller pieces, at once and with the same window",
