@@ -106,14 +106,14 @@ class iperf3_session {
     return true;
   }
   bool move_bytes(stream<Net>& io, shared& test) {
-    if (!test.control || test.number != number_) return false;
+    bool const over = !test.control || test.number != number_;  // what is still on its way is not to be reset
     u64 const before = io.moved();
-    if (test.reverse) {
+    if (test.reverse && !over) {
       static constexpr char zeros[32768]{};
       while (io.send(zeros, sizeof zeros) == sizeof zeros) continue;
     }
     (void)io.discard();
-    test.bytes[index_] += io.moved() - before;
+    if (!over) test.bytes[index_] += io.moved() - before;
     return !io.ended();
   }
   /// JSON behind its length in four bytes; empty: it is not all there.
