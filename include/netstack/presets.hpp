@@ -10,6 +10,7 @@
 #include "netstack/tcp/tcp.hpp"
 #include "netstack/tcp/tcp_bbr.hpp"
 #include "netstack/tcp/tcp_cubic.hpp"
+#include "netstack/tcp/tcp_offload.hpp"
 #include "netstack/udp/udp.hpp"
 
 namespace netstack::presets {
@@ -19,9 +20,9 @@ struct host : module {
   using modules = type_list<ipv4, udp>;
 };
 
-/// … and in streams: TCP with its sockets, CUBIC and BBR. All that there is.
+/// … and in streams: TCP with its sockets, CUBIC and BBR, its segments merged and cut. All that there is.
 struct full : module {
-  using modules = type_list<ipv4, tcp, tcp_cubic, tcp_bbr, udp>;
+  using modules = type_list<ipv4, ipv4_offload, tcp, tcp_offload, tcp_cubic, tcp_bbr, udp>;
 };
 
 /// Forwards between its devices and answers pings, but has no transports: IPv4 with routing, ARP and ICMP. Forwarding
