@@ -16,10 +16,31 @@ NETSTACK_NOINLINE inline sk_buff* copy_scattered(skb_pool& pool, sk_buff const& 
   u32 const len = before + skb.len, linear = std::min(len, pool.frame_size() - pool.rx_headroom());
   sk_buff* copy = alloc_skb_with_frags(pool, pool.rx_headroom(), linear, len - linear);
   if (!copy) return nullptr;
-  u32 at = 0;
+  if (skb_has_frag_list(*copy)) {
+    u32 at = 0;
+    auto const store = [&](u8 const* bytes, u32 n) {
+      BUG_ON(!skb_store_bits(*copy, at, bytes, n));
+      at += n;
+    };
+    store(skb.data - before, before);
+    BUG_ON(!for_each_piece(skb, 0, skb.len, store));
+    return copy;
+  }
+  // The pieces of both in one pass.
+  u8* to = copy->data;
+  u32 room = linear, frag = 0;
   auto const append = [&](u8 const* bytes, u32 n) {
-    BUG_ON(!skb_store_bits(*copy, at, bytes, n));
-    at += n;
+    while (n != 0) {
+      if (room == 0) {
+        auto const& next = skb_shinfo(*copy).frags[frag++];
+        to = pool.frame_data(next.frame) + next.offset;
+        room = next.size;
+      }
+      u32 const now = std::min(n, room);
+      std::memcpy(to, bytes, now);
+      to += now, room -= now;
+      bytes += now, n -= now;
+    }
   };
   append(skb.data - before, before);
   BUG_ON(!for_each_piece(skb, 0, skb.len, append));
