@@ -230,6 +230,7 @@ TEST_CASE("what comes in one burst is answered together: data once, what is behi
   t.run();
   int const server = accept(b, listener).value();
   REQUIRE(setsockopt(a, client, sol::tcp, tcp_opt::nodelay, 1));
+  tcp_pernet(a).sysctl_tcp_autocorking = 0;
   auto& from = tcp_sk(*sockfs::table_of(a).find(client)->sk);
   auto& to = tcp_sk(*sockfs::table_of(b).find(server)->sk);
   auto const written = [&](int n) {
