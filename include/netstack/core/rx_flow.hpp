@@ -28,8 +28,8 @@ class rx_flow_burst {
   static bool possible(Net& net, net_device const& dev) {
     auto const& ops = Net::netdev_ops[dev.driver];
     return ops.ndo_flow_poll && ops.ndo_flow_poll == ops.ndo_poll && !ops.ndo_rxtstamp &&
-           !detail::composition_has_gro<Net>() && dev.rps_cpus == 0 && dev.type == arphrd::ether && dev.running() &&
-           !detail::has_onlookers(net, dev);
+           !(detail::composition_has_gro<Net>() && (dev.features & netif_f::gro)) && dev.rps_cpus == 0 &&
+           dev.type == arphrd::ether && dev.running() && !detail::has_onlookers(net, dev);
   }
   template <std::size_t... I>
   NETSTACK_INLINE bool take(rx_frame const& frame, std::index_sequence<I...>) const {
