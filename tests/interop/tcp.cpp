@@ -317,3 +317,58 @@ TEST_CASE("three hundred short connections leave nothing behind", "[S102][S148]"
   CHECK(ns::tcp_worker_of(t.net()).socks.in_use() == 0);
   check_nothing_left(t);
 }
+
+TEST_CASE("Fast Open: Linux's data comes with its SYN, and ours with ours", "[RFC 7413]") {
+  if (ns::test::skip_without_root("makes a network namespace and a TAP device")) return;
+  tap_pair t;
+  t.space.run("sysctl -qw net.ipv4.tcp_fastopen=3");
+  ns::tcp_pernet(t.net()).sysctl_tcp_fastopen = 3;
+  auto const& ext = ns::NET_STATS(t.net());
+  {
+    ns::test::tcp_echo_server server(t.net(), 7);
+    REQUIRE(ns::setsockopt(t.net(), server.listener, ns::sol::tcp, ns::tcp_opt::fastopen, 16));
+    std::string echo;
+    std::atomic<bool> done{false};
+    std::thread client([&] {
+      auto const in = linux_stream::name("192.0.2.2", 7);
+      for (int i = 0; i < 3; ++i) {
+        linux_stream c;
+        if (::sendto(c.fd, "hello", 5, MSG_FASTOPEN, reinterpret_cast<sockaddr const*>(&in), sizeof in) != 5) break;
+        ::shutdown(c.fd, SHUT_WR);
+        echo += c.receive_all();
+      }
+      done = true;
+    });
+    CHECK(t.drive(done, [&] { server.serve(); }));
+    client.join();
+    CHECK(echo == "hellohellohello");
+    CHECK(ext.TCPFastOpenCookieReqd.read() == 1);
+    CHECK(ext.TCPFastOpenPassive.read() == 2);
+    t.settle();
+    REQUIRE(ns::close(t.net(), server.listener));
+  }
+  linux_stream listener;
+  int const most = 16;
+  REQUIRE(::setsockopt(listener.fd, IPPROTO_TCP, TCP_FASTOPEN, &most, sizeof most) == 0);
+  REQUIRE(listener.listen(8));
+  std::thread echoes([&] {
+    for (int i = 0; i < 3; ++i) {
+      linux_stream c(::accept(listener.fd, nullptr, nullptr));
+      if (!c.send_all(c.receive_all())) break;
+    }
+  });
+  for (int i = 0; i < 3; ++i) {
+    int const fd = ns::socket(t.net(), ns::af::inet, ns::sock_type::stream).value();
+    auto const to = ns::inet_addr_of(ns::ipv4_addr("192.0.2.1"), 8);
+    CHECK(ns::sendto(t.net(), fd, "goodbye", 7, ns::msg::fastopen, to).value_or(0) == 7);
+    REQUIRE(ns::shutdown(t.net(), fd, ns::shut::wr));
+    char buf[16];
+    CHECK(ns::recv(t.net(), fd, buf, sizeof buf, ns::msg::waitall).value_or(0) == 7);
+    REQUIRE(ns::close(t.net(), fd));
+  }
+  echoes.join();
+  CHECK(ext.TCPFastOpenActive.read() == 2);
+  CHECK(ns::TCP_STATS(t.net()).RetransSegs.read() == 0);
+  t.settle();
+  check_nothing_left(t);
+}

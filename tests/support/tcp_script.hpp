@@ -28,7 +28,8 @@
 //
 // Flags: S F R P U E(CE) C(WR) and . for ACK; - for none. Fields: ecn N (of the IP header: 2 ECT(0), 3 CE), ack N, win
 // N, mss N, ws N, sackok, ts VAL ECR (of ours: only whether they are there and what is echoed: `ts * ECR`), sack A-B …,
-// opt HEX (bytes of options as they are).
+// opt HEX (bytes of options as they are), fo WHAT: Fast Open's `ask`, `cookie` (the script's),
+// `wrong`. A SYN's data begins behind it: `S 0:5` is a SYN with the bytes 1 to 5.
 #pragma once
 #include <deque>
 #include <sstream>
@@ -45,6 +46,7 @@ struct tcp_seg {
   std::string flags{};
   u32 seq = 0, len = 0;
   std::optional<u32> ack{}, win{}, mss{}, ws{}, tsecr{}, tsval{}, urg{}, ecn{};
+  std::optional<std::string> fo{};
   bool sackok = false, ts = false;
   std::vector<std::pair<u32, u32>> sacks{};
   std::vector<u8> raw{};  ///< options of the peer's as they are, behind those that are named
@@ -75,6 +77,8 @@ struct tcp_seg {
         s.urg = number(value());
       else if (word == "ecn")
         s.ecn = number(value());
+      else if (word == "fo")
+        s.fo = value();
       else if (word == "sackok")
         s.sackok = true;
       else if (word == "opt")
@@ -119,6 +123,7 @@ struct tcp_seg {
     if (urg.value_or(0) != 0) field("urg", urg);
     field("ecn", ecn);
     if (sackok) out << " sackok";
+    if (fo) out << " fo " << *fo;
     if (ts) out << " ts " << tsval.value_or(0) << ' ' << tsecr.value_or(0);
     for (auto const& [a, b] : sacks) out << " sack " << a << '-' << b;
     return out.str();
@@ -147,6 +152,7 @@ struct basic_tcp_script {
   u32 our_isn = 0;
   bool our_isn_known = false;
   u32 our_tsval = 0;  ///< of the last segment of ours that was looked at
+  std::array<u8, tcpopt::fastopen_max> cookie{1, 2, 3, 4, 5, 6, 7, 8};  ///< ours once we gave one
   u16 our_port = port;
   u16 from_port = peer_port;
   u32 default_win = 65535;
@@ -334,6 +340,11 @@ struct basic_tcp_script {
     opts.sack_ok = s.sackok;
     if (s.ts) opts.tstamp = true, opts.tsval = s.tsval.value_or(0), opts.tsecr = s.tsecr.value_or(0);
     for (auto const& [a, b] : s.sacks) opts.sacks[opts.num_sacks++] = {our_isn + a, our_isn + b};
+    if (s.fo) {
+      opts.fastopen = true;
+      opts.fastopen_len = *s.fo == "ask" ? 0 : 8;
+      if (*s.fo == "cookie") opts.cookie = cookie;
+    }
     tcphdr th{.source = be16{from_port},
               .dest = be16{our_port},
               .seq = be32{peer_isn + s.seq},
@@ -348,7 +359,7 @@ struct basic_tcp_script {
     out.resize(hlen);
     tcp_options_write(out.data() + tcp_hlen_min, opts);
     std::copy(s.raw.begin(), s.raw.end(), out.begin() + static_cast<std::ptrdiff_t>(tcp_hlen_min + opts.size()));
-    for (u32 i = 0; i < s.len; ++i) out.push_back(tcp_script_byte(s.seq + i));
+    for (u32 i = 0; i < s.len; ++i) out.push_back(tcp_script_byte(s.seq + th.syn() + i));
     sum16 const check = csum_tcpudp_magic(peer_addr, our_addr, static_cast<u32>(out.size()), ipproto::tcp,
                                           csum_partial(out.data(), out.size(), 0));
     std::memcpy(out.data() + offsetof(tcphdr, check), &check, sizeof check);
@@ -473,6 +484,8 @@ struct basic_tcp_script {
     CHECK(tcp_parse_options(rx, options.data(), options.size(), th.syn()));
     if (rx.mss) s.mss = rx.mss;
     if (rx.wscale_ok) s.ws = rx.snd_wscale;
+    if (rx.fastopen) s.fo = rx.fastopen_len == 0 ? "ask" : "cookie";
+    if (rx.fastopen_len == 8) cookie = rx.cookie;
     s.sackok = rx.sack_ok;
     s.ts = rx.saw_tstamp;
     if (s.ts) s.tsval = our_tsval = rx.rcv_tsval, s.tsecr = rx.rcv_tsecr;
@@ -499,13 +512,15 @@ struct basic_tcp_script {
     CHECK(same(want.ws, sent.ws));
     CHECK(same(want.tsecr, sent.tsecr));
     CHECK(same(want.ecn, sent.ecn));
+    CHECK(want.fo == sent.fo);
     CHECK((!want.sackok || sent.sackok));
     CHECK((!want.ts || sent.ts));
     if (!want.sacks.empty()) CHECK(want.sacks == sent.sacks);
     u32 const hlen = static_cast<u32>(frame.at<tcphdr>(frame.l4()).header_len());
     bytes const data = frame.payload(hlen);
     for (u32 i = 0; i < data.size(); ++i)
-      if (data[i] != tcp_script_byte(sent.seq + i)) FAIL("byte " << sent.seq + i << " is wrong on the wire");
+      if (data[i] != tcp_script_byte(sent.seq + (sent.bits() & tcp_flag::syn ? 1 : 0) + i))
+        FAIL("byte " << sent.seq + i << " is wrong on the wire");
   }
 };
 using tcp_script = basic_tcp_script<>;

@@ -52,13 +52,14 @@ inline constexpr int cork = 1, encap = 100, no_check6_tx = 101, no_check6_rx = 1
 namespace tcp_opt {  // TCP_*
 inline constexpr int nodelay = 1, maxseg = 2, cork = 3, keepidle = 4, keepintvl = 5, keepcnt = 6, syncnt = 7,
                      linger2 = 8, defer_accept = 9, window_clamp = 10, info = 11, quickack = 12, congestion = 13,
-                     user_timeout = 18, fastopen = 23, notsent_lowat = 25;
+                     user_timeout = 18, fastopen = 23, notsent_lowat = 25, fastopen_connect = 30,
+                     fastopen_no_cookie = 34;
 }
 
 namespace msg {  // MSG_*
 inline constexpr u32 oob = 1, peek = 2, dontroute = 4, ctrunc = 8, probe = 0x10, trunc = 0x20, dontwait = 0x40,
                      eor = 0x80, waitall = 0x100, confirm = 0x800, errqueue = 0x2000, nosignal = 0x4000, more = 0x8000,
-                     waitforone = 0x10000;
+                     waitforone = 0x10000, fastopen = 0x20000000;
 }  // namespace msg
 
 namespace shut {  // SHUT_*: second argument of shutdown()

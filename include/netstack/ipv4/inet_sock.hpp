@@ -43,8 +43,9 @@ struct inet_sock : sock {
   bool nodefrag : 1 = false;
   bool is_icsk : 1 = false;
   bool bind_address_no_port : 1 = false;
-  u32 uc_index = 0;  ///< IP_UNICAST_IF
-  u32 mc_index = 0;  ///< IP_MULTICAST_IF
+  bool defer_connect : 1 = false;  ///< connect() was called, and waits for data to go with the SYN
+  u32 uc_index = 0;                ///< IP_UNICAST_IF
+  u32 mc_index = 0;                ///< IP_MULTICAST_IF
   be32 mc_addr{};
   u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
   u16 local_port_hi = 0;

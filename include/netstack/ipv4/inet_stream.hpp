@@ -60,6 +60,7 @@ result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view u
   }
   bool const begun = sock.state == sockfs::socket_state::connecting;
   if (auto r = detail::inet_start_connect(net, sock, uaddr); !r) return r;
+  if (inet_sk(sk).defer_connect) return begun ? result<void>{failure{std::errc::already_connected}} : result<void>{};
   if (detail::is_connecting(sk)) {
     u64 const timeo = nonblock ? 0 : sk.sk_sndtimeo;
     auto const r = sk_wait_event(net, sk, timeo, 0, [&] { return !detail::is_connecting(sk); });

@@ -130,6 +130,10 @@ result<void> tcp_init(Net& init_net) {
     for (auto* key : {&state.ehash_secret, &state.isn_secret, &state.ts_secret, &state.syncookie_secret})
       *key = {{worker.random.next_u64(), worker.random.next_u64()}};
   }
+  auto const& first = worker_generic<tcp>(init_net.stack().worker(0)).syncookie_secret;
+  for (u32 w = 0; w < Net::sizes.workers; ++w)
+    worker_generic<tcp>(init_net.stack().worker(w)).fastopen_secret = {
+        {siphash_1u32(1, first), siphash_1u32(2, first)}};
   return {};
 }
 
@@ -260,6 +264,7 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_rfc1337>("net/ipv4/tcp_rfc1337"),
       ctl<&tcp_net::sysctl_tcp_abort_on_overflow>("net/ipv4/tcp_abort_on_overflow"),
       ctl<&tcp_net::sysctl_tcp_syncookies>("net/ipv4/tcp_syncookies"),
+      ctl<&tcp_net::sysctl_tcp_fastopen>("net/ipv4/tcp_fastopen"),
       ctl<&tcp_net::sysctl_tcp_tw_reuse>("net/ipv4/tcp_tw_reuse", {.max = 2}),
       ctl<&tcp_net::sysctl_tcp_max_tw_buckets>("net/ipv4/tcp_max_tw_buckets"),
       ctl<&tcp_net::sysctl_tcp_early_demux>("net/ipv4/tcp_early_demux"),

@@ -160,6 +160,7 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
 template <class Net>
 void tcp_xmit_recovery(Net& net, sock& sk, bool repair) {
   auto& tp = tcp_sk(sk);
+  if (sk.sk_state == tcp_state::syn_sent) return;  // the SYN-ACK is not taken yet: nothing could acknowledge it
   if (!repair && tp.frto) {
     __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
     if (after(tp.snd_nxt, tp.high_seq)) return;

@@ -102,6 +102,7 @@ void inet_csk_listen_stop(Net& net, sock& sk) {
     inet_csk_destroy_sock(net, *child);
     sock_put(*child);
   }
+  if (inet_csk(sk).icsk_syn_qlen == 0) return;
   for (auto& slot : tcp_worker_of(net).hashinfo.syn_table)
     list_for_each_entry_safe(slot, [&](tcp_request_sock& req) {
       if (req.rsk_listener == &sk) inet_csk_reqsk_queue_drop(net, req);
@@ -162,6 +163,7 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
     inet_put_port(net, sk);
     tp.inet_sport = {};
   }
+  tp.defer_connect = false;
   sk.sk_daddr = {};
   sk.sk_dport = {};
   sk_dst_reset(sk);

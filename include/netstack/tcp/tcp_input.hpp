@@ -10,6 +10,10 @@
 
 namespace netstack {
 
+/// tcp_fastopen.hpp.
+template <class Net>
+void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx);
+
 namespace detail {
 
 /// RFC 7323 §4.3: the time stamp of the segment that the last acknowledgment waits for.
@@ -79,6 +83,12 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
     if (sk.sk_state == tcp_state::syn_recv && rx.has(tcp_flag::ack) && rx.seq + 1 == rx.end_seq &&
         rx.end_seq == tp.rcv_nxt && rx.ack_seq == tp.snd_nxt)
       return drop_reason::not_specified;
+    if (tcp_passive_fastopen(sk) && rx.seq == tp.snd_wl1 && !rx.has(tcp_flag::ack)) {
+      // The peer did not hear our SYN-ACK.
+      if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv))
+        (void)tcp_retransmit_skb(net, sk, *tcp_sent_head(sk));
+      return drop_reason::tcp_invalid_syn;
+    }
     ++NET_STATS(net).TCPSYNChallenge;
     tcp_send_challenge_ack(net, sk);
     return drop_reason::tcp_invalid_syn;
@@ -189,6 +199,7 @@ tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_
     (void)tcp_ack(net, sk, rx, false);
     tcp_take_syn(net, tp, rx);
     tcp_finish_connect(net, sk);
+    tcp_rcv_fastopen_synack(net, sk, rx);
     tcp_send_ack(net, sk);
     tcp_data_snd_check(net, sk);
     return {verdict::consumed()};
@@ -437,10 +448,12 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
     return {drop(net, skb, bad)};
   bool const opening = sk.sk_state == tcp_state::syn_recv;
   bool const syn_out = opening && tp.packets_out != 0 && rx.ack_seq == tp.snd_una;
+  bool const syn_acked = after(rx.ack_seq, tp.snd_una);
   int const acked = tcp_ack(net, sk, rx, !opening);
   // RFC 9293 §3.10.7.4: in SYN-RECEIVED only what acknowledges our SYN is taken.
   if (opening && (acked <= 0 || syn_out)) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
   if (acked < 0) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
+  if (syn_acked) reqsk_fastopen_remove(sk);
   detail::tcp_replace_ts_recent(net, tp, rx);
   bool over = false;
   auto const early = detail::tcp_ack_state(net, sk, skb, rx, over);

@@ -170,7 +170,13 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
     if (tp.write_seq == 0) tp.write_seq = tcp_v4_secure_isn(net, key);
     tp.tsoffset = tcp_v4_ts_offset(net, key);
     tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
+    tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
+    if (u16 mss = 0; tp.fastopen_connect && !tp.fastopen_req) {
+      if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss)) return tp.defer_connect = true, result<void>{};
+      tp.fastopen_req = &ask;
+    }
     r = tcp_connect(net, sk);
+    tp.fastopen_req = nullptr;
   }
   if (!r) {
     tcp_set_state(net, sk, tcp_state::close);
@@ -453,7 +459,8 @@ void tcp_v4_err_connection(Net& net, sock& sk, icmphdr const& icmph, iphdr const
   }
   auto const error = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc).error;
   if (error == std::errc{}) return;
-  if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) return tcp_done_with_error(net, sk, error);
+  bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  if (opening && !tcp_passive_fastopen(sk)) return tcp_done_with_error(net, sk, error);
   // MUST-56 SHLD-25 SHLD-26, RFC 5927 §5: a connection that lives is not ended by what anybody could have written;
   // who asked for it by IP_RECVERR is told (MUST-47 SHLD-20).
   if (!inet_sk(sk).recverr) {

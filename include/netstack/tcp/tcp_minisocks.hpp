@@ -185,7 +185,8 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.sk_reuseport = listener.sk_reuseport;
   child.sk_shutdown = listener.sk_shutdown;
   child.sk_bound_dev_if = listener.sk_bound_dev_if;
-  child.sk_flags = listener.sk_flags & ~(sock_flag_bit(sock_flags::dead) | sock_flag_bit(sock_flags::write_space_due));
+  child.sk_flags = listener.sk_flags & ~(sock_flag_bit(sock_flags::dead) | sock_flag_bit(sock_flags::write_space_due) |
+                                         sock_flag_bit(sock_flags::bindport_lock));
   child.sk_rcvbuf = listener.sk_rcvbuf;
   child.sk_sndbuf = listener.sk_sndbuf;
   child.sk_mark = listener.sk_mark;
@@ -217,6 +218,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.keepalive_intvl = listener.keepalive_intvl;
   child.keepalive_probes = listener.keepalive_probes;
   child.linger2 = listener.linger2;
+  child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }
 
 /// The connection that a request becomes: as the handshake left it, found by segments, in SYN-RECEIVED. Null: no sock

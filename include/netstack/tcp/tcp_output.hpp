@@ -115,6 +115,7 @@ bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   auto const& ns = tcp_pernet(net);
   bool const calm = tp.ca_state == tcp_ca_state::open || tp.ca_state == tcp_ca_state::cwr;
   if (ns.sysctl_tcp_early_retrans < 3 || tp.packets_out == 0 || !tcp_is_sack(tp) || !calm) return false;
+  if (tp.fastopen_rsk) return false;  // RFC 7413 §5: no more to who may not be there than it takes to find out
   u64 pto = tcp_timeout_init;
   if (tp.srtt_us != 0)  // one segment alone may be acknowledged late
     pto = (tp.srtt_us >> 2) + (tp.packets_out == 1 ? ns.sysctl_tcp_rto_min_us : tcp_timeout_min);
@@ -438,6 +439,10 @@ result<void> tcp_write_wakeup(Net& net, sock& sk) {
 
 // --- opening
 
+/// tcp_fastopen.hpp: the SYN of a call that has data.
+template <class Net>
+result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn);
+
 /// RFC 9293 §3.10.1: the SYN of an active open. Both addresses, both ports and the route are known. Errors:
 /// no_buffer_space.
 template <class Net>
@@ -455,6 +460,7 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.rcv_wscale = tp.wscale_ok ? tcp_select_wscale(tcp_win_from_space(sk, largest)) : u8{0};
   tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
   tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
+  tp.syn_fastopen = tp.syn_data = tp.syn_data_acked = false;
   tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
   sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
   if (!skb) return failure{std::errc::no_buffer_space};
@@ -464,8 +470,9 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tcp_queue_skb(sk, *skb);
   ++tp.write_seq;
   ++TCP_STATS(net).ActiveOpens;
-  (void)tcp_transmit_skb(net, sk, *skb);  // lost, as if on the wire
-  detail::tcp_event_new_data_sent(net, sk, *skb);
+  (void)(tp.fastopen_req ? tcp_send_syn_data(net, sk, *skb) : tcp_transmit_skb(net, sk, *skb));  // lost, as on the wire
+  tp.fastopen_req = nullptr;
+  while (tp.send_head) detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
   return {};
 }
 

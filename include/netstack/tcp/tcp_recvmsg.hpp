@@ -145,7 +145,8 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
 /// Bytes that one call may read now.
 [[nodiscard]] inline u32 tcp_inq(sock const& sk) {
   auto const& tp = tcp_sk(sk);
-  if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv, tcp_state::listen)) return 0;
+  bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv) && !tcp_passive_fastopen(sk);
+  if (opening || sk.sk_state == tcp_state::listen) return 0;
   bool const mark_ahead = tp.urg_data != 0 && !sock_flag(sk, sock_flags::urginline) &&
                           !before(tp.urg_seq, tp.copied_seq) && before(tp.urg_seq, tp.rcv_nxt);
   if (mark_ahead) return tp.urg_seq - tp.copied_seq;
@@ -192,7 +193,8 @@ u32 tcp_poll(Net& net, sockfs::socket& sock) {
   u32 mask = 0;
   if (sk.sk_shutdown == shutdown_mask || sk.sk_state == tcp_state::close) mask |= poll_ev::hup;
   if (sk.sk_shutdown & rcv_shutdown) mask |= poll_ev::in | poll_ev::rdnorm | poll_ev::rdhup;
-  if (!tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) {
+  if (sk.sk_state == tcp_state::syn_sent && tp.defer_connect) mask |= poll_ev::out | poll_ev::wrnorm;
+  if (!tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv) || tcp_passive_fastopen(sk)) {
     if (tcp_stream_is_readable(sk)) mask |= poll_ev::in | poll_ev::rdnorm;
     if ((sk.sk_shutdown & send_shutdown) || tcp_stream_is_writeable(net, sk))
       mask |= poll_ev::out | poll_ev::wrnorm;

@@ -12,8 +12,8 @@ namespace netstack {
 namespace detail {
 
 [[nodiscard]] inline bool tcp_can_send(sock const& sk) {
-  return tcp_in_state(sk, tcp_state::established, tcp_state::close_wait) && !(sk.sk_shutdown & send_shutdown) &&
-         sk.sk_err == 0;
+  return (tcp_in_state(sk, tcp_state::established, tcp_state::close_wait) || tcp_passive_fastopen(sk)) &&
+         !(sk.sk_shutdown & send_shutdown) && sk.sk_err == 0;
 }
 /// Why it cannot: the pending error, or broken_pipe.
 inline std::errc tcp_send_error(sock& sk) {
@@ -112,19 +112,31 @@ result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
 
 }  // namespace detail
 
+/// tcp_fastopen.hpp.
+template <class Net>
+result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter& from);
+
 /// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
 /// connected, or shut down), resource_unavailable_try_again, the pending error.
 template <class Net>
 result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
   u64 const timeo = sock_sndtimeo(sk, m.msg_flags);
-  if (!detail::tcp_can_send(sk)) [[unlikely]]
-    if (auto r = detail::sk_stream_wait_connect(net, sk, timeo); !r) return failure{r.error()};
   auto& tp = tcp_sk(sk);
   iov_iter from{m.msg_iov};
   std::size_t const len = from.count();
+  result<void> r{};
+  if ((m.msg_flags & msg::fastopen) || tp.defer_connect) [[unlikely]] {
+    r = tcp_sendmsg_fastopen(net, sk, m, from);
+    if (!r && (r.error() != std::errc::operation_in_progress || from.count() == len)) return failure{r.error()};
+    if (!r) return len - from.count();
+  }
+  if (!detail::tcp_can_send(sk)) [[unlikely]]
+    if (r = detail::sk_stream_wait_connect(net, sk, timeo); !r) {
+      if (from.count() != len) return len - from.count();
+      return failure{r.error()};
+    }
   u32 mss = tcp_current_mss(net, sk);
   tcp_rate_check_app_limited(tp);
-  result<void> r{};
   while (from.count() != 0) {
     sk_buff* skb = detail::tcp_tail_with_room(sk, mss);
     if (!skb && tcp_may_queue(net, sk)) skb = detail::tcp_new_tail(net, sk);

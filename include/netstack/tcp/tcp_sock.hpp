@@ -20,6 +20,7 @@
 namespace netstack {
 
 struct tcp;
+class iov_iter;
 
 // --- a connection
 
@@ -57,6 +58,26 @@ inline constexpr u32 tcp_rto_max = 120'000'000;
 inline constexpr u64 tcp_delack_min = 40'000'000;        ///< ns, MUST-40
 inline constexpr u64 tcp_timewait_len = 60'000'000'000;  ///< MUST-13
 inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]
+
+/// RFC 7413: what a server gives, so that a client may send data with its SYN.
+struct tcp_fastopen_cookie {
+  std::int8_t len = -1;  ///< -1: none; 0: one is asked for
+  std::array<u8, tcpopt::fastopen_max> val{};
+};
+/// A call that connects and has data.
+struct tcp_fastopen_request {
+  iov_iter* data = nullptr;  ///< null: none yet
+  tcp_fastopen_cookie cookie{};
+};
+/// What a client remembers of a server.
+struct tcp_fastopen_metrics {
+  void* net = nullptr;
+  be32 daddr{}, saddr{};
+  u64 last_syn_loss = 0;
+  tcp_fastopen_cookie cookie{};
+  u16 mss = 0;
+  u8 syn_loss = 0;
+};
 
 /// What every segment compares: one cache line.
 struct alignas(cache_line) tcp_numbers {
@@ -209,9 +230,28 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   u32 urg_seq = 0;        ///< the peer's urgent byte
   u32 snd_up = 0;         ///< behind our own, in urg_mode
   tcp_mtup mtup;
+  tcp_fastopen_request* fastopen_req = nullptr;         ///< the call that sends data with its SYN is under way
+  sock* fastopen_rsk = nullptr;                         ///< the listener, held
+  u16 fastopen_qlen = 0, fastopen_max_qlen = 0;         ///< of a listener: connections without their handshake
+  bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
+  bool syn_data_acked : 1 = false;                      ///< which arrived
+  bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
+  bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
 };
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
+
+/// Who began before its handshake was complete counts against its listener until it is, or is given up.
+inline void reqsk_fastopen_remove(sock& sk) {
+  sock* const listener = std::exchange(tcp_sk(sk).fastopen_rsk, nullptr);
+  if (!listener) return;
+  --tcp_sk(*listener).fastopen_qlen;
+  sock_put(*listener);
+}
+/// Such a one, still without its handshake: it reads and writes as if it had it.
+[[nodiscard]] inline bool tcp_passive_fastopen(sock const& sk) {
+  return sk.sk_state == tcp_state::syn_recv && tcp_sk(sk).fastopen_rsk;
+}
 
 /// States as bits, Linux's TCPF_*.
 [[nodiscard]] constexpr u32 tcpf(u8 state) { return 1u << state; }
@@ -356,6 +396,7 @@ struct tcp_net {
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;
   u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
   u32 sysctl_max_syn_backlog = 256;
+  u32 sysctl_tcp_fastopen = 1;  ///< tfo::…
   u32 sysctl_tcp_max_orphans = 256;
   u32 sysctl_tcp_max_tw_buckets = 512;
   u32 orphan_count = 0;  ///< connections that nobody holds
@@ -402,6 +443,8 @@ struct tcp_worker {
   siphash_key_t ts_secret{};
   u64 congestion_allowed = 0;  ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
   siphash_key_t syncookie_secret{};
+  siphash_key_t fastopen_secret{};  ///< the same for all workers: a client's next flow may be another's
+  std::array<tcp_fastopen_metrics, 256> fastopen_cache;
 };
 template <class Net>
 [[nodiscard]] auto& tcp_worker_of(Net& net) {

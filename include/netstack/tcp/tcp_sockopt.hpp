@@ -53,6 +53,26 @@ constexpr u8 tcp_retrans_of(int seconds) {
   return retrans;
 }
 
+/// RFC 7413: TCP_FASTOPEN (how many connections of a listener may be without their handshake), TCP_FASTOPEN_CONNECT,
+/// TCP_FASTOPEN_NO_COOKIE.
+template <class Net>
+result<void> tcp_set_fastopen(Net& net, sock& sk, int optname, int val) {
+  auto& tp = tcp_sk(sk);
+  bool const listens = sk.sk_state == tcp_state::listen, fresh = sk.sk_state == tcp_state::close;
+  if (val < 0 || (optname != tcp_opt::fastopen && val > 1)) return failure{std::errc::invalid_argument};
+  bool const connects = optname == tcp_opt::fastopen_connect;
+  if (connects && !(tcp_pernet(net).sysctl_tcp_fastopen & tfo::client_enable))
+    return failure{std::errc::operation_not_supported};
+  if (!fresh && (connects || !listens)) return failure{std::errc::invalid_argument};
+  if (connects)
+    tp.fastopen_connect = val != 0;
+  else if (optname == tcp_opt::fastopen_no_cookie)
+    tp.fastopen_no_cookie = val != 0;
+  else
+    tp.fastopen_max_qlen = static_cast<u16>(std::min({val, net_generic<net_core>(net).sysctl_somaxconn, 0xffff}));
+  return {};
+}
+
 template <class Net>
 result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
   auto& tp = tcp_sk(sk);
@@ -75,6 +95,9 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
     case tcp_opt::keepcnt: return tcp_set_bounded(val, max_tcp_keepcnt, tp.keepalive_probes);
     case tcp_opt::syncnt: return tcp_set_bounded(val, max_tcp_syncnt, tp.icsk_syn_retries);
     case tcp_opt::linger2: tp.linger2 = val < 0 ? -1 : val > 120 ? 120 : val; return {};
+    case tcp_opt::fastopen:
+    case tcp_opt::fastopen_connect:
+    case tcp_opt::fastopen_no_cookie: return tcp_set_fastopen(net, sk, optname, val);
     case tcp_opt::defer_accept: tp.icsk_defer_accept = tcp_retrans_of(val); return {};
     case tcp_opt::window_clamp:
       if (val == 0 && sk.sk_state != tcp_state::close) return failure{std::errc::invalid_argument};
@@ -125,6 +148,9 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
                  ? 0
                  : static_cast<int>(std::min(u32{0xffff} << tp.rcv_wscale, tcp_full_space(sk)));
     case tcp_opt::notsent_lowat: return static_cast<int>(tp.notsent_lowat);
+    case tcp_opt::fastopen: return tp.fastopen_max_qlen;
+    case tcp_opt::fastopen_connect: return tp.fastopen_connect;
+    case tcp_opt::fastopen_no_cookie: return tp.fastopen_no_cookie;
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.icsk_user_timeout);
@@ -141,6 +167,7 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   if (tp.sack_ok) info.tcpi_options |= tcpi_opt::sack;
   if (tp.ecn_flags & tcp_ecn::ok) info.tcpi_options |= tcpi_opt::ecn;
   if (tp.ecn_flags & tcp_ecn::seen) info.tcpi_options |= tcpi_opt::ecn_seen;
+  if (tp.syn_data_acked) info.tcpi_options |= tcpi_opt::syn_data;
   if (tp.wscale_ok) {
     info.tcpi_options |= tcpi_opt::wscale;
     info.tcpi_snd_wscale = tp.snd_wscale & 15u;

@@ -165,6 +165,7 @@ void tcp_set_state(Net& net, sock& sk, u8 state) {
   if (state == tcp_state::close) {
     if (old == tcp_state::close_wait || old == tcp_state::established) ++mib.EstabResets;
     inet_unhash(net, sk);
+    reqsk_fastopen_remove(sk);
     if (tcp_sk(sk).bound && !sock_flag(sk, sock_flags::bindport_lock)) inet_put_port(net, sk);
   }
   sk.sk_state = state;

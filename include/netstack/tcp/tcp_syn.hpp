@@ -7,7 +7,7 @@
 // RFC 9293 §3.5.2 (reset generation), §3.10.7.2 (LISTEN), RFC 6528 §3 (ISN), RFC 7323 §5.4 (time stamp offset) [S144]
 #pragma once
 #include "netstack/ipv4/ip_output.hpp"
-#include "netstack/tcp/tcp_input.hpp"
+#include "netstack/tcp/tcp_fastopen.hpp"
 #include "netstack/tcp/tcp_syncookies.hpp"
 
 namespace netstack {
@@ -100,7 +100,8 @@ void tcp_v4_timewait_ack(Net& net, sk_buff const& skb, tcp_timewait_sock const& 
 
 /// What a half-open connection says; flags: SYN-ACK, or ACK when something out of the window was heard.
 template <class Net>
-result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags) {
+result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags,
+                                 tcp_fastopen_cookie const& cookie = {}) {
   sock const& listener = *req.rsk_listener;
   bool const syn = (flags & tcp_flag::syn) != 0;
   tcp_v4_reply reply{.saddr = req.key.daddr,
@@ -121,6 +122,8 @@ result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags
     reply.opts.mss = req.adv_mss;
     reply.opts.sack_ok = req.sack_ok;
     if (req.wscale_ok) reply.opts.wscale_ok = true, reply.opts.wscale = req.rcv_wscale;
+    reply.opts.fastopen = cookie.len > 0;
+    if (reply.opts.fastopen) reply.opts.fastopen_len = static_cast<u8>(cookie.len), reply.opts.cookie = cookie.val;
   }
   return tcp_v4_send_reply(net, reply);
 }
@@ -208,7 +211,7 @@ void tcp_v4_send_cookie(Net& net, sock& sk, tcp_request_sock& req) {
 }
 /// Answers a SYN, and remembers it.
 template <class Net>
-void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req) {
+void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tcp_fastopen_cookie const& cookie) {
   auto& w = tcp_worker_of(net);
   sock_hold(sk);
   ++inet_csk(sk).icsk_syn_qlen;
@@ -216,7 +219,7 @@ void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req) {
   req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent = net.worker().now;
   net.worker().timers.add_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
-  (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
+  (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack, cookie);
 }
 
 }  // namespace detail
@@ -253,10 +256,15 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
   req->ecn_ok = tcp_ecn_create_request(net, sk, rx);
   if (no_room) {
     detail::tcp_v4_send_cookie(net, sk, *req);
-  } else {
-    req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
-    detail::inet_csk_reqsk_queue_hash_add(net, sk, *req);
+    return verdict::consumed();
   }
+  tcp_fastopen_cookie cookie;
+  if (sock* const child = tcp_try_fastopen(net, sk, *req, rx, cookie)) {
+    tcp_worker_of(net).requests.free(req);
+    return tcp_fastopen_process(net, sk, *child, skb, rx);
+  }
+  req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
+  detail::inet_csk_reqsk_queue_hash_add(net, sk, *req, cookie);
   return verdict::consumed();
 }
 

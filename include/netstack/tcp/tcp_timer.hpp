@@ -8,6 +8,10 @@
 
 namespace netstack {
 
+/// tcp_fastopen.hpp.
+template <class Net>
+void tcp_fastopen_cache_set(Net& net, sock const& sk, u16 mss, tcp_fastopen_cookie const* cookie, bool syn_lost);
+
 namespace detail {
 
 /// RFC 9293 §3.8.3: given up.
@@ -51,6 +55,7 @@ bool tcp_write_timeout(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   u32 most = opening ? (tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries) : ns.sysctl_tcp_retries2;
+  if (opening && tp.syn_fastopen) tcp_fastopen_cache_set(net, sk, 0, nullptr, true);
   if (!opening &&
       tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) {  // R1, SHLD-10: another way, or smaller?
     tcp_mtu_probing(net, sk);

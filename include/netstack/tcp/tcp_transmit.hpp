@@ -103,6 +103,11 @@ template <class Net>
     opts.tsecr = tp.ts_recent;
   }
   if (tp.wscale_ok) opts.wscale_ok = true, opts.wscale = tp.rcv_wscale;
+  if (tp.fastopen_req && tp.fastopen_req->cookie.len >= 0) {
+    opts.fastopen = true;
+    opts.fastopen_len = static_cast<u8>(tp.fastopen_req->cookie.len);
+    opts.cookie = tp.fastopen_req->cookie.val;
+  }
   return opts;
 }
 

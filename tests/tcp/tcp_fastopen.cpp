@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: BSL-1.0
+// Data that comes with the SYN: RFC 7413, both sides. That Linux understands it is tests/interop/tcp.cpp's.
+#include "netstack/tcp/tcp_fastopen.hpp"
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+namespace {
+
+/// A listener that takes data with SYNs, and has given the peer a cookie.
+struct server_script : tcp_script {
+  explicit server_script(int most = 4) {
+    tcp_pernet(net()).sysctl_tcp_fastopen = tfo::client_enable | tfo::server_enable;
+    listen();
+    REQUIRE(setsockopt(net(), listener, sol::tcp, tcp_opt::fastopen, most));
+    ask();
+    in("R 1");
+  }
+  void ask() {
+    in("S 0 mss 1460 fo ask");
+    out("S. 0 ack 1 fo cookie").silent();
+  }
+  void from(u16 other) { from_port = other, our_isn_known = false; }
+};
+
+/// sendto(MSG_FASTOPEN) of `n` bytes; what it answers.
+result<std::size_t> fast(tcp_script& t, int fd, std::size_t n, be32 to = peer_addr) {
+  std::string text(n, '\0');
+  for (std::size_t i = 0; i < n; ++i) text[i] = static_cast<char>(tcp_script_byte(static_cast<u32>(i + 1)));
+  auto const r = sendto(t.net(), fd, text.data(), n, msg::fastopen, inet_addr_of(to, tcp_script::peer_port));
+  t.collect();
+  t.our_port = getsockname(t.net(), fd)->sin_port.host();
+  t.our_isn_known = false;
+  if (r) t.written = static_cast<u32>(1 + *r);
+  return r;
+}
+/// A client that has the script's cookie.
+void acquaint(tcp_script& t, u16 mss = 1460) {
+  int const fd = t.stream();
+  CHECK(fast(t, fd, 10).error() == errc::operation_in_progress);
+  t.out("S 0 fo ask").silent();
+  t.in("S. 0 ack 1 fo cookie mss " + std::to_string(mss));
+  t.out(". 1 ack 1").silent();
+  t.close(fd);
+  t.pending.clear();
+  t.in("R. 1 ack 2");
+  t.after(1), t.pending.clear();
+}
+
+}  // namespace
+
+// --- server
+
+TEST_CASE("a server gives a cookie to who asks, if it is to", "[S148][RFC 7413]") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1460 fo ask").out("S. 0 ack 1").in("R 1");  // the setting allows only clients
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable;
+  t.our_isn_known = false;
+  t.in("S 0 mss 1460 fo ask").out("S. 0 ack 1").in("R 1");  // and this listener takes none
+  CHECK(t.ext().TCPFastOpenCookieReqd.read() == 2);
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::fastopen, 1));
+  CHECK(getsockopt<int>(t.net(), t.listener, sol::tcp, tcp_opt::fastopen).value() == 1);
+  t.our_isn_known = false;
+  t.in("S 0 mss 1460 fo ask").out("S. 0 ack 1 fo cookie").in(". 1 ack 1");
+  t.accept();
+  auto const of = [&](be32 a) {
+    return detail::tcp_fastopen_cookie_gen(t.net(), {.saddr = a, .daddr = our_addr, .sport = be16{1}, .hnum = 80}).val;
+  };
+  CHECK(of(peer_addr) == t.cookie);
+  CHECK(of(ipv4_addr("192.0.2.10")) != t.cookie);
+  t.over();
+}
+
+TEST_CASE("data with a SYN and the right cookie is read before the handshake is complete: RFC 7413 §4.2",
+          "[S148][RFC 7413]") {
+  server_script t;
+  t.from(4001);
+  t.in("S 0:5 mss 1000 sackok ts 7 0 ws 2 fo cookie");
+  t.out("S. 0 ack 6 sackok ts * 7 ws 1").silent();
+  int const fd = t.accept();
+  CHECK(t.state(fd) == tcp_state::syn_recv);
+  pollfd p{.fd = fd, .events = POLLIN | POLLOUT, .revents = 0};
+  CHECK(poll(t.net(), {&p, 1}, 0).value() == 1);
+  CHECK(p.revents == (POLLIN | POLLOUT));
+  t.read(fd, 5);
+  REQUIRE(t.write(fd, 10));  // and answered
+  t.out("P. 1:11 ack 6").silent();
+  CHECK(t.tp(t.listener).fastopen_qlen == 1);
+  std::string const ts = " ts 8 " + std::to_string(t.our_tsval);
+  t.in(". 6 ack 1" + ts).silent();
+  CHECK(t.state(fd) == tcp_state::established);
+  CHECK(t.tp(t.listener).fastopen_qlen == 0);
+  CHECK(t.tp(fd).snd_wnd == 65535u << 2);
+  t.in("P. 6:9 ack 11" + ts);
+  t.read(fd, 3);
+  CHECK(t.ext().TCPFastOpenPassive.read() == 1);
+  CHECK(t.mib().RetransSegs.read() == 0);
+  t.over();
+}
+
+TEST_CASE("a wrong cookie: as if the SYN had no data, and the answer has the right one", "[RFC 7413]") {
+  server_script t;
+  t.from(4001);
+  t.in("S 0:5 mss 1460 fo wrong").out("S. 0 ack 1 fo cookie").silent();
+  CHECK(t.ext().TCPFastOpenPassiveFail.read() == 1);
+  CHECK(netstack::accept(t.net(), t.listener).error() == errc::resource_unavailable_try_again);
+  t.in("P. 1:6 ack 1").out(". 1 ack 6");
+  t.read(t.accept(), 5);
+  t.from(4002);
+  t.in("S 0:5 mss 1460").out("S. 0 ack 1").silent();  // no option at all: RFC 9293 allows such data, and to ignore it
+  t.over();
+}
+
+TEST_CASE("no more than TCP_FASTOPEN says are taken before their handshake: RFC 7413 §5.1", "[RFC 7413]") {
+  server_script t(1);
+  t.from(4001);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6");
+  int const fd = t.accept();
+  u32 const isn = t.our_isn;
+  t.from(4002);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 1").silent();
+  CHECK(t.ext().TCPFastOpenListenOverflow.read() == 1);
+  t.from_port = 4001, t.our_isn = isn;
+  SECTION("the handshake is complete") { t.in(". 6 ack 1").silent(); }
+  SECTION("it was no client's: a RST") {
+    t.in("R 6").silent();
+    t.read(fd, 5);
+    CHECK(t.read_error(fd) == static_cast<int>(errc::connection_reset));
+  }
+  SECTION("it is given up") {
+    t.after(130'000), t.pending.clear();
+    CHECK(t.state(fd) == tcp_state::close);
+  }
+  CHECK(t.tp(t.listener).fastopen_qlen == 0);
+  t.from(4003);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6");
+  t.over();
+}
+
+TEST_CASE("a SYN-ACK that was lost is repeated, by time and when the SYN comes again", "[RFC 7413]") {
+  server_script t;
+  t.from(4001);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6").silent();
+  int const fd = t.accept();
+  t.in("S 0 mss 1460").out("S. 0 ack 6").silent();
+  t.after(1001).out("S. 0 ack 6").silent();
+  t.in(". 6 ack 2").out("R 2").silent();  // nothing of ours
+  t.in(". 6 ack 0").out("R 0").silent();  // does not acknowledge our SYN
+  CHECK(t.state(fd) == tcp_state::syn_recv);
+  t.in(". 6 ack 1").silent();
+  CHECK(t.state(fd) == tcp_state::established);
+  t.read(fd, 5);
+  t.over();
+}
+
+TEST_CASE("closed before the handshake is complete; a listener that goes", "[RFC 7413]") {
+  server_script t;
+  t.from(4001);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6");
+  SECTION("in an orderly way") {
+    int const fd = t.accept();
+    t.read(fd, 5);
+    t.close(fd);
+    t.out("F. 1 ack 6").silent();
+    t.in(". 6 ack 2");
+    t.in("F. 6 ack 2").out(". 2 ack 7").silent();
+    CHECK(t.tp(t.listener).fastopen_qlen == 0);
+  }
+  SECTION("with data that nobody read") {
+    t.close(t.accept());
+    t.out("R. 1 ack 6").silent();
+    CHECK(t.tp(t.listener).fastopen_qlen == 0);
+  }
+  SECTION("the listener goes first") {
+    t.close(std::exchange(t.listener, -1));
+    t.out("R. 1 ack 6").silent();
+  }
+  t.over();
+}
+
+TEST_CASE("who trusts its network needs no cookie", "[RFC 7413]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable | tfo::server_cookie_not_reqd;
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::fastopen, 4));
+  t.in("S 0:5 mss 1460").out("S. 0 ack 6");
+  t.read(t.accept(), 5);
+  t.over();
+}
+
+// --- client
+
+TEST_CASE("a client asks for a cookie first, and sends data with its next SYN: RFC 7413 figure 1", "[S148][RFC 7413]") {
+  tcp_script t;
+  acquaint(t);
+  int const fd = t.stream();
+  CHECK(fast(t, fd, 10).value() == 10);
+  t.out("S 0:10 fo cookie").silent();
+  SECTION("all of it arrived") {
+    t.in("S. 0 ack 11 mss 1460");
+    t.out(". 11 ack 1").silent();
+    CHECK(t.state(fd) == tcp_state::established);
+    CHECK(t.ext().TCPFastOpenActive.read() == 1);
+    CHECK(t.tp(fd).packets_out == 0);
+  }
+  SECTION("only the SYN: the data goes again at once") {
+    t.in("S. 0 ack 1 mss 1460");
+    t.out("P. 1:11 ack 1").out(". 11 ack 1").silent();
+    t.in(". 1 ack 11");
+    CHECK(t.ext().TCPFastOpenActiveFail.read() == 1);
+    CHECK(t.tp(fd).packets_out == 0);
+    CHECK(t.tp(fd).retrans_out == 0);
+  }
+  SECTION("nothing: the SYN goes again alone") {
+    t.after(1001).out("S 0").silent();
+    t.in("S. 0 ack 1 mss 1460");
+    t.out("P. 1:11 ack 1");
+    t.pending.clear();
+    t.in(". 1 ack 11");
+    CHECK(t.tp(fd).packets_out == 0);
+  }
+  REQUIRE(t.write(fd, 5));
+  t.out("P. 11:16 ack 1").silent();
+  t.over();
+}
+
+TEST_CASE("as much goes with the SYN as the server's MSS was, options left out", "[RFC 7413]") {
+  tcp_script t;
+  acquaint(t, 1000);
+  int const fd = t.stream();
+  CHECK(fast(t, fd, 3000).value() == 960);
+  t.out("S 0:960 fo cookie").silent();
+  t.in("S. 0 ack 961 mss 1000").out(". 961 ack 1");
+  t.over();
+}
+
+TEST_CASE("where SYNs with data vanish, none are sent for a while: RFC 7413 §4.1.3.1", "[RFC 7413]") {
+  tcp_script t;
+  acquaint(t);
+  for (int i = 0; i < 2; ++i) {
+    int const fd = t.stream();
+    CHECK(fast(t, fd, 10).value() == 10);
+    t.out("S 0:10 fo cookie");
+    t.after(1001).out("S 0");
+    t.close(fd);
+  }
+  int const fd = t.stream();
+  CHECK(fast(t, fd, 10).error() == errc::operation_in_progress);
+  t.out("S 0").silent();
+  t.close(fd);
+  t.after(241'000);  // 60 s, doubled for each
+  CHECK(fast(t, t.stream(), 10).value() == 10);
+  t.over();
+}
+
+TEST_CASE("TCP_FASTOPEN_CONNECT: connect() waits for the data, once there is a cookie", "[RFC 7413]") {
+  tcp_script t;
+  auto const eager = [&] {
+    int const fd = t.stream();
+    REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::fastopen_connect, 1));
+    return fd;
+  };
+  int fd = eager();
+  CHECK(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0 fo ask").in("S. 0 ack 1 mss 1460 fo cookie").out(". 1 ack 1");
+  t.close(fd), t.pending.clear();
+  t.in("R. 1 ack 2"), t.pending.clear();
+  fd = eager();
+  CHECK(t.connect(fd) == errc{});
+  t.silent();
+  CHECK(t.connect(fd) == errc::already_connected);
+  pollfd p{.fd = fd, .events = POLLIN | POLLOUT, .revents = 0};
+  CHECK(poll(t.net(), {&p, 1}, 0).value() == 1);
+  CHECK(p.revents == POLLOUT);
+  t.our_isn_known = false;
+  REQUIRE(t.write(fd, 10).value() == 10);
+  t.out("S 0:10 fo cookie").silent();
+  t.in("S. 0 ack 11 mss 1460").out(". 11 ack 1");
+  REQUIRE(t.write(fd, 5).value() == 5);
+  t.out("P. 11:16 ack 1");
+  int const unused = eager();  // and one that never writes
+  CHECK(t.connect(unused) == errc{});
+  t.close(unused);
+  t.silent();
+  t.over();
+}
+
+TEST_CASE("the calls' errnos", "[RFC 7413]") {
+  tcp_script t;
+  int const fd = t.stream();
+  CHECK(setsockopt(t.net(), fd, sol::tcp, tcp_opt::fastopen, -1).error() == errc::invalid_argument);
+  CHECK(setsockopt(t.net(), fd, sol::tcp, tcp_opt::fastopen_connect, 2).error() == errc::invalid_argument);
+  sockaddr_in unspec{};
+  unspec.sin_family = af::unspec;
+  CHECK(sendto(t.net(), fd, "x", 1, msg::fastopen, unspec).error() == errc::operation_not_supported);
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = 0;
+  CHECK(fast(t, fd, 1).error() == errc::operation_not_supported);
+  CHECK(setsockopt(t.net(), fd, sol::tcp, tcp_opt::fastopen_connect, 1).error() == errc::operation_not_supported);
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = 1;
+  t.our_isn_known = false;
+  int const gd = t.connected();
+  CHECK(fast(t, gd, 1).error() == errc::already_connected);
+  CHECK(setsockopt(t.net(), gd, sol::tcp, tcp_opt::fastopen, 1).error() == errc::invalid_argument);
+  CHECK(setsockopt(t.net(), gd, sol::tcp, tcp_opt::fastopen_connect, 1).error() == errc::invalid_argument);
+  t.over();
+}
