@@ -116,3 +116,49 @@ TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
   CHECK(t.read_error(fd) == 0);
   t.over();
 }
+
+TEST_CASE(
+    "after each of three pieces of five bytes and a FIN, what is acknowledged and told is what a table of bytes says",
+    "[S147][SHLD-31]") {
+  struct piece {
+    u32 from, to;  // the sixth is the FIN
+  };
+  std::vector<piece> pieces;
+  for (u32 from = 0; from < 6; ++from)
+    for (u32 to = from + 1; to <= 6; ++to) pieces.push_back({from, to});
+  auto const text = [](piece const& p) {
+    u32 const end = std::min(p.to, 5u);
+    std::string const range = std::to_string(1 + p.from) + (end > p.from ? ":" + std::to_string(1 + end) : "");
+    return (p.to == 6 ? "F. " : ". ") + range + " ack 1";
+  };
+  u32 cases = 0;
+  for (auto const& p : pieces)
+    for (auto const& q : pieces)
+      for (auto const& r : pieces) {
+        tcp_script t;
+        int const fd = t.accepted("mss 1460 sackok");
+        bool have[7]{};
+        for (auto const& now : {p, q, r}) {
+          t.in(text(now));
+          std::fill(have + now.from, have + now.to, true);
+          u32 const next = static_cast<u32>(std::find(have, have + 6, false) - have);
+          std::vector<std::pair<u32, u32>> want;
+          for (u32 i = next; i < 6; ++i) {
+            if (have[i] && !have[i - 1]) want.emplace_back(1 + i, 1 + i);
+            if (have[i]) want.back().second = 2 + i;
+          }
+          REQUIRE(!t.pending.empty());
+          REQUIRE(t.read_segment(t.pending.back()).ack == 1 + next);
+          t.pending.clear();
+          auto const& tp = t.tp(fd);
+          std::vector<std::pair<u32, u32>> told;
+          for (u8 i = 0; i < tp.num_sacks; ++i)
+            told.emplace_back(tp.selective_acks[i].start_seq - t.peer_isn, tp.selective_acks[i].end_seq - t.peer_isn);
+          std::sort(told.begin(), told.end());
+          REQUIRE(told == want);
+          REQUIRE(t.state(fd) == (next == 6 ? tcp_state::close_wait : tcp_state::established));
+        }
+        ++cases;
+      }
+  CHECK(cases == 21 * 21 * 21);
+}
