@@ -64,7 +64,7 @@ std::string const& pattern() {
     std::string bytes(period + chunk, '\0');
     u32 x = 1;
     for (char& b : bytes) b = static_cast<char>((x = x * 1664525u + 1013904223u) >> 24);
-    std::copy_n(bytes.begin(), chunk, bytes.begin() + period);
+    for (std::size_t i = period; i < bytes.size(); ++i) bytes[i] = bytes[i - period];
     return bytes;
   }();
   return text;
@@ -105,7 +105,7 @@ struct simulation {
   u64 pump() {
     u64 const before = sent + got + ended + static_cast<u64>(server);
     auto& a = t.a.init_net();
-    while (sent < bytes && tcp_stream_is_writeable(a, sk(t.a, client))) {
+    while (sent < bytes && !tcp_sk(sk(t.a, client)).nospace) {
       auto const n = send(a, client, pattern().data() + sent % period, std::min<u64>(bytes - sent, chunk));
       if (!n) break;
       sent += *n;
