@@ -154,10 +154,25 @@ TEST_CASE("the degree of reordering is remembered, up to tcp_max_reordering") {
   t.over();
 }
 
+TEST_CASE("what left at the same moment as a repetition tells nothing of it: RFC 8985 §6.2") {
+  episode t;
+  t.write(20).leave(1, 10).after(100);
+  t.in(ack(0) + sack(2, 2)).leaves(11).in(ack(0) + sack(2, 3)).leaves(12);  // RFC 3042
+  t.in(ack(0) + sack(2, 10)).leaves(1);                                     // behind them on the wire
+  t.pending.clear();
+  t.after(100).in(ack(0) + sack(2, 11)).in(ack(0) + sack(2, 12));
+  CHECK(t.ext().TCPLostRetransmit.read() == 0);
+  CHECK(t.mib().RetransSegs.read() == 1);
+  t.pending.clear();
+  t.in(ack(12));
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("a repetition that is lost is missed like any other: RFC 8985 §3.2") {
   episode t;
   t.write(20).leave(1, 10).after(100);
-  t.in(ack(0) + sack(2, 4)).leaves(1).leaves(11).silent();
+  t.in(ack(0) + sack(2, 4)).leaves(1).leaves(11).silent().after(1);
   t.in(ack(0) + sack(2, 8)).leaves(12).silent();  // sent after 1 was repeated
   t.after(100).in(ack(0) + sack(2, 8) + sack(11, 12));
   CHECK(t.ext().TCPLostRetransmit.read() == 1);
