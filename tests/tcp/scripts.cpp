@@ -789,3 +789,16 @@ TEST_CASE("the ports of active opens tell nothing of the next", "[RFC 6056]") {
   CHECK(steps.size() > 24);
   t.over();
 }
+
+TEST_CASE("the timeout is the smoothed round trip and what it varies by, and settles where that settles: RFC 6298 §2") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  for (u32 i = 0; i < 40; ++i) {
+    REQUIRE(t.write(fd, 10));
+    t.out("P. " + std::to_string(1 + 10 * i) + ":" + std::to_string(11 + 10 * i)).quiet(100);
+    t.in(". 1 ack " + std::to_string(11 + 10 * i)).silent();
+  }
+  u32 const rto = inet_csk(t.sk(fd)).icsk_rto;
+  CHECK((rto > 295'000 && rto < 320'000));  // us; at least 200 ms above the round trip
+  t.over();
+}
