@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: BSL-1.0
+// Families of attacks on TCP that broke other stacks: nothing crashes, hangs, leaks or grows beyond its bound, and
+// blind injection fails. Malformed headers, urgent pointers and challenge limits are in tcp_input.cpp, the flood of
+// one-byte segments in tcp_data_queue.cpp, forged SYNs by the million in tests/integration/tcp_scale.cpp.
+#include <random>
+
+#include "support/tcp_script.hpp"
+
+using namespace netstack;
+using namespace netstack::test;
+using std::errc;
+
+namespace {
+
+/// Options of a segment as they stand on the wire, padded with zeros.
+void inject_with_options(tcp_script& t, std::string const& segment, bytes options) {
+  bytes out = t.bytes_of(tcp_seg::parse(segment));
+  while (options.size() % 4) options.push_back(0);
+  out.insert(out.begin() + 20, options.begin(), options.end());
+  out[12] = static_cast<u8>((5 + options.size() / 4) << 4);
+  out[16] = out[17] = 0;
+  sum16 const check = csum_tcpudp_magic(peer_addr, our_addr, static_cast<u32>(out.size()), ipproto::tcp,
+                                        csum_partial(out.data(), out.size(), 0));
+  std::memcpy(out.data() + 16, &check, sizeof check);
+  t.rig.inject({.protocol = ipproto::tcp, .payload = out});
+  t.collect();
+}
+
+}  // namespace
+
+TEST_CASE("options of every impossible length: a SYN is answered by what stood before them", "[AMNESIA:33][Ripple20]") {
+  tcp_script t;
+  t.listen(64);
+  u16 port = 5000;
+  auto const syn = [&](bytes const& options, u32 mss) {
+    t.from_port = ++port, t.our_isn_known = false;
+    inject_with_options(t, "S 0", options);
+    REQUIRE(t.pending.size() == 1);
+    t.out("S. 0 ack 1");
+    t.in(". 1 ack 1");
+    CHECK(t.tp(t.accept()).mss_clamp == mss);
+  };
+  for (u8 kind = 2; kind < 40; ++kind)
+    for (u8 const len : {u8{0}, u8{1}, u8{255}}) {
+      if (kind % 8 != 2 && len != 0) continue;
+      syn({2, 4, 1000 >> 8, 1000 & 0xff, kind, len, 1, 1}, 1000);
+      for (int fd = 0; fd < 64; ++fd)
+        if (fd != t.listener && sockfs::table_of(t.net()).find(fd)) t.close(fd);
+      t.pending.clear();
+    }
+  syn({2, 0}, 536), syn({2, 1}, 536), syn({2, 255}, 536), syn({3, 3, 7, 2}, 536);
+  syn({5, 3, 0, 0}, 536), syn({5, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}, 536), syn({34, 5, 1, 2, 3, 0, 0, 0}, 536);
+  t.over();
+}
+
+TEST_CASE("SACK blocks that cannot be: beyond what was sent, turned round, wrapped", "[SACK Panic]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  REQUIRE(t.write(fd, 5000).value() == 5000);
+  t.pending.clear();
+  for (char const* sack : {"sack 9000-10000", "sack 3001-2001", "sack 1-5001", "sack 2001-2001", "sack 4294965296-1",
+                           "sack 4001-90001", "sack 1500-1501 sack 1502-1503 sack 1504-1505"})
+    t.in(std::string(". 1 ack 1 ") + sack);
+  t.pending.clear();
+  CHECK(t.tp(fd).sacked_out <= t.tp(fd).packets_out);
+  CHECK(t.tp(fd).lost_out <= t.tp(fd).packets_out);
+  t.after(100), t.pending.clear();
+  t.in(". 1 ack 5001");
+  CHECK(t.tp(fd).packets_out == 0);
+  CHECK(t.tp(fd).sacked_out == 0);
+  CHECK(t.tp(fd).wmem_queued == 0);
+  t.over();
+}
+
+TEST_CASE("the smallest MSS and every second segment acknowledged: neither counts nor frames run over",
+          "[SACK Panic][SACK Slowness]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 8 sackok");
+  u32 acked = 1, sent = 0;
+  for (int round = 0; round < 40; ++round) {
+    if (auto const n = t.write(fd, 20'000)) sent += static_cast<u32>(*n);
+    for (auto const& frame : t.pending) CHECK(frame.payload(20).size() <= 88);
+    u32 const out = t.tp(fd).packets_out;
+    t.pending.clear();
+    std::string text = ". 1 ack " + std::to_string(acked);
+    for (u32 i = 1; i < std::min(out, 6u); i += 2)
+      text += " sack " + std::to_string(acked + i * 88) + '-' + std::to_string(acked + i * 88 + 88);
+    t.in(text);
+    REQUIRE(t.tp(fd).sacked_out <= t.tp(fd).packets_out);
+    t.after(20), t.pending.clear();
+    acked = t.tp(fd).snd_nxt - t.our_isn;
+    t.in(". 1 ack " + std::to_string(acked));
+    t.pending.clear();
+  }
+  CHECK(sent > 10'000);
+  CHECK(t.tp(fd).packets_out <= t.tp(fd).snd_cwnd);
+  t.over();
+}
+
+TEST_CASE("LAND: a SYN from ourselves to ourselves changes nothing, whatever is at the port", "[LAND]") {
+  tcp_script t;
+  t.listen();
+  int const fd = t.accepted();
+  auto const self = [&](u16 port) {
+    tcphdr th{.source = be16{port}, .dest = be16{port}, .seq = be32{1}, .flags = tcp_flag::syn};
+    th.check = csum_tcpudp_magic(our_addr, our_addr, sizeof th, ipproto::tcp, csum_partial(&th, sizeof th, 0));
+    bytes segment;
+    append(segment, th);
+    t.rig.inject({.saddr = our_addr, .daddr = our_addr, .protocol = ipproto::tcp, .payload = segment});
+    t.collect();
+  };
+  self(tcp_script::port), self(4000), self(9);
+  t.after(1000);
+  t.silent();  // a source that is ours does not come from outside: RFC 1812 §5.3.8
+  CHECK(tcp_worker_of(t.net()).requests.in_use() == 0);
+  CHECK(t.state(fd) == tcp_state::established);
+  t.in("P. 1:4 ack 1").out(". 1 ack 4");
+  t.read(fd, 3);
+  t.over();
+}
+
+TEST_CASE("blind RST, SYN and data: 60,000 guesses of a stranger end nothing and bring nothing in", "[RFC 5961]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P. 1:4 ack 1").out(". 1 ack 4");
+  t.read(fd, 3);
+  std::mt19937 random(1);
+  u64 challenges = 0;
+  for (u32 i = 0; i < 20'000; ++i) {
+    // A step smaller than the window, as who knows both ends would sweep them; never the very next number.
+    s64 const seq = static_cast<s64>(i) * 214'748 + 5;
+    if (static_cast<u32>(seq) == 4) continue;
+    std::string const at = std::to_string(seq & 0x7fff'ffff);
+    t.in("R " + at), t.in("S " + at);
+    challenges += t.pending.size(), t.pending.clear();
+    t.in("P. " + at + ":" + std::to_string((seq & 0x7fff'ffff) + 9) + " ack " + std::to_string(random() & 0x7fff'fff0));
+    CHECK(t.pending.size() <= 1);  // data may be a probe, so it is answered: RFC 9293 §3.10.7.4
+    t.pending.clear();
+  }
+  CHECK(t.state(fd) == tcp_state::established);
+  CHECK(t.tp(fd).rcv_nxt == t.peer_isn + 4);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+  CHECK(challenges <= tcp_challenge_per_second);  // all that happened in an instant
+  t.after(1001), t.pending.clear();
+  t.in("P. 4:6 ack 1").out(". 1 ack 6");
+  t.read(fd, 2);
+  t.over();
+}
+
+TEST_CASE("ACK storms: two that disagree do not answer each other for ever", "[ACK storm]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  std::size_t answers = 0;
+  for (int i = 0; i < 1000; ++i) {
+    t.in(". 70000 ack 1");  // out of the window: each would be answered, and the answer again
+    answers += t.pending.size(), t.pending.clear();
+    t.after(1);
+    answers += t.pending.size(), t.pending.clear();
+  }
+  CHECK(answers <= 3);  // tcp_invalid_ratelimit: two a second
+  CHECK(t.ext().TCPACKSkippedSeq.read() > 990);
+  // The same of who is in TIME-WAIT, and of who is half open.
+  t.shutdown(fd, shut::wr);
+  t.out("F. 1 ack 1").in("F. 1 ack 2").out(". 2 ack 2");
+  t.close(fd);
+  REQUIRE(tcp_worker_of(t.net()).timewaits.in_use() == 1);
+  answers = 0;
+  for (int i = 0; i < 1000; ++i) t.in(". 70000 ack 2"), answers += t.pending.size(), t.pending.clear();
+  CHECK(answers <= 1);
+  CHECK(t.ext().TCPACKSkippedTimeWait.read() >= 999);
+  t.from_port = 5000, t.our_isn_known = false;
+  t.in("S 0 mss 1460").out("S. 0 ack 1");
+  answers = 0;
+  for (int i = 0; i < 1000; ++i)
+    t.in("S 0 mss 1460").in(". 90000 ack 1"), answers += t.pending.size(), t.pending.clear();
+  CHECK(answers <= 1);
+  t.over();
+}
+
+TEST_CASE("acknowledgments of what was never sent open no window: optimistic ACK", "[sockstress]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 30'000).value() > 0);
+  t.pending.clear();
+  u32 const cwnd = t.tp(fd).snd_cwnd, una = t.tp(fd).snd_una;
+  for (u32 ack = 11'000; ack < 500'000; ack += 1000) t.in(". 1 ack " + std::to_string(ack));
+  CHECK(t.tp(fd).snd_cwnd == cwnd);
+  CHECK(t.tp(fd).snd_una == una);
+  CHECK(t.drops(drop_reason::tcp_invalid_ack_sequence) > 400);
+  // An acknowledgment in tiny steps earns no more than the bytes do: RFC 3465.
+  for (u32 ack = 2; ack < 200; ++ack) t.in(". 1 ack " + std::to_string(ack));
+  CHECK(t.tp(fd).snd_cwnd <= cwnd + 1);
+  t.over();
+}
+
+TEST_CASE("peers that never open their window take no more memory than there is: RFC 6429", "[sockstress]") {
+  tcp_script t;
+  t.listen(64);
+  t.default_win = 0;
+  std::vector<int> fds;
+  for (u16 i = 0; i < 60; ++i) {
+    t.from_port = static_cast<u16>(5000 + i), t.our_isn_known = false;
+    t.in("S 0 mss 1460");
+    if (t.pending.empty()) break;  // nobody new gets in any more
+    t.out("S. 0 ack 1").in(". 1 ack 1");
+    fds.push_back(t.accept());
+    for (int n = 0; n < 100 && t.write(fds.back(), 4000); ++n) {
+    }
+  }
+  auto& limits = tcp_pernet(t.net()).limits;
+  CHECK(tcp_worker_of(t.net()).memory.allocated <= limits.mem[2]);
+  CHECK(t.rig.host.worker().pool.in_use() <= t.rig.host.worker().pool.nr_frames() / 2 + 8);
+  CHECK(fds.size() < 60);
+  CHECK(t.drops(drop_reason::proto_mem) > 0);
+  // Memory is theirs, but not the host's: it still answers.
+  t.pending.clear();
+  t.rig.inject({.payload = echo_request(7, 7, bytes(8, 0x55))});
+  CHECK(t.rig.sent().size() == 1);
+  for (int const fd : fds) {
+    REQUIRE(setsockopt(t.net(), fd, sol::socket, so::linger, linger{1, 0}));
+    t.close(fd);
+  }
+  t.pending.clear();
+  CHECK(tcp_worker_of(t.net()).socks.in_use() == 1);
+  CHECK(t.rig.host.worker().pool.in_use() == 0);
+  CHECK(tcp_worker_of(t.net()).memory.allocated == 0);
+  t.over();
+}
+
+TEST_CASE("100,000 segments at random against one connection, and it still works", "[INFRA:HALT][URGENT/11]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  std::mt19937 random(7);
+  char const* const kinds[]{"S", "R", "F", ".", "P.", "U.", "FPU.", "SF", "S.", "P", "SR", "SFRPU."};
+  for (u32 i = 0; i < 100'000; ++i) {
+    s64 const seq = static_cast<s64>(random() % 200'000) - 100'000;
+    if (seq == 1 || seq == 0) continue;  // what is exact may end it
+    u32 const len = random() % 4 ? 0 : static_cast<u32>(random() % 40);
+    std::string text = std::string(kinds[random() % std::size(kinds)]) + ' ' + std::to_string(seq) + ':' +
+                       std::to_string(seq + len) + " ack " +
+                       std::to_string(static_cast<s64>(random() % 100'000) - 50'000) + " win " +
+                       std::to_string(random() % 65536) + " urg " + std::to_string(random() % 65536);
+    // Nothing in order arrives, so no byte of these may ever be read.
+    if (seq < 1 && seq + static_cast<s64>(len) + 1 > 1) continue;
+    t.in(text);
+    t.pending.clear();
+  }
+  CHECK(t.state(fd) == tcp_state::established);
+  CHECK(t.tp(fd).rcv_nxt == t.peer_isn + 1);
+  CHECK(t.sk(fd).sk_rmem_alloc <= 2 * t.sk(fd).sk_rcvbuf);
+  CHECK(t.rig.host.worker().pool.in_use() <= t.rig.host.worker().pool.nr_frames() / 2);
+  t.over();
+}
