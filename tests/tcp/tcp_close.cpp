@@ -71,7 +71,7 @@ TEST_CASE("FIN-WAIT-2 that nobody holds lasts tcp_fin_timeout, or TCP_LINGER2; t
   tcp_pernet(t.net()).sysctl_tcp_fin_timeout = 20'000'000'000;
   int const fd = t.accepted();
   u64 lasts = 20'000;
-  SECTION("the setting") {}
+  SECTION("the setting") { CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::linger2).value() == 20); }
   SECTION("the socket's own") {
     REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, 5));
     lasts = 5'000;
