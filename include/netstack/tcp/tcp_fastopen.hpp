@@ -202,7 +202,7 @@ sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock const
 /// what the SYN-ACK gives, if its length is not below 0.
 template <class Net>
 sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx, tcp_fastopen_cookie& cookie) {
-  u32 const enabled = tcp_pernet(net).sysctl_tcp_fastopen;
+  auto const enabled = static_cast<u32>(tcp_pernet(net).sysctl_tcp_fastopen);
   bool const data = rx.end_seq != rx.seq + 1, asks = rx.opt.fastopen && rx.opt.fastopen_len == 0;
   if (asks) ++NET_STATS(net).TCPFastOpenCookieReqd;
   if (!(enabled & tfo::server_enable) || !(data || rx.opt.fastopen) || !detail::tcp_fastopen_queue_check(net, listener))

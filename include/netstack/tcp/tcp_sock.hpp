@@ -396,7 +396,7 @@ struct tcp_net {
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;
   u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
   u32 sysctl_max_syn_backlog = 256;
-  u32 sysctl_tcp_fastopen = 1;  ///< tfo::…
+  s32 sysctl_tcp_fastopen = 1;  ///< tfo::…
   u32 sysctl_tcp_max_orphans = 256;
   u32 sysctl_tcp_max_tw_buckets = 512;
   u32 orphan_count = 0;  ///< connections that nobody holds
