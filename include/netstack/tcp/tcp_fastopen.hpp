@@ -17,6 +17,11 @@ inline constexpr u32 client_enable = 1, server_enable = 2, client_no_cookie = 4,
                      server_wo_sockopt1 = 0x400;
 }
 inline constexpr u32 tcp_fastopen_cookie_size = 8;
+/// What the setting says, as tfo::… bits: it may be any number, as in Linux.
+template <class Net>
+[[nodiscard]] u32 tcp_fastopen_enabled(Net& net) {
+  return static_cast<u32>(tcp_pernet(net).sysctl_tcp_fastopen);
+}
 
 // --- what a client remembers: RFC 7413 §4.1.3
 
@@ -63,7 +68,7 @@ bool tcp_fastopen_cookie_check(Net& net, sock const& sk, tcp_fastopen_cookie& co
       return cookie.len = -1, false;
     cookie.len = std::max<std::int8_t>(cookie.len, 0);
   }
-  if ((tcp_pernet(net).sysctl_tcp_fastopen & tfo::client_no_cookie) || tcp_sk(sk).fastopen_no_cookie)
+  if ((tcp_fastopen_enabled(net) & tfo::client_no_cookie) || tcp_sk(sk).fastopen_no_cookie)
     return cookie.len = -1, true;
   return cookie.len > 0;
 }
@@ -134,7 +139,7 @@ void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx) {
 template <class Net>
 result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter& from) {
   auto& tp = tcp_sk(sk);
-  bool const enabled = (tcp_pernet(net).sysctl_tcp_fastopen & tfo::client_enable) != 0;
+  bool const enabled = (tcp_fastopen_enabled(net) & tfo::client_enable) != 0;
   if (!enabled || !sk.sk_socket || (m.name().size() >= sizeof(u16) && m.name().family() == af::unspec))
     return failure{std::errc::operation_not_supported};
   if (tp.fastopen_req) return failure{std::errc::connection_already_in_progress};
@@ -202,7 +207,7 @@ sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock const
 /// what the SYN-ACK gives, if its length is not below 0.
 template <class Net>
 sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx, tcp_fastopen_cookie& cookie) {
-  auto const enabled = static_cast<u32>(tcp_pernet(net).sysctl_tcp_fastopen);
+  u32 const enabled = tcp_fastopen_enabled(net);
   bool const data = rx.end_seq != rx.seq + 1, asks = rx.opt.fastopen && rx.opt.fastopen_len == 0;
   if (asks) ++NET_STATS(net).TCPFastOpenCookieReqd;
   if (!(enabled & tfo::server_enable) || !(data || rx.opt.fastopen) || !detail::tcp_fastopen_queue_check(net, listener))
