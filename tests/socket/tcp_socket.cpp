@@ -98,17 +98,18 @@ TEST_CASE("received bytes are shown where they lie, and given back as far as the
   sk_buff const& head = *t.sk(fd).sk_receive_queue.peek();
   // Half of the first piece is used: the packet stays.
   u8 const* shown = nullptr;
+  u32 const half = head.len / 2;
   CHECK(s.read([&](std::span<u8 const> piece) {
            return shown = piece.data(), static_cast<u32>(piece.size()) / 2;
-         }).value() == head.len / 2);
+         }).value() == half);
   CHECK(shown == head.data);
   CHECK(t.sk(fd).sk_rmem_alloc == queued);
-  u32 next = 1 + head.len / 2;
+  u32 next = 1 + half;
   bool right = true;
   CHECK(s.read([&](std::span<u8 const> piece) {
            for (u8 byte : piece) right = right && byte == tcp_script_byte(next++);
            return static_cast<u32>(piece.size());
-         }).value() == at - 1 - head.len / 2);
+         }).value() == at - 1 - half);
   CHECK(right);
   CHECK(next == at);
   CHECK(t.sk(fd).sk_rmem_alloc == 0);
