@@ -61,8 +61,7 @@ result<void> tcp_set_fastopen(Net& net, sock& sk, int optname, int val) {
   bool const listens = sk.sk_state == tcp_state::listen, fresh = sk.sk_state == tcp_state::close;
   if (val < 0 || (optname != tcp_opt::fastopen && val > 1)) return failure{std::errc::invalid_argument};
   bool const connects = optname == tcp_opt::fastopen_connect;
-  if (connects && !(tcp_fastopen_enabled(net) & tfo::client_enable))
-    return failure{std::errc::operation_not_supported};
+  if (connects && !(tcp_fastopen_enabled(net) & tfo::client_enable)) return failure{std::errc::operation_not_supported};
   if (!fresh && (connects || !listens)) return failure{std::errc::invalid_argument};
   if (connects)
     tp.fastopen_connect = val != 0;
