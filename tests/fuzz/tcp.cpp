@@ -30,7 +30,7 @@ class program {
   u16 local_port_ = our_port;
   u32 peer_isn_ = 1'000'000, our_isn_ = 0;     ///< of the connection that is spoken of
   u32 rcv_nxt_ = 0, snd_nxt_ = 0, tsval_ = 0;  ///< what our segments said last
-  u32 read_ = 1, written_ = 1;                 ///< relative numbers of the next bytes
+  u32 written_ = 1;                            ///< the next byte's number, from our_isn_
   bool timestamps_ = false, closed_ = false;
 
   auto& net() { return rig_.net(); }
@@ -96,7 +96,7 @@ class program {
     std::memcpy(at, &th, sizeof th), at += tcp_hlen_min;
     if (!block.empty()) std::memcpy(at, block.data(), block.size());
     at += block.size();
-    u32 const first = seq - peer_isn_ + ((flags & tcp_flag::syn) != 0);
+    u32 const first = seq + ((flags & tcp_flag::syn) != 0);
     for (u32 i = 0; i < data; ++i) at[i] = byte_at(first + i);
     rig_.receive(0, {.content = std::move(frame)});
     run();
@@ -151,10 +151,17 @@ class program {
   void read() {
     u8 buf[4096];
     u8 const how = in_.byte();
+    auto* const tp = connection();
+    u32 const before = tp ? tp->copied_seq : 0;
+    bool const urgent = tp && tp->urg_data;  // its byte is left out, so a peek may begin one later
     auto const r = recv(net(), fd_, buf, std::size_t{how} * 16, msg::dontwait | (how & 1 ? msg::peek : 0));
-    for (u32 i = 0; r && i < *r; ++i)
-      require(buf[i] == byte_at(read_ + i), "a byte that is read is that of its number");
-    if (r && !(how & 1)) read_ += static_cast<u32>(*r);
+    u32 const n = r ? static_cast<u32>(*r) : 0;
+    if (n && !(how & 1 && urgent)) {
+      require(tp, "only a connection has bytes");
+      u32 const first = how & 1 ? before : tp->copied_seq - n;
+      require(first == before || (urgent && first == before + 1), "what is read is what comes next");
+      for (u32 i = 0; i < n; ++i) require(buf[i] == byte_at(first + i), "a byte that is read is that of its number");
+    }
     run();
   }
   void end() {
@@ -207,17 +214,20 @@ class program {
   void adopt() {
     auto const made = accept(net(), listener_, nullptr, nullptr, sock_type::nonblock);
     if (!made || (fd_ >= 0 && !closed_)) return made ? (void)close(net(), *made) : void();
-    fd_ = *made, closed_ = false, read_ = 1;
+    fd_ = *made, closed_ = false;
   }
 
   // --- what holds at any time
 
-  void check_connection() {
+  tcp_sock* connection() {
     auto const* const handle = fd_ >= 0 && !closed_ ? sockfs::table_of(net()).find(fd_) : nullptr;
-    if (!handle) return;
-    sock& sk = *handle->sk;
-    if (tcp_in_state(sk, tcp_state::listen, tcp_state::close)) return;
-    auto& tp = tcp_sk(sk);
+    return handle && handle->sk->sk_state != tcp_state::listen ? &tcp_sk(*handle->sk) : nullptr;
+  }
+  void check_connection() {
+    if (!connection()) return;
+    tcp_sock& tp = *connection();
+    sock& sk = tp;
+    if (sk.sk_state == tcp_state::close) return;
     require(!after(tp.snd_una, tp.snd_nxt) && !after(tp.snd_nxt, tp.write_seq), "una, nxt and write_seq are in order");
     require(!after(tp.copied_seq, tp.rcv_nxt), "nothing is read before it has come");
     require(tcp_left_out(tp) <= tp.packets_out && tp.retrans_out <= tp.packets_out, "what is counted is in flight");
