@@ -146,6 +146,25 @@ TEST_CASE("the window opens to the bandwidth-delay product, with time stamps and
   CHECK(f.ext().TCPTimeouts.read() == 0);
 }
 
+TEST_CASE("the send buffer grows until it holds as much payload as net/ipv4/tcp_wmem says", "[S100]") {
+  bool const small = GENERATE(false, true);
+  CAPTURE(small);
+  rig t{long_fat};
+  set(t, "net/ipv4/tcp_wmem", "4096 16384 200000");
+  flow f(t);
+  if (small) f.sender().mss_clamp = 512;  // … but a peer's small segments take no more frames for it
+  f.run(2000);
+  u32 most = 0;
+  for (int i = 0; i < 200; ++i) {
+    f.run(1);
+    most = std::max(most, f.sender().write_seq - f.sender().snd_una);
+  }
+  u32 const segments = 200'000 / (small ? 1024 : f.sender().mss_cache);
+  CHECK(f.sender().sk_sndbuf == segments * t.a.worker().pool.frame_truesize());
+  CHECK(most >= segments * f.sender().mss_cache * 95 / 100);
+  CHECK(most <= (segments + 1) * f.sender().mss_cache);
+}
+
 TEST_CASE("the receive buffer stays as it is: by hand, by net/ipv4/tcp_moderate_rcvbuf, and if nobody reads") {
   rig t{long_fat};
   SECTION("SO_RCVBUF") {

@@ -145,11 +145,13 @@ result<void> tcp_sk_init(Net& net) {
   ns.limits.mem[0] = limit / 2;
   ns.limits.mem[1] = limit / 4 * 3;
   ns.limits.mem[2] = limit;
-  // No connection may take more than an eighth of all frames either way.
-  constexpr auto share =
-      static_cast<s32>(std::min<u64>(u64{Net::sizes.skb_pool} * Net::sizes.frame_size / 8, 1u << 30));
-  ns.sysctl_tcp_wmem[2] = std::max(std::min(ns.sysctl_tcp_wmem[2], share), ns.sysctl_tcp_wmem[1]);
-  ns.sysctl_tcp_rmem[2] = std::max(std::min(ns.sysctl_tcp_rmem[2], share), ns.sysctl_tcp_rmem[1]);
+  // No connection may take more than an eighth of all frames either way; to send they are counted by their payload.
+  constexpr auto share = [](u64 of_a_frame) {
+    return static_cast<s32>(std::min<u64>(u64{Net::sizes.skb_pool} * of_a_frame / 8, 1u << 30));
+  };
+  ns.sysctl_tcp_wmem[2] = std::max(std::min(ns.sysctl_tcp_wmem[2], share(tcp_frame_payload)), ns.sysctl_tcp_wmem[1]);
+  ns.sysctl_tcp_rmem[2] =
+      std::max(std::min(ns.sysctl_tcp_rmem[2], share(Net::sizes.frame_size)), ns.sysctl_tcp_rmem[1]);
   ns.sysctl_tcp_max_orphans = Net::sizes.max_sock / 2;
   ns.sysctl_max_syn_backlog = Net::sizes.max_request;
   ns.congestion_control =

@@ -45,6 +45,7 @@ inline constexpr u32 tcp_init_cwnd = 10;          ///< RFC 6928
 inline constexpr u32 tcp_max_cwnd = 1u << 25;     ///< no window of the peer's holds more
 inline constexpr u32 tcp_min_mss = 88;            ///< no peer makes us send smaller ones (SACK Panic)
 inline constexpr u32 tcp_mss_default = 536;       ///< RFC 9293 §3.7.1
+inline constexpr u32 tcp_frame_payload = 1024;    ///< what a frame that waits to be sent is taken to hold at least
 inline constexpr u32 tcp_fastretrans_thresh = 3;  ///< RFC 5681 §3.2
 inline constexpr u32 tcp_max_quickacks = 16;
 inline constexpr u32 tcp_no_window_clamp = 0x3fff'ffff;

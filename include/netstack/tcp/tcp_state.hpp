@@ -80,14 +80,18 @@ template <class Net>
   return used < sk.sk_sndbuf && sk.sk_sndbuf - used >= used >> 1 && tcp_below_notsent_lowat(net, sk, true);
 }
 /// The send buffer follows the congestion window: twice what may be in flight, so that acknowledgments never find it
-/// empty.
+/// empty. What net/ipv4/tcp_wmem allows is payload: in Linux, whose packets hold dozens of segments, they cost hardly
+/// more, while here each has a frame of its own.
 template <class Net>
 void tcp_sndbuf_expand(Net& net, sock& sk) {
   if (sock_flag(sk, sock_flags::sndbuf_lock)) return;
-  u64 const segments = std::max<u32>(tcp_sk(sk).snd_cwnd, tcp_init_cwnd) + tcp_sk(sk).reordering;
-  u64 const want = 2 * segments * net.worker().pool.frame_truesize();
-  u32 const most = static_cast<u32>(tcp_pernet(net).sysctl_tcp_wmem[2]);
-  if (sk.sk_sndbuf < want) sk.sk_sndbuf = static_cast<u32>(std::min<u64>(want, most));
+  auto const& tp = tcp_sk(sk);
+  u64 const cost = net.worker().pool.frame_truesize();
+  u64 const segments = std::max<u32>(tp.snd_cwnd, tcp_init_cwnd) + tp.reordering;
+  u64 const most =
+      static_cast<u32>(tcp_pernet(net).sysctl_tcp_wmem[2]) / std::max<u32>(tp.mss_cache, tcp_frame_payload);
+  u64 const want = std::min({2 * segments, most, 0x7fff'ffff / cost}) * cost;
+  if (sk.sk_sndbuf < want) sk.sk_sndbuf = static_cast<u32>(want);
 }
 /// tcp_mem: the segments of all connections take more than three quarters of what they may, or did and are not back
 /// below half.
