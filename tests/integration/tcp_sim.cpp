@@ -15,6 +15,8 @@
 #include "netstack/drivers/pipe.hpp"
 #include "netstack/ipv4/ipv4.hpp"
 #include "netstack/tcp/tcp.hpp"
+#include "netstack/tcp/tcp_bbr.hpp"
+#include "netstack/tcp/tcp_cubic.hpp"
 #include "support/heap_counter.hpp"
 #include "support/scale.hpp"
 #include "support/two_hosts.hpp"
@@ -53,7 +55,8 @@ drivers::wire_faults faults_of(wire const& w) {
 }
 
 using cable = drivers::fault_injector<drivers::pcap_writer<drivers::pipe>>;
-struct host : stack<host, ipv4, tcp, cable, sizes<config{.max_net = 1, .skb_pool = 32768, .skb_clones = 64}>> {};
+struct host : stack<host, ipv4, tcp, tcp_cubic, tcp_bbr, cable,
+                    sizes<config{.max_net = 1, .skb_pool = 32768, .skb_clones = 64}>> {};
 using rig = two_hosts<host, host, cable>;
 
 // --- the bytes: a function of their place
@@ -80,7 +83,7 @@ struct simulation {
   int listener, client, server = -1;
   bool ended = false, exact = true;
 
-  simulation(u64 seed, wire const& w, u64 n, char const* pcap)
+  simulation(u64 seed, wire const& w, u64 n, char const* pcap, std::string_view congestion = "cubic")
       : t(params(seed, w, pcap), params(seed + 1'000'000, w, nullptr), 2 * seed + 1), bytes(n) {
     auto& a = t.a.init_net();
     auto& b = t.b.init_net();
@@ -92,6 +95,7 @@ struct simulation {
     REQUIRE(listen(b, listener, 4));
     client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
     REQUIRE(setsockopt(a, client, sol::tcp, tcp_opt::syncnt, 12));
+    REQUIRE(setsockopt(a, client, sol::tcp, tcp_opt::congestion, congestion.data(), congestion.size()));
     last_progress = t.clock.now;
     (void)connect(a, client, rig::name(rig::addr_b, 80));
   }
@@ -156,9 +160,15 @@ struct simulation {
   }
 };
 
+/// Each wire is met by each of them.
+std::string_view congestion_of(u64 seed) {
+  constexpr std::string_view names[]{"cubic", "reno", "bbr"};
+  return names[seed / wires % std::size(names)];
+}
+
 /// What was wrong with it; empty: nothing.
 std::string judge(u64 seed, u64 bytes, char const* pcap, u64* virtual_ns = nullptr, u64* segments = nullptr) {
-  simulation s(seed, wire_of(seed), bytes, pcap);
+  simulation s(seed, wire_of(seed), bytes, pcap, congestion_of(seed));
   u64 const begin = s.t.clock.now;
   (void)pattern();
   heap_counter heap;
@@ -182,8 +192,9 @@ u64 bytes_of(u64 seed, u64 least) { return least + seed * 7919 % 65'536; }
 std::string describe(u64 seed) {
   wire const w = wire_of(seed);
   char text[128];
-  std::snprintf(text, sizeof text, "loss %.1f %%, %.1f ms, reordering %.0f %%, %.0f Mbit/s", w.loss / 1e4,
-                static_cast<double>(w.rtt) / 1e6, w.reorder / 1e4, static_cast<double>(w.rate_bps) / 1e6);
+  std::snprintf(text, sizeof text, "loss %.1f %%, %.1f ms, reordering %.0f %%, %.0f Mbit/s, %s", w.loss / 1e4,
+                static_cast<double>(w.rtt) / 1e6, w.reorder / 1e4, static_cast<double>(w.rate_bps) / 1e6,
+                congestion_of(seed).data());
   return text;
 }
 void check_seed(u64 seed, u64 bytes, u64& virtual_ns, u64& segments) {
@@ -254,7 +265,7 @@ TEST_CASE("one seed, recorded", "[.replay]") {
   CHECK(judge(seed, bytes, pcap.c_str()) == "");
 }
 
-/// A line a wire: its number, what it is, and the megabits a second that arrived in the first NETSTACK_SIM_MS of each
+/// A line a wire, with CUBIC: its number, and the megabits a second that arrived in the first NETSTACK_SIM_MS of each
 /// of NETSTACK_SIM_SEEDS connections.
 TEST_CASE("goodput of each wire", "[.goodput]") {
   u64 const seeds = number_of("NETSTACK_SIM_SEEDS", 9);
