@@ -309,9 +309,9 @@ struct basic_tcp_script {
     if (listener >= 0 && sockfs::table_of(net()).find(listener)) found = tcp_state::listen;
     if (figure >= 0 && sockfs::table_of(net()).find(figure)) found = state(figure);
     if (w.requests.in_use() != 0) found = tcp_state::syn_recv;
-    for (u32 slot = 0; slot <= w.hashinfo.mask; ++slot) {
-      for (auto& sk : w.hashinfo.ehash[slot]) found = sk.sk_state;
-      for (auto& tw : w.hashinfo.twhash[slot]) found = tw.substate;
+    for (auto const& bucket : w.hashinfo.ehash) {
+      for (auto& sk : bucket.socks) found = sk.sk_state;
+      for (auto& tw : bucket.timewaits) found = tw.substate;
     }
     return names[found];
   }

@@ -116,6 +116,40 @@ TEST_CASE("connections of ours share ports as long as their peers differ", "[S98
   t.over();
 }
 
+TEST_CASE("a port that connect() chose is taken for who wants it alone, and free again afterwards", "[S98]") {
+  tcp_script t;
+  t.rig.ns().ip_local_ports[0] = t.rig.ns().ip_local_ports[1] = 40000;
+  int const fd = t.stream();
+  REQUIRE(t.connect(fd) == errc::operation_in_progress);
+  errc why{};
+  bound(t, {}, &why, 40000);
+  CHECK(why == errc::address_in_use);
+  bound(t, {}, &why, 0);
+  CHECK(why == errc::address_in_use);
+  t.close(fd);
+  bound(t, {}, &why, 40000);
+  CHECK(why == errc{});
+  t.over();
+}
+
+TEST_CASE("a port whose listener is gone stays with its connections", "[S98]") {
+  tcp_script t;
+  int const l = bound(t, {{}, false, false, true});
+  t.listener = l;
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  int const fd = t.accept();
+  t.close(l);
+  t.listener = -1;
+  errc why{};
+  bound(t, {}, &why);
+  CHECK(why == errc::address_in_use);
+  t.in("R 1");
+  t.close(fd);
+  bound(t, {}, &why);
+  CHECK(why == errc{});
+  t.over();
+}
+
 // --- SO_REUSEPORT
 
 TEST_CASE("a SO_REUSEPORT group: flows are spread by their hash, and stay; who leaves, leaves its share", "[S98]") {

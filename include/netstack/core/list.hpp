@@ -26,6 +26,11 @@ template <class T, slist_head T::*Node>
 using slist = boost::intrusive::slist<T, boost::intrusive::member_hook<T, slist_head, Node>,
                                       boost::intrusive::constant_time_size<false>, boost::intrusive::cache_last<true>>;
 
+/// Hash chain: singly linked through its member Node, one pointer a slot; erase() searches the chain.
+template <class T, slist_head T::*Node>
+using hlist = boost::intrusive::slist<T, boost::intrusive::member_hook<T, slist_head, Node>,
+                                      boost::intrusive::constant_time_size<false>, boost::intrusive::linear<true>>;
+
 /// Visits every element; the visitor may unlink and free the element it is given, though no other.
 template <class List, class F>
 void list_for_each_entry_safe(List& entries, F&& visit) {

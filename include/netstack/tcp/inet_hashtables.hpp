@@ -11,15 +11,26 @@
 
 namespace netstack {
 
+[[nodiscard]] inline u32 inet_ports_of(inet_ehash_key const& key) { return u32{key.hnum} << 16 | key.sport.raw(); }
 /// Keyed: no stranger can tell which flows meet in a slot.
 template <class Net>
 [[nodiscard]] u32 inet_ehashfn(Net& net, inet_ehash_key const& key) {
-  u32 const ports = u32{key.hnum} << 16 | key.sport.raw();
-  return hsiphash_3u32(key.daddr.raw(), key.saddr.raw(), ports, tcp_worker_of(net).ehash_secret) + net.index;
+  return multilinear_3u32(key.daddr.raw(), key.saddr.raw(), inet_ports_of(key), tcp_worker_of(net).ehash_secret) +
+         net.index;
 }
 template <class Net>
-[[nodiscard]] u32 inet_bhashfn(Net const& net, u16 port) {
-  return (port + net.index * 0x9e37u) & (Net::sizes.sock_hash - 1);
+[[nodiscard]] inet_ehash_bucket& inet_ehash_bucket_of(Net& net, u32 hash) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  return info.ehash[hash & info.mask];
+}
+template <class Net>
+[[nodiscard]] inet_ehash_bucket& inet_ehash_bucket_of(Net& net, inet_ehash_key const& key) {
+  return inet_ehash_bucket_of(net, inet_ehashfn(net, key));
+}
+template <class Net>
+[[nodiscard]] inet_bind_hashbucket& inet_bind_bucket_of(Net& net, u16 port) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  return info.bhash[(port + net.index * 0x9e37u) & (info.bind_slots - 1)];
 }
 [[nodiscard]] inline inet_ehash_key inet_key_of(sock const& sk) {
   return {.saddr = sk.sk_daddr, .daddr = sk.sk_rcv_saddr, .sport = sk.sk_dport, .hnum = sk.sk_num};
@@ -37,22 +48,19 @@ inline bool inet_match(sock const& sk, void const* net, u32 hash, inet_ehash_key
 template <class Net>
 [[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key) {
   u32 const hash = inet_ehashfn(net, key);
-  auto& info = tcp_worker_of(net).hashinfo;
-  for (auto& sk : info.ehash[hash & info.mask])
+  for (auto& sk : inet_ehash_bucket_of(net, hash).socks)
     if (detail::inet_match(sk, &net, hash, key)) return &sk;
   return nullptr;
 }
 template <class Net>
 [[nodiscard]] tcp_request_sock* inet_lookup_request(Net& net, inet_ehash_key const& key) {
-  auto& info = tcp_worker_of(net).hashinfo;
-  for (auto& req : info.syn_table[inet_ehashfn(net, key) & info.mask])
+  for (auto& req : inet_ehash_bucket_of(net, key).requests)
     if (req.key == key && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif)) return &req;
   return nullptr;
 }
 template <class Net>
 [[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key) {
-  auto& info = tcp_worker_of(net).hashinfo;
-  for (auto& tw : info.twhash[inet_ehashfn(net, key) & info.mask])
+  for (auto& tw : inet_ehash_bucket_of(net, key).timewaits)
     if (tw.key == key && tw.net == &net && (tw.bound_dev_if == 0 || tw.bound_dev_if == key.dif)) return &tw;
   return nullptr;
 }
@@ -80,13 +88,14 @@ template <class Net>
   sock* best = nullptr;
   int best_score = 0;
   u32 flow = 0, equals = 0;
-  for (auto& sk : tcp_worker_of(net).hashinfo.lhash2[inet_bhashfn(net, key.hnum)]) {
+  for (auto& sk : inet_bind_bucket_of(net, key.hnum).listeners) {
     int const score = detail::inet_listener_score(sk, &net, key);
     if (score > best_score) {
       best = &sk;
       best_score = score;
       equals = sk.sk_reuseport;
-      if (equals) flow = inet_ehashfn(net, key);
+      if (equals)
+        flow = hsiphash_3u32(key.daddr.raw(), key.saddr.raw(), inet_ports_of(key), tcp_worker_of(net).flow_secret);
     } else if (score == best_score && equals != 0 && sk.sk_reuseport) {
       if ((u64{flow} * ++equals) >> 32 == 0) best = &sk;  // the n-th member takes the place with probability 1/n
       flow = flow * 1664525u + 1013904223u;
@@ -100,12 +109,11 @@ template <class Net>
 /// proto::hash: from here on segments find the socket.
 template <class Net>
 result<void> inet_hash(Net& net, sock& sk) {
-  auto& info = tcp_worker_of(net).hashinfo;
   if (sk.sk_state == tcp_state::listen) {
-    info.lhash2[inet_bhashfn(net, sk.sk_num)].push_front(sk);
+    inet_bind_bucket_of(net, sk.sk_num).listeners.push_front(sk);
   } else {
     sk.sk_hash = inet_ehashfn(net, inet_key_of(sk));
-    info.ehash[sk.sk_hash & info.mask].push_front(sk);
+    inet_ehash_bucket_of(net, sk.sk_hash).socks.push_front(sk);
   }
   tcp_sk(sk).hashed = true;
   return {};
@@ -116,9 +124,8 @@ void inet_unhash(Net& net, sock& sk) {
   if (!tcp_sk(sk).hashed) return;
   tcp_sk(sk).hashed = false;
   flow_genid_bump(net.worker().softnet);
-  auto& info = tcp_worker_of(net).hashinfo;
-  auto& slot =
-      sk.sk_state == tcp_state::listen ? info.lhash2[inet_bhashfn(net, sk.sk_num)] : info.ehash[sk.sk_hash & info.mask];
+  auto& slot = sk.sk_state == tcp_state::listen ? inet_bind_bucket_of(net, sk.sk_num).listeners
+                                                : inet_ehash_bucket_of(net, sk.sk_hash).socks;
   slot.erase(slot.iterator_to(sk));
 }
 
@@ -128,17 +135,21 @@ void inet_unhash(Net& net, sock& sk) {
 template <class Net>
 void inet_twsk_kill(Net& net, tcp_timewait_sock& tw);
 
+/// shares: as a connection, which minds no other that has another peer.
 template <class Net>
-void inet_bind_hash(Net& net, sock& sk, u16 port) {
+void inet_bind_hash(Net& net, sock& sk, u16 port, bool shares) {
+  auto& bucket = inet_bind_bucket_of(net, port);
   sk.sk_num = port;
-  tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)].push_front(sk);
+  (shares ? bucket.connected : bucket.bound).push_front(sk);
   tcp_sk(sk).bound = true;
+  tcp_sk(sk).shares_port = shares;
 }
 /// The port is free for others again.
 template <class Net>
 void inet_put_port(Net& net, sock& sk) {
   if (!tcp_sk(sk).bound) return;
-  auto& slot = tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, sk.sk_num)];
+  auto& bucket = inet_bind_bucket_of(net, sk.sk_num);
+  auto& slot = tcp_sk(sk).shares_port ? bucket.connected : bucket.bound;
   slot.erase(slot.iterator_to(sk));
   tcp_sk(sk).bound = false;
   sk.sk_num = 0;
@@ -160,11 +171,11 @@ inline bool inet_bind_conflict(sock const& sk, sock const& other, u16 port, bool
 }
 template <class Net>
 bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
-  auto& info = tcp_worker_of(net).hashinfo;
-  u32 const slot = inet_bhashfn(net, port);
-  for (auto const& other : info.bhash[slot])
-    if (inet_bind_conflict(sk, other, port, relax)) return true;
-  for (auto const& tw : info.tw_bhash[slot]) {
+  auto const& bucket = inet_bind_bucket_of(net, port);
+  for (auto const* owners : {&bucket.bound, &bucket.connected})
+    for (auto const& other : *owners)
+      if (inet_bind_conflict(sk, other, port, relax)) return true;
+  for (auto const& tw : bucket.timewaits) {
     if (tw.net != &net || tw.key.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr)) continue;
     if (!inet_devs_meet(sk.sk_bound_dev_if, tw.bound_dev_if)) continue;
     if (!relax || !((sk.sk_reuse && tw.reuse) || (sk.sk_reuseport && tw.reuseport))) return true;
@@ -208,7 +219,7 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
   inet_ehash_key key = inet_key_of(sk);
   key.hnum = port;
   key.dif = sk.sk_bound_dev_if;
-  for (auto const& other : tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)])
+  for (auto const& other : inet_bind_bucket_of(net, port).bound)
     if (other.sk_net == &net && other.sk_num == port &&
         (sock_flag(other, sock_flags::bindport_lock) || other.sk_state == tcp_state::listen ||
          other.sk_state == tcp_state::close) &&
@@ -229,7 +240,7 @@ result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
   } else if (detail::inet_port_inuse(net, sk, snum, true)) {
     return failure{std::errc::address_in_use};
   }
-  if (!tcp_sk(sk).bound) inet_bind_hash(net, sk, snum);
+  if (!tcp_sk(sk).bound) inet_bind_hash(net, sk, snum, false);
   return {};
 }
 
@@ -244,7 +255,7 @@ result<void> inet_hash_connect(Net& net, sock& sk) {
   } else {
     key.hnum = inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p); });
     if (key.hnum == 0) return failure{std::errc::address_not_available};
-    inet_bind_hash(net, sk, key.hnum);
+    inet_bind_hash(net, sk, key.hnum, true);
   }
   if (auto* const tw = inet_lookup_timewait(net, key)) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
   inet_sk(sk).inet_sport = be16{sk.sk_num};

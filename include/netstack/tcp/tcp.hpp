@@ -127,7 +127,8 @@ result<void> tcp_init(Net& init_net) {
     auto& worker = init_net.stack().worker(w);
     auto& state = worker_generic<tcp>(worker);
     state.congestion_allowed = detail::tcp_ca_non_restricted<Net>();
-    for (auto* key : {&state.ehash_secret, &state.isn_secret, &state.ts_secret, &state.syncookie_secret})
+    for (u64& word : state.ehash_secret.key) word = worker.random.next_u64();
+    for (auto* key : {&state.flow_secret, &state.isn_secret, &state.ts_secret, &state.syncookie_secret})
       *key = {{worker.random.next_u64(), worker.random.next_u64()}};
   }
   auto const& first = worker_generic<tcp>(init_net.stack().worker(0)).syncookie_secret;
@@ -163,16 +164,16 @@ result<void> tcp_sk_init(Net& net) {
 template <class Net>
 void tcp_sk_exit(Net& net) {
   auto& info = tcp_worker_of(net).hashinfo;
-  for (u32 slot = 0; slot <= info.mask; ++slot) {
-    list_for_each_entry_safe(info.syn_table[slot], [&](tcp_request_sock& req) {
+  for (auto& bucket : info.ehash) {
+    list_for_each_entry_safe(bucket.requests, [&](tcp_request_sock& req) {
       if (req.net == &net) inet_csk_reqsk_queue_drop(net, req);
     });
-    list_for_each_entry_safe(info.ehash[slot], [&](sock& sk) {
+    list_for_each_entry_safe(bucket.socks, [&](sock& sk) {
       if (sk.sk_net != &net) return;
       tcp_set_state(net, sk, tcp_state::close);
       inet_csk_destroy_sock(net, sk);
     });
-    list_for_each_entry_safe(info.twhash[slot], [&](tcp_timewait_sock& tw) {
+    list_for_each_entry_safe(bucket.timewaits, [&](tcp_timewait_sock& tw) {
       if (tw.net == &net) inet_twsk_kill(net, tw);
     });
   }

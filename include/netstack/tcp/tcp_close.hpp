@@ -103,8 +103,8 @@ void inet_csk_listen_stop(Net& net, sock& sk) {
     sock_put(*child);
   }
   if (inet_csk(sk).icsk_syn_qlen == 0) return;
-  for (auto& slot : tcp_worker_of(net).hashinfo.syn_table)
-    list_for_each_entry_safe(slot, [&](tcp_request_sock& req) {
+  for (auto& bucket : tcp_worker_of(net).hashinfo.ehash)
+    list_for_each_entry_safe(bucket.requests, [&](tcp_request_sock& req) {
       if (req.rsk_listener == &sk) inet_csk_reqsk_queue_drop(net, req);
     });
 }

@@ -30,7 +30,7 @@ namespace detail {
 template <class Net>
 [[nodiscard]] tcp_fastopen_metrics& tcp_fastopen_slot(Net& net, sock const& sk) {
   auto& w = tcp_worker_of(net);
-  u32 const hash = hsiphash_2u32(sk.sk_daddr.raw(), sk.sk_rcv_saddr.raw(), w.ehash_secret);
+  u32 const hash = hsiphash_2u32(sk.sk_daddr.raw(), sk.sk_rcv_saddr.raw(), w.flow_secret);
   return w.fastopen_cache[hash % w.fastopen_cache.size()];
 }
 template <class Net>

@@ -34,9 +34,9 @@ template <class Net>
 void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
   auto& w = tcp_worker_of(net);
   net.worker().timers.del_timer(tw.timer);
-  auto& slot = w.hashinfo.twhash[inet_ehashfn(net, tw.key) & w.hashinfo.mask];
+  auto& slot = inet_ehash_bucket_of(net, tw.key).timewaits;
   slot.erase(slot.iterator_to(tw));
-  auto& bind_slot = w.hashinfo.tw_bhash[inet_bhashfn(net, tw.key.hnum)];
+  auto& bind_slot = inet_bind_bucket_of(net, tw.key.hnum).timewaits;
   bind_slot.erase(bind_slot.iterator_to(tw));
   w.timewaits.free(&tw);
 }
@@ -82,8 +82,8 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->reuseport = sk.sk_reuseport != 0;
   tw->timer.function = detail::tw_timer_handler<Net>;
   tcp_done(net, sk);  // first its place is free
-  w.hashinfo.twhash[inet_ehashfn(net, tw->key) & w.hashinfo.mask].push_front(*tw);
-  w.hashinfo.tw_bhash[inet_bhashfn(net, tw->key.hnum)].push_front(*tw);
+  inet_ehash_bucket_of(net, tw->key).timewaits.push_front(*tw);
+  inet_bind_bucket_of(net, tw->key.hnum).timewaits.push_front(*tw);
   inet_twsk_schedule(net, *tw, substate == tcp_state::time_wait ? tcp_timewait_len : ns);
 }
 
@@ -169,7 +169,7 @@ template <class Net>
 void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   auto& w = tcp_worker_of(net);
   net.worker().timers.del_timer(req.rsk_timer);
-  auto& slot = w.hashinfo.syn_table[inet_ehashfn(net, req.key) & w.hashinfo.mask];
+  auto& slot = inet_ehash_bucket_of(net, req.key).requests;
   slot.erase(slot.iterator_to(req));
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_syn_qlen;
@@ -252,7 +252,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   inet_csk_init_timers(net, *child);
   tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
   tcp_assign_congestion_control(net, *child);
-  inet_bind_hash(net, *child, req.key.hnum);
+  inet_bind_hash(net, *child, req.key.hnum, true);
   (void)inet_hash(net, *child);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
   tp.total_retrans = req.num_timeout;

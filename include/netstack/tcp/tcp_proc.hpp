@@ -82,27 +82,27 @@ template <class Net>
 bool tcp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
   auto& w = tcp_worker_of(net);
   auto& info = w.hashinfo;
-  u64 const slots = u64{info.mask} + 1;
-  for (; at.bucket < 4 * slots; ++at.bucket, at.key = 0) {
-    // The first quarter: listeners; then three kinds of each slot in turn.
-    bool const listening = at.bucket < slots;
-    u64 const slot = listening ? at.bucket : (at.bucket - slots) / 3, kind = listening ? 3 : (at.bucket - slots) % 3;
+  u64 const ports = info.bind_slots, slots = u64{info.mask} + 1;
+  for (; at.bucket < ports + 3 * slots; ++at.bucket, at.key = 0) {
+    // First the listeners; then three kinds of each slot in turn.
+    bool const listening = at.bucket < ports;
+    u64 const slot = listening ? at.bucket : (at.bucket - ports) / 3, kind = listening ? 3 : (at.bucket - ports) % 3;
     u64 place = 0;
     std::size_t const start = m.count();
     auto const of_net = [](auto const& e) -> void const* { return e.net; };
     auto const of_sock = [](sock const& e) -> void const* { return e.sk_net; };
     u32 const sl = static_cast<u32>(at.index);
     if (kind == 3 || kind == 0) {
-      auto& list = kind == 3 ? info.lhash2[slot] : info.ehash[slot];
+      auto& list = kind == 3 ? info.bhash[slot].listeners : info.ehash[slot].socks;
       sock* const sk = detail::tcp_seq_next(w.socks, list, &net, of_sock, at.key, place);
       if (!sk) continue;
       detail::tcp_seq_sock(net, m, *sk, sl, place);
     } else if (kind == 1) {
-      auto* const tw = detail::tcp_seq_next(w.timewaits, info.twhash[slot], &net, of_net, at.key, place);
+      auto* const tw = detail::tcp_seq_next(w.timewaits, info.ehash[slot].timewaits, &net, of_net, at.key, place);
       if (!tw) continue;
       detail::tcp_seq_mini(net, m, tw->key, tw->timer, tw->substate, 3, 0, sl, place);
     } else {
-      auto* const req = detail::tcp_seq_next(w.requests, info.syn_table[slot], &net, of_net, at.key, place);
+      auto* const req = detail::tcp_seq_next(w.requests, info.ehash[slot].requests, &net, of_net, at.key, place);
       if (!req) continue;
       detail::tcp_seq_mini(net, m, req->key, req->rsk_timer, tcp_state::syn_recv, 1, req->num_timeout, sl, place);
     }

@@ -7,6 +7,7 @@
 #pragma once
 #include <bit>
 
+#include "netstack/base/multilinear.hpp"
 #include "netstack/core/slab.hpp"
 #include "netstack/ipv4/inet_connection_sock.hpp"
 #include "netstack/ipv4/netns_ipv4.hpp"
@@ -124,10 +125,11 @@ struct alignas(cache_line) tcp_flow {
   bool ack_scheduled : 1 = false;
   bool ack_now : 1 = false;
   bool cwnd_limited : 1 = false;
-  bool hashed : 1 = false;    ///< segments find it
-  bool bound : 1 = false;     ///< it has its port
-  bool nospace : 1 = false;   ///< a writer waits for room
-  bool urg_mode : 1 = false;  ///< urgent data of ours is not acknowledged yet
+  bool hashed : 1 = false;       ///< segments find it
+  bool bound : 1 = false;        ///< it has its port
+  bool shares_port : 1 = false;  ///< … as one of inet_bind_hashbucket::connected
+  bool nospace : 1 = false;      ///< a writer waits for room
+  bool urg_mode : 1 = false;     ///< urgent data of ours is not acknowledged yet
 };
 /// What is counted and stamped as segments come and go: the third.
 struct alignas(cache_line) tcp_counts {
@@ -277,7 +279,7 @@ struct inet_ehash_key {
 
 /// A SYN that was answered: SYN-RECEIVED without a connection yet.
 struct tcp_request_sock {
-  list_head node{};
+  slist_head node{};
   void* net = nullptr;
   sock* rsk_listener = nullptr;  ///< held
   timer_list rsk_timer{};
@@ -301,7 +303,7 @@ static_assert(sizeof(tcp_request_sock) <= 160);
 
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
 struct tcp_timewait_sock {
-  list_head node{};
+  slist_head node{};
   list_head bind_node{};
   void* net = nullptr;
   timer_list timer;
@@ -417,18 +419,29 @@ template <class Net>
   return tcp_pernet(net).mib;
 }
 
-/// Every connection of a worker by both its ends, and every port in use. Of each kind of sock a table of its own, so
-/// that none needs to look like another. [S145] [S146]
+/// Whoever may be meant by a segment between two ends. Of each kind of sock a chain of its own, so that none needs to
+/// look like another; side by side, so that a look-up that finds none costs one cache line.
+struct alignas(32) inet_ehash_bucket {
+  list<sock, &sock::sk_node> socks;
+  hlist<tcp_request_sock, &tcp_request_sock::node> requests;
+  hlist<tcp_timewait_sock, &tcp_timewait_sock::node> timewaits;
+};
+/// Whoever has a port.
+struct alignas(cache_line) inet_bind_hashbucket {
+  list<sock, &sock::sk_node> listeners;
+  list<sock, &sock::sk_portaddr_node> bound;      ///< by bind() or listen()
+  list<sock, &sock::sk_portaddr_node> connected;  ///< by connect(), or from a listener: however many, none is in the
+                                                  ///< way of another connect()
+  list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> timewaits;
+};
+/// Every connection of a worker by both its ends, and every port in use. [S145] [S146]
 template <u32 Slots>
 struct inet_hashinfo {
   static_assert(std::has_single_bit(Slots));
   static constexpr u32 mask = Slots - 1;
-  list<sock, &sock::sk_node> ehash[Slots];
-  list<sock, &sock::sk_node> lhash2[Slots];          ///< listeners, by port
-  list<sock, &sock::sk_portaddr_node> bhash[Slots];  ///< whoever has a port
-  list<tcp_request_sock, &tcp_request_sock::node> syn_table[Slots];
-  list<tcp_timewait_sock, &tcp_timewait_sock::node> twhash[Slots];
-  list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> tw_bhash[Slots];
+  static constexpr u32 bind_slots = Slots < 65536 ? Slots : 65536;  ///< there are no more ports
+  inet_ehash_bucket ehash[Slots];
+  inet_bind_hashbucket bhash[bind_slots];
 };
 
 /// perworker of tcp.
@@ -439,8 +452,9 @@ struct tcp_worker {
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
   inet_hashinfo<Host::sizes.sock_hash> hashinfo;
   proto_memory memory;
-  siphash_key_t ehash_secret{};  ///< a stranger cannot fill one slot of the tables
-  siphash_key_t isn_secret{};    ///< RFC 6528 §3
+  multilinear_key ehash_secret{};  ///< a stranger cannot fill one slot of the tables
+  siphash_key_t flow_secret{};     ///< nor tell which of a SO_REUSEPORT group a flow goes to
+  siphash_key_t isn_secret{};      ///< RFC 6528 §3
   siphash_key_t ts_secret{};
   u64 congestion_allowed = 0;  ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
   siphash_key_t syncookie_secret{};

@@ -212,10 +212,9 @@ void tcp_v4_send_cookie(Net& net, sock& sk, tcp_request_sock& req) {
 /// Answers a SYN, and remembers it.
 template <class Net>
 void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tcp_fastopen_cookie const& cookie) {
-  auto& w = tcp_worker_of(net);
   sock_hold(sk);
   ++inet_csk(sk).icsk_syn_qlen;
-  w.hashinfo.syn_table[inet_ehashfn(net, req.key) & w.hashinfo.mask].push_front(req);
+  inet_ehash_bucket_of(net, req.key).requests.push_front(req);
   req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent = net.worker().now;
   net.worker().timers.add_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);

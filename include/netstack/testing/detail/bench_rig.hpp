@@ -136,16 +136,32 @@ struct bench_rig {
   }
 };
 
+template <class Run>
+void bench_register(bench_options const& o, std::string const& name, Run run) {
+  auto* row = benchmark::RegisterBenchmark(name.c_str(), run);
+  if (o.iterations != 0) row->Iterations(o.iterations);
+}
 /// Registers a row; each run of it has a rig of its own.
 template <class Rig, class Body>
 void bench_row_of(bench_options const& o, std::string const& name, bool csum_off, Body body) {
-  auto* row =
-      benchmark::RegisterBenchmark((name + (csum_off ? "/csum_off" : "")).c_str(), [=](benchmark::State& state) {
-        auto rig = std::make_unique<Rig>(o, csum_off);
-        if (rig->broken) return state.SkipWithError(rig->broken);
-        body(state, *rig);
-      });
-  if (o.iterations != 0) row->Iterations(o.iterations);
+  bench_register(o, name + (csum_off ? "/csum_off" : ""), [=](benchmark::State& state) {
+    auto rig = std::make_unique<Rig>(o, csum_off);
+    if (rig->broken) return state.SkipWithError(rig->broken);
+    body(state, *rig);
+  });
+}
+/// Registers a row whose runs go on with the rig that an earlier one left in `kept`, also one of another row, if it
+/// `fits`.
+template <class Rig, class Fits, class Body>
+void bench_row_kept(bench_options const& o, std::string const& name, std::shared_ptr<std::unique_ptr<Rig>> kept,
+                    Fits fits, Body body) {
+  bench_register(o, name, [=](benchmark::State& state) {
+    auto& rig = *kept;
+    if (rig && (rig->broken || !fits(*rig))) rig.reset();
+    if (!rig) rig = std::make_unique<Rig>(o, false);
+    if (rig->broken) return state.SkipWithError(rig->broken);
+    body(state, *rig);
+  });
 }
 template <class Host, class Body>
 void bench_row(bench_options const& o, std::string const& name, bool csum_off, Body body) {

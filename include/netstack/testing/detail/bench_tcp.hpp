@@ -41,6 +41,7 @@ struct bench_tcp_pair {
   char const* broken = nullptr;
   int listeners[ports]{};
   u32 next_port = 0;
+  u32 opened = 0;            ///< connections, idle ones that are to stay so
   sock* accepted = nullptr;  ///< of the last connection
 
   bench_tcp_pair(bench_options const& o, bool csum_off)
@@ -163,7 +164,7 @@ void bench_tcp_rr(benchmark::State& state, bench_tcp_pair<Host>& p) {
 
 template <class Host>
 void bench_tcp_connect_close(benchmark::State& state, bench_tcp_pair<Host>& p, u32 open) {
-  for (u32 i = 0; i < open && !p.broken; ++i) p.connect();
+  for (; p.opened < open && !p.broken; ++p.opened) p.connect();
   u64 cycles = 0;
   p.measure(state, 1, [&] {
     auto const [client, server] = p.connect();
@@ -319,10 +320,12 @@ void bench_tcp(bench_options const& o) {
     bench_row_of<super_pair>(o, "tcp/bulk_gso/64K", false, [](benchmark::State& state, super_pair& p) {
       bench_tcp_bulk<Host>(state, p, 44 * bench_mss);
     });
+    auto const kept = std::make_shared<std::unique_ptr<pair>>();  // a million connections are opened once
     for (auto const& [name, n] : {std::pair{"64", 64u}, {"1024", 1024u}, {"100K", 100'000u}, {"1M", 1'000'000u}})
       if (n < Host::sizes.max_sock && n < Host::sizes.max_handle)
-        bench_row_of<pair>(o, std::string("tcp/connect_close/") + name, false,
-                           [n = n](benchmark::State& state, pair& p) { bench_tcp_connect_close(state, p, n); });
+        bench_row_kept<pair>(
+            o, std::string("tcp/connect_close/") + name, kept, [n = n](pair const& p) { return p.opened <= n; },
+            [n = n](benchmark::State& state, pair& p) { bench_tcp_connect_close(state, p, n); });
   }
 }
 
