@@ -327,6 +327,7 @@ struct basic_tcp_script {
     CHECK(w.socks.in_use() == 0);
     CHECK(w.requests.in_use() == 0);
     CHECK(w.timewaits.in_use() == 0);
+    CHECK(w.ip_options.in_use() == 0);
     CHECK(w.memory.allocated == 0);
     CHECK(tcp_pernet(net()).orphan_count == 0);
     CHECK(mib().CurrEstab.read() == 0);

@@ -767,6 +767,92 @@ TEST_CASE("a path of the application's choice, and what it wants recorded on the
   t.over();
 }
 
+TEST_CASE("who came by a source route is answered by it, reversed, from the first segment to the last",
+          "[MUST-52][MUST-53]") {
+  std::string const how = GENERATE("", "a cookie", "Fast Open");
+  CAPTURE(how);
+  tcp_script t;
+  auto const stop = ipv4_addr("192.0.2.77"), other = ipv4_addr("192.0.2.78");
+  t.rig.know(*t.rig.eth0, stop, peer_mac);
+  t.rig.know(*t.rig.eth0, other, peer_mac);
+  t.rig.ns().devconf_all.accept_source_route = 1;
+  if (how == "a cookie") tcp_pernet(t.net()).sysctl_tcp_syncookies = 2;
+  if (how == "Fast Open") tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable | tfo::server_cookie_not_reqd;
+  // All that we send goes to `stop`, and from there to the peer; its sum is that of its last destination.
+  auto const sent = [&](u8 flags, be32 way) {
+    t.collect();
+    REQUIRE(t.pending.size() == 1);
+    auto const frame = t.pending.front();
+    t.pending.clear();
+    t.read_segment(frame);
+    CHECK(frame.at<tcphdr>(frame.l4()).flags == flags);
+    CHECK(frame.ip().daddr == way);
+    CHECK(frame.options() == bytes{131, 7, 4, 192, 0, 2, 9, 0});
+    bytes const body = frame.payload();
+    CHECK(csum_tcpudp_magic(our_addr, peer_addr, static_cast<u32>(body.size()), ipproto::tcp,
+                            csum_partial(body.data(), body.size(), 0)) == sum16{});
+  };
+  auto const in = [&](std::string const& segment, u8 last_stop = 77) {
+    bytes const by{131, 7, 8, 192, 0, 2, last_stop, 0};
+    t.rig.inject({.protocol = ipproto::tcp, .options = by, .payload = t.bytes_of(tcp_seg::parse(segment))});
+  };
+  constexpr u8 syn_ack = tcp_flag::syn | tcp_flag::ack, psh_ack = tcp_flag::psh | tcp_flag::ack;
+  auto const& saved = tcp_worker_of(t.net()).ip_options;
+  t.listen();
+  bool const early = how == "Fast Open";  // with data
+  if (early) REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::fastopen, 4));
+  auto const next = [&](u32 n) { return std::to_string(n + (early ? 5 : 0)); };
+  in(early ? "S 0:5 mss 1460" : "S 0 mss 1460");
+  sent(syn_ack, stop);
+  CHECK(saved.in_use() == (how.empty() ? 1 : 0));
+  if (how.empty()) {
+    in("S 0 mss 1460");
+    sent(syn_ack, stop);  // the peer did not hear it
+    t.rig.run_for(1'200'000'000);
+    sent(syn_ack, stop);  // nor that
+  }
+  in(". " + next(1) + " ack 1");
+  int const fd = t.accept();
+  CHECK(saved.in_use() == 0);
+  if (early) t.read(fd, 5);
+  REQUIRE(t.write(fd, 5));
+  sent(psh_ack, stop);
+  in("P. " + next(1) + ":" + next(6) + " ack 6", 78);  // another way does not change ours (SHLD-24)
+  t.rig.run_for(50'000'000);
+  sent(tcp_flag::ack, stop);
+  t.read(fd, 5);
+  REQUIRE(t.write(fd, 5));
+  sent(psh_ack, stop);
+  bytes const by_other{131, 7, 4, 192, 0, 2, 78, 0};  // but the application's word does: MUST-52
+  REQUIRE(setsockopt(t.net(), fd, sol::ip, ip_opt::options, by_other.data(), by_other.size()));
+  t.rig.run_for(300'000'000);
+  t.collect();
+  REQUIRE(!t.pending.empty());
+  CHECK(t.pending.front().ip().daddr == other);
+  t.over();
+}
+
+TEST_CASE("of routes that half-open connections came by, no more are kept than there is room for", "[MUST-53]") {
+  tcp_script t;
+  t.listen(64);
+  bytes const record{7, 7, 4, 0, 0, 0, 0, 0};
+  auto& saved = tcp_worker_of(t.net()).ip_options;
+  auto const syn = [&](u16 from, bytes const& with) {
+    t.from_port = from, t.our_isn_known = false;
+    t.rig.inject({.protocol = ipproto::tcp, .options = with, .payload = t.bytes_of(tcp_seg::parse("S 0 mss 1460"))});
+    t.collect();
+    auto const answers = t.pending.size();
+    t.pending.clear();
+    return answers;
+  };
+  for (u16 from = 5000; from < 5000 + saved.capacity(); ++from) CHECK(syn(from, record) == 1);
+  CHECK(syn(6000, record) == 0);
+  CHECK(t.drops(drop_reason::tcp_request_full) == 1);
+  CHECK(t.ext().ListenDrops.read() == 1);
+  CHECK(syn(6001, {}) == 1);
+  t.over();
+}
+
 TEST_CASE("our MSS follows the device; R1 is three repetitions", "[SHLD-6][SHLD-10]") {
   tcp_script t;
   CHECK(tcp_pernet(t.net()).sysctl_tcp_retries1 == 3);

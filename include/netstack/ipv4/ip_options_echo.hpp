@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: which options a reply to a datagram carries: what was recorded goes back, a source route is reversed.
-// tx: called by ipv4/icmp_send, icmp_reply → the block goes into ip_tx::options
+// tx: called by ipv4/icmp_send, icmp_reply, tcp_syn → the block goes into ip_tx::options
 // Linux: net/ipv4/ip_options.c (__ip_options_echo); RFC 1122 §3.2.1.8 (reversal), §3.2.2.6 (echo), RFC 1812 §4.3.2.6
 #pragma once
 #include <cstring>
 
 #include "netstack/ipv4/ip.hpp"
+#include "netstack/ipv4/ip_options_get.hpp"
 
 namespace netstack {
 
@@ -63,6 +64,21 @@ inline void echo_option(ip_options_reply& reply, u8 const* option) {
   if (opt.cipso) detail::echo_option(reply, start + opt.cipso);
   while (reply.len % 4) reply.data[reply.len++] = ipopt::end;
   return reply;
+}
+/// … for all that will be sent to whom this datagram came from: as a socket keeps them.
+[[nodiscard]] inline inet_options ip_options_save(sk_buff const& about) {
+  inet_options opt;
+  if (ip_hdr(about)->ihl() <= 5) [[likely]]
+    return opt;
+  ip_options_reply const reply = ip_options_echo(about);
+  opt.optlen = reply.len;
+  std::memcpy(opt.data, reply.data, sizeof opt.data);
+  if (reply.faddr) {  // the route comes first
+    opt.srr = ip_hlen_min;
+    opt.is_strictroute = reply.data[0] == ipopt::ssrr;
+    opt.faddr = reply.faddr;
+  }
+  return opt;
 }
 
 }  // namespace netstack

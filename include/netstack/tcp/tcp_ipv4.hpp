@@ -80,7 +80,7 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
            .priority = sk.sk_priority};
-  if (inet.opt.optlen) [[unlikely]] {  // MUST-51 MAY-10 MAY-11
+  if (inet.opt.optlen) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
     tx.options = inet.opt.data, tx.optlen = inet.opt.optlen;
     tx.srr = inet.opt.srr, tx.daddr = sk.sk_daddr;
   }
@@ -293,8 +293,10 @@ tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   tcp_request_sock req{.net = &net, .rsk_listener = &sk, .key = key, .rcv_isn = rx.seq - 1, .snt_isn = rx.ack_seq - 1};
   detail::tcp_openreq_init(net, sk, req, skb, syn);
   req.ecn_ok = ecn && req.tstamp_ok;
-  if (sock* const child = tcp_v4_syn_recv_sock(net, sk, req))
-    return {detail::tcp_child_process(net, sk, *child, skb, rx)};
+  bool const room = detail::tcp_v4_save_options(net, req, skb);
+  sock* const child = room ? tcp_v4_syn_recv_sock(net, sk, req) : nullptr;
+  tcp_v4_free_options(net, req);
+  if (child) return {detail::tcp_child_process(net, sk, *child, skb, rx)};
   return {drop(net, skb, drop_reason::tcp_listen_overflow)};
 }
 

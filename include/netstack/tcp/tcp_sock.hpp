@@ -287,7 +287,8 @@ struct tcp_request_sock {
   u32 rcv_isn = 0, snt_isn = 0;
   u32 ts_recent = 0, ts_off = 0;
   u32 rcv_wnd = 0;
-  u64 sent = 0;  ///< worker time when the SYN-ACK left
+  u8 ireq_opt = 0;  ///< IP options of what is sent: of tcp_worker::ip_options, from 1; 0: none
+  u64 sent = 0;     ///< worker time when the SYN-ACK left
   u64 oow_ack_stamp = 0;
   u16 mss = tcp_mss_default;  ///< the peer's
   u16 adv_mss = 0;            ///< ours
@@ -450,6 +451,7 @@ struct tcp_worker {
   slab<tcp_sock, Host::sizes.max_sock> socks;
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
+  slab<inet_options, 16> ip_options;  ///< of requests whose SYN had some: hardly any has
   inet_hashinfo<Host::sizes.sock_hash> hashinfo;
   proto_memory memory;
   multilinear_key ehash_secret{};  ///< a stranger cannot fill one slot of the tables

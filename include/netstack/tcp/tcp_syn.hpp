@@ -6,6 +6,7 @@
 // net/ipv4/tcp_minisocks.c (tcp_check_req), net/core/secure_seq.c
 // RFC 9293 §3.5.2 (reset generation), §3.10.7.2 (LISTEN), RFC 6528 §3 (ISN), RFC 7323 §5.4 (time stamp offset) [S144]
 #pragma once
+#include "netstack/ipv4/ip_options_echo.hpp"
 #include "netstack/ipv4/ip_output.hpp"
 #include "netstack/tcp/tcp_fastopen.hpp"
 #include "netstack/tcp/tcp_syncookies.hpp"
@@ -34,6 +35,7 @@ struct tcp_v4_reply {
   be32 saddr{}, daddr{};
   tcp_header_fields header{};
   tcp_out_options opts{};
+  inet_options ip_opt{};
   u32 oif = 0;
   u32 mark = 0;
   u8 tos = 0;
@@ -42,7 +44,8 @@ struct tcp_v4_reply {
 /// Sends it. Errors: no_buffer_space, the route's.
 template <class Net>
 result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
-  flowi4 fl4{.daddr = reply.daddr,
+  auto const& opt = reply.ip_opt;
+  flowi4 fl4{.daddr = opt.srr ? opt.faddr : reply.daddr,
              .saddr = reply.saddr,
              .oif = reply.oif,
              .mark = reply.mark,
@@ -51,6 +54,7 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
              .anysrc = true,
              .sport = reply.header.source,
              .dport = reply.header.dest};
+  if (opt.is_strictroute) fl4.scope = rt_scope::link;
   auto const rt = ip_route_output_key(net, fl4);
   if (!rt) return failure{rt.error()};
   sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
@@ -58,13 +62,23 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
   tcp_push_header(*skb, reply.header, reply.opts, csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0));
   ++TCP_STATS(net).OutSegs;
   return ip_send_skb(net, *skb, **rt, fl4,
-                     {.tos = reply.tos, .protocol = ipproto::tcp, .pmtudisc = ip_pmtudisc::do_, .mark = reply.mark});
+                     {.tos = reply.tos,
+                      .protocol = ipproto::tcp,
+                      .pmtudisc = ip_pmtudisc::do_,
+                      .mark = reply.mark,
+                      .options = opt.data,
+                      .optlen = opt.optlen,
+                      .srr = opt.srr,
+                      .daddr = reply.daddr});
 }
 /// From whom it was for, to whom it came from.
 inline tcp_v4_reply tcp_v4_reply_to(sk_buff const& skb) {
   auto const& iph = *ip_hdr(skb);
   auto const& th = *skb.transport_hdr<tcphdr>();
-  return {.saddr = iph.daddr, .daddr = iph.saddr, .header = {.source = th.dest, .dest = th.source}};
+  return {.saddr = iph.daddr,
+          .daddr = iph.saddr,
+          .header = {.source = th.dest, .dest = th.source},
+          .ip_opt = ip_options_save(skb)};
 }
 
 /// RFC 9293 §3.5.2: whatever does not belong to a connection is answered with a RST that its sender will believe; a RST
@@ -98,6 +112,19 @@ void tcp_v4_timewait_ack(Net& net, sk_buff const& skb, tcp_timewait_sock const& 
   (void)tcp_v4_send_reply(net, reply);
 }
 
+/// RFC 9293 §3.9.2.1, MUST-52 MUST-53: the way back by which all of the connection will go, and what the SYN had
+/// recorded. False: there is no room for more of them.
+template <class Net>
+bool tcp_v4_save_options(Net& net, tcp_request_sock& req, sk_buff const& skb) {
+  inet_options const opt = ip_options_save(skb);
+  if (opt.optlen == 0) [[likely]]
+    return true;
+  auto& saved = tcp_worker_of(net).ip_options;
+  inet_options const* const room = saved.alloc(opt);
+  if (room) req.ireq_opt = static_cast<u8>(saved.index_of(room) + 1);
+  return room != nullptr;
+}
+
 /// What a half-open connection says; flags: SYN-ACK, or ACK when something out of the window was heard.
 template <class Net>
 result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags,
@@ -114,6 +141,8 @@ result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags
                      .oif = listener.sk_bound_dev_if,
                      .mark = listener.sk_mark,
                      .tos = inet_sk(listener).tos};
+  if (req.ireq_opt != 0) [[unlikely]]
+    reply.ip_opt = tcp_worker_of(net).ip_options.at(req.ireq_opt - 1u);
   if (syn && req.ecn_ok) reply.header.flags |= tcp_flag::ece;
   reply.header.window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale);
   if (req.tstamp_ok)
@@ -253,12 +282,18 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
   req->rcv_isn = rx.seq;
   detail::tcp_openreq_init(net, sk, *req, skb, rx.opt);
   req->ecn_ok = tcp_ecn_create_request(net, sk, rx);
+  if (!detail::tcp_v4_save_options(net, *req, skb)) {
+    if (!no_room) tcp_worker_of(net).requests.free(req);
+    return detail::tcp_listendrop(net, sk, skb, drop_reason::tcp_request_full);
+  }
   if (no_room) {
     detail::tcp_v4_send_cookie(net, sk, *req);
+    tcp_v4_free_options(net, *req);
     return verdict::consumed();
   }
   tcp_fastopen_cookie cookie;
   if (sock* const child = tcp_try_fastopen(net, sk, *req, rx, cookie)) {
+    tcp_v4_free_options(net, *req);
     tcp_worker_of(net).requests.free(req);
     return tcp_fastopen_process(net, sk, *child, skb, rx);
   }
@@ -281,6 +316,8 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock const& req
   auto& tp = tcp_sk(*child);
   tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
   tp.advmss = req.adv_mss;
+  if (req.ireq_opt != 0) [[unlikely]]
+    tp.opt = tcp_worker_of(net).ip_options.at(req.ireq_opt - 1u);
   return child;
 }
 
