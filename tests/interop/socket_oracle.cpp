@@ -8,12 +8,9 @@
 #include <vector>
 
 #include "netstack/ipv4/ipv4.hpp"
-#include "netstack/socket/socket.hpp"
 #include "netstack/stack/stack.hpp"
 #include "netstack/udp/udp.hpp"
-#include "support/catch.hpp"
-#include "support/kernel_netns.hpp"
-#include "support/privileges.hpp"
+#include "support/oracle.hpp"
 
 namespace {
 
@@ -33,68 +30,36 @@ constexpr unsigned short ports[]{0, 53, 5000, 5001, 5002, 5003};
 /// large to be looked at.
 constexpr unsigned sizes[]{0, 1, 100, 100, 1473, 9000, 65507, 65509, 65535, 65536};
 
-class twins {
-  struct pair {
-    int theirs, ours;
+class both : public support::oracle<host> {
+  struct pair : support::twins {
     bool connected = false;
   };
-  host& host_;
   std::mt19937 random_;
   std::vector<pair> sockets_;
   std::vector<char> bytes_ = std::vector<char>(70000);
-  std::string call_, before_;
-  int barrier_;  // connected to itself
 
-  auto& net() { return host_.init_net(); }
   unsigned below(std::size_t n) { return static_cast<unsigned>(random_() % n); }
   template <class T, std::size_t N>
   T pick(T const (&list)[N]) {
     return list[below(N)];
   }
-  /// All that the last call caused has happened.
-  void run() {
-    while (host_.poll() != 0) {
-    }
-    // The kernel may put off what lo received: behind it, and behind an answer to it, comes this.
-    for (int i = 0; i < 2; ++i) {
-      char byte = 0;
-      REQUIRE(::send(barrier_, &byte, 1, 0) == 1);
-      REQUIRE(::recv(barrier_, &byte, 1, 0) == 1);
-    }
-  }
-
-  static long answer(long r) { return r < 0 ? -errno : r; }
-  template <class T>
-  static long answer(netstack::result<T> const& r) {
-    if (!r) return -static_cast<long>(r.error());
-    if constexpr (requires { long(*r); })
-      return static_cast<long>(*r);
-    else
-      return 0;
-  }
-  void same(char const* what, long theirs, long ours) {
-    if (theirs == ours || over) return;
+  bool same(char const* what, long theirs, long ours) override {
     // ICMP has a rate limit for all destinations together, which may cost the kernel an error.
-    over = true;
-    if (ours == -ECONNREFUSED || std::string_view(what) == "poll") {
+    if (theirs != ours && !over && (ours == -ECONNREFUSED || std::string_view(what) == "poll")) {
+      over = true;
       ++swallowed;
-      return;
     }
-    INFO(before_ << call_ << ": " << what);
-    CHECK(ours == theirs);
+    return oracle::same(what, theirs, ours);
   }
 
   ::sockaddr_in address() {
-    ::sockaddr_in a{};
-    a.sin_family = below(12) ? AF_INET : below(2) ? AF_INET6 : AF_UNSPEC;
-    a.sin_port = htons(pick(ports));
-    a.sin_addr.s_addr = htonl(pick(addresses));
-    return a;
+    unsigned short const family = below(12) ? AF_INET : below(2) ? AF_INET6 : AF_UNSPEC, port = pick(ports);
+    return name(pick(addresses), port, family);
   }
   unsigned address_length() { return below(16) ? 16 : pick({0u, 1u, 2u, 8u, 15u, 28u}); }
   std::string about(std::size_t i, char const* what, ::sockaddr_in const& a, unsigned len, unsigned more = 0) {
-    return std::to_string(i) + ' ' + what + " family " + std::to_string(a.sin_family) + ' ' + ::inet_ntoa(a.sin_addr) +
-           ':' + std::to_string(ntohs(a.sin_port)) + " length " + std::to_string(len) + ' ' + std::to_string(more);
+    return std::to_string(i) + ' ' + what + " family " + std::to_string(a.sin_family) + ' ' + text(a) + " length " +
+           std::to_string(len) + ' ' + std::to_string(more);
   }
 
   void open() {
@@ -102,7 +67,7 @@ class twins {
     auto const ours = netstack::socket(net(), AF_INET, SOCK_DGRAM | SOCK_NONBLOCK);
     REQUIRE(theirs >= 0);
     REQUIRE(ours);
-    sockets_.push_back({theirs, *ours});
+    sockets_.push_back({{theirs, *ours}});
   }
   void close(std::size_t i) {
     ::close(sockets_[i].theirs);
@@ -117,7 +82,7 @@ class twins {
     if (!binds && sockets_[i].connected) a.sin_addr.s_addr = htonl(0x7f000001 + below(2));
     std::memcpy(room, &a, sizeof a);
     unsigned const len = address_length();
-    call_ = about(i, binds ? "bind" : "connect", a, len);
+    call = about(i, binds ? "bind" : "connect", a, len);
     auto const* theirs = reinterpret_cast<::sockaddr const*>(room);
     netstack::sockaddr_view const ours{room, len};
     if (binds)
@@ -135,7 +100,7 @@ class twins {
     std::memcpy(room, &a, sizeof a);
     bool const named = below(3) != 0;
     unsigned const len = named ? std::max(address_length(), 1u) : 0, size = sizes[below(largest + 1)];
-    call_ = about(i, named ? "sendto" : "send", a, len, size) + " flags " + std::to_string(flags);
+    call = about(i, named ? "sendto" : "send", a, len, size) + " flags " + std::to_string(flags);
     auto const* theirs = named ? reinterpret_cast<::sockaddr const*>(room) : nullptr;
     netstack::sockaddr_view const ours{named ? room : nullptr, len};
     flags |= MSG_NOSIGNAL;
@@ -152,7 +117,7 @@ class twins {
     unsigned const flags =
         MSG_DONTWAIT | pick<unsigned>({0, 0, 0, MSG_PEEK, MSG_TRUNC, MSG_PEEK | MSG_TRUNC, MSG_ERRQUEUE});
     unsigned const size = pick({0u, 1u, 50u, 200u, 70000u});
-    call_ = std::to_string(i) + " recvmsg " + std::to_string(size) + " flags " + std::to_string(flags);
+    call = std::to_string(i) + " recvmsg " + std::to_string(size) + " flags " + std::to_string(flags);
     ::iovec part{bytes_.data(), size};
     alignas(8) char room[512];
     alignas(8) std::byte our_room[512];
@@ -173,7 +138,7 @@ class twins {
     view.msg_controllen = ours.msg_controllen;
     if (control_of(m) == control_of(view)) return;
     over = true;
-    INFO(before_ << call_);
+    INFO(before << call);
     CHECK(control_of(view) == control_of(m));
   }
   void option(std::size_t i) {
@@ -184,8 +149,8 @@ class twins {
     std::memcpy(theirs, &value, sizeof value);
     std::memcpy(ours, &value, sizeof value);
     int const k_fd = sockets_[i].theirs, fd = sockets_[i].ours;
-    call_ = std::to_string(i) + " option " + std::to_string(level) + '/' + std::to_string(name) + " value " +
-            std::to_string(value) + " length " + std::to_string(len);
+    call = std::to_string(i) + " option " + std::to_string(level) + '/' + std::to_string(name) + " value " +
+           std::to_string(value) + " length " + std::to_string(len);
     if (below(2)) {
       long const k = answer(::setsockopt(k_fd, level, name, theirs, len));
       same("set", k, answer(netstack::setsockopt(net(), fd, level, name, static_cast<void const*>(ours), len)));
@@ -199,67 +164,35 @@ class twins {
     same("length", k_len, our_len);
     same("value", std::memcmp(theirs, ours, k_len), 0);
   }
-  void look(std::size_t i) {
-    int const k_fd = sockets_[i].theirs, fd = sockets_[i].ours;
-    bool const peer = below(2) != 0;
-    call_ = std::to_string(i) + (peer ? " getpeername" : " getsockname");
-    ::sockaddr_in name{};
-    ::socklen_t len = sizeof name;
-    auto* at = reinterpret_cast<::sockaddr*>(&name);
-    long const k = answer(peer ? ::getpeername(k_fd, at, &len) : ::getsockname(k_fd, at, &len));
-    auto const ours = netstack::getsockname(net(), fd, peer);
-    same("answer", k, ours ? 0 : -static_cast<long>(ours.error()));
-    if (k < 0 || !ours) return;
-    same("address", ntohl(name.sin_addr.s_addr), static_cast<long>(ours->sin_addr.s_addr.host()));
-    auto const chosen = [](unsigned port) { return port >= 32768 ? 1L : long{port}; };  // at random
-    same("port", chosen(ntohs(name.sin_port)), chosen(ours->sin_port.host()));
-  }
-  void watch(std::size_t i) {
-    int const k_fd = sockets_[i].theirs, fd = sockets_[i].ours;
-    call_ = std::to_string(i) + " poll";
-    short const all = POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLWRBAND | 0x2000;
-    ::pollfd k{k_fd, all, 0}, ours{fd, all, 0};
-    (void)::poll(&k, 1, 0);
-    (void)netstack::poll(net(), std::span(&ours, 1), 0);
-    same("poll", k.revents, ours.revents);
-  }
   void shut(std::size_t i) {
     int const how = static_cast<int>(below(5)) - 1;
-    call_ = std::to_string(i) + " shutdown " + std::to_string(how);
+    call = std::to_string(i) + " shutdown " + std::to_string(how);
     same("answer", answer(::shutdown(sockets_[i].theirs, how)),
          answer(netstack::shutdown(net(), sockets_[i].ours, how)));
   }
 
  public:
-  bool over = false;       ///< the two have parted
-  unsigned swallowed = 0;  ///< times that they did because the kernel had no ICMP to spend
-
-  explicit twins(host& h) : host_(h), barrier_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    ::sockaddr_in self{};
-    self.sin_family = AF_INET;
-    self.sin_port = htons(9);
-    self.sin_addr.s_addr = htonl(0x7f000009);
-    auto* name = reinterpret_cast<::sockaddr*>(&self);
-    REQUIRE(::bind(barrier_, name, sizeof self) == 0);
-    REQUIRE(::connect(barrier_, name, sizeof self) == 0);
-  }
-  twins(twins const&) = delete;
-  twins& operator=(twins const&) = delete;
-  ~twins() { ::close(barrier_); }
+  unsigned swallowed = 0;  ///< times that they parted because the kernel had no ICMP to spend
 
   void play(unsigned seed, unsigned calls) {
     random_.seed(seed);
     over = false;
-    before_.clear();
+    before.clear();
     open(), open();
     for (unsigned n = 0; n < calls && !over; ++n) {
       auto const i = below(sockets_.size());
       switch (unsigned const what = below(32); what) {
         case 0: sockets_.size() < 5 ? open() : close(i); break;
         case 1: shut(i); break;
-        case 2: watch(i); break;
+        case 2:
+          call = std::to_string(i) + " poll";
+          watch(sockets_[i], POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLWRBAND | 0x2000);
+          break;
         case 3:
-        case 4: look(i); break;
+        case 4:
+          call = std::to_string(i) + " name";
+          look(sockets_[i], below(2) != 0);
+          break;
         case 5:  // in two parts, from a socket of its own: what was corked once spoils the kernel's flow, too
           open();
           send(sockets_.size() - 1, MSG_MORE);
@@ -276,38 +209,21 @@ class twins {
           else
             option(i);
       }
-      before_ += call_ + '\n';
+      before += call + '\n';
       run();
     }
     while (!sockets_.empty()) close(0);
     run();
-    CHECK(host_.worker().pool.in_use() == 0);
+    CHECK(h.worker().pool.in_use() == 0);
   }
 };
 
 }  // namespace
 
 TEST_CASE("random socket calls have the kernel's answers", "[S93][S108][S113][S114][S118]") {
-  if (netstack::test::skip_without_root("makes a network namespace")) return;
-  bool const ran = support::in_new_netns([] {
-    ::cpu_set_t here;
-    CPU_ZERO(&here);
-    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &here);
-    REQUIRE(::sched_setaffinity(0, sizeof here, &here) == 0);  // lo's queue is the processor's
-    int const control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ::ifreq lo{};
-    std::strcpy(lo.ifr_name, "lo");
-    lo.ifr_flags = IFF_UP | IFF_RUNNING;
-    REQUIRE(::ioctl(control, SIOCSIFFLAGS, &lo) == 0);
-    ::close(control);
-
-    host h;
-    REQUIRE(h.boot({.seed = 1}));
-    REQUIRE(netstack::dev_open(h.init_net(), *h.init_net().loopback_dev));
+  support::beside_the_kernel<both>([](both& two) {
     constexpr unsigned rounds = 1500;
-    twins two{h};
     for (unsigned seed = 0; seed < rounds; ++seed) two.play(seed, 60);
     CHECK(two.swallowed < rounds / 20);
   });
-  CHECK(ran);
 }

@@ -13,14 +13,11 @@
 #include <vector>
 
 #include "netstack/ipv4/ipv4.hpp"
-#include "netstack/socket/socket.hpp"
 #include "netstack/stack/procfs.hpp"
 #include "netstack/stack/stack.hpp"
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/tcp/tcp.hpp"
-#include "support/catch.hpp"
-#include "support/kernel_netns.hpp"
-#include "support/privileges.hpp"
+#include "support/oracle.hpp"
 
 namespace {
 
@@ -29,83 +26,19 @@ struct host : netstack::stack<host, netstack::ipv4, netstack::tcp, netstack::siz
 
 constexpr unsigned sio_outqnsd = 0x894B;
 
-/// Two sockets that are told the same.
-struct pair {
-  int theirs = -1, ours = -1;
-};
+using pair = support::twins;
 
-/// A kernel's lo and a stack's, and the calls.
-class both {
-  int barrier_;  // connected to itself
-
+/// The calls, in pairs.
+class both : public support::oracle<host> {
  public:
-  host h;
-  auto& net() { return h.init_net(); }
-  std::string call, before;
-  bool over = false;         ///< the two have parted
   unsigned lowest_port = 0;  ///< what is below was another round's, and is in TIME-WAIT for a while
 
-  both() : barrier_(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)) {
-    ::cpu_set_t here;
-    CPU_ZERO(&here);
-    CPU_SET(static_cast<unsigned>(::sched_getcpu()), &here);
-    REQUIRE(::sched_setaffinity(0, sizeof here, &here) == 0);  // lo's queue is the processor's
-    int const control = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    ::ifreq lo{};
-    std::strcpy(lo.ifr_name, "lo");
-    lo.ifr_flags = IFF_UP | IFF_RUNNING;
-    REQUIRE(::ioctl(control, SIOCSIFFLAGS, &lo) == 0);
-    ::close(control);
-    auto self = name(0x7f000009, 9);
-    auto* at = reinterpret_cast<::sockaddr*>(&self);
-    REQUIRE(::bind(barrier_, at, sizeof self) == 0);
-    REQUIRE(::connect(barrier_, at, sizeof self) == 0);
-    REQUIRE(h.boot({.seed = 1}));
-    REQUIRE(netstack::dev_open(net(), *net().loopback_dev));
+  both() {
     std::ifstream rmem("/proc/sys/net/ipv4/tcp_rmem");
     std::string text;
     std::getline(rmem, text);
     REQUIRE(netstack::sysctl_write(net(), "net/ipv4/tcp_rmem", text));
   }
-  both(both const&) = delete;
-  both& operator=(both const&) = delete;
-  ~both() { ::close(barrier_); }
-
-  static ::sockaddr_in name(unsigned addr, unsigned short port, unsigned short family = AF_INET) {
-    ::sockaddr_in a{};
-    a.sin_family = family;
-    a.sin_port = htons(port);
-    a.sin_addr.s_addr = htonl(addr);
-    return a;
-  }
-  /// All that the last call caused has happened.
-  void run() {
-    while (h.poll() != 0) {
-    }
-    for (int i = 0; i < 2; ++i) {
-      char byte = 0;
-      REQUIRE(::send(barrier_, &byte, 1, 0) == 1);
-      REQUIRE(::recv(barrier_, &byte, 1, 0) == 1);
-    }
-  }
-  static long answer(long r) { return r < 0 ? -errno : r; }
-  template <class T>
-  static long answer(netstack::result<T> const& r) {
-    if (!r) return -static_cast<long>(r.error());
-    if constexpr (requires { long(*r); })
-      return static_cast<long>(*r);
-    else
-      return 0;
-  }
-  bool same(char const* what, long theirs, long ours) {
-    if (theirs == ours || over) return theirs == ours;
-    over = true;
-    INFO(before << call << ": " << what);
-    CHECK(ours == theirs);
-    return false;
-  }
-
-  // --- calls in pairs
   pair open(bool nodelay = true) {
     pair p{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
            netstack::socket(net(), AF_INET, SOCK_STREAM | SOCK_NONBLOCK).value_or(-1)};
@@ -199,24 +132,7 @@ class both {
     if (k >= 0) same("ioctl's value", theirs, ours);
   }
   void watch(pair const& p) {
-    short const all = POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLWRBAND | POLLRDBAND | 0x2000;
-    ::pollfd k{p.theirs, all, 0}, ours{p.ours, all, 0};
-    (void)::poll(&k, 1, 0);
-    (void)netstack::poll(net(), std::span(&ours, 1), 0);
-    same("poll", k.revents, ours.revents);
-  }
-  void look(pair const& p, bool peer) {
-    ::sockaddr_in theirs{};
-    ::socklen_t len = sizeof theirs;
-    auto* at = reinterpret_cast<::sockaddr*>(&theirs);
-    long const k = answer(peer ? ::getpeername(p.theirs, at, &len) : ::getsockname(p.theirs, at, &len));
-    auto const ours = netstack::getsockname(net(), p.ours, peer);
-    same(peer ? "getpeername" : "getsockname", k, ours ? 0 : -static_cast<long>(ours.error()));
-    if (k < 0 || !ours) return;
-    same("address", ntohl(theirs.sin_addr.s_addr), static_cast<long>(ours->sin_addr.s_addr.host()));
-    auto const chosen = [](unsigned port) { return port >= 32768 ? 1L : long{port}; };  // at random
-    if (ours->sin_port.host() != 0 || ntohs(theirs.sin_port) < 32768)  // Linux shows one that it gave back
-      same("port", chosen(ntohs(theirs.sin_port)), chosen(ours->sin_port.host()));
+    oracle::watch(p, POLLIN | POLLOUT | POLLPRI | POLLRDNORM | POLLWRNORM | POLLWRBAND | POLLRDBAND | 0x2000);
   }
 
   // --- /proc/net/tcp
@@ -281,14 +197,9 @@ class both {
   }
 };
 
-/// Runs f(both&) in a namespace of its own.
 template <class F>
 void beside_the_kernel(F f) {
-  if (netstack::test::skip_without_root("makes a network namespace")) return;
-  CHECK(support::in_new_netns([&] {
-    auto two = std::make_unique<both>();
-    f(*two);
-  }));
+  support::beside_the_kernel<both>(f);
 }
 
 /// A connection: the one who connected, the one who was accepted, and the listener.
@@ -569,6 +480,78 @@ TEST_CASE("random calls on TCP sockets have the kernel's answers", "[S92][S103][
       if (two.over) break;
     }
     CHECK(two.h.worker().pool.in_use() == 0);
+  });
+}
+
+TEST_CASE("who may have which port: random bind, listen, connect and close have the kernel's answers", "[S98][S148]") {
+  beside_the_kernel([](both& two) {
+    std::mt19937 random;
+    auto const below = [&](std::size_t n) { return static_cast<unsigned>(random() % n); };
+    constexpr unsigned addresses[]{0, 0x7f000001, 0x7f000001, 0x7f000002, 0x08080808};
+    std::vector<pair> sockets;
+    auto const address = [&](bool binds) {
+      unsigned const port = below(5);  // 0: any
+      return both::name(binds ? addresses[below(std::size(addresses))] : 0x7f000001 + below(2),
+                        static_cast<unsigned short>(port == 0 ? (binds ? 0 : 5000) : 4999 + port % 3 + 1));
+    };
+    auto const set = [&](std::size_t i, int option) {
+      int const value = static_cast<int>(below(2));
+      two.before +=
+          std::to_string(i) + (option == SO_REUSEADDR ? " REUSEADDR " : " REUSEPORT ") + std::to_string(value) + '\n';
+      (void)two.set(sockets[i], SOL_SOCKET, option, value);
+    };
+    auto const open = [&] {
+      sockets.push_back(two.open(false));
+      two.before += "open " + std::to_string(sockets.size() - 1) + '\n';
+      ::linger const now{1, 0};  // no TIME-WAIT: it would last into the next rounds
+      REQUIRE(::setsockopt(sockets.back().theirs, SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
+      REQUIRE(netstack::setsockopt(two.net(), sockets.back().ours, SOL_SOCKET, SO_LINGER, now));
+      set(sockets.size() - 1, SO_REUSEADDR);
+      if (below(2)) set(sockets.size() - 1, SO_REUSEPORT);
+    };
+    auto const close = [&](std::size_t i) {
+      two.before += "close " + std::to_string(i) + '\n';
+      two.close(sockets[i]);
+      sockets.erase(sockets.begin() + static_cast<long>(i));
+    };
+    unsigned parted = 0, made = 0;
+    for (unsigned seed = 0; seed < 1000 && parted < 3; ++seed) {
+      random.seed(seed);
+      two.over = false;
+      two.before = "seed " + std::to_string(seed) + '\n';
+      open(), open();
+      for (unsigned n = 0; n < 50 && !two.over; ++n, ++made) {
+        auto const i = below(sockets.size());
+        pair const p = sockets[i];
+        auto const step = [&](std::string const& what) { two.call = std::to_string(i) + ' ' + what; };
+        switch (unsigned const what = below(10)) {
+          case 0: sockets.size() < 6 ? open() : close(i); continue;
+          case 1: close(i), open(); continue;
+          case 2:
+            step("name");
+            two.look(p, below(2) != 0);
+            break;
+          case 3: set(i, below(2) ? SO_REUSEADDR : SO_REUSEPORT); continue;
+          case 4:
+          case 5:
+            step("listen");
+            (void)two.listen(p, 128);
+            break;
+          default: {
+            auto const a = address(what > 7);
+            step((what > 7 ? "bind " : "connect ") + both::text(a));
+            (void)(what > 7 ? two.bind(p, a) : two.connect(p, a));
+          }
+        }
+        two.before += two.call + '\n';
+      }
+      while (!sockets.empty()) close(0);
+      parted += two.over;
+      CHECK(two.h.worker().pool.in_use() == 0);
+      CHECK(netstack::tcp_worker_of(two.net()).socks.in_use() == 0);
+    }
+    CHECK(parted == 0);
+    CHECK(made > 30'000);
   });
 }
 

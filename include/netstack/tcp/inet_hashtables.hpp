@@ -182,6 +182,17 @@ bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
   }
   return false;
 }
+/// Who asked for a port last, and shared it by SO_REUSEPORT, lets in whoever does so too and comes to its address,
+/// itself included when it wants to listen, whatever the others who have it say. Linux: sk_reuseport_match
+template <class Net>
+bool inet_reuseport_match(Net& net, sock const& sk, u16 port) {
+  if (!sk.sk_reuseport) return false;
+  for (auto const& latest : inet_bind_bucket_of(net, port).bound)
+    if (latest.sk_net == &net && latest.sk_num == port)
+      return tcp_sk(latest).bind_reuseport &&
+             (!sock_flag(latest, sock_flags::bindaddr_lock) || latest.sk_rcv_saddr == sk.sk_rcv_saddr);
+  return false;
+}
 
 /// RFC 6191 §2 for who opens: may a connection of ours follow one in TIME-WAIT at once? With time stamps the peer can
 /// tell their segments apart, once the clock has moved by more than the peer's may have. Who is bound to the port has
@@ -233,14 +244,23 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
 /// proto::get_port. For a socket that has the port already: may it listen there? Errors: address_in_use.
 template <class Net>
 result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
+  bool let_in = false;
   if (snum == 0) {
     // One that nobody has at all: whoever shares it could not listen later.
     snum = inet_random_port(net, inet_sk(sk), [&](u16 port) { return !detail::inet_port_inuse(net, sk, port, false); });
     if (snum == 0) return failure{std::errc::address_in_use};
-  } else if (detail::inet_port_inuse(net, sk, snum, true)) {
-    return failure{std::errc::address_in_use};
+  } else {
+    let_in = detail::inet_reuseport_match(net, sk, snum);
+    if (!let_in && detail::inet_port_inuse(net, sk, snum, true)) return failure{std::errc::address_in_use};
   }
-  if (!tcp_sk(sk).bound) inet_bind_hash(net, sk, snum, false);
+  // The first of the owners is who decided last how the port is shared.
+  if (!let_in) inet_put_port(net, sk);
+  if (!tcp_sk(sk).bound) {
+    inet_bind_hash(net, sk, snum, false);
+    auto& bound = inet_bind_bucket_of(net, snum).bound;
+    if (let_in) bound.splice(bound.end(), bound, bound.iterator_to(sk));
+  }
+  tcp_sk(sk).bind_reuseport = sk.sk_reuseport;
   return {};
 }
 

@@ -159,10 +159,6 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
   tcp_write_queue_purge(net, sk);
   tcp_ofo_purge(tp);
   if (!sock_flag(sk, sock_flags::bindaddr_lock)) sk.sk_rcv_saddr = tp.inet_saddr = {};
-  if (!sock_flag(sk, sock_flags::bindport_lock)) {
-    inet_put_port(net, sk);
-    tp.inet_sport = {};
-  }
   tp.defer_connect = false;
   sk.sk_daddr = {};
   sk.sk_dport = {};

@@ -240,6 +240,7 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   bool syn_data_acked : 1 = false;                      ///< which arrived
   bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
   bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
+  bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
 };
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
