@@ -8,6 +8,7 @@
 // says full (or empty), so a steady flow moves one line per many values instead of two per value.
 // Linux: include/linux/ptr_ring.h, include/linux/circ_buf.h
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <bit>
 #include <type_traits>
@@ -70,6 +71,27 @@ class spsc_ring {
   }
   /// Consumer: false if empty.
   [[nodiscard]] bool pop(T& value) { return pop(&value, 1) == 1; }
+
+  // --- in place: values are written, or read, where they lie ---
+
+  /// Producer: for how many values there is room, at most `most`; back(0), back(1) … are theirs, and publish() hands
+  /// them over.
+  [[nodiscard]] u32 room(u32 most) {
+    u32 const produced = produced_.load(std::memory_order_relaxed);
+    if (N - (produced - consumed_seen_) < most) consumed_seen_ = consumed_.load(std::memory_order_acquire);
+    return std::min(most, static_cast<u32>(N) - (produced - consumed_seen_));
+  }
+  [[nodiscard]] T& back(u32 i) { return slots_[(produced_.load(std::memory_order_relaxed) + i) & mask]; }
+  void publish(u32 n) { produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
+
+  /// Consumer: how many values there are, at most `most`; front(0), front(1) …, the oldest first, stay until consume().
+  [[nodiscard]] u32 filled(u32 most) {
+    u32 const consumed = consumed_.load(std::memory_order_relaxed);
+    if (produced_seen_ - consumed < most) produced_seen_ = produced_.load(std::memory_order_acquire);
+    return std::min(most, produced_seen_ - consumed);
+  }
+  [[nodiscard]] T const& front(u32 i) const { return slots_[(consumed_.load(std::memory_order_relaxed) + i) & mask]; }
+  void consume(u32 n) { consumed_.store(consumed_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
 
   /// Any thread: exact on either side's thread for its own purpose (never more than there is room, or than there are
   /// values), a snapshot elsewhere.

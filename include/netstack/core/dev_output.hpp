@@ -184,11 +184,9 @@ NETSTACK_NOINLINE result<void> xmit_segments(Net& net, sk_buff& skb) {
 }
 }  // namespace detail
 
-/// Sends a frame with its link header at data. Always takes the skb. `more`: another frame follows at once.
-/// Errors: network_down (not up, or no carrier), message_size (longer than the MTU), no_buffer_space (queue full);
-/// each is counted under its drop reason.
+/// dev_queue_xmit, as part of its caller: for who sends most.
 template <class Net>
-result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
+NETSTACK_INLINE result<void> __dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
   net_device& dev = *skb.dev;
   if (!dev.running() || !dev.carrier_ok()) [[unlikely]]
     return detail::xmit_drop(net, dev, skb, dev.running() ? drop_reason::dev_ready : drop_reason::dev_down,
@@ -214,6 +212,13 @@ result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
     txq->requeued = true;
   }
   return detail::xmit_enqueue(net, *txq, skb);
+}
+/// Sends a frame with its link header at data. Always takes the skb. `more`: another frame follows at once.
+/// Errors: network_down (not up, or no carrier), message_size (longer than the MTU), no_buffer_space (queue full);
+/// each is counted under its drop reason.
+template <class Net>
+result<void> dev_queue_xmit(Net& net, sk_buff& skb, bool more = false) {
+  return __dev_queue_xmit(net, skb, more);
 }
 
 namespace detail {

@@ -44,7 +44,10 @@ class iov_iter {
 
  public:
   explicit iov_iter(std::span<iovec const> parts) : parts_(parts), left_(0) {
-    for (auto const& part : parts) left_ += part.iov_len;
+    if (parts.size() == 1) [[likely]]
+      left_ = parts.front().iov_len;
+    else
+      for (auto const& part : parts) left_ += part.iov_len;
   }
   [[nodiscard]] std::size_t count() const { return left_; }
 
@@ -63,6 +66,12 @@ class iov_iter {
     }
   }
   std::size_t copy_to(void const* from, std::size_t bytes) {
+    if (parts_.size() == 1 && bytes - 1 < left_) [[likely]] {  // some, and all of them fit
+      std::memcpy(static_cast<u8*>(parts_.front().iov_base) + at_, from, bytes);
+      at_ += bytes;
+      left_ -= bytes;
+      return bytes;
+    }
     auto const* p = static_cast<u8 const*>(from);
     walk(bytes, [&](u8* piece, std::size_t n) { std::memcpy(piece, p, n), p += n; });
     return static_cast<std::size_t>(p - static_cast<u8 const*>(from));
@@ -73,7 +82,7 @@ class iov_iter {
     return static_cast<std::size_t>(p - static_cast<u8*>(to));
   }
   /// copy_from, and the sum of the copied bytes; `offset` is their place in the whole sum (csum_block_add).
-  u32 csum_and_copy_from(u8* to, std::size_t bytes, u32 sum, std::size_t offset = 0) {
+  NETSTACK_INLINE u32 csum_and_copy_from(u8* to, std::size_t bytes, u32 sum, std::size_t offset = 0) {
     if (parts_.size() == 1 && offset == 0 && bytes <= left_) [[likely]] {
       u8 const* const from = static_cast<u8 const*>(parts_.front().iov_base) + at_;
       at_ += bytes;

@@ -167,17 +167,19 @@ static_assert(sizeof(ethhdr) <= hh_cache::room);
 
 }  // namespace detail
 
+/// neigh_output to a next hop whose link address is known for sure.
+template <class Net>
+NETSTACK_INLINE result<void> neigh_connected_output(Net& net, sk_buff& skb, neighbour& n) {
+  n.used = net.worker().now;
+  detail::neigh_push_header(skb, n, *n.dev);
+  return __dev_queue_xmit(net, skb);
+}
 /// Sends a packet, data at the network header, to a next hop. Always takes the skb. Waiting for an answer is no error.
 template <class Net>
 result<void> neigh_output(Net& net, sk_buff& skb, neighbour& n) {
-  if (!(n.nud_state & nud::connected)) [[unlikely]] {
-    if (!neigh_event_send(net, n, &skb)) return {};
-  } else {
-    n.used = net.worker().now;
-  }
-  net_device& dev = *n.dev;
-  detail::neigh_push_header(skb, n, dev);
-  return dev_queue_xmit(net, skb);
+  if (!(n.nud_state & nud::connected) && !neigh_event_send(net, n, &skb)) [[unlikely]]
+    return {};
+  return neigh_connected_output(net, skb, n);
 }
 
 namespace detail {

@@ -44,6 +44,7 @@ class rx_flow_burst {
     for (row_ = 0; row_ < n && !known_; ++row_) known_ = Net::rx_flows[row_].known(net, dev, at, summed);
     if (known_) --row_;
     taken_.known = known_;
+    taken_.row = row_;
   }
   rx_flow_burst(rx_flow_burst const&) = delete;
   rx_flow_burst& operator=(rx_flow_burst const&) = delete;
@@ -64,5 +65,24 @@ class rx_flow_burst {
     return true;
   }
 };
+
+namespace detail {
+template <class Net, std::size_t... I>
+NETSTACK_INLINE void rx_flow_deliver(Net& net, rx_flow_taken const& taken, skb_list& burst, std::index_sequence<I...>) {
+  (void)((taken.row == I && (Net::rx_flows[I].deliver(net, taken.known, burst, taken.octets), true)) || ...);
+}
+}  // namespace detail
+
+/// Delivers a burst of which the driver recognised every packet: no protocol has to be asked for. False: it is not such
+/// a one.
+template <class Net>
+NETSTACK_INLINE bool rx_flow_deliver(Net& net, skb_list& burst) {
+  auto& sd = net.worker().softnet;
+  if (sd.flow_taken.packets == 0 || sd.flow_taken.packets != burst.count) return false;
+  rx_flow_taken const taken = sd.flow_taken;
+  sd.flow_taken.packets = 0;
+  detail::rx_flow_deliver(net, taken, burst, std::make_index_sequence<Net::rx_flows.size()>{});
+  return true;
+}
 
 }  // namespace netstack

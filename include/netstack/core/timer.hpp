@@ -91,12 +91,21 @@ class timer_wheel {
     BUG_ON(running_, "run() from inside a timer");
     running_ = true;
     u64 const target = std::max(now_ns >> TickShift, clock_);
+    if (target < quiet_until_) [[likely]] {
+      clock_ = target;
+      running_ = false;
+      return 0;
+    }
     unsigned const overdue = overdue_slot + phase_;
     phase_ ^= 1;
+    quiet_until_ = ~u64{0};  // until something is armed, or found below
     u32 fired = fire(overdue, ctx);
     while (busy_levels_ != 0) {
       next_event const event = first();
-      if (event.tick > target) break;
+      if (event.tick > target) {
+        quiet_until_ = std::min(quiet_until_, event.tick);
+        break;
+      }
       clock_ = event.tick;
       if (event.slot < level_slots)
         fired += fire(event.slot, ctx);
@@ -148,6 +157,8 @@ class timer_wheel {
   void link(timer_list& timer, unsigned slot) {
     timer_list*& head = head_[slot];
     timer.slot = static_cast<u16>(slot);
+    u64 const below = (u64{1} << slot / level_slots * level_bits) - 1;
+    quiet_until_ = slot >= overdue_slot ? 0 : std::min(quiet_until_, tick_of(timer.expires) & ~below);
     if (head) {
       timer.next = head;
       timer.prev = head->prev;
@@ -207,7 +218,8 @@ class timer_wheel {
 
   // Invariant: each timer in a slot has a tick after clock_ (or at it, while that slot is about to fire) and the same
   // 6-bit groups as clock_ above its level.
-  u64 clock_;  // every tick up to this one has been run
+  u64 clock_;        // every tick up to this one has been run
+  u64 quiet_until_;  // nothing is due, or has to move down, before this tick
   u64 busy_slots_[levels];
   u32 busy_levels_;
   u32 phase_;  // which overdue ring takes new timers; run() drains the other

@@ -128,14 +128,12 @@ namespace detail {
 
 /// Frees what the receiver has handled.
 inline u32 pipe_reap(pipe::priv& p) {
-  sk_buff* batch[32];
-  u32 reaped = 0;
-  while (auto const n = static_cast<u32>(p.out->done.pop(batch, std::size(batch)))) {
-    for (u32 i = 0; i < n; ++i) consume_skb(*batch[i]);
-    reaped += n;
-  }
-  p.in_flight -= reaped;
-  return reaped;
+  auto& done = p.out->done;
+  u32 const n = done.filled(pipe_cable::ring_size);
+  for (u32 i = 0; i < n; ++i) consume_skb(*done.front(i));
+  done.consume(n);
+  p.in_flight -= n;
+  return n;
 }
 
 /// Wakes the receiver if it sleeps. Both sides change receiver_sleeps by read-modify-write, so either the receiver sees
@@ -226,7 +224,7 @@ void pipe_xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
 /// A linear frame of which nothing is to be told but its bytes: it may be one of a flow that a protocol knows.
 template <class Net>
 sk_buff* pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, sk_buff const& from) {
-  sk_buff* const skb = pool.alloc_skb();
+  sk_buff* const skb = pool.__alloc_skb(pool.rx_headroom());
   if (!skb) return nullptr;
   std::memcpy(skb->data, from.data, from.len);
   eth_rx(flow, *skb, dev, skb->data, static_cast<u16>(pool.rx_headroom()), from.len, false);
@@ -250,35 +248,34 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     u64 count = 0;
     [[maybe_unused]] auto n = ::read(p.in->wakeup, &count, sizeof count);
   }
-  if (p.in->frames.empty() || !p.in->acquire(pipe_cable::reader::receiver)) return 0;
+  auto& frames = p.in->frames;
+  if (frames.empty() || !p.in->acquire(pipe_cable::reader::receiver)) return 0;
   auto& pool = net.worker().pool;
+  // With an empty pool the frames stay on the wire: back-pressure, not loss.
+  u32 const n = frames.filled(std::min(budget, pool.available()));
   u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
   rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), false};
-  sk_buff* batch[32];
-  u32 done = 0;
-  while (done < budget) {
-    // With an empty pool the frames stay on the wire: back-pressure, not loss.
-    u32 const want = std::min({budget - done, static_cast<u32>(std::size(batch)), pool.available()});
-    auto const n = static_cast<u32>(p.in->frames.pop(batch, want));
-    if (n == 0) break;
-    for (u32 i = 0; i < n; ++i) {
-      sk_buff const& from = *batch[i];
-      u32 const len = from.len;
-      bool const plain = from.ip_summed == ip_summed::none && from.data_len == 0 && len <= room;
-      sk_buff* const skb = plain ? pipe_copy_plain(flow, dev, pool, from) : pipe_copy(flow, dev, pool, from);
-      if (!skb) {
-        ++dev.stats.rx_missed_errors;
-        continue;
-      }
-      ++dev.stats.rx_packets;
-      dev.stats.rx_bytes += len;
-      rx.push_back(*skb);
+  u64 bytes = 0;
+  for (u32 i = 0; i < n; ++i) {
+    sk_buff* const sent = frames.front(i);
+    sk_buff const& from = *sent;
+    u32 const len = from.len;
+    bool const plain = from.ip_summed == ip_summed::none && from.data_len == 0 && len <= room;
+    sk_buff* const skb = plain ? pipe_copy_plain(flow, dev, pool, from) : pipe_copy(flow, dev, pool, from);
+    p.in->done.back(i) = sent;
+    if (!skb) {
+      ++dev.stats.rx_missed_errors;
+      continue;
     }
-    p.in->done.push(batch, n);
-    done += n;
+    ++dev.stats.rx_packets;
+    bytes += len;
+    rx.push_back(*skb);
   }
+  dev.stats.rx_bytes += bytes;
+  frames.consume(n);
+  p.in->done.publish(n);  // as many as are in flight fit
   p.in->release();
-  return done;
+  return n;
 }
 
 template <class Net>

@@ -56,6 +56,18 @@ sk_buff* ip_flow_more(sk_buff* skb, ip_pattern const pattern, inet_flow const fl
   return skb;
 }
 
+/// Datagrams of the flow for its transport; `more` of them, with `octets`, are not in the MIB yet. A copy of the flow:
+/// who gets them may end it.
+template <class Net, std::size_t Row>
+NETSTACK_INLINE void ip_flow_end(Net& net, inet_flow const flow, skb_list& run, u32 more, u64 octets) {
+  auto& mib = IP_STATS(net);
+  mib.InReceives += more;
+  mib.InNoECTPkts += more;
+  mib.InDelivers += more;
+  mib.InOctets += octets;
+  Net::inet_protos.rows[Row].flow.end(net, flow, run);
+}
+
 /// A burst at work.
 template <class Net>
 class ip_burst {
@@ -77,19 +89,15 @@ class ip_burst {
   /// `counted` are in the MIB, and the others have `octets`. False: there is nothing.
   template <std::size_t Row>
   bool deliver_flow(ip_rx_flow const& known, skb_list& run, u32 counted, u64 octets) {
-    u32 const before = run.count;
-    inet_flow const flow = known.flow;
-    burst_.first = ip_flow_more<Net, Row>(burst_.first, known.pattern, flow, net_.worker().now_real, run, octets);
+    if (burst_.first) {
+      u32 const before = run.count;
+      burst_.first =
+          ip_flow_more<Net, Row>(burst_.first, known.pattern, known.flow, net_.worker().now_real, run, octets);
+      burst_.count -= run.count - before;
+      if (!burst_.first) burst_.last = nullptr;
+    }
     if (run.empty()) return false;
-    burst_.count -= run.count - before;
-    if (!burst_.first) burst_.last = nullptr;
-    u32 const more = run.count - counted;
-    auto& mib = IP_STATS(net_);
-    mib.InReceives += more;
-    mib.InNoECTPkts += more;
-    mib.InDelivers += more;
-    mib.InOctets += octets;
-    Net::inet_protos.rows[Row].flow.end(net_, flow, run);
+    ip_flow_end<Net, Row>(net_, known.flow, run, run.count - counted, octets);
     return true;
   }
   template <std::size_t... Row>
@@ -218,6 +226,18 @@ NETSTACK_INLINE bool ip_flow_has(ip_rx_flow const& known, u8 const* th, u32 len,
   return (more(std::integral_constant<std::size_t, Row>{}) || ...);
 }
 
+template <class Net, std::size_t... Row>
+NETSTACK_INLINE void ip_flow_deliver(Net& net, ip_rx_flow const& known, skb_list& run, u64 octets,
+                                     std::index_sequence<Row...>) {
+  auto const deliver = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) NETSTACK_INLINE_LAMBDA {
+    if constexpr (Net::inet_protos.rows[R].flow.begin != nullptr)
+      return known.row == R && (ip_flow_end<Net, R>(net, known.flow, run, run.count, octets), true);
+    else
+      return false;
+  };
+  (void)(deliver(std::integral_constant<std::size_t, Row>{}) || ...);
+}
+
 }  // namespace detail
 
 /// The packet type's list_func: a route looked up serves neighbours of the same flow, and their transport gets them
@@ -240,6 +260,12 @@ void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed) {
              : nullptr;
 }
 
+/// rx_flow_ops::deliver.
+template <class Net>
+void ip_flow_deliver(Net& net, void const* known, skb_list& run, u64 octets) {
+  detail::ip_flow_deliver(net, *static_cast<ip_rx_flow const*>(known), run, octets,
+                          std::make_index_sequence<Net::inet_protos.rows.size()>{});
+}
 /// rx_flow_ops::take: what ip_flow_more would do with the datagram, before it was anything else.
 template <class Net>
 NETSTACK_INLINE bool ip_flow_take(void const* what, net_device& dev, rx_frame const& frame, u64 now_real) {

@@ -91,7 +91,7 @@ NETSTACK_INLINE void ip_way_count(Net& net, u64 packets, u64 octets) {
 /// ip_send_skb for one more datagram of the way, data at the transport header, with room in front. Always takes the
 /// skb.
 template <class Net>
-result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
+NETSTACK_INLINE result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
   rtable const& rt = *way.rt;
   detail::ip_way_push(skb, way);
   detail::ip_way_count(net, 1, skb.len);
@@ -100,8 +100,9 @@ result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& way) {
     kfree_skb(net, skb, drop_reason::neigh_createfail);
     return failure{std::errc::no_buffer_space};
   }
-  if (!(n->nud_state & nud::connected)) [[unlikely]]
-    skb_dst_set_noref(skb, *way.rt);  // it may have to wait
+  if (n->nud_state & nud::connected) [[likely]]
+    return neigh_connected_output(net, skb, *n);
+  skb_dst_set_noref(skb, *way.rt);  // it may have to wait
   return neigh_output(net, skb, *n);
 }
 

@@ -17,14 +17,20 @@ u16 ip_select_ident(Net& net, be32 daddr) {
   return peer ? inet_getid(*peer) : static_cast<u16>(net.worker().random.next_u32());
 }
 
+namespace detail {
+/// What was learnt of the path, if it is less.
 template <class Net>
-u32 ip_dst_mtu(Net& net, rtable const& rt, be32 daddr) {
-  u32 const mtu = std::min<u32>(rt.mtu ? rt.mtu : rt.dev->mtu, ip_max_mtu);
-  if (ipv4_net(net).pmtu_learned == 0) [[likely]]
-    return mtu;
+NETSTACK_NOINLINE u32 ip_peer_mtu(Net& net, be32 daddr, u32 mtu) {
   inet_peer const* peer = inet_getpeer(net, daddr, false);
   bool const known = peer && peer->pmtu_learned != 0 && net.worker().now < peer->pmtu_expires;
   return known && peer->pmtu_learned < mtu ? peer->pmtu_learned : mtu;
+}
+}  // namespace detail
+
+template <class Net>
+NETSTACK_INLINE u32 ip_dst_mtu(Net& net, rtable const& rt, be32 daddr) {
+  u32 const mtu = std::min<u32>(rt.mtu ? rt.mtu : rt.dev->mtu, ip_max_mtu);
+  return ipv4_net(net).pmtu_learned == 0 ? mtu : detail::ip_peer_mtu(net, daddr, mtu);
 }
 
 template <class Net>

@@ -24,12 +24,16 @@ struct rx_flow_ops {
   /// True: the frame is of the flow, and right; the packet is told everything, data at the payload. False: nothing
   /// happened to it.
   bool (*take)(void const* known, net_device&, rx_frame const&, u64 now_real) = nullptr;
+  /// All packets of a burst were taken: they go where they belong, `octets` bytes without link headers. The list is
+  /// left empty.
+  void (*deliver)(Net&, void const* known, skb_list&, u64 octets) = nullptr;
   char const* name = "";
 };
 
 /// What the driver's last burst began with: packets that it recognised, for the packet type that knows the flow.
 struct rx_flow_taken {
   void const* known = nullptr;
+  std::size_t row = 0;  ///< of Net::rx_flows
   sk_buff* last = nullptr;
   u32 packets = 0;
   u64 octets = 0;  ///< without link headers

@@ -146,7 +146,9 @@ class skb_pool {
   // --- packets ----------------------------------------------------------------------------------------------------
   /// A packet with an empty linear area of a whole frame: data == tail == head + headroom. cb and the frame's bytes are
   /// rubbish, everything else is zero. Null, and alloc_failures + 1, when every frame is in use.
-  [[nodiscard]] sk_buff* alloc_skb(u32 headroom, site at = site::current()) {
+  [[nodiscard]] sk_buff* alloc_skb(u32 headroom, site at = site::current()) { return __alloc_skb(headroom, at); }
+  /// The same, as part of its caller.
+  [[nodiscard]] NETSTACK_INLINE sk_buff* __alloc_skb(u32 headroom, site at = site::current()) {
     BUG_ON(headroom > frame_size(), "alloc_skb: headroom beyond the frame");
     sk_buff* skb = take_pair();
     if (skb) [[likely]] {
@@ -175,7 +177,7 @@ class skb_pool {
     if (is_simple(skb)) [[likely]] {
       settle(skb);
       put_pair(skb);
-    } else {
+    } else if (!free_companion(skb)) {
       free_slow(skb);
     }
   }
@@ -194,7 +196,7 @@ class skb_pool {
 
   /// The same for who sends the bytes of a linear packet under headers of its own: of what the packet knows only its
   /// payload and its checksum are taken over, and not its control block. Null: its companion is in use.
-  [[nodiscard]] inline sk_buff* clone_payload(sk_buff& skb);
+  [[nodiscard]] NETSTACK_INLINE sk_buff* clone_payload(sk_buff& skb);
 
   // --- frames without a packet: for frags, and for drivers that hand frames to hardware before they know the packet
   // ----

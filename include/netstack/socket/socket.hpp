@@ -32,6 +32,8 @@ auto with_socket(Net& net, int fd, F&& f) -> decltype(f(net, std::declval<sockfs
 /// Nothing can lie at a null pointer.
 inline bool bad_address(void const* at, std::size_t len) { return !at && len != 0; }
 inline bool bad_address(std::span<iovec const> parts) {
+  if (parts.size() == 1) [[likely]]
+    return bad_address(parts.front().iov_base, parts.front().iov_len);
   for (auto const& part : parts)
     if (bad_address(part.iov_base, part.iov_len)) return true;
   return false;

@@ -134,7 +134,7 @@ void tcp_ack_probe(Net& net, sock& sk) {
 
 /// The rate that the acknowledgment shows, and what the algorithm makes of it.
 template <class Net>
-void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
+NETSTACK_INLINE void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   auto const& ca = tcp_ca<Net>(sk);
   news.rs.acked_sacked = news.delivered;
@@ -152,7 +152,8 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
     bool const blind = tp.ca_state == tcp_ca_state::loss && !tcp_is_sack(tp);
     ca.cong_avoid(net, sk, ack, blind ? 1 : news.delivered);
   }
-  tcp_update_pacing_rate(net, sk);
+  if (sk.sk_pacing_needed) [[unlikely]]
+    tcp_update_pacing_rate(net, sk);
 }
 
 /// Sends what the congestion window allows: what is lost first, unless RFC 5682 wants to see how the peer takes
@@ -180,6 +181,63 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   NET_STATS(net).TCPDelivered += news.delivered;
   tcp_cong_control(net, sk, ack, news);
   tcp_xmit_recovery(net, sk, repair);
+}
+
+}  // namespace detail
+
+namespace detail {
+
+/// An acknowledgment that nothing complicates: all that is in flight was sent once, in order, and is not known of, the
+/// oldest of it is acknowledged now, and nobody waits for another sign.
+[[nodiscard]] inline bool tcp_ack_is_plain(sock const& sk, u32 ack) {
+  auto const& tp = tcp_sk(sk);
+  sk_buff const* const head = tcp_sent_head(sk);
+  return head && !after(TCP_SKB_CB(const_cast<sk_buff&>(*head)).end_seq, ack) && tp.ca_state == tcp_ca_state::open &&
+         (tp.sacked_out | tp.lost_out | tp.retrans_out | tp.ecn_flags) == 0 && !before(tp.snd_una, tp.rtx_high) &&
+         tp.sack_ok && !tp.sack_indexed && !tp.tlp_outstanding && !tp.urg_mode && tp.rto_stamp == 0 &&
+         tp.mtup.probe_size == 0;
+}
+/// What tcp_ack makes of it: the segments leave the queue, and they measure the path.
+template <class Net>
+NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  u64 const now = net.worker().now;
+  u32 const ack = rx.ack_seq;
+  tcp_ack_news news{.prior_una = tp.snd_una, .prior_lost = tp.lost, .una_advanced = true};
+  news.rs.prior_in_flight = tp.packets_out;
+  tp.bytes_acked += ack - tp.snd_una;
+  tp.snd_una = tp.rtx_high = ack;
+  tp.snd_wl1 = rx.seq;
+  tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
+  sk.sk_err_soft = 0;
+  tp.rcv_tstamp = now;
+  news.first_sent = TCP_SKB_CB(*tcp_sent_head(sk)).sent;
+  while (sk_buff* const skb = tcp_sent_head(sk)) {
+    auto const& cb = TCP_SKB_CB(*skb);
+    if (after(cb.end_seq, ack)) break;
+    ++news.delivered;
+    tcp_rate_skb_delivered(tp, cb, news.rs);
+    tcp_tsorted_unlink(*skb);
+    sk.sk_write_queue.unlink(*skb);
+    tcp_wmem_free_skb(sk, *skb);
+  }
+  tp.packets_out -= news.acked = news.delivered;
+  // RFC 8985 §6.2 step 2: what was sent last of it.
+  tp.rack_mstamp = news.rs.sent, tp.rack_end_seq = news.rs.end_seq;
+  tp.rack_rtt_us = static_cast<u32>(std::min<u64>((now - news.rs.sent) / 1000, tcp_rto_max));
+  tp.rack_advanced = true;
+  auto const rtt_us = static_cast<u32>((now - news.first_sent) / 1000);
+  tcp_rtt_estimator(tp, rtt_us);
+  tcp_update_rtt_min(net, tp, rtt_us);
+  tcp_set_rto(net, tp);
+  if (tp.packets_out == 0) {
+    inet_csk_clear_xmit_timer(net, sk);
+    if (!tp.send_head) tcp_chrono_update(sk, now, false);
+  } else if (!tcp_schedule_loss_probe(net, sk, true)) {
+    tcp_rearm_rto(net, sk);
+  }
+  NET_STATS(net).TCPDelivered += news.delivered;
+  tcp_cong_control(net, sk, ack, news);
 }
 
 }  // namespace detail

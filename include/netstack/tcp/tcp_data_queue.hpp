@@ -57,7 +57,7 @@ inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
 }
 /// Data came: how large are the peer's segments, and is it a dialogue?
 template <class Net>
-void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
+NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   u32 const gso_size = skb_shinfo(skb).gso_size, len = gso_size != 0 ? gso_size : skb.len;
   tp.ack_scheduled = true;
@@ -90,11 +90,16 @@ void tcp_prune_ofo_queue(Net& net, sock& sk) {
   tp.num_sacks = 0;  // what the blocks told is no longer so
 }
 template <class Net>
-bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
-  if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) [[likely]]
-    return true;
+NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size) {
+  if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
   tcp_prune_ofo_queue(net, sk);
   return sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size);
+}
+template <class Net>
+NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
+  if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_mem_has(sk, size)) [[likely]]
+    return true;
+  return tcp_rmem_schedule_slow(net, sk, size);
 }
 
 /// The last packet of the reader's queue, if this one may be copied behind it: that costs no memory.
@@ -103,7 +108,7 @@ inline sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
   return tail && TCP_SKB_CB(*tail).end_seq == seq && skb.len <= tail->tailroom() && !skb_cloned(*tail) ? tail : nullptr;
 }
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
-inline void tcp_queue_rcv(sock& sk, sk_buff& skb) {
+NETSTACK_INLINE void tcp_queue_rcv(sock& sk, sk_buff& skb) {
   if (skb.len == 0) return consume_skb(skb);  // a FIN, and nothing else
   auto const& cb = TCP_SKB_CB(skb);
   sk_buff* const tail = tcp_tail_for(sk, skb, cb.seq);
@@ -227,17 +232,18 @@ namespace detail {
 
 /// The data of a segment: data at its first byte, nothing of the way it came left, its numbers beside it. False: the
 /// pool has no frame to make its header linear.
-inline bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
   if (!pskb_pull(skb, rx.hlen, skb_pool::site::current())) return false;
   skb_dst_drop(skb);
   skb.dev = nullptr;
-  TCP_SKB_CB(skb) = {.seq = rx.seq, .end_seq = rx.end_seq, .ack_seq = rx.ack_seq, .tcp_flags = rx.flags};
+  auto& cb = TCP_SKB_CB(skb);  // what else is in it is for what is sent, or for who is put into a tree
+  cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.ack_seq = rx.ack_seq, cb.tcp_flags = rx.flags;
   return true;
 }
 
 /// Data of which some is expected next, and that the window has room for.
 template <class Net>
-verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (!tcp_try_rmem_schedule(net, sk, skb.truesize) && !tcp_tail_for(sk, skb, rx.seq)) {
     ++NET_STATS(net).TCPRcvQDrop;
@@ -267,7 +273,7 @@ verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
 
 /// The data of a segment that tcp_input predicted: exactly what is expected next; data at its header.
 template <class Net>
-verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
   return detail::tcp_queue_next(net, sk, skb, rx);
 }
@@ -299,7 +305,7 @@ verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
 /// RFC 5681 §4.2, MUST-58 SHLD-18 SHLD-19: with two full segments, or when something is amiss, now; else it may wait
 /// for company.
 template <class Net>
-void tcp_ack_snd_check(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_ack_snd_check(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (!tp.ack_scheduled) return;
   bool const two_full = tp.rcv_nxt - tp.rcv_wup > tp.rcv_mss;

@@ -129,7 +129,7 @@ void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
 
 /// There may be something to send now, or room to write.
 template <class Net>
-void tcp_data_snd_check(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_data_snd_check(Net& net, sock& sk) {
   tcp_push_pending_frames(net, sk);
   if (!tcp_sk(sk).nospace) return;
   tcp_sndbuf_expand(net, sk);
@@ -148,6 +148,7 @@ void tcp_finish_connect(Net& net, sock& sk) {
   // RFC 6928 §3: what was lost of the handshake says little of the path, unless it was lost again.
   tp.snd_cwnd = tp.total_retrans > 1 ? 1 : tcp_init_cwnd;
   tp.snd_ssthresh = tcp_infinite_ssthresh;
+  tp.rtx_high = tp.snd_nxt;
   tcp_init_congestion_control(net, sk);
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
   tcp_current_mss(net, sk);
@@ -325,16 +326,19 @@ namespace detail {
 /// sequence number, acknowledgment and checksum; the time stamp is the last one that was seen.
 struct tcp_run_words {
   u32 bits, lead, tsval;
+  static constexpr u32 psh = be32{u32{tcp_flag::psh} << 16}.raw();
   explicit tcp_run_words(tcp_sock const& tp)
-      : bits(
-            std::bit_cast<u32>(std::array<u8, 4>{0x80, tcp_flag::ack, static_cast<u8>(tp.snd_wnd >> tp.snd_wscale >> 8),
-                                                 static_cast<u8>(tp.snd_wnd >> tp.snd_wscale)})),
+      : bits(be32{0x8000'0000 | u32{tcp_flag::ack} << 16 | static_cast<u16>(tp.snd_wnd >> tp.snd_wscale)}.raw()),
         lead(std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len})),
-        tsval(be32{tp.ts_recent}.raw()) {}
+        tsval(be32{tp.ts_recent}.raw()) {
+    if (tp.snd_wnd & ((1u << tp.snd_wscale) - 1)) bits = 0;  // of a SYN: no segment repeats it
+  }
+  /// Flags, window and options.
+  [[nodiscard]] NETSTACK_INLINE bool alike(u8 const* th) const {
+    return (csum_load<u32>(th + 12) & ~psh) == bits && csum_load<u32>(th + 20) == lead;
+  }
   [[nodiscard]] NETSTACK_INLINE bool match(u8 const* th, u32 seq) const {
-    constexpr u32 psh = std::bit_cast<u32>(std::array<u8, 4>{0, tcp_flag::psh, 0, 0});
-    return csum_load<u32>(th + 4) == be32{seq}.raw() && (csum_load<u32>(th + 12) & ~psh) == bits &&
-           csum_load<u32>(th + 20) == lead && csum_load<u32>(th + 24) == tsval;
+    return csum_load<u32>(th + 4) == be32{seq}.raw() && alike(th) && csum_load<u32>(th + 24) == tsval;
   }
   static u32 ack_of(sk_buff const& skb) { return csum_load<be32>(skb.data + 8).host(); }
   /// An acknowledgment without data whose news the next segment brings as well: as if it had been lost.
@@ -345,13 +349,37 @@ struct tcp_run_words {
   static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 };
 
+/// tcp_is_predicted, and what the header says, by its words: most segments of a connection with time stamps. False:
+/// it may be predicted yet, but has to be read.
+NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, tcp_rx& rx) {
+  constexpr u32 hlen = tcp_run_words::hlen;
+  u8 const* const th = skb.data;
+  if (!tp.tstamp_ok || skb.headlen() < hlen || !tcp_run_words{tp}.alike(th) ||
+      (tp.num_sacks | tp.urg_data | tp.ecn_flags) != 0 || !tp.out_of_order_queue.empty())
+    return false;
+  rx.seq = csum_load<be32>(th + 4).host();
+  rx.ack_seq = csum_load<be32>(th + 8).host();
+  rx.end_seq = rx.seq + skb.len - hlen;
+  rx.window = static_cast<u16>(tp.snd_wnd >> tp.snd_wscale);
+  rx.flags = th[13];
+  rx.hlen = hlen;
+  rx.opt.saw_tstamp = true;
+  rx.opt.rcv_tsval = csum_load<be32>(th + 24).host();
+  rx.opt.rcv_tsecr = csum_load<be32>(th + 28).host();
+  return rx.seq == tp.rcv_nxt && rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una &&
+         skb.len - hlen <= tcp_receive_window(tp) && !before(rx.opt.rcv_tsval, tp.ts_recent);
+}
+
 /// What it means: its order was asked for already, and nothing in it has to be believed.
 template <class Net>
-verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   bool const data = rx.seq != rx.end_seq;
   // Data that acknowledges nothing new says nothing to a sender whose network is in order.
-  if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open) (void)tcp_ack(net, sk, rx, true);
+  if (rx.ack_seq != tp.snd_una && tcp_ack_is_plain(sk, rx.ack_seq)) [[likely]]
+    tcp_ack_plain(net, sk, rx);
+  else if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open)
+    (void)tcp_ack(net, sk, rx, true);
   if (tp.tstamp_ok && !after(rx.seq, tp.rcv_wup)) {
     tp.ts_recent = rx.opt.rcv_tsval;
     tp.ts_recent_stamp = net.worker().now;
@@ -359,11 +387,17 @@ verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   return data ? tcp_data_queue_in_order(net, sk, skb, rx) : verdict::consumed();
 }
 
+/// … for who rarely has such a one.
+template <class Net>
+NETSTACK_NOINLINE verdict tcp_rcv_predicted_rare(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  return tcp_rcv_predicted(net, sk, skb, rx);
+}
+
 }  // namespace detail
 
 /// What a segment, or several, may have made due: data that may leave now, room to write, an acknowledgment.
 template <class Net>
-void tcp_rcv_finish(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_rcv_finish(Net& net, sock& sk) {
   detail::tcp_data_snd_check(net, sk);
   tcp_ack_snd_check(net, sk);
 }
@@ -416,7 +450,7 @@ template <class Net>
 tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (detail::tcp_is_predicted(tp, rx)) [[likely]] {
-    verdict const v = detail::tcp_rcv_predicted(net, sk, skb, rx);
+    verdict const v = detail::tcp_rcv_predicted_rare(net, sk, skb, rx);
     if (!rx.more || tp.ack_now) tcp_rcv_finish(net, sk);
     return {v};
   }
@@ -464,12 +498,18 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   return outcome;
 }
 
+namespace detail {
+NETSTACK_INLINE void tcp_count_segs_in(tcp_sock& tp, sk_buff const& skb, u32 hlen) {
+  u32 const segs = std::max<u32>(skb_shinfo(skb).gso_segs, 1);
+  tp.segs_in += segs;
+  if (skb.len > hlen) tp.data_segs_in += segs;
+}
+}  // namespace detail
+
 /// A segment for this socket, data at its header, checksum verified.
 template <class Net>
 tcp_outcome tcp_do_rcv(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
-  u32 const segs = std::max<u32>(skb_shinfo(skb).gso_segs, 1);
-  tcp_sk(sk).segs_in += segs;
-  if (skb.len > rx.hlen) tcp_sk(sk).data_segs_in += segs;
+  detail::tcp_count_segs_in(tcp_sk(sk), skb, rx.hlen);
   return sk.sk_state == tcp_state::established ? tcp_rcv_established(net, sk, skb, rx)
                                                : tcp_rcv_state_process(net, sk, skb, rx);
 }

@@ -36,7 +36,7 @@ inline u8 tcp_v4_tos(sock const& sk) {
 /// The way of a connection's next segments, while it is the common one: the route it has is still right, to a station,
 /// nothing was learnt about paths, no options, and routers may not cut. False: ip_send_skb knows the others.
 template <class Net>
-bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
+NETSTACK_INLINE bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
   if constexpr (!ip_ways_possible<Net>) return false;
   auto const& inet = inet_sk(sk);
   auto const& ns = ipv4_net(net);
@@ -61,12 +61,11 @@ inline bool tcp_v4_fits(sk_buff const& skb, net_device const& dev, u32 room) {
 
 }  // namespace detail
 
-/// inet_connection_sock_af_ops::queue_xmit.
+namespace detail {
+/// Any segment: ip_send_skb knows its way.
 template <class Net>
-result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& skb) {
   auto const& inet = inet_sk(sk);
-  if (ip_way way; detail::tcp_v4_way(net, sk, way)) [[likely]]
-    if (detail::tcp_v4_fits(skb, *way.rt->dev, ip_way_room(net, way))) return ip_way_send(net, skb, way);
   flowi4 fl4;
   auto const rt = detail::tcp_v4_route(net, sk, fl4);
   if (!rt) {
@@ -85,6 +84,16 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
     tx.srr = inet.opt.srr, tx.daddr = sk.sk_daddr;
   }
   return ip_send_skb(net, skb, **rt, fl4, tx);
+}
+}  // namespace detail
+
+/// inet_connection_sock_af_ops::queue_xmit.
+template <class Net>
+result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
+  if (ip_way way; detail::tcp_v4_way(net, sk, way)) [[likely]]
+    if (detail::tcp_v4_fits(skb, *way.rt->dev, ip_way_room(net, way))) [[likely]]
+      return ip_way_send(net, skb, way);
+  return detail::ip_queue_xmit_slow(net, sk, skb);
 }
 /// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
 template <class Net>
@@ -340,20 +349,30 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
 
 /// The next segment of a connection's burst; nothing is told to the application yet.
 template <class Net>
-verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
-  if (!tcp_read_header(skb, rx)) [[unlikely]]
-    return drop(net, skb, drop_reason::tcp_hdr);
-  if (!tcp_sk(sk).hashed) [[unlikely]] {
+  if (!tcp_read_header(skb, rx)) return drop(net, skb, drop_reason::tcp_hdr);
+  if (!tcp_sk(sk).hashed) {
     skb.rx_l4_valid = 1;
     return tcp_v4_deliver(net, skb, rx);  // a segment before this one ended it
   }
-  if (sk.sk_owned) [[unlikely]]
-    return sk_add_backlog(net, sk, skb);
+  if (sk.sk_owned) return sk_add_backlog(net, sk, skb);
   rx.more = true;
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
   if (outcome.reset) tcp_v4_send_reset(net, skb, rx);
   return outcome.v;
+}
+template <class Net>
+NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  tcp_rx rx;
+  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted(tp, skb, rx)) [[unlikely]]
+    return tcp_v4_next_slow(net, sk, skb);
+  tcp_count_segs_in(tp, skb, rx.hlen);
+  verdict const v = tcp_rcv_predicted(net, sk, skb, rx);
+  if (tp.ack_now) [[unlikely]]
+    tcp_rcv_finish(net, sk);
+  return v;
 }
 
 }  // namespace detail
@@ -405,11 +424,11 @@ void tcp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
   TCP_STATS(net).InSegs += list.count;
   sock_hold(sk);
   if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
-  while (!list.empty()) {
+  do {
     if (list.count > 1 && sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned)
       tcp_rcv_run(net, sk, list);
     if (sk_buff* skb = list.pop_front()) finish(*skb, detail::tcp_v4_next(net, sk, *skb));
-  }
+  } while (!list.empty());
   if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
   tcp_tell(sk);
   sock_put(sk);

@@ -51,7 +51,7 @@ u32 tcp_current_mss(Net& net, sock& sk) {
 // --- the queue
 
 /// Data that was filled in joins the queue.
-inline void tcp_queue_skb(sock& sk, sk_buff& skb) {
+NETSTACK_INLINE void tcp_queue_skb(sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   skb_header_release(skb);
   tcp_wmem_charge(sk, skb);
@@ -110,7 +110,7 @@ void tcp_rearm_rto(Net& net, sock& sk) {
 /// RFC 8985 §7.2: when nothing is heard for two round trips, what was sent last may be lost, and nothing behind it
 /// would tell. True: the probe's timer runs in the RTO's place. `restart`: the RTO would begin anew.
 template <class Net>
-bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
+NETSTACK_INLINE bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   auto const& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   bool const calm = tp.ca_state == tcp_ca_state::open || tp.ca_state == tcp_ca_state::cwr;
@@ -136,8 +136,9 @@ void tcp_check_probe_timer(Net& net, sock& sk) {
 
 namespace detail {
 
+/// True: it is the first in flight, or what the window's probe waited for: the RTO begins.
 template <class Net>
-void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_INLINE bool tcp_note_new_data(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   u32 const prior_packets = tp.packets_out;
   tp.send_head = sk.sk_write_queue.after(skb);
@@ -145,7 +146,11 @@ void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
   ++tp.packets_out;
   tcp_rtx_queue_sent(tp, skb);
   if (skb.len != 0) ++NET_STATS(net).TCPOrigDataSent;
-  if (prior_packets == 0 || inet_csk(sk).icsk_pending == icsk_time::probe0) tcp_rearm_rto(net, sk);
+  return prior_packets == 0 || tp.icsk_pending == icsk_time::probe0;
+}
+template <class Net>
+void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {
+  if (tcp_note_new_data(net, sk, skb)) tcp_rearm_rto(net, sk);
 }
 
 /// RFC 896, SHLD-7, as refined by Minshall: a segment that is not full waits while another such is in flight.
@@ -175,10 +180,10 @@ inline void tcp_cwnd_validate(tcp_sock& tp, bool limited) {
 template <class Net>
 void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (!tcp_pernet(net).sysctl_tcp_slow_start_after_idle || tp.packets_out != 0 || tp.lsndtime == 0) return;
-  if (tcp_ca<Net>(sk).cong_control) return;  // it knows better
   u64 const rto = u64{inet_csk(sk).icsk_rto} * 1000, idle = net.worker().now - tp.lsndtime;
-  if (idle <= rto) return;
+  if (idle <= rto || tp.packets_out != 0 || tp.lsndtime == 0) [[likely]]
+    return;
+  if (!tcp_pernet(net).sysctl_tcp_slow_start_after_idle || tcp_ca<Net>(sk).cong_control) return;  // that knows better
   tcp_ca_event(net, sk, ca_event::cwnd_restart);
   u32 const restart = std::min(tcp_init_cwnd, tp.snd_cwnd);
   tp.snd_ssthresh = tcp_current_ssthresh(tp);
@@ -245,15 +250,16 @@ sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
 }
 
 /// Sends send_head, a full piece of it at most, alone or together with others. False: there is no frame for it.
+/// `begins`: set when the RTO begins with it, which the caller sees to.
 template <class Net>
-bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* together = nullptr) {
+NETSTACK_INLINE bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* together, bool& begins) {
   auto& tp = tcp_sk(sk);
   sk_buff& skb = *tp.send_head;
   if (skb.len > mss && !tcp_fragment(net, sk, skb, mss)) return false;
-  if (auto r = tcp_transmit_skb(net, sk, skb, together); !r && r.error() == std::errc::no_buffer_space) return false;
+  if (auto r = __tcp_transmit_skb(net, sk, skb, together); !r && r.error() == std::errc::no_buffer_space) return false;
   if (skb.len < mss) tp.snd_sml = TCP_SKB_CB(skb).end_seq;
   if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
-  tcp_event_new_data_sent(net, sk, skb);
+  begins |= tcp_note_new_data(net, sk, skb);
   return true;
 }
 
@@ -261,8 +267,8 @@ bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* together = nullpt
 /// has room. With ECN each says for itself whether it may be marked.
 inline bool tcp_may_leave_together(sock const& sk) {
   dst_entry const* const dst = sk.sk_dst_cache;
-  return dst && dst->dev && dst->dev->tx[0].qdisc.empty() && tcp_sk(sk).ecn_flags == 0 &&
-         tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail();
+  return tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail() && dst && dst->dev && dst->dev->tx[0].qdisc.empty() &&
+         tcp_sk(sk).ecn_flags == 0;
 }
 
 }  // namespace detail
@@ -287,7 +293,7 @@ tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss);
 template <class Net>
 bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   auto& tp = tcp_sk(sk);
-  bool cwnd_limited = false, rwnd_limited = false, sent = false;
+  bool cwnd_limited = false, rwnd_limited = false, sent = false, begins = false;
   detail::tcp_slow_start_after_idle_check(net, sk);
   if (tp.mtup.enabled && tp.send_head) [[unlikely]]
     if (tcp_mtu_probe(net, sk, mss) == tcp_probe::wait) return false;
@@ -305,21 +311,21 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
     }
     bool const last = sk.sk_write_queue.after(*skb) == nullptr;
     if (!detail::tcp_nagle_test(tp, *skb, mss, last ? nonagle : tcp_nagle::push)) break;
-    if (u32 const n = detail::tcp_tso_segs(sk, *skb, mss); n > 1) [[unlikely]] {
+    if (u32 const n = last ? 1 : detail::tcp_tso_segs(sk, *skb, mss); n > 1) [[unlikely]] {
       sk_buff* const end = detail::tcp_transmit_super(net, sk, *skb, n);
       if (!end) break;
       if (tp.ca_state >= tcp_ca_state::cwr) tp.prr_out += n;
       while (tp.send_head != nullptr && !after(TCP_SKB_CB(*tp.send_head).end_seq, TCP_SKB_CB(*end).end_seq))
-        detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
+        begins |= detail::tcp_note_new_data(net, sk, *tp.send_head);
       sent = true;
       continue;
     }
-    if (!detail::tcp_xmit_send_head(net, sk, mss, together)) break;
+    if (!detail::tcp_xmit_send_head(net, sk, mss, together, begins)) break;
     sent = true;
     if (burst.count == 64) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   }
   if (!burst.empty()) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
-  if (sent) (void)tcp_schedule_loss_probe(net, sk, false);
+  if (sent && !tcp_schedule_loss_probe(net, sk, begins) && begins) tcp_rearm_rto(net, sk);
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, rwnd_limited);
   return tp.packets_out == 0 && tp.send_head && icsk_due_of(sk, icsk_wait::pacing) == 0;

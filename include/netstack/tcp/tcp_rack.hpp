@@ -93,7 +93,9 @@ void tcp_send_loss_probe(Net& net, sock& sk) {
   sk_buff* const last = tcp_sent_tail(sk);
   bool sent = false;
   if (!tp.tlp_outstanding && tp.send_head && detail::tcp_snd_wnd_test(tp, *tp.send_head, mss)) {
-    sent = detail::tcp_xmit_send_head(net, sk, mss);
+    bool begins = false;
+    sent = detail::tcp_xmit_send_head(net, sk, mss, nullptr, begins);
+    if (begins) tcp_rearm_rto(net, sk);
     tp.tlp_retrans = false;
   } else if (!tp.tlp_outstanding && last && !(TCP_SKB_CB(*last).sacked & (tcpcb::sacked_acked | tcpcb::lost)) &&
              skb_shinfo(*last).dataref == 1) {  // what has not even left the host is not lost

@@ -54,7 +54,7 @@ inline void tcp_rate_skb_delivered(tcp_sock& tp, tcp_skb_cb const& cb, tcp_rate_
 
 /// All of the acknowledgment's segments were seen.
 template <class Net>
-void tcp_rate_gen(Net& net, tcp_sock& tp, tcp_rate_sample& rs) {
+NETSTACK_INLINE void tcp_rate_gen(Net& net, tcp_sock& tp, tcp_rate_sample& rs) {
   tp.delivered += rs.acked_sacked;
   u32 const now = tcp_clock_us(net);
   if (tp.app_limited != 0 && after(tp.delivered, tp.app_limited)) tp.app_limited = 0;

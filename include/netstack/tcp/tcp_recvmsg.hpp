@@ -12,7 +12,7 @@ namespace netstack {
 
 /// Bytes were read: an acknowledgment that waits for that, or a window that is worth telling, leaves now.
 template <class Net>
-void tcp_cleanup_rbuf(Net& net, sock& sk, bool copied) {
+NETSTACK_INLINE void tcp_cleanup_rbuf(Net& net, sock& sk, bool copied) {
   auto& tp = tcp_sk(sk);
   bool now = tp.ack_scheduled && (tp.rcv_nxt - tp.rcv_wup > tp.rcv_mss ||
                                   (copied && !tp.pingpong && tp.quick_acks != 0 && sk.sk_rmem_alloc == 0));
@@ -112,8 +112,12 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
       u32 n = static_cast<u32>(std::min<std::size_t>(left, skb->len - offset));
       if (tp.urg_data != 0 && n != 0) [[unlikely]]
         n = detail::tcp_up_to_mark(sk, seq, n);
-      if (n != 0 && !(flags & msg::trunc))
-        for_each_piece(*skb, offset, n, [&](u8 const* at, u32 size) { to.copy_to(at, size); });
+      if (n != 0 && !(flags & msg::trunc)) {
+        if (!skb->is_nonlinear()) [[likely]]
+          to.copy_to(skb->data + offset, n);
+        else
+          for_each_piece(*skb, offset, n, [&](u8 const* at, u32 size) { to.copy_to(at, size); });
+      }
       seq += n, copied += n, left -= n;
       if (!peek) tp.copied_seq = seq;
       if (tp.urg_data != 0 && after(tp.copied_seq, tp.urg_seq)) tp.urg_data = 0;

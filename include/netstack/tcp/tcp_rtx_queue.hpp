@@ -51,6 +51,7 @@ inline void tcp_rtx_queue_sent(tcp_sock& tp, sk_buff& skb) { tp.tsorted_sent_que
 /// It left again: it is the latest in flight.
 inline void tcp_rtx_queue_resent(tcp_sock& tp, sk_buff& skb) {
   TCP_SKB_CB(skb).sacked |= tcpcb::ever_retrans;
+  tp.rtx_high = tp.snd_nxt;
   detail::tcp_tsorted_unlink(skb);
   tp.tsorted_sent_queue.push_back(skb);
 }

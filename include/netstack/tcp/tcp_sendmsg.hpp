@@ -39,7 +39,7 @@ inline sk_buff* tcp_tail_with_room(sock& sk, u32 mss) {
 template <class Net>
 sk_buff* tcp_new_tail(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  sk_buff* const skb = net.worker().pool.__alloc_skb(max_tcp_header);
   if (!skb) return nullptr;
   if (!sk_wmem_schedule(net, sk, skb->truesize, tp.wmem_queued)) {
     consume_skb(*skb);
@@ -47,12 +47,15 @@ sk_buff* tcp_new_tail(Net& net, sock& sk) {
   }
   dst_entry const* dst = sk.sk_dst_cache;
   if (dst && dst->dev && (dst->dev->features & netif_f::hw_csum)) skb->ip_summed = ip_summed::partial;
-  TCP_SKB_CB(*skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq, .tcp_flags = tcp_flag::ack};
+  auto& cb = TCP_SKB_CB(*skb);
+  cb.seq = cb.end_seq = tp.write_seq;
+  cb.tcp_flags = tcp_flag::ack;
+  cb.sacked = cb.eor = 0;
   tcp_queue_skb(sk, *skb);
   return skb;
 }
 /// Copies as much as the segment holds.
-inline void tcp_fill(sock& sk, sk_buff& skb, iov_iter& from, u32 mss) {
+NETSTACK_INLINE void tcp_fill(sock& sk, sk_buff& skb, iov_iter& from, u32 mss) {
   u32 const n = static_cast<u32>(std::min<std::size_t>(from.count(), std::min(mss - skb.len, skb.tailroom())));
   u32 const offset = skb.len;
   u8* const to = skb.put(n);
@@ -76,7 +79,7 @@ inline constexpr u64 tcp_autocork_ns = 100'000;
 
 /// What was queued may leave. MUST-60 MUST-61: the end of what the application wrote is marked.
 template <class Net>
-void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
+NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   auto& tp = tcp_sk(sk);
   if (!tp.send_head) return;
   if (flags & msg::oob) tp.snd_up = tp.write_seq, tp.urg_mode = true;

@@ -181,6 +181,7 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   tcp_skb_fifo lost_queue;          ///< believed lost, the next to be repaired first
   tcp_skb_tree sack_index;          ///< of the segments up to sack_indexed, those that are not known to be there
   sk_buff* sack_indexed = nullptr;  ///< null: none that is still in the queue
+  u32 rtx_high = 0;                 ///< nothing from here on was sent twice; or snd_una was here since
   u32 highest_sack = 0;             ///< where the highest begins that was selectively acknowledged, if any was
   // --- RFC 8985: RACK and TLP ---
   u64 rack_mstamp = 0;  ///< when the segment left that was sent last of those that arrived

@@ -208,6 +208,7 @@ inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
 template <class Net>
 tcp_info tcp_get_info(Net& net, sock& sk) {
   auto const& tp = tcp_sk(sk);
+  if (tp.icsk_ca_initialized && !tcp_ca<Net>(sk).cong_control) tcp_update_pacing_rate(net, sk);
   tcp_info info{.tcpi_state = sk.sk_state,
                 .tcpi_snd_cwnd = tp.snd_cwnd,
                 .tcpi_reordering = tp.reordering,

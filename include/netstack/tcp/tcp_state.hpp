@@ -15,7 +15,7 @@ namespace netstack {
 
 /// Runs the retransmission timer `us` from now, for this reason.
 template <class Net>
-void inet_csk_reset_xmit_timer(Net& net, sock& sk, icsk_time what, u64 us) {
+NETSTACK_INLINE void inet_csk_reset_xmit_timer(Net& net, sock& sk, icsk_time what, u64 us) {
   inet_csk(sk).icsk_pending = what;
   icsk_start_timer(net, sk, icsk_wait::retransmit, net.worker().now + std::min<u64>(us, tcp_rto_max) * 1000);
 }
@@ -138,12 +138,8 @@ inline void tcp_ofo_purge(tcp_sock& tp) {
 
 inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
 
-/// Tells what was noted. The last that is done with a connection: it may be gone afterwards, unless the caller holds
-/// it.
-inline void tcp_tell(sock& sk) {
-  u8 const events = std::exchange(tcp_sk(sk).events, u8{0});
-  if (events == 0) [[likely]]
-    return;
+namespace detail {
+NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
   auto const tell = [&](u8 event, void (*sock::*callback)(sock&)) {
     if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.*callback) (sk.*callback)(sk);
   };
@@ -153,6 +149,16 @@ inline void tcp_tell(sock& sk) {
   tell(tcp_event::readable, &sock::sk_data_ready);
   tell(tcp_event::writable, &sock::sk_write_space);
   sock_put(sk);
+}
+}  // namespace detail
+
+/// Tells what was noted. The last that is done with a connection: it may be gone afterwards, unless the caller holds
+/// it.
+NETSTACK_INLINE void tcp_tell(sock& sk) {
+  u8 const events = std::exchange(tcp_sk(sk).events, u8{0});
+  if (events == 0 || (events == tcp_event::readable && !sk.sk_data_ready)) [[likely]]
+    return;
+  detail::tcp_tell_slow(sk, events);
 }
 
 // --- states

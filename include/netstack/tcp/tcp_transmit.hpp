@@ -41,7 +41,7 @@ namespace netstack {
 
 /// The window that would be told now. MUST-39: the right edge moves by a full segment or half of the
 /// buffer, or not at all; and SHLD-14: never to the left; MAY-8.
-[[nodiscard]] inline u32 __tcp_select_window(sock const& sk) {
+[[nodiscard]] NETSTACK_INLINE u32 __tcp_select_window(sock const& sk) {
   auto const& tp = tcp_sk(sk);
   u32 const full = std::min(tp.window_clamp, tcp_full_space(sk));
   u32 free = std::min(tcp_space(sk), full);
@@ -55,7 +55,7 @@ namespace netstack {
 
 /// … and is, with the segment at hand: the value of its window field.
 template <class Net>
-[[nodiscard]] u16 tcp_select_window(Net& net, sock& sk) {
+[[nodiscard]] NETSTACK_INLINE u16 tcp_select_window(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 const before_wnd = tp.rcv_wnd;
   u32 const most = u32{0xffff} << tp.rcv_wscale;
@@ -75,20 +75,14 @@ inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
   for (u8 i = 0; i < tp.num_sacks && opts.num_sacks < std::min<u32>(room, tcpopt::max_sacks); ++i)
     opts.sacks[opts.num_sacks++] = tp.selective_acks[i];
 }
-/// What most segments say, and nothing else: a time stamp, if they do.
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE tcp_out_options tcp_stamp_option(Net& net, tcp_sock const& tp) {
+[[nodiscard]] tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
   tcp_out_options opts;
   if (tp.tstamp_ok) {
     opts.tstamp = true;
     opts.tsval = tcp_time_stamp(net) + tp.tsoffset;
     opts.tsecr = tp.ts_recent;
   }
-  return opts;
-}
-template <class Net>
-[[nodiscard]] tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {
-  tcp_out_options opts = tcp_stamp_option(net, tp);
   if (tp.sack_ok && (tp.num_sacks != 0 || tp.dsack)) tcp_sack_options(tp, opts);
   return opts;
 }
@@ -122,49 +116,47 @@ struct tcp_header_fields {
   u16 urg_ptr = 0;
 };
 
-/// MUST-2: writes header and options in front of the payload. `flow`: the sum of the pseudo header without the length;
-/// skb.csum: over the payload, unless ip_summed says that the device sums. From registers: what was stored in small
-/// pieces is not read back.
-NETSTACK_INLINE void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
-  u8* const at = skb.push(hlen);
-  u64 sum = 0;
-  if (opts.tstamp && optlen == tcpopt::tstamp_aligned) [[likely]] {
-    constexpr auto lead =
-        std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len});
-    u32 const tsval = be32{opts.tsval}.raw(), tsecr = be32{opts.tsecr}.raw();
-    std::memcpy(at + tcp_hlen_min, &lead, 4);
-    std::memcpy(at + tcp_hlen_min + 4, &tsval, 4);
-    std::memcpy(at + tcp_hlen_min + 8, &tsecr, 4);
-    sum = u64{lead} + tsval + tsecr;
-  } else if (optlen != 0) {
-    tcp_options_write(at + tcp_hlen_min, opts);
-    sum = csum_partial(at + tcp_hlen_min, optlen, 0);
-  }
+namespace detail {
+/// MUST-2: the header of a segment whose options were written, `sum` over them included. `flow`: the sum of the pseudo
+/// header without the length; skb.csum: over the payload, unless ip_summed says that the device sums. From registers:
+/// what was stored in small pieces is not read back.
+NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u32 flow) {
   u32 const ports = f.source.raw() | u32{f.dest.raw()} << 16;
   u32 const seq = be32{f.seq}.raw(), ack = be32{f.ack_seq}.raw();
-  u32 const bits = std::bit_cast<u32>(std::array<u8, 4>{static_cast<u8>(hlen / 4 << 4), f.flags,
-                                                        static_cast<u8>(f.window >> 8), static_cast<u8>(f.window)});
+  u32 const bits = be32{hlen / 4 << 28 | u32{f.flags} << 16 | f.window}.raw();
   u16 const urg = be16{f.urg_ptr}.raw();
   u64 const pseudo = u64{flow} + be16{static_cast<u16>(skb.len)}.raw();
   u16 check;
   if (skb.ip_summed == ip_summed::partial) {
     skb.csum_start = skb.offset_of(0);
     skb.csum_offset = offsetof(tcphdr, check);
-    check = static_cast<u16>(~csum_fold(detail::csum_from64to32(pseudo)).raw());
+    check = static_cast<u16>(~csum_fold(csum_from64to32(pseudo)).raw());
   } else {
     sum += pseudo + skb.csum + ports + seq + ack + bits + urg;
-    check = csum_fold(detail::csum_from64to32(sum)).raw();
+    check = csum_fold(csum_from64to32(sum)).raw();
   }
   u32 const words[5] = {ports, seq, ack, bits, check | u32{urg} << 16};
   std::memcpy(at, words, sizeof words);
   skb.reset_transport_header();
 }
+}  // namespace detail
 
-/// With options that few segments have: apart, so that the common ones are known when the rest is compiled.
-NETSTACK_NOINLINE inline void tcp_push_rare_header(sk_buff& skb, tcp_header_fields const& f,
-                                                   tcp_out_options const& opts, u32 flow) {
-  tcp_push_header(skb, f, opts, flow);
+/// Writes header and options in front of the payload.
+inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+  u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
+  u8* const at = skb.push(hlen);
+  if (optlen != 0) tcp_options_write(at + tcp_hlen_min, opts);
+  detail::tcp_write_header(skb, at, f, hlen, csum_partial(at + tcp_hlen_min, optlen, 0), flow);
+}
+/// The same with the one option that most segments have.
+NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
+  constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
+  constexpr auto lead =
+      std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len});
+  u8* const at = skb.push(hlen);
+  u32 const words[3] = {lead, be32{tsval}.raw(), be32{tsecr}.raw()};
+  std::memcpy(at + tcp_hlen_min, words, sizeof words);
+  detail::tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2], flow);
 }
 
 // --- a segment of a connection
@@ -173,10 +165,8 @@ namespace detail {
 
 /// The packet that leaves for a segment of the write queue; null: the pool is empty.
 template <class Net>
-sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
-  if (skb_shinfo(skb).dataref == 1) [[likely]] {
-    if (!skb.is_nonlinear()) [[likely]]
-      if (sk_buff* const clone = skb.pool->clone_payload(skb)) return clone;
+NETSTACK_NOINLINE sk_buff* tcp_skb_to_send_slow(Net& net, sk_buff& skb) {
+  if (skb_shinfo(skb).dataref == 1) {
     sk_buff* const clone = skb_clone(skb);
     if (clone) clone->ip_summed = skb.ip_summed, clone->csum = skb.csum;
     return clone;
@@ -191,6 +181,12 @@ sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
   }
   copy->ip_summed = skb.ip_summed, copy->csum = skb.csum;
   return copy;
+}
+template <class Net>
+NETSTACK_INLINE sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
+  if (skb_shinfo(skb).dataref == 1 && !skb.is_nonlinear()) [[likely]]
+    if (sk_buff* const clone = skb.pool->clone_payload(skb)) return clone;
+  return tcp_skb_to_send_slow(net, skb);
 }
 
 /// An acknowledgment left: nothing is owed any more.
@@ -216,40 +212,64 @@ inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
 }
 }  // namespace detail
 
-/// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. `together`: with others, as
-/// the list that it is appended to. Errors: queue_xmit's.
+namespace detail {
+/// The segment has its header.
 template <class Net>
-result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb, skb_list* together = nullptr) {
-  auto& tp = tcp_sk(sk);
-  bool const syn = (cb.tcp_flags & tcp_flag::syn) != 0;
-  tcp_header_fields f{.source = tp.inet_sport, .dest = sk.sk_dport, .seq = cb.seq, .flags = cb.tcp_flags};
-  if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
-  if (tp.ecn_flags != 0) [[unlikely]]
-    f.flags |= tcp_ecn_send(tp, cb, out.len != 0);
-  // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
-  f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
-  if (tp.urg_mode) [[unlikely]]
-    detail::tcp_write_urg(tp, f);
-  if (syn) [[unlikely]]
-    tcp_push_rare_header(out, f, tcp_syn_options(net, tp), tp.csum_flow);
-  else if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
-    tcp_push_rare_header(out, f, tcp_established_options(net, tp), tp.csum_flow);
-  else
-    tcp_push_header(out, f, tcp_stamp_option(net, tp), tp.csum_flow);
-  if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
+NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, skb_list* together) {
   skb_set_owner_w(out, sk);
   ++TCP_STATS(net).OutSegs;
-  ++tp.segs_out;
+  ++tcp_sk(sk).segs_out;
   if (together) {
     together->push_back(out);
     return {};
   }
   return tcp_af_ops<Net>(sk).queue_xmit(net, sk, out);
 }
-
-/// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
+/// Of a connection most segments have nothing to say but their numbers and a time stamp.
+[[nodiscard]] inline bool tcp_is_common(tcp_sock const& tp, tcp_skb_cb const& cb) {
+  return (cb.tcp_flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.tstamp_ok && !tp.urg_mode &&
+         (tp.ecn_flags | tp.num_sacks | u8{tp.dsack}) == 0;
+}
+/// Sends such a one.
 template <class Net>
-result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* together = nullptr) {
+NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb,
+                                                 skb_list* together) {
+  auto& tp = tcp_sk(sk);
+  tcp_push_stamped_header(out,
+                          {.source = tp.inet_sport,
+                           .dest = sk.sk_dport,
+                           .seq = cb.seq,
+                           .ack_seq = tp.rcv_nxt,
+                           .flags = cb.tcp_flags,
+                           .window = tcp_select_window(net, sk)},
+                          tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent, tp.csum_flow);
+  tcp_event_ack_sent(net, sk);
+  return tcp_queue_xmit(net, sk, out, together);
+}
+}  // namespace detail
+
+/// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. `together`: with others, as
+/// the list that it is appended to. Errors: queue_xmit's.
+template <class Net>
+NETSTACK_NOINLINE result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb,
+                                            skb_list* together = nullptr) {
+  auto& tp = tcp_sk(sk);
+  if (detail::tcp_is_common(tp, cb)) return detail::tcp_transmit_common(net, sk, out, cb, together);
+  bool const syn = (cb.tcp_flags & tcp_flag::syn) != 0;
+  tcp_header_fields f{.source = tp.inet_sport, .dest = sk.sk_dport, .seq = cb.seq, .flags = cb.tcp_flags};
+  if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
+  if (tp.ecn_flags != 0) f.flags |= tcp_ecn_send(tp, cb, out.len != 0);
+  // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
+  f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
+  if (tp.urg_mode) detail::tcp_write_urg(tp, f);
+  tcp_push_header(out, f, syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp), tp.csum_flow);
+  if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
+  return detail::tcp_queue_xmit(net, sk, out, together);
+}
+
+/// tcp_transmit_skb, as part of its caller. `together`: with others, as the list that it is appended to.
+template <class Net>
+NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* together) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
   sk_buff* const out = detail::tcp_skb_to_send(net, skb);
@@ -263,7 +283,14 @@ result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* togeth
     tp.data_segs_out += skb.len != 0;
     tp.bytes_sent += skb.len;
   }
+  if (detail::tcp_is_common(tp, cb)) [[likely]]
+    return detail::tcp_transmit_common(net, sk, *out, cb, together);
   return tcp_transmit(net, sk, *out, cb, together);
+}
+/// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
+template <class Net>
+NETSTACK_NOINLINE result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
+  return __tcp_transmit_skb(net, sk, skb, nullptr);
 }
 
 /// A segment without data, in no queue. Errors: no_buffer_space, tcp_transmit's.

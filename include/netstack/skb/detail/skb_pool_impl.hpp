@@ -132,7 +132,8 @@ inline void skb_pool::return_all_lent(void const* from) {
 
 /// A clone of a packet that is still there: what a sender's segment is when the driver is done with it.
 inline bool skb_pool::free_companion(sk_buff& skb) {
-  if (!detail::sole_user_of_companion(skb) || skb.nohdr || (skb.dst && !skb.dst_noref)) return false;
+  if (!detail::sole_user_of_companion(skb) || skb.pool != this || skb.nohdr || (skb.dst && !skb.dst_noref))
+    return false;
   sk_buff& first = pair(skb.frame);
   auto& info = shinfo_of(first);
   if (&companion(skb.frame) != &skb || info.dataref < 2) return false;
@@ -247,7 +248,7 @@ inline sk_buff* skb_pool::skb_clone(sk_buff& skb, site at) {
   return n;
 }
 
-inline sk_buff* skb_pool::clone_payload(sk_buff& skb) {
+NETSTACK_INLINE sk_buff* skb_pool::clone_payload(sk_buff& skb) {
   BUG_ON(skb.users == 0 || skb.pool != this || skb.is_nonlinear(), "payload of a free or scattered packet");
   if (skb.slot_kind != skb_slot::first || skb.fclone != 0) [[unlikely]]
     return nullptr;
