@@ -616,6 +616,14 @@ TEST_CASE("settings of TCP have the kernel's defaults and bounds", "[S31]") {
       ++compared;
     }
     CHECK(compared >= 30);
+    // A key's text, and what is read back.
+    for (char const* key : {"1-2-3-4", "89abcdef-0-ffffffff-7", "1-2-3-4,5-6-7-8", "1-2-3", "1-2-3-4,", "1-2-3-4,5-6",
+                            "x", "1-2-3-4-5", "g-1-2-3"}) {
+      INFO("key " << key);
+      auto const r = netstack::sysctl_write(two.net(), "net/ipv4/tcp_fastopen_key", key);
+      CHECK((r ? 0 : static_cast<int>(r.error())) == write_sysctl("/proc/sys/net/ipv4/tcp_fastopen_key", key));
+      if (r) CHECK(ours_of(two, "net/ipv4/tcp_fastopen_key") + '\n' == text_of("/proc/sys/net/ipv4/tcp_fastopen_key"));
+    }
   });
 }
 

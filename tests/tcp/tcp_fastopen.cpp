@@ -2,6 +2,7 @@
 // Data that comes with the SYN: RFC 7413, both sides. That Linux understands it is tests/interop/tcp.cpp's.
 #include "netstack/tcp/tcp_fastopen.hpp"
 
+#include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -192,6 +193,66 @@ TEST_CASE("who trusts its network needs no cookie", "[RFC 7413]") {
   t.over();
 }
 
+TEST_CASE(
+    "cookies are made by net/ipv4/tcp_fastopen_key; those made by the key behind the comma are taken, and replaced",
+    "[S31][RFC 7413]") {
+  tcp_script t;
+  auto const key = [&](char const* text) { return sysctl_write(t.net(), "net/ipv4/tcp_fastopen_key", text); };
+  auto const shown = [&] {
+    std::string text(128, '\0');
+    text.resize(sysctl_read(t.net(), "net/ipv4/tcp_fastopen_key", text).value());
+    return text;
+  };
+  auto const first = shown();
+  CHECK(first.size() == 36);
+  for (char const* bad : {"", "x", "1-2-3", "1-2-3-", "1-2-3-4,", "1-2-3-4,5-6-7", "1,2,3,4"})
+    CHECK(key(bad).error() == errc::invalid_argument);
+  CHECK(shown() == first);
+  REQUIRE(key("1-23-456-89abcdef\n"));
+  CHECK(shown() == "00000001-00000023-00000456-89abcdef\n");
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable;
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::fastopen, 4));
+  t.in("S 0 mss 1460 fo ask").out("S. 0 ack 1 fo cookie").in("R 1");
+  auto const old = t.cookie;
+  u8 const ends[]{192, 0, 2, 9, 192, 0, 2, 1};  // the client's address, and ours, as they lie in the packet
+  u64 const hash = siphash(ends, sizeof ends, {{0x0000'0023'0000'0001, 0x89ab'cdef'0000'0456}});
+  CHECK(std::memcmp(&hash, old.data(), sizeof hash) == 0);
+
+  REQUIRE(key("a-b-c-d,1-23-456-89abcdef"));
+  CHECK(shown() == "0000000a-0000000b-0000000c-0000000d,00000001-00000023-00000456-89abcdef\n");
+  t.from_port = 4001, t.our_isn_known = false, t.got = 1;
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6 fo cookie").silent();
+  t.read(t.accept(), 5);
+  CHECK(t.ext().TCPFastOpenPassiveAltKey.read() == 1);
+  CHECK(t.cookie != old);
+  t.from_port = 4002, t.our_isn_known = false, t.got = 1;
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6").silent();  // by the new one, and nothing is given
+  t.read(t.accept(), 5);
+  CHECK(t.ext().TCPFastOpenPassive.read() == 2);
+  REQUIRE(key("a-b-c-d"));
+  t.cookie = old;
+  t.from_port = 4003, t.our_isn_known = false;
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 1 fo cookie").silent();
+  CHECK(t.ext().TCPFastOpenPassiveFail.read() == 1);
+  t.over();
+}
+
+TEST_CASE("0x400: every listener takes data with SYNs, as many as its backlog", "[RFC 7413]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable | tfo::server_cookie_not_reqd | tfo::server_wo_sockopt1;
+  t.listen(2);
+  for (u16 from = 4001; from < 4003; ++from) {
+    t.from_port = from, t.our_isn_known = false, t.got = 1;
+    t.in("S 0:5 mss 1460").out("S. 0 ack 6").silent();
+    t.read(t.accept(), 5);
+  }
+  t.from_port = 4003, t.our_isn_known = false;
+  t.in("S 0:5 mss 1460").out("S. 0 ack 1").silent();
+  CHECK(t.ext().TCPFastOpenListenOverflow.read() == 1);
+  t.over();
+}
+
 // --- client
 
 TEST_CASE("a client asks for a cookie first, and sends data with its next SYN: RFC 7413 figure 1", "[S148][RFC 7413]") {
@@ -254,6 +315,80 @@ TEST_CASE("where SYNs with data vanish, none are sent for a while: RFC 7413 §4.
   t.close(fd);
   t.after(241'000);  // 60 s, doubled for each
   CHECK(fast(t, t.stream(), 10).value() == 10);
+  t.over();
+}
+
+TEST_CASE("where such handshakes pass and nothing behind them, SYNs say nothing of it for a time that doubles",
+          "[RFC 7413]") {
+  tcp_script t;
+  auto const suspect = [&](char const* seconds) {
+    REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_fastopen_blackhole_timeout_sec", seconds));
+  };
+  auto const found = [&] { return t.ext().TCPFastOpenBlackhole.read(); };
+  acquaint(t);
+  /// A connection that began with data, and is not heard of after its handshake.
+  auto const swallowed = [&] {
+    int const fd = t.stream();
+    CHECK(fast(t, fd, 10).value() == 10);
+    t.out("S 0:10 fo cookie");
+    t.in("S. 0 ack 11 mss 1460").out(". 11 ack 1");
+    REQUIRE(t.write(fd, 5));
+    t.after(200 + 400 + 800 + 100);
+    t.in("R 1").pending.clear();
+    t.close(fd);
+  };
+  auto const plain = [&] {
+    int const fd = t.stream();
+    CHECK(fast(t, fd, 10).error() == errc::operation_in_progress);
+    t.out("S 0").silent();
+    t.close(fd);
+  };
+  SECTION("0, as it is at first: it is not looked for") {
+    swallowed();
+    CHECK(found() == 0);
+    CHECK(fast(t, t.stream(), 10).value() == 10);
+  }
+  SECTION("three timeouts in a row; the second time it lasts twice as long") {
+    suspect("10");
+    swallowed();
+    CHECK(found() == 1);
+    CHECK(t.ext().TCPFastOpenActiveFail.read() == 1);
+    plain();
+    t.after(8'000);
+    plain();
+    t.after(2'000);
+    swallowed();
+    CHECK(found() == 2);
+    t.after(15'000);
+    plain();
+    t.after(5'000);
+    t.pending.clear();
+    SECTION("one that goes well, and all is forgotten") {
+      int const fd = t.stream();
+      CHECK(fast(t, fd, 10).value() == 10);
+      t.out("S 0:10 fo cookie").in("S. 0 ack 11 mss 1460").in("P. 1:6 ack 11");
+      CHECK(tcp_pernet(t.net()).tfo_active_disable_times == 2);
+      t.close(fd);
+      t.pending.clear();
+      CHECK(tcp_pernet(t.net()).tfo_active_disable_times == 0);
+    }
+    SECTION("… or the setting is written anew") {
+      CHECK(tcp_pernet(t.net()).tfo_active_disable_times == 2);
+      suspect("11");
+      CHECK(tcp_pernet(t.net()).tfo_active_disable_times == 0);
+    }
+  }
+  SECTION("of all that the server said only its FIN comes") {
+    suspect("10");
+    int const fd = t.stream();
+    CHECK(fast(t, fd, 10).value() == 10);
+    t.out("S 0:10 fo cookie").in("S. 0 ack 11 mss 1460").in("F. 6 ack 11");
+    t.in("R. 1 ack 11");
+    t.close(fd);
+    t.pending.clear();
+    CHECK(found() == 1);
+    plain();
+  }
   t.over();
 }
 

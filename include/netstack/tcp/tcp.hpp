@@ -9,6 +9,7 @@
 #include "netstack/registry/module.hpp"
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/tcp/tcp_cong_sysctl.hpp"
+#include "netstack/tcp/tcp_fastopen_sysctl.hpp"
 #include "netstack/tcp/tcp_ipv4.hpp"
 #include "netstack/tcp/tcp_proc.hpp"
 #include "netstack/tcp/tcp_sockopt.hpp"
@@ -153,6 +154,8 @@ result<void> tcp_sk_init(Net& net) {
   ns.sysctl_tcp_wmem[2] = std::max(std::min(ns.sysctl_tcp_wmem[2], share(tcp_frame_payload)), ns.sysctl_tcp_wmem[1]);
   ns.sysctl_tcp_rmem[2] =
       std::max(std::min(ns.sysctl_tcp_rmem[2], share(Net::sizes.frame_size)), ns.sysctl_tcp_rmem[1]);
+  auto const& secret = tcp_worker_of(net).fastopen_secret;
+  ns.fastopen_key[0] = {{siphash_2u32(net.index, 1, secret), siphash_2u32(net.index, 2, secret)}};
   ns.sysctl_tcp_max_orphans = Net::sizes.max_sock / 2;
   ns.sysctl_max_syn_backlog = Net::sizes.max_request;
   ns.congestion_control =
@@ -268,6 +271,13 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_abort_on_overflow>("net/ipv4/tcp_abort_on_overflow"),
       ctl<&tcp_net::sysctl_tcp_syncookies>("net/ipv4/tcp_syncookies"),
       ctl<&tcp_net::sysctl_tcp_fastopen>("net/ipv4/tcp_fastopen"),
+      ctl<&tcp_net::sysctl_tcp_fastopen_blackhole_timeout>(
+          "net/ipv4/tcp_fastopen_blackhole_timeout_sec",
+          {.max = 0x7fff'ffff,
+           .unit = 1'000'000'000,
+           .changed = ctl_changed<Net, detail::tcp_fastopen_blackhole_changed<Net>>}),
+      ctl_proc<Net, detail::tcp_fastopen_key_show<Net>, detail::tcp_fastopen_key_store<Net>>(
+          "net/ipv4/tcp_fastopen_key", {.mode = 0600}),
       ctl<&tcp_net::sysctl_tcp_tw_reuse>("net/ipv4/tcp_tw_reuse", {.max = 2}),
       ctl<&tcp_net::sysctl_tcp_max_tw_buckets>("net/ipv4/tcp_max_tw_buckets"),
       ctl<&tcp_net::sysctl_tcp_early_demux>("net/ipv4/tcp_early_demux"),

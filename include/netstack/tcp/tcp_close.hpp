@@ -129,6 +129,7 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
   tcp_cleanup_congestion_control(net, sk);
   tcp_write_queue_purge(net, sk);
+  if (tcp_sk(sk).syn_fastopen) tcp_fastopen_active_disable_ofo_check(net, sk);
   tcp_ofo_purge(tcp_sk(sk));
   inet_unhash(net, sk);
   inet_put_port(net, sk);

@@ -54,11 +54,56 @@ void tcp_fastopen_cache_set(Net& net, sock const& sk, u16 mss, tcp_fastopen_cook
   if (syn_lost) slot.last_syn_loss = net.worker().now;
 }
 
+// --- paths that let such a handshake pass, and nothing behind it
+
+/// One more was found: for a time that doubles from one to the next, no SYN says anything of Fast Open.
+template <class Net>
+void tcp_fastopen_active_disable(Net& net) {
+  auto& ns = tcp_pernet(net);
+  if (ns.sysctl_tcp_fastopen_blackhole_timeout == 0) return;
+  ++ns.tfo_active_disable_times;
+  ns.tfo_active_disable_stamp = net.worker().now;
+  ++NET_STATS(net).TCPFastOpenBlackhole;
+}
+/// Nothing is heard any more of a connection that began with it, three timeouts in a row or to the end.
+template <class Net>
+void tcp_fastopen_active_detect_blackhole(Net& net, sock const& sk, bool expired) {
+  u32 const timeouts = inet_csk(sk).icsk_retransmits;
+  if (timeouts != 2 && !(timeouts < 2 && expired)) return;
+  tcp_fastopen_active_disable(net);
+  ++NET_STATS(net).TCPFastOpenActiveFail;
+}
+/// A connection is over: all that came of its data was the FIN behind it; or it was tried whether the path is right
+/// again, and it is.
+template <class Net>
+void tcp_fastopen_active_disable_ofo_check(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  auto& ns = tcp_pernet(net);
+  if (tp.data_segs_in != 0) {
+    bool const within = sk.sk_dst_cache && sk.sk_dst_cache->dev && (sk.sk_dst_cache->dev->flags & iff::loopback);
+    if (tp.syn_fastopen_ch && !within) ns.tfo_active_disable_times = 0;
+    return;
+  }
+  auto const first = tp.out_of_order_queue.begin();
+  if (first != tp.out_of_order_queue.end() && std::next(first) == tp.out_of_order_queue.end() &&
+      (TCP_SKB_CB(*first).tcp_flags & tcp_flag::fin))
+    tcp_fastopen_active_disable(net);
+}
+
 namespace detail {
 
+/// As long as paths are suspected; the first afterwards shall find out.
+template <class Net>
+bool tcp_fastopen_active_should_disable(Net& net, tcp_sock& tp) {
+  auto const& ns = tcp_pernet(net);
+  if (ns.sysctl_tcp_fastopen_blackhole_timeout == 0 || ns.tfo_active_disable_times == 0) return false;
+  u64 const wait = ns.sysctl_tcp_fastopen_blackhole_timeout << std::min(ns.tfo_active_disable_times - 1, 6u);
+  tp.syn_fastopen_ch = net.worker().now - ns.tfo_active_disable_stamp >= wait;
+  return !tp.syn_fastopen_ch;
+}
 /// May data go with the SYN? If not, cookie.len says what else: 0: one is asked for, -1: nothing is said of it.
 template <class Net>
-bool tcp_fastopen_cookie_check(Net& net, sock const& sk, tcp_fastopen_cookie& cookie, u16& mss) {
+bool tcp_fastopen_cookie_check(Net& net, sock& sk, tcp_fastopen_cookie& cookie, u16& mss) {
   cookie.len = 0;
   if (auto const* known = tcp_fastopen_cache_get(net, sk)) {
     mss = known->mss;
@@ -68,6 +113,7 @@ bool tcp_fastopen_cookie_check(Net& net, sock const& sk, tcp_fastopen_cookie& co
       return cookie.len = -1, false;
     cookie.len = std::max<std::int8_t>(cookie.len, 0);
   }
+  if (tcp_fastopen_active_should_disable(net, tcp_sk(sk))) return cookie.len = -1, false;
   if ((tcp_fastopen_enabled(net) & tfo::client_no_cookie) || tcp_sk(sk).fastopen_no_cookie)
     return cookie.len = -1, true;
   return cookie.len > 0;
@@ -160,21 +206,35 @@ result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter&
 
 namespace detail {
 
-/// RFC 7413 §4.1.2: whoever has it, can be reached at this address.
+/// RFC 7413 §4.1.2: whoever has it, can be reached at this address. By the n-th key: Linux makes the same of the same.
 template <class Net>
-[[nodiscard]] tcp_fastopen_cookie tcp_fastopen_cookie_gen(Net& net, inet_ehash_key const& key) {
+[[nodiscard]] tcp_fastopen_cookie tcp_fastopen_cookie_gen(Net& net, inet_ehash_key const& key, u32 n = 0) {
   tcp_fastopen_cookie cookie{.len = tcp_fastopen_cookie_size};
-  u64 const hash = siphash_2u32(key.saddr.raw(), key.daddr.raw(), tcp_worker_of(net).fastopen_secret);
+  u64 const hash = siphash_2u32(key.saddr.raw(), key.daddr.raw(), tcp_pernet(net).fastopen_key[n]);
   std::memcpy(cookie.val.data(), &hash, sizeof hash);
   return cookie;
+}
+/// By which key the SYN's cookie was made; as many as there are: by none.
+template <class Net>
+[[nodiscard]] u32 tcp_fastopen_key_of(Net& net, inet_ehash_key const& key, tcp_options_received const& opt) {
+  u32 n = 0;
+  for (; n < tcp_pernet(net).fastopen_keys; ++n) {
+    auto const right = tcp_fastopen_cookie_gen(net, key, n);
+    if (opt.fastopen_len == right.len &&
+        std::equal(right.val.begin(), right.val.begin() + right.len, opt.cookie.begin()))
+      break;
+  }
+  return n;
 }
 /// RFC 7413 §5.1: so many may have been begun by data alone, no more: their addresses may be forged by who once had a
 /// cookie for them.
 template <class Net>
 bool tcp_fastopen_queue_check(Net& net, sock const& listener) {
   auto const& tp = tcp_sk(listener);
-  if (tp.fastopen_qlen < tp.fastopen_max_qlen) return true;
-  if (tp.fastopen_max_qlen != 0) ++NET_STATS(net).TCPFastOpenListenOverflow;
+  bool const unasked = (tcp_fastopen_enabled(net) & tfo::server_wo_sockopt1) != 0;
+  u32 const most = tp.fastopen_max_qlen == 0 && unasked ? listener.sk_max_ack_backlog : tp.fastopen_max_qlen;
+  if (tp.fastopen_qlen < most) return true;
+  if (most != 0) ++NET_STATS(net).TCPFastOpenListenOverflow;
   return false;
 }
 
@@ -203,8 +263,8 @@ sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock const
 
 }  // namespace detail
 
-/// A SYN for a listener, which is to become `req`: the connection, if data may come first. Else null, and `cookie` is
-/// what the SYN-ACK gives, if its length is not below 0.
+/// A SYN for a listener, which is to become `req`: the connection, if data may come first. `cookie` is what the SYN-ACK
+/// gives, if its length is not below 0.
 template <class Net>
 sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx, tcp_fastopen_cookie& cookie) {
   u32 const enabled = tcp_fastopen_enabled(net);
@@ -213,23 +273,27 @@ sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx c
   if (!(enabled & tfo::server_enable) || !(data || rx.opt.fastopen) || !detail::tcp_fastopen_queue_check(net, listener))
     return nullptr;
   bool const trusts = (enabled & tfo::server_cookie_not_reqd) || tcp_sk(listener).fastopen_no_cookie;
-  auto const right = detail::tcp_fastopen_cookie_gen(net, req.key);
-  bool const has_right = rx.opt.fastopen_len == right.len &&
-                         std::equal(right.val.begin(), right.val.begin() + right.len, rx.opt.cookie.begin());
+  u32 const by = detail::tcp_fastopen_key_of(net, req.key, rx.opt);
+  bool const has_right = by < tcp_pernet(net).fastopen_keys;
   if (!trusts && !has_right) {
-    if (rx.opt.fastopen) cookie = right;
+    if (rx.opt.fastopen) cookie = detail::tcp_fastopen_cookie_gen(net, req.key);
     if (rx.opt.fastopen && !asks) ++NET_STATS(net).TCPFastOpenPassiveFail;
     return nullptr;
   }
   req.snt_isn = tcp_v4_secure_isn(net, req.key);
   sock* const child = detail::tcp_fastopen_create_child(net, listener, req, rx);
   ++(child ? NET_STATS(net).TCPFastOpenPassive : NET_STATS(net).TCPFastOpenPassiveFail);
+  if (child && has_right && by != 0) {  // its next one shall be by the first key
+    cookie = detail::tcp_fastopen_cookie_gen(net, req.key);
+    ++NET_STATS(net).TCPFastOpenPassiveAltKey;
+  }
   return child;
 }
 
 /// The SYN's data goes to its reader, the connection to who accepts, and the SYN-ACK, which acknowledges both, out.
 template <class Net>
-verdict tcp_fastopen_process(Net& net, sock& listener, sock& child, sk_buff& skb, tcp_rx const& rx) {
+verdict tcp_fastopen_process(Net& net, sock& listener, sock& child, sk_buff& skb, tcp_rx const& rx,
+                             tcp_fastopen_cookie const& cookie) {
   inet_csk_reqsk_queue_add(listener, child);
   tcp_note(listener, tcp_event::readable);
   verdict v = verdict::consumed();
@@ -241,7 +305,10 @@ verdict tcp_fastopen_process(Net& net, sock& listener, sock& child, sk_buff& skb
     tcp_sk(child).syn_data_acked = true;
   }
   sk_buff& synack = *tcp_sk(child).send_head;
+  tcp_fastopen_request gift{.cookie = cookie};
+  tcp_sk(child).fastopen_req = &gift;
   (void)tcp_transmit_skb(net, child, synack);  // lost, as if on the wire
+  tcp_sk(child).fastopen_req = nullptr;
   detail::tcp_event_new_data_sent(net, child, synack);
   return v;
 }

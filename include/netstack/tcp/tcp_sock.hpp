@@ -241,6 +241,7 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   bool syn_data_acked : 1 = false;                      ///< which arrived
   bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
   bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
+  bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
 };
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
@@ -402,7 +403,12 @@ struct tcp_net {
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;
   u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
   u32 sysctl_max_syn_backlog = 256;
-  s32 sysctl_tcp_fastopen = 1;  ///< tfo::…
+  s32 sysctl_tcp_fastopen = 1;                    ///< tfo::…
+  u64 sysctl_tcp_fastopen_blackhole_timeout = 0;  ///< 0: no path is suspected
+  u64 tfo_active_disable_stamp = 0;               ///< when one swallowed what followed, the last time
+  u32 tfo_active_disable_times = 0;
+  u32 fastopen_keys = 1;
+  std::array<siphash_key_t, 2> fastopen_key{};  ///< by which cookies are made, and one by which they were
   u32 sysctl_tcp_max_orphans = 256;
   u32 sysctl_tcp_max_tw_buckets = 512;
   u32 orphan_count = 0;  ///< connections that nobody holds
@@ -462,7 +468,8 @@ struct tcp_worker {
   siphash_key_t ts_secret{};
   u64 congestion_allowed = 0;  ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
   siphash_key_t syncookie_secret{};
-  siphash_key_t fastopen_secret{};  ///< the same for all workers: a client's next flow may be another's
+  siphash_key_t
+      fastopen_secret{};  ///< the same for all workers: a client's next flow may be another's. Of it come keys
   std::array<tcp_fastopen_metrics, 256> fastopen_cache;
 };
 template <class Net>

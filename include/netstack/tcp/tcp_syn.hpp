@@ -295,7 +295,7 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
   if (sock* const child = tcp_try_fastopen(net, sk, *req, rx, cookie)) {
     tcp_v4_free_options(net, *req);
     tcp_worker_of(net).requests.free(req);
-    return tcp_fastopen_process(net, sk, *child, skb, rx);
+    return tcp_fastopen_process(net, sk, *child, skb, rx, cookie);
   }
   req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
   detail::inet_csk_reqsk_queue_hash_add(net, sk, *req, cookie);

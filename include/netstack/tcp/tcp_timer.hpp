@@ -11,6 +11,8 @@ namespace netstack {
 /// tcp_fastopen.hpp.
 template <class Net>
 void tcp_fastopen_cache_set(Net& net, sock const& sk, u16 mss, tcp_fastopen_cookie const* cookie, bool syn_lost);
+template <class Net>
+void tcp_fastopen_active_detect_blackhole(Net& net, sock const& sk, bool expired);
 
 namespace detail {
 
@@ -62,8 +64,10 @@ bool tcp_write_timeout(Net& net, sock& sk) {
     sk_dst_reset(sk);
   }
   if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
-  bool const over = opening ? tp.icsk_retransmits >= most : tcp_retransmits_timed_out(net, sk, most);
-  return over || tcp_user_timed_out(net, tp, tp.retrans_start);
+  bool const over = (opening ? tp.icsk_retransmits >= most : tcp_retransmits_timed_out(net, sk, most)) ||
+                    tcp_user_timed_out(net, tp, tp.retrans_start);
+  if (tp.syn_fastopen || tp.syn_data_acked) tcp_fastopen_active_detect_blackhole(net, sk, over);
+  return over;
 }
 /// What the first timeout of an episode found.
 template <class Net>
