@@ -161,7 +161,7 @@ struct alignas(cache_line) sk_buff {
     return at;
   }
   /// Prepends n bytes and returns the new data.
-  u8* push(u32 n) {
+  NETSTACK_INLINE u8* push(u32 n) {
     BUG_ON(n > headroom(), "skb_push beyond the headroom");
     data -= n;
     len += n;

@@ -134,7 +134,7 @@ void tcp_ack_probe(Net& net, sock& sk) {
 
 /// The rate that the acknowledgment shows, and what the algorithm makes of it.
 template <class Net>
-NETSTACK_INLINE void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
+void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   auto const& ca = tcp_ca<Net>(sk);
   news.rs.acked_sacked = news.delivered;
@@ -201,34 +201,35 @@ namespace detail {
 template <class Net>
 NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  u64 const now = net.worker().now;
+  auto const& ca = tcp_ca<Net>(sk);
+  u64 const now = net.worker().now, first_sent = TCP_SKB_CB(*tcp_sent_head(sk)).sent;
   u32 const ack = rx.ack_seq;
-  tcp_ack_news news{.prior_una = tp.snd_una, .prior_lost = tp.lost, .una_advanced = true};
-  news.rs.prior_in_flight = tp.packets_out;
+  tcp_rate_sample rs{.prior_in_flight = tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
   tp.snd_una = tp.rtx_high = ack;
   tp.snd_wl1 = rx.seq;
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
   tp.rcv_tstamp = now;
-  news.first_sent = TCP_SKB_CB(*tcp_sent_head(sk)).sent;
   while (sk_buff* const skb = tcp_sent_head(sk)) {
     auto const& cb = TCP_SKB_CB(*skb);
     if (after(cb.end_seq, ack)) break;
-    ++news.delivered;
-    tcp_rate_skb_delivered(tp, cb, news.rs);
+    ++rs.acked_sacked;
+    tcp_rate_skb_delivered(tp, cb, rs);
     tcp_tsorted_unlink(*skb);
     sk.sk_write_queue.unlink(*skb);
     tcp_wmem_free_skb(sk, *skb);
   }
-  tp.packets_out -= news.acked = news.delivered;
+  tp.packets_out -= rs.acked_sacked;
+  rs.rtt_us = static_cast<s64>((now - rs.sent) / 1000);
+  auto const oldest_us =
+      static_cast<u32>(first_sent == rs.sent ? rs.rtt_us : static_cast<s64>((now - first_sent) / 1000));
   // RFC 8985 §6.2 step 2: what was sent last of it.
-  tp.rack_mstamp = news.rs.sent, tp.rack_end_seq = news.rs.end_seq;
-  tp.rack_rtt_us = static_cast<u32>(std::min<u64>((now - news.rs.sent) / 1000, tcp_rto_max));
+  tp.rack_mstamp = rs.sent, tp.rack_end_seq = rs.end_seq;
+  tp.rack_rtt_us = static_cast<u32>(std::min<s64>(rs.rtt_us, tcp_rto_max));
   tp.rack_advanced = true;
-  auto const rtt_us = static_cast<u32>((now - news.first_sent) / 1000);
-  tcp_rtt_estimator(tp, rtt_us);
-  tcp_update_rtt_min(net, tp, rtt_us);
+  tcp_rtt_estimator(tp, oldest_us);
+  tcp_update_rtt_min(net, tp, oldest_us);
   tcp_set_rto(net, tp);
   if (tp.packets_out == 0) {
     inet_csk_clear_xmit_timer(net, sk);
@@ -236,8 +237,13 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }
-  NET_STATS(net).TCPDelivered += news.delivered;
-  tcp_cong_control(net, sk, ack, news);
+  NET_STATS(net).TCPDelivered += rs.acked_sacked;
+  tcp_rate_gen(net, tp, rs);
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, rs);
+  if (ca.cong_control) return ca.cong_control(net, sk, rs);
+  ca.cong_avoid(net, sk, ack, rs.acked_sacked);
+  if (sk.sk_pacing_needed) [[unlikely]]
+    tcp_update_pacing_rate(net, sk);
 }
 
 }  // namespace detail

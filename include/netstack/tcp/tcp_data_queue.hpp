@@ -233,7 +233,10 @@ namespace detail {
 /// The data of a segment: data at its first byte, nothing of the way it came left, its numbers beside it. False: the
 /// pool has no frame to make its header linear.
 NETSTACK_INLINE bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
-  if (!pskb_pull(skb, rx.hlen, skb_pool::site::current())) return false;
+  if (!skb.is_nonlinear()) [[likely]]
+    skb.pull(rx.hlen);
+  else if (!pskb_pull(skb, rx.hlen, skb_pool::site::current()))
+    return false;
   skb_dst_drop(skb);
   skb.dev = nullptr;
   auto& cb = TCP_SKB_CB(skb);  // what else is in it is for what is sent, or for who is put into a tree

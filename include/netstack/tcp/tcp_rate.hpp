@@ -60,7 +60,7 @@ NETSTACK_INLINE void tcp_rate_gen(Net& net, tcp_sock& tp, tcp_rate_sample& rs) {
   if (tp.app_limited != 0 && after(tp.delivered, tp.app_limited)) tp.app_limited = 0;
   if (rs.acked_sacked != 0) tp.delivered_time = now;
   if (!rs.any) return;
-  if (!rs.is_retrans) rs.rtt_us = static_cast<s64>((net.worker().now - rs.sent) / 1000);
+  if (!rs.is_retrans && rs.rtt_us < 0) rs.rtt_us = static_cast<s64>((net.worker().now - rs.sent) / 1000);
   rs.delivered = tp.delivered - rs.prior_delivered;
   rs.interval_us = std::max<s64>(rs.interval_us, now - rs.prior_time);
   // Shorter than any round trip was: acknowledgments were held up and came in a bunch.
