@@ -217,7 +217,7 @@ TEST_CASE("the listener that asks for more of what a SYN has is preferred", "[S1
 
 // --- what strangers can tell
 
-TEST_CASE("ports of connections cannot be foretold: RFC 6056", "[S32]") {
+TEST_CASE("ports of connections cannot be foretold: RFC 6056", "[S32][SAD DNS]") {
   tcp_script t;
   std::vector<u16> ports;
   for (int i = 0; i < 300; ++i) {

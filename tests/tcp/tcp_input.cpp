@@ -328,7 +328,7 @@ TEST_CASE("ESTABLISHED: a SYN is challenged wherever it lies, LAND among them", 
   t.over();
 }
 
-TEST_CASE("challenges are limited on each connection by itself: CVE-2016-5696", "[RFC 5961]") {
+TEST_CASE("challenges are limited on each connection by itself", "[RFC 5961][CVE-2016-5696]") {
   tcp_script t;
   int const a = t.accepted();
   t.from_port = 5000, t.our_isn_known = false;

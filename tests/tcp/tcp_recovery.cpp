@@ -627,7 +627,7 @@ double ns_per_ack(u32 segments, u32 acks, MakeAck const& text_of) {
 }
 }  // namespace
 
-TEST_CASE("what an acknowledgment costs does not grow with the window: SACK Slowness", "[S147]") {
+TEST_CASE("what an acknowledgment costs does not grow with the window", "[S147][SACK Slowness]") {
   auto const block = [](u32 isn, u32 from, u32 to) {
     return tcp_sack_block{isn + from * 1000 - 999, isn + to * 1000 + 1};
   };
@@ -657,5 +657,47 @@ TEST_CASE("what an acknowledgment costs does not grow with the window: SACK Slow
     double const few = measure(100), many = measure(10'000);
     CAPTURE(pattern, few, many);
     CHECK(many < 10 * few);  // 100 times as many are in flight
+  }
+}
+
+namespace {
+/// What the median of the latter half costs, in ns of this thread, of one-byte segments that come behind a gap, each a
+/// byte apart from the next.
+template <class Place>
+double ns_per_segment(u32 segments, Place const& place) {
+  wide_episode t;
+  t.sk(t.fd).sk_rcvbuf = 1u << 30;
+  tcp_pernet(t.net()).limits.mem[0] = tcp_pernet(t.net()).limits.mem[1] = tcp_pernet(t.net()).limits.mem[2] = 1 << 20;
+  std::vector<double> costs;
+  for (u32 i = 0; i < segments; ++i) {
+    sk_buff* const skb = t.rig.host.worker().pool.alloc_skb(max_tcp_header);
+    REQUIRE(skb);
+    *skb->put(1) = 0;
+    u32 const seq = t.tp().rcv_nxt + 2 + 2 * place(i);
+    tcp_rx const rx{.seq = seq, .end_seq = seq + 1, .ack_seq = t.tp().snd_una, .flags = tcp_flag::ack};
+    timespec a{}, b{};
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &a);
+    auto const v = tcp_data_queue(t.net(), t.sk(t.fd), *skb, rx);
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &b);
+    REQUIRE(v == verdict::kept());
+    costs.push_back(static_cast<double>(b.tv_sec - a.tv_sec) * 1e9 + static_cast<double>(b.tv_nsec - a.tv_nsec));
+  }
+  CHECK(t.tp().out_of_order_queue.size() == segments);
+  std::sort(costs.begin() + segments / 2, costs.end());
+  t.over();
+  return costs[segments / 4 * 3];
+}
+}  // namespace
+
+TEST_CASE("what a segment out of order costs does not grow with how many there are", "[S147][SegmentSmack]") {
+  for (int const pattern : {0, 1, 2}) {
+    auto const measure = [&](u32 segments) {
+      return ns_per_segment(segments, [&](u32 i) {
+        return pattern == 0 ? i : pattern == 1 ? segments - 1 - i : i * 7919 % segments;  // up, down, anywhere
+      });
+    };
+    double const few = measure(100), many = measure(10'000);
+    CAPTURE(pattern, few, many);
+    CHECK(many < 10 * few);
   }
 }

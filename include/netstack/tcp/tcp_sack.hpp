@@ -133,7 +133,8 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
     tp.undo_retrans = std::max(tp.undo_retrans - static_cast<s32>(segs), 0);
 }
 
-/// Marks what lies wholly within the block.
+/// Marks what lies wholly within the block. One that it covers in part stays as it is: Linux cuts packets of several
+/// segments there, at a segment's edge, and here each is of one.
 template <class Net>
 void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_highest, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
