@@ -67,17 +67,27 @@ u32 napi_poll(Worker& worker, napi_struct& n, u32 budget) {
 
 }  // namespace detail
 
-/// One receive round; how many frames it handled.
+namespace detail {
+/// After a device's whole turn: the budget of frames or time is used up, and what is left has to wait. The clock is
+/// read only here, so a quiet stack never pays for it.
 template <class Worker>
-u32 net_rx_action(Worker& worker) {
+bool net_rx_squeezed(Worker& worker, u32 budget) {
   auto& sd = worker.softnet;
-  sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_rx);
-  u32 budget = std::max<u32>(sd.netdev_budget, 1), done = 0;
+  if (budget != 0 && worker.clock.monotonic(worker.clock.ctx) - worker.now < sd.netdev_budget_ns) return false;
+  ++sd.time_squeeze;
+  raise_softirq(sd, softnet_data::net_rx);
+  return true;
+}
+/// Turn after turn for who is on the list; how many frames that were.
+template <class Worker>
+u32 net_rx_rounds(Worker& worker, u32 budget) {
+  auto& sd = worker.softnet;
+  u32 done = 0;
   while (!sd.poll_list.empty()) {
     napi_struct& n = sd.poll_list.front();
     u32 const weight = std::min<u32>(n.weight, budget);
     sd.current = &n;
-    u32 const work = detail::napi_poll(worker, n, weight);
+    u32 const work = napi_poll(worker, n, weight);
     done += work;
     budget -= std::min(work, budget);
     bool const hungry = work >= weight;
@@ -88,15 +98,38 @@ u32 net_rx_action(Worker& worker) {
       else
         n.state = static_cast<u8>(n.state & ~napi_struct::sched);
     }
-    if (!hungry || sd.poll_list.empty()) continue;
-    // The clock is read only when a device took a whole turn, so a quiet stack never pays for it.
-    if (budget == 0 || worker.clock.monotonic(worker.clock.ctx) - worker.now >= sd.netdev_budget_ns) {
-      ++sd.time_squeeze;
-      raise_softirq(sd, softnet_data::net_rx);
-      break;
-    }
+    if (hungry && !sd.poll_list.empty() && net_rx_squeezed(worker, budget)) break;
   }
   return done;
+}
+}  // namespace detail
+
+/// One receive round: every device that is up gets its turn; how many frames it handled. The only one of a worker has
+/// its first without being put on the list.
+template <class Worker>
+u32 net_rx_action(Worker& worker) {
+  auto& sd = worker.softnet;
+  u32 const budget = std::max<u32>(sd.netdev_budget, 1);
+  sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_rx);
+  if (sd.instances.size() != 1 || !sd.poll_list.empty() || !napi_schedule_prep(sd.instances.front())) [[unlikely]] {
+    for (auto& n : sd.instances) napi_schedule(sd, n);
+    sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_rx);
+    return detail::net_rx_rounds(worker, budget);
+  }
+  napi_struct& n = sd.instances.front();
+  u32 const weight = std::min<u32>(n.weight, budget);
+  sd.current = &n;
+  u32 const work = detail::napi_poll(worker, n, weight);
+  if (std::exchange(sd.current, nullptr)) {
+    if (work >= weight)
+      sd.poll_list.push_back(n);
+    else
+      n.state = static_cast<u8>(n.state & ~napi_struct::sched);
+  }
+  if (sd.poll_list.empty() || (work >= weight && detail::net_rx_squeezed(worker, budget - std::min(work, budget))))
+      [[likely]]
+    return work;
+  return work + detail::net_rx_rounds(worker, budget - std::min(work, budget));
 }
 
 }  // namespace netstack

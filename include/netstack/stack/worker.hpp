@@ -76,7 +76,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     return static_cast<detail::perworker_slot<M, Host>&>(*this).perworker_state;
   }
 
-  void refresh_clock() {
+  NETSTACK_INLINE void refresh_clock() {
     now = clock.monotonic(clock.ctx);
     if (now - realtime_read >= clock.realtime_every || realtime_read == 0) {
       realtime_read = now;
@@ -106,7 +106,6 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
     u32 work = inbox.drain(*this);
     if constexpr (sizes.workers > 1) work += receive_from_workers();
     softnet.in_softirq = true;
-    for (auto& n : softnet.instances) napi_schedule(softnet, n);
     work += net_rx_action(*this);
     if (softnet.pending & softnet_data::net_tx) work += net_tx_action(*this);
     work += timers.run(now, this);
