@@ -11,8 +11,36 @@ namespace netstack {
 
 namespace detail {
 
+/// Each frag in a frame of its own, as the original's: one copy each, between addresses that are aligned alike. False:
+/// the pool has not enough frames.
+inline bool copy_frags(skb_pool& pool, sk_buff& copy, sk_buff const& skb) {
+  auto const& info = skb_shinfo(skb);
+  for (u32 i = 0; i < info.nr_frags; ++i) {
+    u32 const frame = pool.alloc_frame(), size = info.frags[i].size;
+    if (frame == skb_pool::no_frame) return false;
+    std::memcpy(pool.frame_data(frame), skb_frag_address(skb, info.frags[i]), size);
+    skb_add_rx_frag(copy, i, frame, 0, size, pool.frame_truesize());
+  }
+  return true;
+}
+/// That is worth it: no frame holds less than half of what it could, on average.
+inline bool may_copy_frags(skb_pool const& pool, sk_buff const& skb, u32 before) {
+  auto const& info = skb_shinfo(skb);
+  return !info.frag_list && before + skb.headlen() <= pool.frame_size() - pool.rx_headroom() &&
+         skb.pool->frame_size() <= pool.frame_size() && skb.data_len >= info.nr_frags * (pool.frame_size() / 2);
+}
+
 /// The long way: what does not fit into one frame goes on in others.
 NETSTACK_NOINLINE inline sk_buff* copy_scattered(skb_pool& pool, sk_buff const& skb, u32 before) {
+  if (may_copy_frags(pool, skb, before)) [[likely]] {
+    sk_buff* const copy = pool.alloc_skb();
+    if (!copy) return nullptr;
+    u32 const head = before + skb.headlen();
+    std::memcpy(copy->put(head), skb.data - before, head);
+    if (copy_frags(pool, *copy, skb)) return copy;
+    consume_skb(*copy);
+    return nullptr;
+  }
   u32 const len = before + skb.len, linear = std::min(len, pool.frame_size() - pool.rx_headroom());
   sk_buff* copy = alloc_skb_with_frags(pool, pool.rx_headroom(), linear, len - linear);
   if (!copy) return nullptr;
@@ -49,6 +77,21 @@ NETSTACK_NOINLINE inline sk_buff* copy_scattered(skb_pool& pool, sk_buff const& 
 
 }  // namespace detail
 
+/// What the checksum and the segmentation of a copy still need, both with data at the same byte.
+inline void skb_copy_offloads(sk_buff& copy, sk_buff const& skb) {
+  if (skb.ip_summed == ip_summed::none) return;
+  copy.ip_summed = skb.ip_summed;
+  copy.csum = skb.csum;
+  if (skb.ip_summed != ip_summed::partial) return;
+  // Pools may differ in headroom.
+  copy.csum_start = static_cast<u16>(skb.csum_start - skb.headroom() + copy.headroom());
+  copy.csum_offset = skb.csum_offset;
+  auto const& info = skb_shinfo(skb);
+  if (info.gso_size == 0) return;
+  auto& to = skb_shinfo(copy);
+  to.gso_size = info.gso_size, to.gso_type = info.gso_type, to.gso_segs = info.gso_segs;
+}
+
 /// A copy of the packet in `pool`, data where the original's is, with the `before` bytes in front of it. Null when the
 /// pool cannot hold it. Copied with it: what the checksum and the segmentation still need.
 inline sk_buff* skb_copy_to_pool(skb_pool& pool, sk_buff const& skb, u32 before) {
@@ -64,18 +107,7 @@ inline sk_buff* skb_copy_to_pool(skb_pool& pool, sk_buff const& skb, u32 before)
     if (!copy) return nullptr;
   }
   copy->pull(before);
-  if (skb.ip_summed != ip_summed::none) {
-    copy->ip_summed = skb.ip_summed;
-    copy->csum = skb.csum;
-    if (skb.ip_summed == ip_summed::partial) {
-      // Pools may differ in headroom.
-      copy->csum_start = static_cast<u16>(skb.csum_start - skb.headroom() + copy->headroom());
-      copy->csum_offset = skb.csum_offset;
-      auto& to = skb_shinfo(*copy);
-      auto const& info = skb_shinfo(skb);
-      to.gso_size = info.gso_size, to.gso_type = info.gso_type, to.gso_segs = info.gso_segs;
-    }
-  }
+  skb_copy_offloads(*copy, skb);
   return copy;
 }
 

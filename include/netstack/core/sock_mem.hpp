@@ -38,14 +38,18 @@ inline void sk_mem_reclaim(sock& sk) {
   if (sk.sk_memory->pressure && sk.sk_memory->allocated < sk.sk_limits->mem[0]) sk.sk_memory->pressure = false;
 }
 
+/// A page is kept, so that a socket in steady use does not pay for the round trip.
+inline void sk_mem_settle(sock& sk) {
+  if (sk.sk_forward_alloc >= 2 * static_cast<s32>(sk_mem_quantum)) sk_mem_reclaim(sk);
+}
+
 inline void sk_mem_charge(sock& sk, u32 size) {
   if (sk.sk_memory) sk.sk_forward_alloc -= static_cast<s32>(size);
 }
 inline void sk_mem_uncharge(sock& sk, u32 size) {
   if (!sk.sk_memory) return;
   sk.sk_forward_alloc += static_cast<s32>(size);
-  // A page is kept, so that a socket in steady use does not pay for the round trip.
-  if (sk.sk_forward_alloc >= 2 * static_cast<s32>(sk_mem_quantum)) sk_mem_reclaim(sk);
+  sk_mem_settle(sk);
 }
 
 namespace detail {
@@ -94,6 +98,18 @@ template <class Net>
   if (detail::sk_mem_has(sk, size)) [[likely]]
     return true;
   return detail::sk_mem_schedule(net, sk, size, queued, sk.sk_limits->wmem_min);
+}
+
+/// Takes pages for `size` bytes that are about to be charged packet by packet, so that each finds them. False: not
+/// while memory is short, when each is asked for.
+inline bool sk_mem_ahead(sock& sk, u64 size) {
+  if (!sk.sk_memory || static_cast<s64>(size) <= sk.sk_forward_alloc) return true;
+  u64 const missing = size - static_cast<u64>(std::max(sk.sk_forward_alloc, 0));
+  auto const pages = static_cast<s64>((missing + sk_mem_quantum - 1) / sk_mem_quantum);
+  if (size > 0x3fff'ffff || sk.sk_memory->allocated + pages > sk.sk_limits->mem[0]) return false;
+  sk.sk_memory->allocated += pages;
+  sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
+  return true;
 }
 
 // --- owners
@@ -177,6 +193,20 @@ inline void consume_sent_list(skb_pool& pool, skb_list& list) {
     owed += skb.truesize;
   });
   if (owner) sock_wfree(pool, *owner, owed);
+}
+
+/// The same for a device by which mostly clones leave.
+inline void consume_sent_clones(skb_pool& pool, skb_list& list) {
+  sock* owner = nullptr;
+  u32 owed = 0;
+  pool.free_companions(list, [&](sk_buff& skb) {
+    if (skb.destructor != sock_wfree_of) return skb.destructor(skb);
+    if (skb.sk != owner && owner) sock_wfree(pool, *owner, std::exchange(owed, 0));
+    owner = skb.sk;
+    owed += skb.truesize;
+  });
+  if (owner) sock_wfree(pool, *owner, owed);
+  if (!list.empty()) consume_sent_list(pool, list);
 }
 
 inline void skb_set_owner_r(sk_buff& skb, sock& sk) {

@@ -9,6 +9,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <array>
+#include <span>
+
 #include "netstack/base/ring.hpp"
 #include "netstack/core/netdev.hpp"
 #include "netstack/core/skb_transfer.hpp"
@@ -130,7 +133,13 @@ namespace detail {
 inline u32 pipe_reap(pipe::priv& p) {
   auto& done = p.out->done;
   u32 const n = done.filled(pipe_cable::ring_size);
-  for (u32 i = 0; i < n; ++i) consume_skb(*done.front(i));
+  if (n == 1) {
+    consume_skb(*done.front(0));
+  } else if (n != 0) {
+    skb_list sent;
+    for (u32 i = 0; i < n; ++i) sent.push_back(*done.front(i));
+    consume_sent_clones(*sent.first->pool, sent);
+  }
   done.consume(n);
   p.in_flight -= n;
   return n;
@@ -221,14 +230,22 @@ void pipe_xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
   if (!more) pipe_kick(netdev_priv<pipe>(dev));
 }
 
-/// A linear frame of which nothing is to be told but its bytes: it may be one of a flow that a protocol knows.
+/// Of the kind that one of a known flow is, if the others are: linear, its checksum finished or, `unsummed`, left open.
+inline bool pipe_is_plain(sk_buff const& from, u32 room, bool unsummed) {
+  if (from.data_len != 0 || from.len > room) return false;
+  return unsummed ? from.ip_summed == ip_summed::partial && skb_shinfo(from).gso_size == 0
+                  : from.ip_summed == ip_summed::none;
+}
+/// Such a frame, for a packet whose data is at `data`; if it is of a flow that a protocol knows, its bytes are summed
+/// while they are copied.
 template <class Net>
-sk_buff* pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, sk_buff const& from) {
-  sk_buff* const skb = pool.__alloc_skb(pool.rx_headroom());
-  if (!skb) return nullptr;
-  std::memcpy(skb->data, from.data, from.len);
-  eth_rx(flow, *skb, dev, skb->data, static_cast<u16>(pool.rx_headroom()), from.len, false);
-  return skb;
+NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, sk_buff& skb, u8* data,
+                                     sk_buff const& from) {
+  if (flow.take({skb, data, from.len, from.data})) [[likely]]
+    return;
+  std::memcpy(skb.put(from.len), from.data, from.len);
+  skb_copy_offloads(skb, from);
+  eth_type_trans(skb, dev);
 }
 /// Any other.
 template <class Net>
@@ -237,6 +254,37 @@ sk_buff* pipe_copy(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, sk
   sk_buff* const skb = skb_copy_to_pool(pool, from, 0);
   if (skb) dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
   return skb;
+}
+
+/// The first `n` frames of the wire, as packets of this end's pool.
+template <class Net>
+void pipe_receive(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, pipe::priv& p, u32 n, bool unsummed,
+                  skb_list& rx) {
+  auto& frames = p.in->frames;
+  u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
+  u32 got = 0;
+  u64 bytes = 0;
+  auto const next = [&](u32 i) -> sk_buff const& {
+    sk_buff* const from = frames.front(i);
+    p.in->done.back(i) = from;
+    bytes += from->len;
+    return *from;
+  };
+  for (u32 i = 0; i < n;) {
+    u32 end = i;
+    while (end < n && pipe_is_plain(*frames.front(end), room, unsummed)) ++end;
+    if (end != i) {
+      got += pool.alloc_bulk(end - i, rx,
+                             [&](sk_buff& skb, u8* data) { pipe_copy_plain(flow, dev, skb, data, next(i++)); });
+      for (; i < end; ++i) bytes -= next(i).len;  // the pool is empty
+    } else if (sk_buff* const skb = pipe_copy(flow, dev, pool, next(i++))) {
+      rx.push_back(*skb);
+      ++got;
+    }
+  }
+  dev.stats.rx_packets += got;
+  dev.stats.rx_bytes += bytes;
+  dev.stats.rx_missed_errors += n - got;
 }
 
 template <class Net>
@@ -253,27 +301,13 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   auto& pool = net.worker().pool;
   // With an empty pool the frames stay on the wire: back-pressure, not loss.
   u32 const n = frames.filled(std::min(budget, pool.available()));
-  u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
-  rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), false};
-  u64 bytes = 0;
-  for (u32 i = 0; i < n; ++i) {
-    sk_buff* const sent = frames.front(i);
-    sk_buff const& from = *sent;
-    u32 const len = from.len;
-    bool const plain = from.ip_summed == ip_summed::none && from.data_len == 0 && len <= room;
-    sk_buff* const skb = plain ? pipe_copy_plain(flow, dev, pool, from) : pipe_copy(flow, dev, pool, from);
-    p.in->done.back(i) = sent;
-    if (!skb) {
-      ++dev.stats.rx_missed_errors;
-      continue;
-    }
-    ++dev.stats.rx_packets;
-    bytes += len;
-    rx.push_back(*skb);
+  if (n != 0) {
+    bool const unsummed = frames.front(0)->ip_summed == ip_summed::partial;
+    rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
+    pipe_receive(flow, dev, pool, p, n, unsummed, rx);
+    frames.consume(n);
+    p.in->done.publish(n);  // as many as are in flight fit
   }
-  dev.stats.rx_bytes += bytes;
-  frames.consume(n);
-  p.in->done.publish(n);  // as many as are in flight fit
   p.in->release();
   return n;
 }

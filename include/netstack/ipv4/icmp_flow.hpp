@@ -20,8 +20,8 @@ bool icmp_flow_begin(Net&, sk_buff& skb, inet_flow& flow) {
   return true;
 }
 /// net_protocol::flow.more.
-NETSTACK_INLINE bool icmp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
-  return flow.csum_known || csum_is_right(detail::csum_bytes<false>(nullptr, th, len, 0));
+NETSTACK_INLINE bool icmp_flow_more(inet_flow const& flow, u8 const* th, u32 len, u8* to) {
+  return csum_check_and_copy(to, th, len, 0, flow.csum_known);
 }
 
 namespace detail {

@@ -42,7 +42,7 @@ sk_buff* ip_flow_more(sk_buff* skb, ip_pattern const pattern, inet_flow const fl
   while (skb) {
     sk_buff* const following = skb->next;
     u32 const len = pattern.match(*skb);
-    if (len == 0 || !ops.more(flow, skb->data + sizeof(iphdr), len - static_cast<u32>(sizeof(iphdr)))) break;
+    if (len == 0 || !ops.more(flow, skb->data + sizeof(iphdr), len - static_cast<u32>(sizeof(iphdr)), nullptr)) break;
     octets += skb->len;
     pattern.tell(*skb, static_cast<u32>(sizeof(iphdr)) + ops.hlen, len, now_real);
     ++n;
@@ -215,11 +215,11 @@ constexpr bool ip_is_sole_handler = [] {
 }();
 
 template <class Net, std::size_t... Row>
-NETSTACK_INLINE bool ip_flow_has(ip_rx_flow const& known, u8 const* th, u32 len, std::index_sequence<Row...>) {
+NETSTACK_INLINE bool ip_flow_has(ip_rx_flow const& known, u8 const* th, u32 len, u8* to, std::index_sequence<Row...>) {
   auto const more = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) NETSTACK_INLINE_LAMBDA {
     constexpr auto const& row = Net::inet_protos.rows[R];
     if constexpr (row.flow.begin != nullptr)
-      return known.row == R && row.flow.more(known.flow, th, len);
+      return known.row == R && row.flow.more(known.flow, th, len, to);
     else
       return false;
   };
@@ -272,11 +272,13 @@ NETSTACK_INLINE bool ip_flow_take(void const* what, net_device& dev, rx_frame co
   using namespace detail;
   auto const& known = *static_cast<ip_rx_flow const*>(what);
   constexpr auto headers = static_cast<u32>(eth_hlen + sizeof(iphdr));
-  u32 const len = known.frame.match(frame.mac, frame.len);
+  u8 const* const bytes = frame.from ? frame.from : frame.mac;
+  u32 const len = known.frame.match(bytes, frame.len);
   u8* const th = frame.mac + headers;
-  if (len == 0 ||
-      !ip_flow_has<Net>(known, th, frame.len - headers, std::make_index_sequence<Net::inet_protos.rows.size()>{}))
+  if (len == 0 || !ip_flow_has<Net>(known, bytes + headers, frame.len - headers, frame.from ? th : nullptr,
+                                    std::make_index_sequence<Net::inet_protos.rows.size()>{}))
     return false;
+  if (frame.from) std::memcpy(frame.mac, frame.from, headers);
   sk_buff& skb = frame.skb;
   u32 const hlen = known.hlen;
   skb.data = th + hlen;

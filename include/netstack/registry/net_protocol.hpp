@@ -25,8 +25,8 @@ struct inet_flow_ops {
   /// nothing happened to it, and the handler gets it.
   bool (*begin)(Net&, sk_buff&, inet_flow&) = nullptr;
   /// One more of the same addresses, its transport header and payload at `th`, `len` (at least 8) bytes: true if it is
-  /// of the flow, and right. Inlined into IP's loop.
-  bool (*more)(inet_flow const&, u8 const* th, u32 len) = nullptr;
+  /// of the flow, and right; copied to `to` then, unless that is null. Inlined into IP's loop.
+  bool (*more)(inet_flow const&, u8 const* th, u32 len, u8* to) = nullptr;
   /// All of them, in order, data `hlen` bytes behind the start of the transport header. Leaves the list empty.
   void (*end)(Net&, inet_flow const&, skb_list&) = nullptr;
   u8 hlen = 0;

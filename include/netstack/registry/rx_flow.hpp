@@ -14,6 +14,7 @@ struct rx_frame {
   sk_buff& skb;
   u8* mac;  ///< its first byte
   u32 len;
+  u8 const* from = nullptr;  ///< where its bytes still lie, if not there: who takes it copies them
 };
 
 template <class Net>
@@ -22,7 +23,7 @@ struct rx_flow_ops {
   /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known.
   void const* (*known)(Net&, net_device&, u16 at, bool summed) = nullptr;
   /// True: the frame is of the flow, and right; the packet is told everything, data at the payload. False: nothing
-  /// happened to it.
+  /// happened to it, but to its bytes if they lie elsewhere.
   bool (*take)(void const* known, net_device&, rx_frame const&, u64 now_real) = nullptr;
   /// All packets of a burst were taken: they go where they belong, `octets` bytes without link headers. The list is
   /// left empty.

@@ -51,6 +51,13 @@ inline bool skb_csum_unnecessary(sk_buff const& skb) {
          (skb.ip_summed == ip_summed::partial && skb_checksum_start_offset(skb) >= 0);
 }
 
+/// For who keeps a packet that was found right, and sends it nowhere: somebody vouches for its checksum, and will for
+/// those like it. One that its sender left unfinished stays so.
+[[nodiscard]] inline bool skb_csum_vouched(sk_buff& skb) {
+  if (skb.ip_summed == ip_summed::partial) skb.ip_summed = ip_summed::unnecessary;
+  return skb.ip_summed == ip_summed::unnecessary;
+}
+
 /// Sums the packet from data on to what csum holds (the pseudo header's sum), and remembers a right result. Zero:
 /// right.
 [[nodiscard]] inline sum16 __skb_checksum_complete(sk_buff& skb) {

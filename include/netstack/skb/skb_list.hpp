@@ -4,6 +4,7 @@
 // Linux: include/linux/skbuff.h (sk_buff_head), include/linux/list.h
 #pragma once
 #include <iterator>
+#include <utility>
 
 #include "netstack/skb/sk_buff.hpp"
 
@@ -125,6 +126,28 @@ class sk_buff_head {
   }
   void queue_tail(sk_buff& skb) { insert_after(ends_.prev, skb); }
   void queue_head(sk_buff& skb) { insert_after(sentinel(), skb); }
+  /// All of a burst, which is left empty.
+  void queue_tail(skb_list& burst) {
+    if (burst.empty()) return;
+    sk_buff* before = ends_.prev;
+    for (sk_buff* skb = burst.first; skb; skb = skb->next) {
+      BUG_ON(skb->prev != nullptr, "packet queued twice");
+      skb->prev = std::exchange(before, skb);
+    }
+    link_after(ends_.prev, burst.first, burst.last);
+    qlen_ += burst.count;
+    burst = {};
+  }
+  /// Takes the packets from the first to `last` out, as a burst.
+  [[nodiscard]] skb_list dequeue_to(sk_buff& last, u32 n) {
+    skb_list burst{.first = ends_.next, .last = &last, .count = n};
+    ends_.next = last.next;
+    at(last.next).prev = sentinel();
+    last.next = nullptr;
+    for (sk_buff* skb = burst.first; skb; skb = skb->next) skb->prev = nullptr;
+    qlen_ -= n;
+    return burst;
+  }
   void unlink(sk_buff& skb) {
     at(skb.next).prev = skb.prev;
     at(skb.prev).next = skb.next;

@@ -189,6 +189,9 @@ class skb_pool {
   template <class Settle>
   void free_bulk(skb_list& list, Settle&& settle);
   void free_list(skb_list& list) { free_bulk(list); }
+  /// Of the list, the clones whose originals are still there, as a sender keeps them; the others stay in it.
+  template <class Settle>
+  void free_companions(skb_list& list, Settle&& settle);
 
   /// Another sk_buff that shares skb's data. The first clone takes the companion beside the original; null when the
   /// clone slots are used up. The clone has no owner socket (as in Linux: skb_clone drops sk and destructor).
@@ -346,6 +349,8 @@ class skb_pool {
 
   [[nodiscard]] NETSTACK_COLD inline sk_buff* fresh_pair();
   NETSTACK_NOINLINE inline void free_slow(sk_buff& skb);
+  [[nodiscard]] inline bool is_lone_companion(sk_buff const& skb) const;
+  inline void put_companion(sk_buff& skb);
   inline bool free_companion(sk_buff& skb);
   void put_data(sk_buff& skb);
   void put_slot(sk_buff& skb);

@@ -65,28 +65,66 @@ void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   tp.icsk_backoff = 0;
 }
 
-/// What is acknowledged leaves the queue.
+/// The first `n` of the write queue, up to `last`, are acknowledged, and freed.
+NETSTACK_INLINE void tcp_free_acked(sock& sk, sk_buff& last, u32 n) {
+  if (n == 1) {
+    sk.sk_write_queue.unlink(last);
+    return tcp_wmem_free_skb(sk, last);
+  }
+  skb_list acked = sk.sk_write_queue.dequeue_to(last, n);
+  tcp_wmem_free_list(sk, acked);
+}
+/// A segment is acknowledged that was repeated, believed lost, or selectively acknowledged before.
 template <class Net>
-void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& news) {
+void tcp_acked_marked(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, u32 prior_highest, tcp_ack_news& news) {
+  if (cb.sacked & tcpcb::ever_retrans) news.retrans_acked = true;
+  if (cb.sacked & tcpcb::sacked_acked) return;
+  ++news.delivered;
+  if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, cb, news);
+  tcp_rate_skb_delivered(tp, cb, news.rs);
+  if (cb.sacked & tcpcb::ever_retrans) return;
+  if (news.first_sent == 0) news.first_sent = cb.sent;
+  tcp_note_orig(tp, cb, prior_highest, news);
+}
+/// What is acknowledged leaves the queue. Of segments that left once, and in order, the first tells since when they
+/// were on their way and whether they are late, and the last of the path.
+template <class Net>
+void tcp_acked_segments(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
-  while (sk_buff* skb = tcp_sent_head(sk)) {
+  sk_buff *last = nullptr, *plain = nullptr;
+  u32 n = 0;
+  for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb)) {
     auto const& cb = TCP_SKB_CB(*skb);
     if (after(cb.end_seq, tp.snd_una)) break;
-    if (cb.sacked & tcpcb::ever_retrans) news.retrans_acked = true;
-    if (!(cb.sacked & tcpcb::sacked_acked)) {
+    if (cb.sacked == 0) [[likely]] {
       ++news.delivered;
-      if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, cb, news);
-      tcp_rate_skb_delivered(tp, cb, news.rs);
-      if (!(cb.sacked & tcpcb::ever_retrans)) {
+      if (!plain) {
         if (news.first_sent == 0) news.first_sent = cb.sent;
         tcp_note_orig(tp, cb, prior_highest, news);
       }
+      plain = skb;
+    } else {
+      tcp_acked_marked(net, tp, cb, prior_highest, news);
     }
     if (cb.tcp_flags & tcp_flag::syn) news.syn_acked = true;
-    ++news.acked;
-    tcp_rtx_queue_unlink(sk, *skb);
-    tcp_wmem_free_skb(sk, *skb);
+    tcp_rtx_queue_acked(tp, *skb);
+    last = skb;
+    ++n;
   }
+  if (plain) {
+    if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, TCP_SKB_CB(*plain), news);
+    tcp_rate_skb_delivered(tp, TCP_SKB_CB(*plain), news.rs);
+  }
+  if (n == 0) return;
+  news.acked += n;
+  tcp_free_acked(sk, *last, n);
+}
+
+/// … and what follows from that.
+template <class Net>
+void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  tcp_acked_segments(net, sk, prior_highest, news);
   sk_buff const* const head = tcp_sent_head(sk);
   news.reneging = news.una_advanced && head && (TCP_SKB_CB(const_cast<sk_buff&>(*head)).sacked & tcpcb::sacked_acked);
   if (!tcp_is_sack(tp)) {
@@ -211,15 +249,14 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
   tp.rcv_tstamp = now;
-  while (sk_buff* const skb = tcp_sent_head(sk)) {
-    auto const& cb = TCP_SKB_CB(*skb);
-    if (after(cb.end_seq, ack)) break;
+  sk_buff* last = nullptr;
+  for (sk_buff* skb = tcp_sent_head(sk); skb && !after(TCP_SKB_CB(*skb).end_seq, ack); skb = tcp_sent_after(sk, *skb)) {
     ++rs.acked_sacked;
-    tcp_rate_skb_delivered(tp, cb, rs);
     tcp_tsorted_unlink(*skb);
-    sk.sk_write_queue.unlink(*skb);
-    tcp_wmem_free_skb(sk, *skb);
+    last = skb;
   }
+  tcp_rate_skb_delivered(tp, TCP_SKB_CB(*last), rs);
+  tcp_free_acked(sk, *last, rs.acked_sacked);
   tp.packets_out -= rs.acked_sacked;
   rs.rtt_us = static_cast<s64>((now - rs.sent) / 1000);
   auto const oldest_us =

@@ -191,6 +191,42 @@ void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
   }
 }
 
+/// The farthest of what waits behind a gap; null: nothing does.
+inline sk_buff* tcp_ofo_last(tcp_sock& tp) {
+  return tp.out_of_order_queue.empty() ? nullptr : &*tp.out_of_order_queue.rbegin();
+}
+/// Copies what follows it behind it, which costs no memory. False: it does not follow, or there is no room.
+NETSTACK_INLINE bool tcp_ofo_append(sk_buff& last, u32 seq, u8 const* bytes, u32 len) {
+  auto& cb = TCP_SKB_CB(last);
+  if (cb.end_seq != seq || len > last.tailroom() || (cb.tcp_flags & tcp_flag::fin) || skb_cloned(last)) return false;
+  std::memcpy(last.put(len), bytes, len);
+  cb.end_seq = seq + len;
+  return true;
+}
+/// Puts it where it belongs; what others have already is told to have come twice. False: all of it was there.
+template <class Net>
+bool tcp_ofo_insert(Net& net, tcp_sock& tp, sk_buff& skb) {
+  auto const& cb = TCP_SKB_CB(skb);
+  auto& queue = tp.out_of_order_queue;
+  if (sk_buff* const last = tcp_ofo_last(tp); !last || !before(cb.seq, TCP_SKB_CB(*last).end_seq)) {
+    queue.push_back(skb);
+    return true;
+  }
+  auto const behind = queue.upper_bound(cb.seq, tcp_seq_less{});
+  if (behind != queue.begin()) {
+    auto const& before_cb = TCP_SKB_CB(*std::prev(behind));
+    if (!after(cb.end_seq, before_cb.end_seq)) {
+      ++NET_STATS(net).TCPOFOMerge;
+      tcp_dsack_set(net, tp, cb.seq, cb.end_seq);
+      return false;
+    }
+    if (before(cb.seq, before_cb.end_seq)) tcp_dsack_set(net, tp, cb.seq, before_cb.end_seq);
+  }
+  tcp_ofo_drop_covered(net, tp, cb.seq, cb.end_seq);
+  queue.insert(skb);
+  return true;
+}
+
 template <class Net>
 verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
@@ -200,28 +236,24 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   if (tp.out_of_order_queue.empty()) tp.ofo_acks = 0;
   tp.ack_scheduled = true;
   if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh) ++tp.ofo_acks, tp.ack_now = true;
-  if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
+  sk_buff* const last = tcp_ofo_last(tp);
+  bool const copied = last && !skb.is_nonlinear() && tcp_ofo_append(*last, cb.seq, skb.data, skb.len);
+  if (copied) {
+    TCP_SKB_CB(*last).end_seq = cb.end_seq;  // a FIN counts
+    TCP_SKB_CB(*last).tcp_flags |= cb.tcp_flags;
+  } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
     ++NET_STATS(net).TCPOFODrop;
     return drop(net, skb, drop_reason::proto_mem);
   }
   ++NET_STATS(net).TCPOFOQueue;
   ++tp.rcv_ooopack;
   (void)tcp_ecn_data_received(tp, rx);  // acknowledged at once anyway
-  auto const behind = tp.out_of_order_queue.upper_bound(cb.seq, tcp_seq_less{});
-  if (behind != tp.out_of_order_queue.begin()) {
-    auto const& before_cb = TCP_SKB_CB(*std::prev(behind));
-    if (!after(cb.end_seq, before_cb.end_seq)) {
-      ++NET_STATS(net).TCPOFOMerge;
-      tcp_dsack_set(net, tp, cb.seq, cb.end_seq);
-      return drop(net, skb, drop_reason::tcp_ofomerge);
-    }
-    if (before(cb.seq, before_cb.end_seq)) tcp_dsack_set(net, tp, cb.seq, before_cb.end_seq);
+  if (!copied) {
+    if (!tcp_ofo_insert(net, tp, skb)) return drop(net, skb, drop_reason::tcp_ofomerge);
+    skb_set_owner_r(skb, sk);
   }
-  tcp_ofo_drop_covered(net, tp, cb.seq, cb.end_seq);
-  skb_set_owner_r(skb, sk);
-  tp.out_of_order_queue.insert(skb);
   if (tp.sack_ok) tcp_sack_new_ofo_skb(tp, cb.seq, cb.end_seq);
-  return verdict::kept();
+  return copied ? verdict::consumed() : verdict::kept();
 }
 
 }  // namespace detail

@@ -329,7 +329,7 @@ struct tcp_run_words {
   static constexpr u32 psh = be32{u32{tcp_flag::psh} << 16}.raw();
   explicit tcp_run_words(tcp_sock const& tp)
       : bits(be32{0x8000'0000 | u32{tcp_flag::ack} << 16 | static_cast<u16>(tp.snd_wnd >> tp.snd_wscale)}.raw()),
-        lead(std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len})),
+        lead(tcpopt::tstamp_lead),
         tsval(be32{tp.ts_recent}.raw()) {
     if (tp.snd_wnd & ((1u << tp.snd_wscale) - 1)) bits = 0;  // of a SYN: no segment repeats it
   }
@@ -342,9 +342,14 @@ struct tcp_run_words {
   }
   static u32 ack_of(sk_buff const& skb) { return csum_load<be32>(skb.data + 8).host(); }
   /// An acknowledgment without data whose news the next segment brings as well: as if it had been lost.
-  [[nodiscard]] bool is_void(tcp_sock const& tp, sk_buff const& skb, sk_buff const& next) const {
-    return skb.len == hlen && next.len >= hlen && next.data_len == 0 && match(skb.data, tp.rcv_nxt) &&
-           match(next.data, tp.rcv_nxt) && after(ack_of(next), ack_of(skb)) && !after(ack_of(next), tp.snd_nxt);
+  /// `seen`: the last that was compared.
+  [[nodiscard]] bool is_void(tcp_sock const& tp, u32 seq, sk_buff const& skb, sk_buff const& next,
+                             sk_buff const*& seen) const {
+    if (skb.len != hlen || next.len < hlen || next.data_len != 0 || !(seen == &skb || match(skb.data, seq)) ||
+        !match(next.data, seq))
+      return false;
+    seen = &next;
+    return after(ack_of(next), ack_of(skb)) && !after(ack_of(next), tp.snd_nxt);
   }
   static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 };
@@ -400,49 +405,6 @@ template <class Net>
 NETSTACK_INLINE void tcp_rcv_finish(Net& net, sock& sk) {
   detail::tcp_data_snd_check(net, sk);
   tcp_ack_snd_check(net, sk);
-}
-
-/// Takes segments of the connection off the front of a burst as long as each is the next in order, brings data and
-/// nothing else (or only what the one behind it brings too), is alike the one before it, and is not the last, which
-/// tells of all; data at their headers. Their sums are right.
-template <class Net>
-void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
-  auto& tp = tcp_sk(sk);
-  if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.num_sacks != 0 || tp.urg_data != 0 ||
-      tp.ecn_flags != 0 || !tp.out_of_order_queue.empty())
-    return;
-  constexpr u32 hlen = detail::tcp_run_words::hlen;
-  detail::tcp_run_words const expected{tp};
-  u32 const first = tp.rcv_nxt, window = tcp_receive_window(tp);
-  u32 segments = 0;
-  for (sk_buff* skb = list.first; skb != list.last; skb = list.first) {
-    u32 const len = skb->len - hlen, seq = tp.rcv_nxt;
-    if (expected.is_void(tp, *skb, *skb->next)) {
-      consume_skb(*list.pop_front());
-      ++tp.segs_in;
-      continue;
-    }
-    if (skb->len <= hlen || skb->is_nonlinear() || seq - first + len > window || !expected.match(skb->data, seq) ||
-        expected.ack_of(*skb) != tp.snd_una)
-      break;
-    if (!detail::tcp_try_rmem_schedule(net, sk, skb->truesize)) break;
-    (void)list.pop_front();
-    TCP_SKB_CB(*skb) = {.seq = seq, .end_seq = seq + len, .ack_seq = tp.snd_una, .tcp_flags = tcp_flag::ack};
-    skb_dst_drop(*skb);
-    skb->dev = nullptr;
-    skb->data += hlen;
-    skb->len = len;
-    tp.rcv_nxt = seq + len;
-    ++segments;
-    detail::tcp_queue_rcv(sk, *skb);
-  }
-  if (segments == 0) return;
-  tp.segs_in += segments;
-  tp.data_segs_in += segments;
-  tp.bytes_received += tp.rcv_nxt - first;
-  tp.ack_scheduled = true;
-  if (!after(first, tp.rcv_wup)) tp.ts_recent_stamp = net.worker().now;  // its value is the same
-  tcp_note(sk, tcp_event::readable);
 }
 
 /// A segment for a connection that is open both ways, or that the peer closed.

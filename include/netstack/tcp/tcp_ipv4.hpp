@@ -8,6 +8,7 @@
 #include "netstack/ipv4/datagram.hpp"
 #include "netstack/ipv4/icmp_errno.hpp"
 #include "netstack/ipv4/ip_way.hpp"
+#include "netstack/tcp/tcp_rcv_run.hpp"
 #include "netstack/tcp/tcp_syn.hpp"
 
 namespace netstack {
@@ -100,12 +101,13 @@ template <class Net>
 void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
   ip_way way;
   if (detail::tcp_v4_way(net, sk, way)) [[likely]] {
-    ip_way_burst<Net> burst{net, way, ip_summed::none};
     net_device const& dev = *way.rt->dev;
+    ip_summed const summed = list.first->ip_summed;
+    ip_way_burst<Net> burst{net, way, summed};
     u32 const room = ip_way_room(net, way);
-    bool fits = burst.ready();
+    bool fits = burst.ready() && (summed == ip_summed::none || (dev.features & netif_f::hw_csum) != 0);
     for (sk_buff* skb = list.first; skb && fits; skb = skb->next)
-      fits = skb->len <= room && skb->ip_summed == ip_summed::none && skb->headroom() >= burst.headroom &&
+      fits = skb->len <= room && skb->ip_summed == summed && skb->headroom() >= burst.headroom &&
              detail::has_headroom(*skb, dev, static_cast<u32>(ip_hlen_min));
     if (fits) {
       u32 len = 0;
@@ -407,14 +409,13 @@ bool tcp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
   if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
   flow.ports_mask = ~u32{0};
   flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::tcp}.raw();
-  flow.csum_known = skb.ip_summed == ip_summed::unnecessary;
+  flow.csum_known = skb_csum_vouched(skb);
   return true;
 }
 /// net_protocol::flow.more.
-NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
+NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len, u8* to) {
   if (len < tcp_hlen_min) return false;
-  u64 const pseudo = flow.pseudo + be16{static_cast<u16>(len)}.raw();
-  return flow.csum_known || csum_is_right(detail::csum_bytes<false>(nullptr, th, len, pseudo));
+  return csum_check_and_copy(to, th, len, flow.pseudo + be16{static_cast<u16>(len)}.raw(), flow.csum_known);
 }
 /// net_protocol::flow.end: what came together is answered together: one acknowledgment at the end, unless something is
 /// amiss, as behind a GRO; and one word to the application.

@@ -9,9 +9,7 @@
 // Linux: net/ipv4/tcp_output.c (tcp_write_xmit, tcp_fragment, tcp_current_mss, tcp_retransmit_skb, tcp_send_fin)
 // RFC 9293 §3.7, §3.8.6 (windows), RFC 1122 §4.2.3.4 (silly windows, sender), RFC 896 (Nagle), RFC 5681 §4.1 (idle)
 #pragma once
-#include "netstack/core/gso.hpp"
-#include "netstack/tcp/tcp_rtx_queue.hpp"
-#include "netstack/tcp/tcp_transmit.hpp"
+#include "netstack/tcp/tcp_burst.hpp"
 
 namespace netstack {
 
@@ -192,63 +190,6 @@ void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
   tp.snd_cwnd_cnt = 0;
 }
 
-// --- several segments as one packet
-
-/// How many segments from this one on may leave as one packet: full ones that nothing but their numbers tells apart,
-/// for a device that cuts them, or hands them on whole.
-inline u32 tcp_tso_segs(sock const& sk, sk_buff& first, u32 mss) {
-  constexpr u32 needs = netif_f::gso | netif_f::sg | netif_f::hw_csum;
-  dst_entry const* const dst = sk.sk_dst_cache;
-  auto const& tp = tcp_sk(sk);
-  if (!dst || !dst->dev || (dst->dev->features & needs) != needs || tp.urg_mode) [[likely]]
-    return 1;
-  u32 const room = tp.snd_cwnd - std::min(tp.snd_cwnd, tcp_packets_in_flight(tp));
-  u32 const most = std::min({max_skb_frags, room, (0xffffu - max_tcp_header) / mss, tcp_pacing_burst(sk, mss)});
-  u32 n = 0;
-  for (sk_buff* skb = &first; skb && n < most; skb = sk.sk_write_queue.after(*skb), ++n) {
-    auto const& cb = TCP_SKB_CB(*skb);
-    if (skb->len != mss || skb->is_nonlinear() || skb->ip_summed != ip_summed::partial || cb.eor != 0 ||
-        (cb.tcp_flags & ~tcp_flag::psh) != tcp_flag::ack || after(cb.end_seq, tcp_wnd_end(tp)))
-      break;
-  }
-  return n;
-}
-
-/// Sends `n` segments of the queue, from this one on, as one packet that refers to their payloads. The last of them;
-/// null: the pool is empty, and nothing was sent.
-template <class Net>
-sk_buff* tcp_transmit_super(Net& net, sock& sk, sk_buff& first, u32 n) {
-  auto& tp = tcp_sk(sk);
-  auto& pool = net.worker().pool;
-  sk_buff* const out = pool.alloc_skb(max_tcp_header);
-  if (!out) return nullptr;
-  if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
-  tcp_skb_cb cb = TCP_SKB_CB(first);
-  sk_buff* last = &first;
-  for (sk_buff* skb = &first; n != 0; skb = sk.sk_write_queue.after(*skb), --n) {
-    last = skb;
-    pool.get_frame(skb->frame);
-    skb_add_rx_frag(*out, skb_shinfo(*out).nr_frags, skb->frame, skb->headroom(), skb->len, 0);
-    TCP_SKB_CB(*skb).sent = net.worker().now;
-    tcp_rate_skb_sent(net, tp, TCP_SKB_CB(*skb));
-    cb.end_seq = TCP_SKB_CB(*skb).end_seq;
-    cb.tcp_flags |= TCP_SKB_CB(*skb).tcp_flags;
-  }
-  auto& info = skb_shinfo(*out);
-  info.gso_size = static_cast<u16>(first.len);
-  info.gso_segs = info.nr_frags;
-  info.gso_type = skb_gso::tcpv4;
-  out->ip_summed = ip_summed::partial;
-  TCP_STATS(net).OutSegs += info.gso_segs - 1u;
-  tp.segs_out += info.gso_segs - 1u;
-  tp.data_segs_out += info.gso_segs;
-  tp.bytes_sent += out->len;
-  tp.lsndtime = net.worker().now;
-  tcp_pacing_sent(net, sk, out->len, info.gso_segs);
-  (void)tcp_transmit(net, sk, *out, cb);
-  return last;
-}
-
 /// Sends send_head, a full piece of it at most, alone or together with others. False: there is no frame for it.
 /// `begins`: set when the RTO begins with it, which the caller sees to.
 template <class Net>
@@ -268,7 +209,7 @@ NETSTACK_INLINE bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* t
 inline bool tcp_may_leave_together(sock const& sk) {
   dst_entry const* const dst = sk.sk_dst_cache;
   return tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail() && dst && dst->dev && dst->dev->tx[0].qdisc.empty() &&
-         tcp_sk(sk).ecn_flags == 0;
+         tcp_sk(sk).ecn_flags == 0 && !tcp_may_tso(sk);
 }
 
 }  // namespace detail
@@ -300,6 +241,11 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   skb_list burst;
   skb_list* const together = tp.send_head && detail::tcp_may_leave_together(sk) ? &burst : nullptr;
   while (sk_buff* const skb = tp.send_head) {
+    if (burst.count == tcp_burst_max) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
+    if (together && tcp_burst(net, sk, mss, tcp_burst_max - burst.count, burst, begins) != 0) [[likely]] {
+      sent = true;
+      continue;
+    }
     if (tcp_pacing_check(net, sk)) break;
     if (tcp_packets_in_flight(tp) >= tp.snd_cwnd) {
       cwnd_limited = true;
@@ -311,18 +257,12 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
     }
     bool const last = sk.sk_write_queue.after(*skb) == nullptr;
     if (!detail::tcp_nagle_test(tp, *skb, mss, last ? nonagle : tcp_nagle::push)) break;
-    if (u32 const n = last ? 1 : detail::tcp_tso_segs(sk, *skb, mss); n > 1) [[unlikely]] {
-      sk_buff* const end = detail::tcp_transmit_super(net, sk, *skb, n);
-      if (!end) break;
-      if (tp.ca_state >= tcp_ca_state::cwr) tp.prr_out += n;
-      while (tp.send_head != nullptr && !after(TCP_SKB_CB(*tp.send_head).end_seq, TCP_SKB_CB(*end).end_seq))
-        begins |= detail::tcp_note_new_data(net, sk, *tp.send_head);
+    if (!last && tcp_transmit_super(net, sk, mss, begins)) {
       sent = true;
       continue;
     }
     if (!detail::tcp_xmit_send_head(net, sk, mss, together, begins)) break;
     sent = true;
-    if (burst.count == 64) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   }
   if (!burst.empty()) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   if (sent && !tcp_schedule_loss_probe(net, sk, begins) && begins) tcp_rearm_rto(net, sk);

@@ -28,14 +28,19 @@ struct tcp_rate_sample {
   u32 end_seq = 0;
 };
 
+/// What a segment that leaves now remembers.
 template <class Net>
-void tcp_rate_skb_sent(Net& net, tcp_sock& tp, tcp_skb_cb& cb) {
+[[nodiscard]] tcp_tx_stamp tcp_rate_stamp(Net& net, tcp_sock& tp) {
   // With nothing in flight the time of waiting is nobody's.
   if (tp.packets_out == 0) tp.first_tx = tp.delivered_time = tcp_clock_us(net);
-  cb.tx = {.first_tx = tp.first_tx,
-           .delivered_time = tp.delivered_time,
-           .delivered = tp.delivered,
-           .is_app_limited = tp.app_limited != 0};
+  return {.first_tx = tp.first_tx,
+          .delivered_time = tp.delivered_time,
+          .delivered = tp.delivered,
+          .is_app_limited = tp.app_limited != 0};
+}
+template <class Net>
+void tcp_rate_skb_sent(Net& net, tcp_sock& tp, tcp_skb_cb& cb) {
+  cb.tx = tcp_rate_stamp(net, tp);
 }
 
 /// The segment arrived. Of several the one that was sent last makes the sample.

@@ -29,18 +29,30 @@ NETSTACK_INLINE void tcp_cleanup_rbuf(Net& net, sock& sk, bool copied) {
 
 namespace detail {
 
+/// From `skb` on, the first packet that has the byte `seq`, or more behind it.
+inline sk_buff* tcp_skb_from(sock const& sk, sk_buff* skb, u32 seq) {
+  while (skb && !before(seq, TCP_SKB_CB(*skb).seq + skb->len)) skb = sk.sk_receive_queue.after(*skb);
+  return skb;
+}
+/// Frees the packets of which everything is before `seq`: it was read. The first that is left.
+inline sk_buff* tcp_eat_skbs(sock& sk, u32 seq) {
+  sk_buff *skb = sk.sk_receive_queue.peek(), *last = nullptr;
+  u32 n = 0;
+  for (; skb && !before(seq, TCP_SKB_CB(*skb).seq + skb->len); skb = sk.sk_receive_queue.after(*skb)) last = skb, ++n;
+  if (n == 0) return skb;
+  skb_list read = sk.sk_receive_queue.dequeue_to(*last, n);
+  u32 owed = 0;
+  last->pool->free_bulk(read, [&](sk_buff& one) {
+    if (one.destructor != sock_rfree || one.sk != &sk) return one.destructor(one);
+    owed += one.truesize;
+  });
+  sk.sk_rmem_alloc -= owed;
+  sk_mem_uncharge(sk, owed);
+  return skb;
+}
 /// What is read from now on: the first packet that has the byte `seq`; those before it that were read are freed.
 inline sk_buff* tcp_skb_at(sock& sk, u32 seq, bool peek) {
-  sk_buff* skb = sk.sk_receive_queue.peek();
-  while (skb && !before(seq, TCP_SKB_CB(*skb).seq + skb->len)) {
-    sk_buff* const following = sk.sk_receive_queue.after(*skb);
-    if (!peek) {
-      sk.sk_receive_queue.unlink(*skb);
-      consume_skb(*skb);
-    }
-    skb = following;
-  }
-  return skb;
+  return peek ? tcp_skb_from(sk, sk.sk_receive_queue.peek(), seq) : tcp_eat_skbs(sk, seq);
 }
 
 /// There is nothing more to read: is that the end (true), an error, or is it worth waiting? An error waits for the next

@@ -86,9 +86,8 @@ inline void tcp_mark_skb_sacked(tcp_sock& tp, sk_buff& skb) {
   ++tp.sacked_out;
 }
 
-/// It is acknowledged and leaves sk_write_queue.
-inline void tcp_rtx_queue_unlink(sock& sk, sk_buff& skb) {
-  auto& tp = tcp_sk(sk);
+/// It is acknowledged, and about to leave sk_write_queue.
+inline void tcp_rtx_queue_acked(tcp_sock& tp, sk_buff& skb) {
   if (u8 const sacked = TCP_SKB_CB(skb).sacked; sacked == 0) [[likely]] {
     detail::tcp_tsorted_unlink(skb);
   } else {
@@ -103,7 +102,6 @@ inline void tcp_rtx_queue_unlink(sock& sk, sk_buff& skb) {
     if (tp.sack_indexed == &skb) tp.sack_indexed = nullptr;
   }
   --tp.packets_out;
-  sk.sk_write_queue.unlink(skb);
 }
 
 /// A segment that was sent was cut: `rest`, a copy of its control block included, follows it wherever it is.

@@ -35,6 +35,47 @@ inline sk_buff* tcp_tail_with_room(sock& sk, u32 mss) {
   sk_buff* const tail = tcp_sk(sk).send_head ? sk.sk_write_queue.peek_tail() : nullptr;
   return tail && tail->len < mss && tail->tailroom() != 0 ? tail : nullptr;
 }
+/// The device will finish the checksums of segments.
+inline bool tcp_device_sums(sock const& sk) {
+  dst_entry const* const dst = sk.sk_dst_cache;
+  return dst && dst->dev && (dst->dev->features & netif_f::hw_csum);
+}
+/// Full segments at its end with the next of what is written, as many as memory and buffer take at once. False: not
+/// two.
+template <class Net>
+bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
+  auto& tp = tcp_sk(sk);
+  auto& pool = net.worker().pool;
+  u32 const cost = pool.frame_truesize(), room = sk.sk_sndbuf - std::min(sk.sk_sndbuf, tp.wmem_queued);
+  auto const n = static_cast<u32>(
+      std::min<std::size_t>({from.count() / mss, (u64{room} + cost - 1) / cost, pool.available(), tcp_burst_max}));
+  if (n < 2 || tcp_notsent_lowat(net, tp) != ~u32{0} || !sk_mem_ahead(sk, u64{n} * cost)) return false;
+  bool const summed = !tcp_device_sums(sk);
+  u32 seq = tp.write_seq;
+  skb_list burst;
+  u32 const got = pool.alloc_bulk(n, burst, [&](sk_buff& skb, u8*) {
+    skb.data = skb.head + max_tcp_header;
+    skb.tail = skb.data + mss;
+    skb.len = mss;
+    if (summed)
+      skb.csum = from.csum_and_copy_from(skb.data, mss, 0);
+    else
+      from.copy_from(skb.data, mss), skb.ip_summed = ip_summed::partial;
+    auto& cb = TCP_SKB_CB(skb);
+    cb.seq = seq;
+    cb.end_seq = seq += mss;
+    cb.tcp_flags = tcp_flag::ack;
+    cb.sacked = cb.eor = 0;
+    skb_header_release(skb);
+  });
+  tp.write_seq = seq;
+  tp.wmem_queued += got * cost;
+  sk_mem_charge(sk, got * cost);
+  sk_mem_settle(sk);
+  if (!tp.send_head) tp.send_head = burst.first;
+  sk.sk_write_queue.queue_tail(burst);
+  return got != 0;
+}
 /// A new, empty one at its end; null: the pool, or the proto's memory, is used up.
 template <class Net>
 sk_buff* tcp_new_tail(Net& net, sock& sk) {
@@ -45,8 +86,7 @@ sk_buff* tcp_new_tail(Net& net, sock& sk) {
     consume_skb(*skb);
     return nullptr;
   }
-  dst_entry const* dst = sk.sk_dst_cache;
-  if (dst && dst->dev && (dst->dev->features & netif_f::hw_csum)) skb->ip_summed = ip_summed::partial;
+  if (tcp_device_sums(sk)) skb->ip_summed = ip_summed::partial;
   auto& cb = TCP_SKB_CB(*skb);
   cb.seq = cb.end_seq = tp.write_seq;
   cb.tcp_flags = tcp_flag::ack;
@@ -142,6 +182,7 @@ result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
   tcp_rate_check_app_limited(tp);
   while (from.count() != 0) {
     sk_buff* skb = detail::tcp_tail_with_room(sk, mss);
+    if (!skb && from.count() >= 2 * std::size_t{mss} && detail::tcp_fill_burst(net, sk, from, mss)) continue;
     if (!skb && tcp_may_queue(net, sk)) skb = detail::tcp_new_tail(net, sk);
     if (skb) {
       detail::tcp_fill(sk, *skb, from, mss);

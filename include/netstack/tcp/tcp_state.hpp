@@ -54,6 +54,19 @@ inline void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
   skb.pool->drop_payload_ref(skb);  // nobody sends it any more: it may go the short way
   consume_skb(skb);
 }
+/// Several that were acknowledged.
+inline void tcp_wmem_free_list(sock& sk, skb_list& list) {
+  if (list.empty()) return;
+  auto& pool = *list.first->pool;
+  u32 truesize = 0;
+  for (sk_buff* skb = list.first; skb; skb = skb->next) {
+    truesize += skb->truesize;
+    pool.drop_payload_ref(*skb);
+  }
+  tcp_sk(sk).wmem_queued -= truesize;
+  sk_mem_uncharge(sk, truesize);
+  pool.free_bulk(list);
+}
 /// It enters it.
 inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
   tcp_sk(sk).wmem_queued += skb.truesize;
@@ -61,12 +74,16 @@ inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
 }
 /// proto::stream_memory_free: more may be queued.
 [[nodiscard]] inline bool tcp_stream_memory_free(sock const& sk) { return tcp_sk(sk).wmem_queued < sk.sk_sndbuf; }
-/// TCP_NOTSENT_LOWAT: fewer bytes than that wait to be sent; `twice`: fewer than half of it.
+/// TCP_NOTSENT_LOWAT.
+template <class Net>
+[[nodiscard]] u32 tcp_notsent_lowat(Net& net, tcp_sock const& tp) {
+  return tp.notsent_lowat != 0 ? tp.notsent_lowat : tcp_pernet(net).sysctl_tcp_notsent_lowat;
+}
+/// … fewer bytes than that wait to be sent; `twice`: fewer than half of it.
 template <class Net>
 [[nodiscard]] bool tcp_below_notsent_lowat(Net& net, sock const& sk, bool twice) {
   auto const& tp = tcp_sk(sk);
-  u32 const lowat = tp.notsent_lowat != 0 ? tp.notsent_lowat : tcp_pernet(net).sysctl_tcp_notsent_lowat;
-  return (tp.write_seq - tp.snd_nxt) << twice < lowat;
+  return (tp.write_seq - tp.snd_nxt) << twice < tcp_notsent_lowat(net, tp);
 }
 /// More may be queued now.
 template <class Net>

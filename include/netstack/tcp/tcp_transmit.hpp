@@ -151,10 +151,8 @@ inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_op
 /// The same with the one option that most segments have.
 NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
   constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
-  constexpr auto lead =
-      std::bit_cast<u32>(std::array<u8, 4>{tcpopt::nop, tcpopt::nop, tcpopt::timestamp, tcpopt::timestamp_len});
   u8* const at = skb.push(hlen);
-  u32 const words[3] = {lead, be32{tsval}.raw(), be32{tsecr}.raw()};
+  u32 const words[3] = {tcpopt::tstamp_lead, be32{tsval}.raw(), be32{tsecr}.raw()};
   std::memcpy(at + tcp_hlen_min, words, sizeof words);
   detail::tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2], flow);
 }

@@ -41,25 +41,30 @@ result<std::size_t> tcp_read_sock(Net& net, sock& sk, F&& f) {
   auto& tp = tcp_sk(sk);
   u32 seq = tp.copied_seq;
   std::size_t used = 0;
-  bool any = false;
-  for (bool more = true; more;) {
-    sk_buff* const skb = detail::tcp_skb_at(sk, seq, false);
+  bool any = false, more = true;
+  auto const piece = [&](u8 const* at, u32 size) {
+    if (!more) return;
+    any = true;
+    u32 const taken = f(std::span<u8 const>(at, size));
+    BUG_ON(taken > size, "tcp_read_sock: more was used than there was");
+    seq += taken, used += taken;
+    more = taken == size;
+  };
+  sk_buff* skb = sk.sk_receive_queue.peek();
+  while (more) {
+    skb = detail::tcp_skb_from(sk, skb, seq);
     if (!skb || (tp.urg_data != 0 && tp.urg_seq == seq && used != 0)) break;
     u32 const offset = seq - TCP_SKB_CB(*skb).seq;
     u32 n = skb->len - offset;
     if (tp.urg_data != 0) n = detail::tcp_up_to_mark(sk, seq, n);
-    for_each_piece(*skb, offset, n, [&](u8 const* at, u32 size) {
-      if (!more) return;
-      any = true;
-      u32 const taken = f(std::span<u8 const>(at, size));
-      BUG_ON(taken > size, "tcp_read_sock: more was used than there was");
-      seq += taken, used += taken;
-      more = taken == size;
-    });
+    if (skb->is_nonlinear())
+      for_each_piece(*skb, offset, n, piece);
+    else if (n != 0)
+      piece(skb->data + offset, n);
     tp.copied_seq = seq;
     if (tp.urg_data != 0 && after(seq, tp.urg_seq)) tp.urg_data = 0;
   }
-  (void)detail::tcp_skb_at(sk, seq, false);
+  (void)detail::tcp_eat_skbs(sk, seq);
   if (used != 0) {
     tcp_rcv_space_adjust(net, sk);
     tcp_cleanup_rbuf(net, sk, true);
@@ -96,8 +101,7 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   skb_orphan(skb);
   skb_dst_drop(skb);
   skb.dev = nullptr;
-  dst_entry const* const dst = sk.sk_dst_cache;
-  bool const device_sums = dst && dst->dev && (dst->dev->features & netif_f::hw_csum);
+  bool const device_sums = detail::tcp_device_sums(sk);
   skb.ip_summed = device_sums ? ip_summed::partial : ip_summed::none;
   if (!device_sums) skb.csum = csum_partial(skb.data, skb.len, 0);
   TCP_SKB_CB(skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq + skb.len, .tcp_flags = tcp_flag::ack};

@@ -193,18 +193,18 @@ bool udp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
   if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
   flow.ports_mask = ~u32{0};
   flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::udp}.raw();
-  flow.csum_known = skb.ip_summed == ip_summed::unnecessary;
+  flow.csum_known = skb_csum_vouched(skb);
   return true;
 }
 /// net_protocol::flow.more. RFC 768: padding behind the length, and no checksum, are allowed; the former goes the
 /// longer way.
-NETSTACK_INLINE bool udp_flow_more(inet_flow const& flow, u8 const* th, u32 len) {
+NETSTACK_INLINE bool udp_flow_more(inet_flow const& flow, u8 const* th, u32 len, u8* to) {
   constexpr bool little = std::endian::native == std::endian::little;
   u32 const length_and_check = detail::csum_load<u32>(th + 4);
   auto const ulen = static_cast<u16>(little ? length_and_check : length_and_check >> 16);
   if (ulen != be16{static_cast<u16>(len)}.raw()) return false;
-  return flow.csum_known || static_cast<u16>(little ? length_and_check >> 16 : length_and_check) == 0 ||
-         csum_is_right(detail::csum_bytes<false>(nullptr, th, len, flow.pseudo + ulen));
+  bool const none = static_cast<u16>(little ? length_and_check >> 16 : length_and_check) == 0;
+  return csum_check_and_copy(to, th, len, flow.pseudo + ulen, flow.csum_known || none);
 }
 /// net_protocol::flow.end: to the socket's reader, or into its queue.
 template <class Net>

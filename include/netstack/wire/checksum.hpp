@@ -83,6 +83,18 @@ NETSTACK_INLINE constexpr u32 csum_partial_copy(unsigned char* dst, unsigned cha
   return detail::csum_from64to32(detail::csum_bytes<true>(dst, src, len, sum));
 }
 
+/// Whether data that contains its own checksum is right, `sum` being what does not lie in it, or nobody needs to ask
+/// (`known`). With `dst` it is copied there in the same pass, wrong data perhaps too.
+NETSTACK_INLINE bool csum_check_and_copy(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum,
+                                         bool known) {
+  if (known) {
+    if (dst) std::memcpy(dst, src, len);
+    return true;
+  }
+  return csum_is_right(dst ? detail::csum_bytes<true>(dst, src, len, sum)
+                           : detail::csum_bytes<false>(nullptr, src, len, sum));
+}
+
 /// The checksum of a block that stands alone (ICMP, IGMP): zero if it contains its own right one.
 NETSTACK_INLINE constexpr sum16 ip_compute_csum(unsigned char const* p, std::size_t len) {
   return csum_fold(csum_partial(p, len, 0));

@@ -9,6 +9,7 @@
 #pragma once
 #include <algorithm>
 #include <array>
+#include <bit>
 
 #include "netstack/wire/tcp.hpp"
 
@@ -29,6 +30,8 @@ inline constexpr u8 mss_len = 4, window_len = 3, sack_perm_len = 2, sack_base = 
                     timestamp_len = 10, user_timeout_len = 4, fastopen_base = 2;
 /// As they are laid out, with no-ops in front so that numbers lie on words.
 inline constexpr u8 tstamp_aligned = 12, wscale_aligned = 4, sack_perm_aligned = 4, sack_base_aligned = 4;
+/// The first four bytes of a time stamp so laid out, as they lie in memory.
+inline constexpr auto tstamp_lead = std::bit_cast<u32>(std::array<u8, 4>{nop, nop, timestamp, timestamp_len});
 inline constexpr std::size_t max_len = tcp_hlen_max - tcp_hlen_min;
 inline constexpr u8 max_wscale = 14;  ///< RFC 7323 §2.3
 inline constexpr u8 max_sacks = 4;

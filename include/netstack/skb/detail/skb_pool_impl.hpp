@@ -131,18 +131,39 @@ inline void skb_pool::return_all_lent(void const* from) {
 }
 
 /// A clone of a packet that is still there: what a sender's segment is when the driver is done with it.
-inline bool skb_pool::free_companion(sk_buff& skb) {
-  if (!detail::sole_user_of_companion(skb) || skb.pool != this || skb.nohdr || (skb.dst && !skb.dst_noref))
-    return false;
+inline bool skb_pool::is_lone_companion(sk_buff const& skb) const {
+  return detail::sole_user_of_companion(skb) && skb.pool == this && &companion(skb.frame) == &skb && !skb.nohdr &&
+         (!skb.dst || skb.dst_noref) && shinfo(skb.frame).dataref >= 2;
+}
+/// Its owner has its memory back already.
+inline void skb_pool::put_companion(sk_buff& skb) {
   sk_buff& first = pair(skb.frame);
   auto& info = shinfo_of(first);
-  if (&companion(skb.frame) != &skb || info.dataref < 2) return false;
-  settle(skb);
   --info.dataref, --info.holds;
   skb.users = 0;
   set_fclone(first, 0);
   asan_poison(&skb, slot_size_);
+}
+inline bool skb_pool::free_companion(sk_buff& skb) {
+  if (!is_lone_companion(skb)) return false;
+  settle(skb);
+  put_companion(skb);
   return true;
+}
+template <class Settle>
+NETSTACK_INLINE void skb_pool::free_companions(skb_list& list, Settle&& settle) {
+  skb_list others;
+  for (sk_buff* skb = list.first; skb;) {
+    sk_buff* const following = skb->next;
+    if (is_lone_companion(*skb)) [[likely]] {
+      if (skb->destructor) settle(*skb);
+      put_companion(*skb);
+    } else {
+      others.push_back(*skb);
+    }
+    skb = following;
+  }
+  list = others;
 }
 
 void skb_pool::free_slow(sk_buff& skb) {

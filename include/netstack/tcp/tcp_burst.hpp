@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how full segments leave together: as a list, whose headers are the same but for number, push flag and
+// checksum, or as one packet where the device cuts it. What sending one changes in the connection is changed once for
+// all. Whatever else a segment can be is tcp_transmit_skb's.
+// tx: called by tcp_write_xmit → list for icsk_af_ops.queue_xmit_list, tcp_transmit
+// Linux: net/ipv4/tcp_output.c (tcp_tso_should_defer's neighbours; it has no lists)
+// RFC 9293 §3.1, RFC 7323 §3.2
+#pragma once
+#include "netstack/core/gso.hpp"
+#include "netstack/tcp/tcp_rtx_queue.hpp"
+#include "netstack/tcp/tcp_transmit.hpp"
+
+namespace netstack {
+
+/// So many leave as one list.
+inline constexpr u32 tcp_burst_max = 64;
+
+namespace detail {
+
+/// The header of segments that say nothing but their data, an acknowledgment and the time.
+class tcp_burst_header {
+  static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
+  u32 ports_, ack_, bits_, lead_, tsval_, tsecr_;
+  u64 pseudo_, sum_;
+
+ public:
+  /// The window is told from now on.
+  template <class Net>
+  tcp_burst_header(Net& net, sock& sk, u32 payload) {
+    auto& tp = tcp_sk(sk);
+    u16 const window = tcp_select_window(net, sk);
+    ports_ = tp.inet_sport.raw() | u32{sk.sk_dport.raw()} << 16;
+    ack_ = be32{tp.rcv_nxt}.raw();
+    bits_ = std::bit_cast<u32>(std::array<u8, 4>{static_cast<u8>(hlen / 4 << 4), tcp_flag::ack,
+                                                 static_cast<u8>(window >> 8), static_cast<u8>(window)});
+    lead_ = tcpopt::tstamp_lead;
+    tsval_ = be32{tcp_time_stamp(net) + tp.tsoffset}.raw();
+    tsecr_ = be32{tp.ts_recent}.raw();
+    pseudo_ = u64{tp.csum_flow} + be16{static_cast<u16>(payload + hlen)}.raw();
+    sum_ = pseudo_ + ports_ + ack_ + bits_ + lead_ + tsval_ + tsecr_;
+  }
+  /// MUST-2: in front of the payload, as tcp_push_header does.
+  NETSTACK_INLINE void push(sk_buff& skb, u32 number, bool psh) const {
+    constexpr u32 push_bit = std::bit_cast<u32>(std::array<u8, 4>{0, tcp_flag::psh, 0, 0});
+    u32 const seq = be32{number}.raw(), more = psh ? push_bit : 0;
+    u8* const at = skb.push(hlen);
+    u16 check;
+    if (skb.ip_summed == ip_summed::partial) {
+      skb.csum_start = skb.offset_of(0);
+      skb.csum_offset = offsetof(tcphdr, check);
+      check = static_cast<u16>(~csum_fold(csum_from64to32(pseudo_)).raw());
+    } else {
+      check = csum_fold(csum_from64to32(sum_ + skb.csum + seq + more)).raw();
+    }
+    u32 const words[8] = {ports_, seq, ack_, bits_ | more, check, lead_, tsval_, tsecr_};
+    std::memcpy(at, words, sizeof words);
+    skb.reset_transport_header();
+  }
+};
+
+/// Nothing but its number, and whether it ends what was written, tells it from others as long; its frame is nobody
+/// else's just now.
+inline bool tcp_is_plain_segment(sk_buff& skb, u32 mss) {
+  auto const& cb = TCP_SKB_CB(skb);
+  return skb.len == mss && !skb.is_nonlinear() && (cb.tcp_flags & ~tcp_flag::psh) == tcp_flag::ack &&
+         skb.slot_kind == skb_slot::first && skb_shinfo(skb).dataref == 1;
+}
+
+/// Full segments left that had not been sent before, up to `end_seq`. True: the RTO begins with them.
+template <class Net>
+bool tcp_burst_sent(Net& net, sock& sk, u32 segments, u32 bytes, u32 end_seq) {
+  auto& tp = tcp_sk(sk);
+  bool const first = tp.packets_out == 0 || tp.icsk_pending == icsk_time::probe0;
+  tcp_pacing_sent(net, sk, bytes, segments);
+  if (tp.ca_state >= tcp_ca_state::cwr) tp.prr_out += segments;
+  NET_STATS(net).TCPOrigDataSent += segments;
+  tp.data_segs_out += segments;
+  tp.bytes_sent += bytes;
+  tp.lsndtime = net.worker().now;
+  tp.snd_nxt = end_seq;
+  tp.packets_out += segments;
+  return first;
+}
+/// How many full segments both windows let out.
+[[nodiscard]] inline u32 tcp_burst_room(tcp_sock const& tp, u32 mss) {
+  if (after(tp.snd_nxt, tcp_wnd_end(tp))) return 0;
+  return std::min(tp.snd_cwnd - std::min(tp.snd_cwnd, tcp_packets_in_flight(tp)), (tcp_wnd_end(tp) - tp.snd_nxt) / mss);
+}
+
+}  // namespace detail
+
+/// Appends full segments to the list, from send_head on, as many as both windows let out and `most`; how many. 0: the
+/// next is another kind of segment, or the connection has more to say than they can. `begins`: set when the RTO begins
+/// with them, which the caller sees to.
+template <class Net>
+u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begins) {
+  auto& tp = tcp_sk(sk);
+  most = std::min(most, detail::tcp_burst_room(tp, mss));
+  bool const plain = tp.tstamp_ok && tp.num_sacks + tp.dsack == 0 && !tp.urg_mode && !sk.sk_pacing_needed;
+  if (!plain || most < 2 || !detail::tcp_is_plain_segment(*tp.send_head, mss)) return 0;
+  if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
+  u64 const now = net.worker().now;
+  tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
+  detail::tcp_burst_header const header{net, sk, mss};
+  u32 n = 0, truesize = 0, end_seq = 0;
+  sk_buff* skb = tp.send_head;
+  for (; skb && n < most && detail::tcp_is_plain_segment(*skb, mss); skb = sk.sk_write_queue.after(*skb), ++n) {
+    sk_buff* const out = skb->pool->clone_payload(*skb);
+    if (!out) break;
+    auto& cb = TCP_SKB_CB(*skb);
+    header.push(*out, cb.seq, (cb.tcp_flags & tcp_flag::psh) != 0);
+    out->sk = &sk;
+    out->destructor = sock_wfree;
+    truesize += out->truesize;
+    cb.sent = now;
+    cb.tx = stamp;
+    end_seq = cb.end_seq;
+    tcp_rtx_queue_sent(tp, *skb);
+    burst.push_back(*out);
+  }
+  if (n == 0) return 0;
+  sk.sk_wmem_alloc += truesize;
+  tp.send_head = skb;
+  detail::tcp_event_ack_sent(net, sk);
+  TCP_STATS(net).OutSegs += n;
+  tp.segs_out += n;
+  begins |= detail::tcp_burst_sent(net, sk, n, n * mss, end_seq);
+  return n;
+}
+
+// --- several segments as one packet
+
+namespace detail {
+
+/// The device cuts packets of several segments, or hands them on whole.
+inline bool tcp_may_tso(sock const& sk) {
+  constexpr u32 needs = netif_f::gso | netif_f::sg | netif_f::hw_csum;
+  dst_entry const* const dst = sk.sk_dst_cache;
+  return dst && dst->dev && (dst->dev->features & needs) == needs;
+}
+/// The segment may be part of such a packet, of which only the last is marked.
+inline bool tcp_may_join(sk_buff& skb, u32 mss) {
+  auto const& cb = TCP_SKB_CB(skb);
+  return skb.len == mss && !skb.is_nonlinear() && skb.ip_summed == ip_summed::partial && cb.eor == 0 &&
+         (cb.tcp_flags & ~tcp_flag::psh) == tcp_flag::ack;
+}
+
+}  // namespace detail
+
+/// Sends full segments from send_head on as one packet that refers to their payloads. False: there are not two that
+/// may leave, or there is no packet for them. `begins`: as above.
+template <class Net>
+bool tcp_transmit_super(Net& net, sock& sk, u32 mss, bool& begins) {
+  auto& tp = tcp_sk(sk);
+  if (!detail::tcp_may_tso(sk) || tp.urg_mode) [[likely]]
+    return false;
+  u32 const most = std::min(
+      {detail::tcp_burst_room(tp, mss), max_skb_frags, (0xffffu - max_tcp_header) / mss, tcp_pacing_burst(sk, mss)});
+  sk_buff* skb = tp.send_head;
+  sk_buff* const second = sk.sk_write_queue.after(*skb);
+  if (most < 2 || !second || !detail::tcp_may_join(*skb, mss) || !detail::tcp_may_join(*second, mss)) return false;
+  auto& pool = net.worker().pool;
+  sk_buff* const out = pool.alloc_skb(max_tcp_header);
+  if (!out) return false;
+  if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
+  u64 const now = net.worker().now;
+  tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
+  tcp_skb_cb whole{.seq = tp.snd_nxt};
+  auto& info = skb_shinfo(*out);
+  u32 n = 0;
+  for (; skb && n < most && detail::tcp_may_join(*skb, mss); skb = sk.sk_write_queue.after(*skb)) {
+    pool.get_frame(skb->frame);
+    info.frags[n++] = {skb->frame, skb->headroom(), mss};
+    auto& cb = TCP_SKB_CB(*skb);
+    cb.sent = now;
+    cb.tx = stamp;
+    whole.end_seq = cb.end_seq;
+    whole.tcp_flags |= cb.tcp_flags;
+    tcp_rtx_queue_sent(tp, *skb);
+  }
+  out->len = out->data_len = n * mss;
+  info.nr_frags = static_cast<u8>(n);
+  info.gso_size = static_cast<u16>(mss);
+  info.gso_segs = static_cast<u16>(n);
+  info.gso_type = skb_gso::tcpv4;
+  out->ip_summed = ip_summed::partial;
+  tp.send_head = skb;
+  TCP_STATS(net).OutSegs += n - 1;  // tcp_transmit counts one
+  tp.segs_out += n - 1;
+  (void)tcp_transmit(net, sk, *out, whole);
+  begins |= detail::tcp_burst_sent(net, sk, n, n * mss, whole.end_seq);
+  return true;
+}
+
+}  // namespace netstack

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: BSL-1.0
+// Full segments that leave and arrive together, over a pipe that knows their flow: with sums made by us and left to
+// the device, as a list and as one packet, the reader gets the bytes and nobody keeps memory.
+#include "netstack/tcp/tcp_burst.hpp"
+
+#include "netstack/drivers/pipe.hpp"
+#include "netstack/ipv4/ipv4.hpp"
+#include "support/tcp_echo.hpp"
+#include "support/two_hosts.hpp"
+
+namespace {
+
+using namespace netstack;
+using namespace netstack::test;
+
+struct host : stack<host, ipv4, tcp, drivers::pipe> {};
+
+constexpr u32 mss = 1448;
+constexpr u32 summed = netif_f::sg | netif_f::fraglist, unsummed = summed | netif_f::hw_csum,
+              cuts = unsummed | netif_f::gso;
+
+/// A connection whose windows hold 40 segments.
+struct rig : two_hosts<host, host, drivers::pipe> {
+  int listener, client, server;
+  std::string sent;
+
+  explicit rig(u32 features) : two_hosts({.features = features}) {
+    auto& na = a.init_net();
+    auto& nb = b.init_net();
+    listener = socket(nb, af::inet, sock_type::stream | sock_type::nonblock).value();
+    REQUIRE(setsockopt(nb, listener, sol::socket, so::rcvbuf, int{1 << 20}));
+    REQUIRE(bind(nb, listener, name({}, 80)));
+    REQUIRE(listen(nb, listener, 4));
+    client = socket(na, af::inet, sock_type::stream | sock_type::nonblock).value();
+    REQUIRE(setsockopt(na, client, sol::socket, so::sndbuf, int{1 << 20}));
+    (void)connect(na, client, name(addr_b, 80));
+    run();
+    server = accept(nb, listener).value();
+    from().snd_cwnd = 64;
+    write(4 * mss);  // teaches b the flow
+    read();
+  }
+  ~rig() {
+    REQUIRE(close(a.init_net(), client));
+    REQUIRE(close(b.init_net(), server));
+    REQUIRE(close(b.init_net(), listener));
+    run_for(100'000'000'000);
+    for (host* h : {&a, &b}) {
+      CHECK(h->worker().pool.in_use() == 0);
+      CHECK(tcp_worker_of(h->init_net()).memory.allocated == 0);
+    }
+  }
+  tcp_sock& from() { return tcp_sk(*sockfs::table_of(a.init_net()).find(client)->sk); }
+  tcp_sock& to() { return tcp_sk(*sockfs::table_of(b.init_net()).find(server)->sk); }
+  tcpext_mib& mib_b() { return tcp_pernet(b.init_net()).mib; }
+
+  void write(u32 bytes) {
+    std::string const text = stream_of(bytes, static_cast<u32>(sent.size()));
+    REQUIRE(netstack::send(a.init_net(), client, text.data(), text.size()).value() == bytes);
+    sent += text;
+  }
+  /// What was written since is read, and memory is settled.
+  void read() {
+    run_for(100'000'000);
+    std::string got(sent.size(), '\0');
+    auto const n = sent.empty() ? 0 : recv(b.init_net(), server, got.data(), got.size()).value_or(0);
+    CHECK(n == sent.size());
+    CHECK((got == sent));
+    sent.clear();
+    run_for(100'000'000);
+    CHECK(from().packets_out == 0);
+    for (tcp_sock* tp : {&from(), &to()}) {
+      CHECK((tp->sk_forward_alloc >= 0 && tp->sk_forward_alloc < 2 * static_cast<s32>(sk_mem_quantum)));
+      CHECK((tp->sk_rmem_alloc == 0 && tp->wmem_queued == 0 && sk_wmem_alloc_get(*tp) == 0));
+    }
+  }
+  /// What b's device recognises frames by.
+  ip_rx_flow const& flow() { return in_dev_get(*dev_b)->rx_flow; }
+};
+
+}  // namespace
+
+TEST_CASE("a write of many segments arrives, whoever sums them", "[S92][S45]") {
+  for (u32 const features : {summed, unsummed, cuts}) {
+    CAPTURE(features);
+    rig t{features};
+    for (u32 const segments : {1u, 2u, 3u, 30u, 33u, 34u, 40u}) {
+      u32 const out = t.from().segs_out, data = t.from().data_segs_out, in = t.to().data_segs_in;
+      u64 const bytes = t.from().bytes_sent;
+      t.write(segments * mss + 5);
+      CHECK(t.from().data_segs_out - data >= segments);
+      CHECK(t.from().segs_out - out == t.from().data_segs_out - data);
+      t.read();
+      CHECK(t.from().data_segs_out - data == segments + 1);
+      CHECK(t.to().data_segs_in - in == segments + 1);
+      CHECK(t.from().bytes_sent - bytes == segments * mss + 5);
+    }
+    CHECK(t.from().total_retrans == 0);
+    CHECK(tcp_pernet(t.a.init_net()).mib.TCPLossProbes.read() == 0);
+  }
+}
+
+TEST_CASE("the flow of frames whose sums are left open is known like that of others", "[S45]") {
+  rig own{summed}, left{unsummed};
+  for (rig* t : {&own, &left}) {
+    u64 const genid = t->b.worker().softnet.flow_genid;
+    t->write(8 * mss);
+    t->b.poll();
+    CHECK((t->flow().genid == genid && t->flow().frame.known));
+    CHECK(t->flow().flow.csum_known == (t == &left));
+    // … and kept apart from frames of the other kind.
+    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t == &left) != nullptr));
+    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t != &left) == nullptr));
+    t->read();
+  }
+}
+
+TEST_CASE("a frame that is damaged on the wire is not taken, the others are", "[S45][MUST-3]") {
+  rig t{summed};
+  t.write(10 * mss);
+  // The fourth is still in a's frame, which b copies.
+  sk_buff* skb = t.from().sk_write_queue.peek();
+  for (int i = 0; i < 3; ++i) skb = t.from().sk_write_queue.after(*skb);
+  skb->data[700] ^= 0x20;
+  t.b.poll();
+  CHECK(TCP_STATS(t.b.init_net()).InCsumErrors.read() == 1);
+  CHECK(tcp_inq(t.to()) == 3 * mss);
+  CHECK(t.mib_b().TCPOFOQueue.read() == 6);
+  skb->data[700] ^= 0x20;
+  t.read();
+  CHECK(t.from().total_retrans == 1);
+}
+
+TEST_CASE("what follows behind a gap joins the frame before it, and is told of", "[S147]") {
+  rig t{summed};
+  REQUIRE(setsockopt(t.a.init_net(), t.client, sol::tcp, tcp_opt::nodelay, 1));
+  tcp_pernet(t.a.init_net()).sysctl_tcp_autocorking = 0;
+  t.write(100);
+  t.b.poll();
+  t.read();
+  u32 const base = t.to().rcv_nxt, frames = t.b.worker().pool.in_use();
+  for (int i = 0; i < 12; ++i) t.write(100);
+  t.from().sk_write_queue.peek()->data[50] ^= 1;  // the first does not arrive
+  t.b.poll();
+  CHECK(t.mib_b().TCPOFOQueue.read() == 11);
+  CHECK(t.b.worker().pool.in_use() - frames <= 1 + 4);  // the data, and acknowledgments on their way
+  CHECK(t.to().num_sacks == 1);
+  CHECK(t.to().selective_acks[0].start_seq == base + 100);
+  CHECK(t.to().selective_acks[0].end_seq == base + 1200);
+  CHECK(t.to().out_of_order_queue.begin() == std::prev(t.to().out_of_order_queue.end()));
+  t.from().sk_write_queue.peek()->data[50] ^= 1;
+  t.read();
+  // A FIN that joins is the end, and no byte.
+  for (int i = 0; i < 3; ++i) t.write(100);
+  t.from().sk_write_queue.peek()->data[50] ^= 1;
+  REQUIRE(shutdown(t.a.init_net(), t.client, shut::wr));
+  t.b.poll();
+  CHECK(t.to().sk_state == tcp_state::established);
+  t.from().sk_write_queue.peek()->data[50] ^= 1;
+  t.read();
+  CHECK(t.to().sk_state == tcp_state::close_wait);
+}
