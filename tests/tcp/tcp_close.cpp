@@ -103,8 +103,63 @@ TEST_CASE("TCP_LINGER2 below zero: no FIN-WAIT-2 at all", "[S104]") {
   t.close(fd);
   t.out("F. 1 ack 1");
   t.in(". 1 ack 2").out("R 2").silent();
-  CHECK(t.ext().TCPAbortOnLinger.read() == 1);
+  CHECK(t.ext().TCPAbortOnData.read() == 1);
   CHECK(mine(t).socks.in_use() == 1);
+  t.over();
+}
+
+TEST_CASE("FIN-WAIT-2 that nobody holds ends, whatever FIN comes with the acknowledgment of ours", "[S104]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P. 1:6 ack 1").out(". 1 ack 6");
+  t.read(fd, 5);
+  t.close(fd);
+  t.out("F. 1 ack 6");
+  auto& limits = tcp_pernet(t.net()).limits;
+  s64 const room = limits.mem[2];
+  SECTION("one that lies before what was received is none") {
+    t.in("F. 5 ack 2").out(". 2 ack 6").silent();
+    CHECK(t.state_name() == "FIN-WAIT-2");
+  }
+  SECTION("a right one needs no memory, be there none") {
+    for (auto& m : limits.mem) m = 0;
+    t.in("F. 6 ack 2").out(". 2 ack 7").silent();
+    CHECK(t.state_name() == "TIME-WAIT");
+  }
+  CHECK(tcp_pernet(t.net()).orphan_count == 0);
+  CHECK(mine(t).socks.in_use() == 1);
+  limits.mem[2] = room;
+  t.quiet(61'000);
+  CHECK(mine(t).timewaits.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("an orphan whose peer answers, and takes nothing, is given up too", "[S104][sockstress]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  SECTION("it never took any of it") {
+    t.in(". 1 ack 1 win 0");
+    REQUIRE(t.write(fd, 5000));
+  }
+  SECTION("it took its window back over what is in flight") {
+    REQUIRE(t.write(fd, 5000));
+    t.in(". 1 ack 1 win 0");
+  }
+  t.pending.clear();
+  auto const answered = [&](int seconds) {
+    for (int i = 0; i < seconds / 5; ++i) {
+      t.after(5'000);
+      if (!t.pending.empty()) t.pending.clear(), t.in(". 1 ack 1 win 0");
+    }
+  };
+  answered(2'000);
+  CHECK(t.state(fd) == tcp_state::established);  // MUST-37: as long as somebody holds it
+  t.close(fd);
+  answered(600);
+  CHECK(tcp_pernet(t.net()).orphan_count == 0);
+  CHECK(t.ext().TCPAbortOnTimeout.read() == 1);
+  CHECK(t.rig.host.worker().pool.in_use() == 0);
+  t.pending.clear();
   t.over();
 }
 

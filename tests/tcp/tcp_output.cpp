@@ -83,6 +83,65 @@ TEST_CASE("a closed window is asked about ever more rarely, and for as long as t
   t.over();
 }
 
+TEST_CASE("a closed window is asked about every two minutes at last, and TCP_USER_TIMEOUT ends that: RFC 9293 §3.8.6.1",
+          "[MUST-37][SHLD-30][RFC 5482]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_retries2 = 255;
+  int const fd = t.accepted("mss 1000");
+  auto const answered = [&](int seconds) {
+    u32 asked = 0;
+    for (int i = 0; i < seconds && t.state(fd) == tcp_state::established; ++i) {
+      t.after(1'000);
+      if (t.pending.empty()) continue;
+      t.pending.clear(), ++asked;
+      t.in(". 1 ack 1 win 0");
+    }
+    return asked;
+  };
+  SECTION("every two minutes, however long it takes") {
+    t.in(". 1 ack 1 win 0");
+    REQUIRE(t.write(fd, 500));
+    (void)answered(400);
+    CHECK(answered(12'000) == 100);
+    CHECK(t.state(fd) == tcp_state::established);
+  }
+  SECTION("answers that take nothing are no progress") {
+    REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 300'000));
+    SECTION("nothing is in flight") {
+      t.in(". 1 ack 1 win 0");
+      REQUIRE(t.write(fd, 500));
+    }
+    SECTION("the window was taken back") {
+      REQUIRE(t.write(fd, 500));
+      t.in(". 1 ack 1 win 0");
+    }
+    (void)answered(290);
+    CHECK(t.state(fd) == tcp_state::established);
+    (void)answered(150);
+    CHECK(t.state(fd) == tcp_state::close);
+    CHECK(t.read_error(fd) == static_cast<int>(std::errc::timed_out));
+  }
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("data leaves room for as many SACK blocks as go with it: MUST-16, RFC 2018 §3", "[MUST-16]") {
+  tcp_script t;
+  bool const stamps = GENERATE(false, true);
+  int const fd = t.accepted(stamps ? "mss 1460 sackok ts 1 0" : "mss 1460 sackok");
+  std::string const stamp = stamps ? " ts 2 0" : "";
+  for (u32 const at : {1001u, 2001u, 3001u, 4001u, 5001u}) {
+    t.in(". " + std::to_string(at) + ":" + std::to_string(at + 100) + " ack 1" + stamp);
+    t.pending.clear();
+    REQUIRE(t.write(fd, 1460));
+    REQUIRE(!t.pending.empty());
+    CHECK(t.pending.front().payload().size() + ip_hlen_min == 1500);
+    t.in(". 1 ack " + std::to_string(t.written) + stamp);
+    t.pending.clear();
+  }
+  t.over();
+}
+
 TEST_CASE("our window closes when nobody reads, and its opening is told once it is worth it: RFC 9293 §3.8.6.2.2",
           "[MUST-39]") {
   tcp_script t;
@@ -143,6 +202,7 @@ TEST_CASE("a SYN-ACK is repeated and given up") {
   for (int i = 0; i < 5; ++i, wait *= 2) t.quiet(wait - 20).after(22).out("S. 0 ack 1").silent();
   t.quiet(2 * wait);
   CHECK(tcp_worker_of(t.net()).requests.in_use() == 0);
+  CHECK(t.ext().TCPTimeouts.read() == 6);
   t.over();
 }
 

@@ -165,8 +165,7 @@ void tcp_ack_probe(Net& net, sock& sk) {
     tp.icsk_backoff = 0;
     if (tp.icsk_pending == icsk_time::probe0) inet_csk_clear_xmit_timer(net, sk);
   } else if (tp.icsk_pending == icsk_time::probe0) {
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0,
-                              u64{std::max(tp.icsk_rto, tcp_pernet(net).sysctl_tcp_rto_min_us)} << tp.icsk_backoff);
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
   }
 }
 
@@ -337,8 +336,9 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   news.dup = !news.una_advanced && rx.seq == rx.end_seq && !window_changed && prior_packets != 0;
   tp.bytes_acked += ack - prior_una;
   tp.snd_una = ack;
-  // SHLD-17: a peer that took its window back is asked by repetitions, and its answers are a new beginning.
-  if (news.una_advanced || tp.snd_wnd == 0) tp.icsk_retransmits = 0;
+  // SHLD-17: a peer that took its window back is asked by repetitions, and its answers are a new beginning; but not for
+  // ever if nobody waits for the result.
+  if (news.una_advanced || (tp.snd_wnd == 0 && !sock_flag(sk, sock_flags::dead))) tp.icsk_retransmits = 0;
   if (news.una_advanced) {
     if (tp.urg_mode && !before(ack, tp.snd_up)) tp.urg_mode = false;
     if (tp.rto_stamp != 0) [[unlikely]]

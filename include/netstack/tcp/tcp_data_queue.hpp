@@ -280,7 +280,8 @@ NETSTACK_INLINE bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
 template <class Net>
 NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  if (!tcp_try_rmem_schedule(net, sk, skb.truesize) && !tcp_tail_for(sk, skb, rx.seq)) {
+  // A FIN by itself is not kept, and needs no memory.
+  if (skb.len != 0 && !tcp_try_rmem_schedule(net, sk, skb.truesize) && !tcp_tail_for(sk, skb, rx.seq)) {
     ++NET_STATS(net).TCPRcvQDrop;
     ++sk.sk_drops;
     tp.ack_scheduled = tp.ack_now = true;
@@ -321,13 +322,17 @@ verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
   if (!after(rx.end_seq, tp.rcv_nxt)) {
     // RFC 9293 §3.10.7.4: nothing new in it; its sender did not hear our acknowledgment.
+    ++NET_STATS(net).DelayedACKLost;
     tcp_enter_quickack_mode(tp, tcp_max_quickacks);
     tcp_dsack_set(net, tp, rx.seq, rx.end_seq);
     tp.ack_scheduled = tp.ack_now = true;
     return drop(net, skb, drop_reason::tcp_old_data);
   }
   u32 const window = tcp_receive_window(tp);
-  if (!before(rx.seq, tp.rcv_nxt + window)) {
+  // A FIN by itself needs no room: a closed window does not keep it out.
+  bool const bare_fin = skb.len == 0 && rx.seq == tp.rcv_nxt;
+  if (!before(rx.seq, tp.rcv_nxt + window) && !bare_fin) {
+    if (window == 0) ++NET_STATS(net).TCPZeroWindowDrop;
     tcp_enter_quickack_mode(tp, tcp_max_quickacks);
     tp.ack_scheduled = tp.ack_now = true;
     return drop(net, skb, window == 0 ? drop_reason::tcp_zerowindow : drop_reason::tcp_overwindow);

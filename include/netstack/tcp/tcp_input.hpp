@@ -31,6 +31,7 @@ template <class Net>
 void tcp_send_dupack(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (rx.seq != rx.end_seq && before(rx.seq, tp.rcv_nxt)) {
+    ++NET_STATS(net).DelayedACKLost;
     tcp_enter_quickack_mode(tp, tcp_max_quickacks);
     tcp_dsack_set(net, tp, rx.seq, after(rx.end_seq, tp.rcv_nxt) ? tp.rcv_nxt : rx.end_seq);
   }
@@ -224,19 +225,15 @@ tcp_outcome tcp_fin_wait1_acked(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   tcp_set_state(net, sk, tcp_state::fin_wait2);
   sk.sk_shutdown |= send_shutdown;
   if (!sock_flag(sk, sock_flags::dead)) return tcp_note(sk, tcp_event::state), tcp_outcome{verdict::consumed()};
-  over = true;
   u32 const fin = rx.has(tcp_flag::fin) ? 1 : 0;
   if (tp.linger2 < 0 || (rx.end_seq != rx.seq && after(rx.end_seq - fin, tp.rcv_nxt))) {
-    // RFC 9293 §3.6.1, RFC 2525 §2.17: data for nobody.
-    ++(tp.linger2 < 0 ? NET_STATS(net).TCPAbortOnLinger : NET_STATS(net).TCPAbortOnData);
+    // RFC 9293 §3.6.1, RFC 2525 §2.17: data for nobody. TCP_LINGER2 below zero counts as that here, as in Linux.
+    over = true;
+    ++NET_STATS(net).TCPAbortOnData;
     tcp_done(net, sk);
     return {drop(net, skb, drop_reason::tcp_abort_on_data), true};
   }
-  if (fin != 0)
-    over = false;  // it ends here
-  else
-    tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
-  return {verdict::consumed()};
+  return {verdict::consumed()};  // a FIN in the same segment may end it; else tcp_rcv_state_process sees that it ends
 }
 
 /// RFC 9293 §3.10.7.4 fifth: what the acknowledgment means in the states around the two ends of a connection. `over`:
@@ -281,8 +278,7 @@ tcp_outcome tcp_data_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     case tcp_state::closing:
     case tcp_state::last_ack:
       // The peer's FIN was taken, and nothing comes behind it; before it, only what is known.
-      if (!before(rx.seq, tp.rcv_nxt) || after(rx.end_seq, tp.rcv_nxt))
-        return {drop(net, skb, drop_reason::tcp_old_data)};
+      if (after(rx.end_seq, tp.rcv_nxt)) return {drop(net, skb, drop_reason::tcp_old_data)};
       break;
     case tcp_state::fin_wait1:
     case tcp_state::fin_wait2: {
@@ -457,6 +453,9 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   detail::tcp_urg(net, sk, skb, rx);
   auto const outcome = detail::tcp_data_state(net, sk, skb, rx);
   if (sk.sk_state != tcp_state::close) tcp_rcv_finish(net, sk);
+  // FIN-WAIT-2 that nobody holds has an end, whatever the segment that led there brought besides.
+  if (sk.sk_state == tcp_state::fin_wait2 && sock_flag(sk, sock_flags::dead))
+    tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
   return outcome;
 }
 

@@ -36,9 +36,10 @@ u32 tcp_current_mss(Net& net, sock& sk) {
     mtu = std::min(mtu == 0 ? tp.mtup.search_low : mtu, tp.mtup.search_low);
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
   mss = std::min(mss, tcp_frame_room(net));
-  mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
-    mss -= tcpopt::sack_base_aligned + tcpopt::sack_perblock * std::min(3u, u32{tp.num_sacks} + tp.dsack);
+    mss -= tcp_established_options(net, tp).size();
+  else
+    mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   // MUST-38: half of a small window is better than waiting for all of it.
   u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
   if (half != 0 && mss > half) mss = std::max(half, 48u);
@@ -121,13 +122,20 @@ NETSTACK_INLINE bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   inet_csk_reset_xmit_timer(net, sk, icsk_time::loss_probe, std::min(pto, rto));
   return true;
 }
+/// SHLD-30: how long until a closed window is asked about again: ever longer; us.
+template <class Net>
+[[nodiscard]] u64 tcp_probe0_when(Net& net, tcp_sock const& tp) {
+  u64 const first = std::max(tp.icsk_rto, tcp_pernet(net).sysctl_tcp_rto_min_us);
+  return std::min<u64>(first << std::min<u32>(tp.icsk_backoff, 30), tcp_rto_max);
+}
 /// MUST-35 MUST-36 SHLD-29: with a closed window and nothing in flight, somebody must ask again.
 template <class Net>
 void tcp_check_probe_timer(Net& net, sock& sk) {
-  auto& icsk = inet_csk(sk);
-  if (tcp_sk(sk).packets_out == 0 && icsk.icsk_pending == icsk_time::none)
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0,
-                              std::max(icsk.icsk_rto, tcp_pernet(net).sysctl_tcp_rto_min_us));
+  auto& tp = tcp_sk(sk);
+  if (tp.packets_out != 0 || tp.icsk_pending != icsk_time::none) return;
+  tp.icsk_backoff = 0;
+  tp.retrans_start = net.worker().now;
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
 }
 
 // --- sending what is new

@@ -82,19 +82,24 @@ void tcp_count_failure(Net& net, tcp_sock const& tp) {
     ++(sack ? mib.TCPSackFailures : mib.TCPRenoFailures);
 }
 
+/// MUST-37 SHLD-17: a peer that closed its window over what is in flight, and answers, is there; one answer may be
+/// lost. For TCP_USER_TIMEOUT an answer that takes nothing is none.
+template <class Net>
+bool tcp_rtx_probe0_timed_out(Net& net, tcp_sock const& tp) {
+  if (net.worker().now - std::max(tp.rcv_tstamp, tp.retrans_start) > u64{tcp_rto_max} * 2000) return true;
+  u32 const repeating = tp.retrans_stamp != 0 ? tcp_time_stamp(net) + tp.tsoffset - tp.retrans_stamp : 0;  // ms
+  return tp.icsk_user_timeout != 0 && repeating >= tp.icsk_user_timeout;
+}
+
 template <class Net>
 void tcp_retransmit_timer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   sk_buff* const head = tcp_sent_head(sk);
   if (!head) return;
   if (tp.icsk_retransmits == 0) tp.retrans_start = TCP_SKB_CB(*head).sent;
-  bool const closed = tp.snd_wnd == 0 && !tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
-  // MUST-37 SHLD-17: a peer that closed its window over what is in flight, and answers, is there; one answer may be
-  // lost.
-  u64 const since = closed ? std::max(tp.rcv_tstamp, tp.retrans_start) : tp.retrans_start;
-  if (closed ? net.worker().now - since > u64{tcp_rto_max} * 2000 || tcp_user_timed_out(net, tp, since)
-             : tcp_write_timeout(net, sk))
-    return tcp_write_err(net, sk);
+  bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  bool const closed = tp.snd_wnd == 0 && !opening && !sock_flag(sk, sock_flags::dead);
+  if (closed ? tcp_rtx_probe0_timed_out(net, tp) : tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
   ++NET_STATS(net).TCPTimeouts;
   if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
@@ -118,10 +123,13 @@ void tcp_probe_timer(Net& net, sock& sk) {
     tp.icsk_probes_out = 0;
     return;
   }
-  // MUST-37 SHLD-30, RFC 6429: as long as the peer answers, the connection stays, however long its window is closed.
-  u32 const most = sock_flag(sk, sock_flags::dead) ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
-  if (tp.icsk_probes_out == 0) tp.retrans_start = net.worker().now;
-  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.retrans_start)) return tcp_write_err(net, sk);
+  // MUST-37, RFC 6429: as long as the peer answers, the connection stays, however long its window is closed; but
+  // TCP_USER_TIMEOUT ends it, and one that nobody holds ends when it would be asked most rarely.
+  bool const dead = sock_flag(sk, sock_flags::dead);
+  u32 const most = dead ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
+  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.retrans_start) ||
+      (dead && tcp_probe0_when(net, tp) == tcp_rto_max))
+    return tcp_write_err(net, sk);
   auto const r = tcp_write_wakeup(net, sk);
   ++NET_STATS(net).TCPWinProbe;
   if (tp.packets_out != 0 || !tp.send_head) {
@@ -130,8 +138,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
   }
   ++tp.icsk_probes_out;
   if (r && tp.icsk_backoff < ns.sysctl_tcp_retries2) ++tp.icsk_backoff;
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0,
-                            u64{std::max(tp.icsk_rto, ns.sysctl_tcp_rto_min_us)} << tp.icsk_backoff);
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
 }
 
 template <class Net>
