@@ -479,3 +479,59 @@ TEST_CASE("an urgent pointer anywhere does no harm: one byte at most is set apar
   t.read(fd, 60);
   t.over();
 }
+
+TEST_CASE("IP_MINTTL: what comes from farther away is not heard, be it of a connection or for a listener: RFC 5082",
+          "[RFC 5082]") {
+  tcp_script t;
+  int const listener = t.listen();
+  REQUIRE(setsockopt(t.net(), listener, sol::ip, ip_opt::minttl, 64));
+  int const fd = t.accepted();  // the peer's segments have 64
+  t.in("P. 1:6 ack 1").out(". 1 ack 6");
+  t.read(fd, 5);
+  REQUIRE(setsockopt(t.net(), fd, sol::ip, ip_opt::minttl, 65));
+  t.in("P. 6:11 ack 1").in("R 6").silent();
+  CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+  REQUIRE(setsockopt(t.net(), listener, sol::ip, ip_opt::minttl, 65));
+  t.from_port = 5000;
+  t.in("S 0").silent();
+  CHECK(t.drops(drop_reason::tcp_minttl) == 3);
+  CHECK(t.ext().TCPMinTTLDrop.read() == 3);
+  t.over();
+}
+
+TEST_CASE("a FIN by itself is taken into a closed window, data is not", "[MUST-66]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  u32 at = 1;
+  while (u32 const window = tcp_receive_window(t.tp(fd))) {
+    u32 const n = std::min(1460u, window);
+    t.in(". " + std::to_string(at) + ":" + std::to_string(at + n) + " ack 1");
+    at += n;
+  }
+  t.pending.clear();
+  std::string const next = std::to_string(at);
+  t.in(". " + next + ":" + std::to_string(at + 1) + " ack 1").out(". 1 ack " + next + " win 0").silent();
+  CHECK(t.ext().TCPZeroWindowDrop.read() == 1);
+  CHECK(t.drops(drop_reason::tcp_zerowindow) == 1);
+  t.in("F. " + next + " ack 1").out(". 1 ack " + std::to_string(at + 1) + " win 0").silent();
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  t.read(fd, at - 1);
+  CHECK(t.read_error(fd) == 0);
+  t.over();
+}
+
+TEST_CASE("acknowledgments after the peer's FIN are no rejects; data behind it is", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.in("F. 1 ack 1").out(". 1 ack 2");
+  REQUIRE(t.write(fd, 3000));
+  t.pending.clear();
+  t.in(". 2 ack 1001").in(". 2 ack 3001").silent();
+  CHECK(t.drops(drop_reason::tcp_old_data) == 0);
+  t.in("P. 2:5 ack 3001");
+  CHECK(t.drops(drop_reason::tcp_old_data) == 1);
+  t.in("F. 1 ack 3001");
+  CHECK(t.ext().DelayedACKLost.read() == 1);  // its sender did not hear us
+  t.pending.clear();
+  t.over();
+}

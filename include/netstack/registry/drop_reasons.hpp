@@ -91,6 +91,7 @@ enum class drop_reason : u16 {
   tcp_listen_overflow,       ///< the accept queue is full
   tcp_request_full,          ///< no room for one more that is half open
   tcp_timewait,              ///< for a connection in TIME-WAIT
+  tcp_minttl,                ///< from farther away than IP_MINTTL allows
   xfrm_policy,
   namespace_exit,  ///< queued when its namespace went away
   count,

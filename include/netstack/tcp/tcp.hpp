@@ -192,6 +192,11 @@ void count_tcp_csum(Net& net) {
   ++TCP_STATS(net).InErrs;
 }
 
+template <class Net>
+void count_tcp_min_ttl(Net& net) {
+  ++NET_STATS(net).TCPMinTTLDrop;
+}
+
 struct tcp : module {
   static constexpr auto needs = requires_all<ipv4>;
   using pernet = tcp_net;
@@ -235,6 +240,7 @@ struct tcp : module {
       drop_reason_def<Net>{drop_reason::tcp_listen_overflow, "TCP_LISTEN_OVERFLOW"},
       drop_reason_def<Net>{drop_reason::tcp_request_full, "TCP_REQUEST_FULL"},
       drop_reason_def<Net>{drop_reason::tcp_timewait, "TCP_TIMEWAIT"},
+      drop_reason_def<Net>{drop_reason::tcp_minttl, "TCP_MINTTL", count_tcp_min_ttl<Net>},
   };
   template <class Net>
   static constexpr std::array proc{

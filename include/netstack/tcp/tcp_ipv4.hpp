@@ -344,7 +344,10 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
     tcp_v4_send_reset(net, skb, rx);
     return drop(net, skb, drop_reason::no_socket);
   }
-  verdict const v = sk->sk_owned ? sk_add_backlog(net, *sk, skb) : tcp_v4_process(net, *sk, skb, rx);
+  bool const far = ip_hdr(skb)->ttl < inet_sk(*sk).min_ttl;  // RFC 5082 §3
+  verdict const v = far            ? drop(net, skb, drop_reason::tcp_minttl)
+                    : sk->sk_owned ? sk_add_backlog(net, *sk, skb)
+                                   : tcp_v4_process(net, *sk, skb, rx);
   if (demuxed) sock_put(*sk);
   return v;
 }
@@ -405,7 +408,7 @@ bool tcp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
     return false;
   iphdr const& iph = *ip_hdr(skb);
   flow.sk = skb.sk ? skb.sk : inet_lookup_established(net, detail::tcp_v4_key(skb, iph, *skb.peek<tcphdr>()));
-  if (!flow.sk) return false;
+  if (!flow.sk || inet_sk(*flow.sk).min_ttl != 0) return false;
   if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
   flow.ports_mask = ~u32{0};
   flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::tcp}.raw();

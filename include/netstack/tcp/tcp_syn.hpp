@@ -167,10 +167,9 @@ void reqsk_timer_handler(void*, timer_list& timer) {
   u32 const most =
       listener.icsk_syn_retries != 0 ? listener.icsk_syn_retries : tcp_pernet(net).sysctl_tcp_synack_retries;
   bool const deferring = req.acked && req.num_timeout < listener.icsk_defer_accept;
-  if (listener.sk_state != tcp_state::listen || (req.num_timeout >= most && !deferring)) {
-    if (listener.sk_state == tcp_state::listen) ++TCP_STATS(net).AttemptFails;
+  ++NET_STATS(net).TCPTimeouts;
+  if (listener.sk_state != tcp_state::listen || (req.num_timeout >= most && !deferring))
     return inet_csk_reqsk_queue_drop(net, req);
-  }
   if (!req.acked || req.num_timeout + 1 >= listener.icsk_defer_accept) {
     ++TCP_STATS(net).RetransSegs;
     ++NET_STATS(net).TCPSynRetrans;
