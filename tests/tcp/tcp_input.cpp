@@ -535,3 +535,20 @@ TEST_CASE("acknowledgments after the peer's FIN are no rejects; data behind it i
   t.pending.clear();
   t.over();
 }
+
+TEST_CASE("the peer's window is heard after any amount of data from it: RFC 9293 §3.10.7.4", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.in("P. 1:6 ack 1");
+  tcp_numbers& at = t.tp(fd);
+  // As if all but a little of 2 GiB had come since.
+  for (u32* seq : {&at.rcv_nxt, &at.copied_seq, &at.rcv_wup}) *seq += 0x7fff'fff0;
+  t.peer_isn += 0x7fff'fff0;
+  t.in("P. 6:11 ack 1").in("P. 11:111 ack 1");
+  t.pending.clear();
+  t.in(". 111 ack 1 win 0");
+  CHECK(at.snd_wnd == 0);
+  t.in(". 111 ack 1 win 900");
+  CHECK(at.snd_wnd == 900);
+  t.over();
+}

@@ -376,11 +376,14 @@ template <class Net>
 NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   bool const data = rx.seq != rx.end_seq;
-  // Data that acknowledges nothing new says nothing to a sender whose network is in order.
+  // Data that acknowledges nothing new says nothing to a sender whose network is in order; but that its window is no
+  // news either is known up to here, or 2 GiB later no window would be newer.
   if (rx.ack_seq != tp.snd_una && tcp_ack_is_plain(sk, rx.ack_seq)) [[likely]]
     tcp_ack_plain(net, sk, rx);
   else if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open)
     (void)tcp_ack(net, sk, rx, true);
+  else
+    tp.snd_wl1 = rx.seq;
   if (tp.tstamp_ok && !after(rx.seq, tp.rcv_wup)) {
     tp.ts_recent = rx.opt.rcv_tsval;
     tp.ts_recent_stamp = net.worker().now;
