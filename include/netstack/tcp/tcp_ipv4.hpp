@@ -237,6 +237,9 @@ verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   return outcome.v;
 }
 
+/// RFC 5082 §3: it comes from farther away than IP_MINTTL allows.
+inline bool tcp_is_far(sock const& sk, sk_buff const& skb) { return ip_hdr(skb)->ttl < inet_sk(sk).min_ttl; }
+
 /// The segment that completed a handshake is the connection's first.
 template <class Net>
 verdict tcp_child_process(Net& net, sock& listener, sock& child, sk_buff& skb, tcp_rx const& rx) {
@@ -269,6 +272,7 @@ verdict tcp_v4_timewait_rcv(Net& net, tcp_timewait_sock& tw, sk_buff& skb, tcp_r
   switch (tcp_timewait_state_process(net, tw, rx, isn)) {
     case tcp_tw_status::syn:
       if (sock* const listener = inet_lookup_listener(net, key)) {
+        if (tcp_is_far(*listener, skb)) return drop(net, skb, drop_reason::tcp_minttl);
         inet_twsk_kill(net, tw);
         rx.tw_isn = isn;
         return tcp_v4_process(net, *listener, skb, rx);
@@ -344,10 +348,9 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
     tcp_v4_send_reset(net, skb, rx);
     return drop(net, skb, drop_reason::no_socket);
   }
-  bool const far = ip_hdr(skb)->ttl < inet_sk(*sk).min_ttl;  // RFC 5082 §3
-  verdict const v = far            ? drop(net, skb, drop_reason::tcp_minttl)
-                    : sk->sk_owned ? sk_add_backlog(net, *sk, skb)
-                                   : tcp_v4_process(net, *sk, skb, rx);
+  verdict const v = tcp_is_far(*sk, skb) ? drop(net, skb, drop_reason::tcp_minttl)
+                    : sk->sk_owned       ? sk_add_backlog(net, *sk, skb)
+                                         : tcp_v4_process(net, *sk, skb, rx);
   if (demuxed) sock_put(*sk);
   return v;
 }
