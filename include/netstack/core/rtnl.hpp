@@ -18,7 +18,7 @@ struct rtnl_op {
   Op op;
   template <class Net>
   result<void> operator()(Net& slice) const {
-    flow_genid_bump(slice.worker().softnet);
+    route_genid_bump(slice.worker().softnet);
     return op(slice);
   }
 };

@@ -30,6 +30,7 @@ struct alignas(cache_line) softnet_data {
   /// Counts what changed that may decide about a received packet: configuration (rtnl), routes, sockets. What was
   /// learned of a flow under another number is forgotten.
   u64 flow_genid = 1;
+  u64 route_genid = 1;         ///< the same without sockets: what was learned of ways
   rx_flow_taken flow_taken{};  ///< of the burst that a driver hands up now (core/rx_flow)
   net_device* todo = nullptr;  ///< devices to be freed at the end of this poll
   siphash_key_t hash_key{};    ///< of skb_get_hash: the same in every worker
@@ -48,6 +49,7 @@ struct alignas(cache_line) softnet_data {
 };
 
 inline void flow_genid_bump(softnet_data& sd) { ++sd.flow_genid; }
+inline void route_genid_bump(softnet_data& sd) { ++sd.route_genid, flow_genid_bump(sd); }
 
 /// Raising twice runs once. [S63]
 inline void raise_softirq(softnet_data& sd, u8 nr) { sd.pending = static_cast<u8>(sd.pending | nr); }

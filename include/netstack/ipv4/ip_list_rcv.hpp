@@ -74,8 +74,7 @@ class ip_burst {
   using rows = std::make_index_sequence<Net::inet_protos.rows.size()>;
 
   Net& net_;
-  skb_list& burst_;  // what is still to come
-  route_hint hint_{};
+  skb_list& burst_;     // what is still to come
   skb_list waiting_{};  // neighbours for proto_.list_func
   net_protocol<Net> const* proto_ = nullptr;
 
@@ -141,19 +140,22 @@ class ip_burst {
     auto const begin = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
       constexpr auto const& row = Net::inet_protos.rows[R];
       if constexpr (row.flow.begin != nullptr) {
-        ip_rx_flow known{.genid = net_.worker().softnet.flow_genid, .row = static_cast<u8>(R), .hlen = row.flow.hlen};
-        if (proto_ != &row || !row.flow.begin(net_, skb, known.flow)) return false;
+        inet_flow flow;
+        if (proto_ != &row || !row.flow.begin(net_, skb, flow)) return false;
         skb.pull(row.flow.hlen);
         skb_list run;
         run.push_back(skb);
         in_device* const in_dev = in_dev_get(*skb.dev);
         if (in_dev && ip_pattern::may_be_of(skb)) {
-          known.pattern = ip_pattern::of(skb, link_word, known.flow);
+          ip_rx_flow& known = in_dev->rx_flow;
+          known.pattern = ip_pattern::of(skb, link_word, flow);
           known.frame = ip_frame_pattern::of(skb, known.pattern);
-          in_dev->rx_flow = known;
+          known.flow = flow;
+          known.genid = net_.worker().softnet.flow_genid;
+          known.row = static_cast<u8>(R), known.hlen = row.flow.hlen;
           deliver_flow<R>(known, run, 1, 0);
         } else {
-          row.flow.end(net_, known.flow, run);
+          row.flow.end(net_, flow, run);
         }
         return true;
       } else {
@@ -168,7 +170,8 @@ class ip_burst {
     if constexpr (!Net::template nf_hooks<nf_inet::pre_routing>.empty()) {
       return NF_HOOK<nf_inet::pre_routing>(net_, skb, ip_rcv_finish<Net>);
     } else {
-      if (auto why = ip_rcv_finish_core(net_, skb, &hint_)) return drop(net_, skb, *why);
+      if (auto why = ip_rcv_finish_core(net_, skb, &rt_slab(net_.worker()).hint_of(*ip_hdr(skb))))
+        return drop(net_, skb, *why);
       auto const* proto = ip_list_proto<Net>(skb);
       if (proto != proto_) deliver_waiting();
       proto_ = proto;

@@ -12,14 +12,6 @@
 
 namespace netstack {
 
-/// The last packet's way, which the next one of a burst takes too if it is of the same flow.
-struct route_hint {
-  be32 saddr{};
-  be32 daddr{};
-  net_device* dev = nullptr;
-  rtable* rt = nullptr;
-};
-
 namespace detail {
 
 /// What a route that leads nowhere means; ok for one that leads somewhere.
@@ -190,33 +182,37 @@ std::optional<drop_reason> ip_route_input_slow(Net& net, sk_buff& skb, in_device
 
 }  // namespace detail
 
-/// Takes the way of the burst's last packet, if that was of the same flow.
-inline bool ip_route_use_hint(sk_buff& skb, iphdr const& iph, route_hint const& hint) {
-  if (!hint.rt || hint.daddr != iph.daddr || hint.saddr != iph.saddr || hint.dev != skb.dev || hint.rt->obsolete)
+/// Takes the way of an earlier packet, if that was of the same flow.
+template <class Net>
+bool ip_route_use_hint(Net& net, sk_buff& skb, iphdr const& iph, route_hint const& hint) {
+  if (hint.genid != net.worker().softnet.route_genid || hint.daddr != iph.daddr || hint.saddr != iph.saddr ||
+      hint.dev != skb.dev || hint.rt->obsolete)
     return false;
   skb_dst_set_noref(skb, *hint.rt);
   return true;
 }
 /// A forwarded packet may owe its sender a redirect, which the hint does not know about; and what was sent to many is
 /// asked more questions.
-inline void ip_route_keep_hint(sk_buff const& skb, iphdr const& iph, route_hint& hint) {
+template <class Net>
+void ip_route_keep_hint(Net& net, sk_buff const& skb, iphdr const& iph, route_hint& hint) {
   rtable* const rt = skb_rtable(skb);
-  if (rt->input == dst_in::local_deliver && rt->rt_type == rtn::local)
-    hint = {.saddr = iph.saddr, .daddr = iph.daddr, .dev = skb.dev, .rt = rt};
+  if (rt->input == dst_in::local_deliver && rt->rt_type == rtn::local && rt->slot)
+    hint = {
+        .saddr = iph.saddr, .daddr = iph.daddr, .dev = skb.dev, .rt = rt, .genid = net.worker().softnet.route_genid};
 }
 
 /// Routes a received datagram by its header: on success skb.dst is set, borrowed; else why it must be dropped (an ICMP
-/// error may have been sent). `hint`: a burst's memory, or null.
+/// error may have been sent). `hint`: what is remembered of an earlier one, or null.
 template <class Net>
 std::optional<drop_reason> ip_route_input_noref(Net& net, sk_buff& skb, route_hint* hint) {
   iphdr const& iph = *ip_hdr(skb);
   be32 const saddr = iph.saddr, daddr = iph.daddr;
-  if (hint && ip_route_use_hint(skb, iph, *hint)) return {};
+  if (hint && ip_route_use_hint(net, skb, iph, *hint)) return {};
   in_device* in_dev = in_dev_get(*skb.dev);
   if (!in_dev) return drop_reason::ip_invalid_dest;
   if (ipv4_is_multicast(daddr)) return detail::ip_route_input_mc(net, skb, *in_dev, saddr, daddr);
   if (auto why = detail::ip_route_input_slow(net, skb, *in_dev, saddr, daddr)) return why;
-  if (hint) ip_route_keep_hint(skb, iph, *hint);
+  if (hint) ip_route_keep_hint(net, skb, iph, *hint);
   return {};
 }
 

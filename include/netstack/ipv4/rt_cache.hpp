@@ -13,6 +13,16 @@ namespace netstack {
 
 struct ipv4;
 
+/// The way in of a packet of late, which the next one of its flow takes too, unless something has changed that decides
+/// about ways.
+struct route_hint {
+  be32 saddr{};
+  be32 daddr{};
+  net_device* dev = nullptr;
+  rtable* rt = nullptr;
+  u64 genid = 0;  ///< softnet_data::route_genid
+};
+
 /// What an rtable needs to find its way home, whatever the size of the slab.
 struct rtable_pool {
   /// A look-up of late and its answer, good as long as the way is cached: an answer to a stranger needs no FIB.
@@ -20,11 +30,15 @@ struct rtable_pool {
     be32 daddr{};
     be32 asked_saddr{};
     be32 saddr{};
+    bool anysrc = false;  ///< nobody asked whether asked_saddr is ours
     rtable* rt = nullptr;
   };
-  static constexpr u32 recent_outputs = 16;
-  recent_output recent[recent_outputs]{};
-  [[nodiscard]] recent_output& recent_of(be32 daddr) { return recent[daddr.raw() * 0x61C8'8647u >> 28]; }
+  static constexpr u32 recents = 16;
+  recent_output recent[recents]{};
+  route_hint hints[recents]{};
+  static u32 slot_of(be32 a, be32 b) { return (a.raw() + b.raw()) * 0x61C8'8647u >> 28; }
+  [[nodiscard]] recent_output& recent_of(be32 daddr) { return recent[slot_of(daddr, {})]; }
+  [[nodiscard]] route_hint& hint_of(iphdr const& iph) { return hints[slot_of(iph.saddr, iph.daddr)]; }
 
   list<rtable, &rtable::link> live{};  ///< cached or held
   list<rtable, &rtable::link> dead{};  ///< nobody's, but maybe still borrowed by the packet of this very poll
@@ -81,7 +95,7 @@ void rt_reclaim(Worker& worker, bool all = false) {
 template <class Net>
 void rt_cache_flush(Net& net) {
   auto& live = detail::rt_slab(net.worker()).live;
-  flow_genid_bump(net.worker().softnet);
+  route_genid_bump(net.worker().softnet);
   for (auto it = live.begin(); it != live.end();) {
     rtable& rt = *it++;
     if (rt.netns == net.index) detail::rt_uncache(rt);
@@ -104,7 +118,7 @@ template <class Net>
   detail::rt_reclaim(net.worker());
   rtable* rt = slab.entries.alloc();
   if (!rt) [[unlikely]] {
-    flow_genid_bump(net.worker().softnet);
+    route_genid_bump(net.worker().softnet);
     for (auto it = slab.live.begin(); it != slab.live.end();) detail::rt_uncache(*it++);
     return nullptr;
   }
