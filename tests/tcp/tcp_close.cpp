@@ -95,6 +95,26 @@ TEST_CASE("FIN-WAIT-2 that nobody holds lasts tcp_fin_timeout, or TCP_LINGER2; t
   t.over();
 }
 
+TEST_CASE("several wait at once: each goes at its own time, whoever came first", "[RFC 9293]") {
+  tcp_script t;
+  int l = 0;
+  u16 from = 4001;
+  for (int const linger2 : {30, 10, 20}) {
+    t.from_port = from++, t.our_isn_known = false;
+    int const fd = l++ == 0 ? t.accepted() : (t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1"), t.accept());
+    REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, linger2));
+    t.close(fd);
+    t.out("F. 1 ack 1").in(". 1 ack 2").silent();
+  }
+  t.in("F. 1 ack 2").out(". 2 ack 2").silent();  // the last one: TIME-WAIT, for a minute
+  for (auto const& [ms, left] :
+       {std::pair{9'900, 3u}, {200, 2u}, {19'800, 2u}, {200, 1u}, {29'800, 1u}, {200, 0u}}) {  // 10, 30 and 60 s
+    t.quiet(static_cast<u64>(ms));
+    CHECK(mine(t).timewaits.in_use() == left);
+  }
+  t.over();
+}
+
 TEST_CASE("TCP_LINGER2 below zero: no FIN-WAIT-2 at all", "[S104]") {
   tcp_script t;
   int const fd = t.accepted();

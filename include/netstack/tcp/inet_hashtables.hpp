@@ -61,7 +61,7 @@ template <class Net>
 template <class Net>
 [[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key) {
   for (auto& tw : inet_ehash_bucket_of(net, key).timewaits)
-    if (tw.key == key && tw.net == &net && (tw.bound_dev_if == 0 || tw.bound_dev_if == key.dif)) return &tw;
+    if (tw.key == key && tw.netns == net.index && (tw.key.dif == 0 || tw.key.dif == key.dif)) return &tw;
   return nullptr;
 }
 
@@ -176,8 +176,8 @@ bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
     for (auto const& other : *owners)
       if (inet_bind_conflict(sk, other, port, relax)) return true;
   for (auto const& tw : bucket.timewaits) {
-    if (tw.net != &net || tw.key.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr)) continue;
-    if (!inet_devs_meet(sk.sk_bound_dev_if, tw.bound_dev_if)) continue;
+    if (tw.netns != net.index || tw.key.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr)) continue;
+    if (!inet_devs_meet(sk.sk_bound_dev_if, tw.key.dif)) continue;
     if (!relax || !((sk.sk_reuse && tw.reuse) || (sk.sk_reuseport && tw.reuseport))) return true;
   }
   return false;
@@ -194,6 +194,10 @@ bool inet_reuseport_match(Net& net, sock const& sk, u16 port) {
   return false;
 }
 
+/// When ts_recent was taken, in worker time.
+[[nodiscard]] inline u64 tw_ts_recent_stamp(tcp_timewait_sock const& tw, u64 now) {
+  return now - u64{static_cast<u32>(now / 1'000'000) - tw.ts_recent_stamp} * 1'000'000;
+}
 /// RFC 6191 §2 for who opens: may a connection of ours follow one in TIME-WAIT at once? With time stamps the peer can
 /// tell their segments apart, once the clock has moved by more than the peer's may have. Who is bound to the port has
 /// asked for it.
@@ -203,7 +207,7 @@ bool tcp_twsk_unique(Net& net, sock const& sk, tcp_timewait_sock const& tw) {
   if (tcp_sk(sk).bound) return true;
   u8 const reuse = tcp_pernet(net).sysctl_tcp_tw_reuse;
   bool const within = ipv4_is_loopback(tw.key.saddr) || ipv4_is_loopback(tw.key.daddr);
-  return (reuse == 1 || (reuse == 2 && within)) && net.worker().now - tw.ts_recent_stamp > 1'000'000'000;
+  return (reuse == 1 || (reuse == 2 && within)) && tcp_time_stamp(net) - tw.ts_recent_stamp > 1000;
 }
 /// It does: it begins beyond what the old one said, and knows the peer's clock.
 template <class Net>
@@ -211,22 +215,22 @@ void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& tw) {
   u32 const seq = tw.snd_nxt + 65535 + 2;
   tp.write_seq = seq != 0 ? seq : 1;
   tp.ts_recent = tw.ts_recent;
-  tp.ts_recent_stamp = tw.ts_recent_stamp;
+  tp.ts_recent_stamp = tw_ts_recent_stamp(tw, net.worker().now);
   ++NET_STATS(net).TWRecycled;
   inet_twsk_kill(net, tw);
 }
-/// Nobody else has both ends of the connection that is to be.
+/// Nobody else has both ends of the connection that is to be, but perhaps `tw`, whose place it may take.
 template <class Net>
-bool inet_check_established(Net& net, sock const& sk, inet_ehash_key const& key) {
+bool inet_check_established(Net& net, sock const& sk, inet_ehash_key const& key, tcp_timewait_sock*& tw) {
   if (inet_lookup_established(net, key)) return false;
-  auto const* tw = inet_lookup_timewait(net, key);
+  tw = inet_lookup_timewait(net, key);
   return !tw || tcp_twsk_unique(net, sk, *tw);
 }
 
 /// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers; what
 /// bind() or listen() holds is not for it.
 template <class Net>
-bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
+bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_sock*& tw) {
   inet_ehash_key key = inet_key_of(sk);
   key.hnum = port;
   key.dif = sk.sk_bound_dev_if;
@@ -236,7 +240,7 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port) {
          other.sk_state == tcp_state::close) &&
         inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr))
       return false;
-  return inet_check_established(net, sk, key);
+  return inet_check_established(net, sk, key, tw);
 }
 
 }  // namespace detail
@@ -270,14 +274,16 @@ template <class Net>
 result<void> inet_hash_connect(Net& net, sock& sk) {
   inet_ehash_key key = inet_key_of(sk);
   key.dif = sk.sk_bound_dev_if;
+  tcp_timewait_sock* tw = nullptr;
   if (tcp_sk(sk).bound) {
-    if (!detail::inet_check_established(net, sk, key)) return failure{std::errc::address_not_available};
+    if (!detail::inet_check_established(net, sk, key, tw)) return failure{std::errc::address_not_available};
   } else {
-    key.hnum = inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p); });
+    key.hnum =
+        inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p, tw); });
     if (key.hnum == 0) return failure{std::errc::address_not_available};
     inet_bind_hash(net, sk, key.hnum, true);
   }
-  if (auto* const tw = inet_lookup_timewait(net, key)) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
+  if (tw) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
   inet_sk(sk).inet_sport = be16{sk.sk_num};
   return inet_hash(net, sk);
 }

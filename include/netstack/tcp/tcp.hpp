@@ -129,7 +129,7 @@ result<void> tcp_init(Net& init_net) {
     auto& state = worker_generic<tcp>(worker);
     state.congestion_allowed = detail::tcp_ca_non_restricted<Net>();
     for (u64& word : state.ehash_secret.key) word = worker.random.next_u64();
-    for (auto* key : {&state.flow_secret, &state.isn_secret, &state.ts_secret, &state.syncookie_secret})
+    for (auto* key : {&state.flow_secret, &state.isn_secret, &state.syncookie_secret})
       *key = {{worker.random.next_u64(), worker.random.next_u64()}};
   }
   auto const& first = worker_generic<tcp>(init_net.stack().worker(0)).syncookie_secret;
@@ -177,7 +177,7 @@ void tcp_sk_exit(Net& net) {
       inet_csk_destroy_sock(net, sk);
     });
     list_for_each_entry_safe(bucket.timewaits, [&](tcp_timewait_sock& tw) {
-      if (tw.net == &net) inet_twsk_kill(net, tw);
+      if (tw.netns == net.index) inet_twsk_kill(net, tw);
     });
   }
 }

@@ -12,7 +12,7 @@ namespace netstack {
 
 namespace detail {
 
-/// What a connection starts from; also one that starts over.
+/// What a connection starts over from.
 template <class Net>
 void tcp_init_state(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
@@ -120,7 +120,8 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
   tcp_sk(sk).scaling_ratio = static_cast<u8>(std::clamp(ratio, 1u, 255u));
   inet_csk(sk).icsk_af_ops = &ipv4_specific<Net>;
   inet_csk_init_timers(net, sk);
-  detail::tcp_init_state(net, sk);
+  tcp_sk(sk).reordering = ns.sysctl_tcp_reordering;
+  tcp_assign_congestion_control(net, sk);
   return {};
 }
 /// proto::destroy.

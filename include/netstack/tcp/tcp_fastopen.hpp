@@ -280,7 +280,6 @@ sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx c
     if (rx.opt.fastopen && !asks) ++NET_STATS(net).TCPFastOpenPassiveFail;
     return nullptr;
   }
-  req.snt_isn = tcp_v4_secure_isn(net, req.key);
   sock* const child = detail::tcp_fastopen_create_child(net, listener, req, rx);
   ++(child ? NET_STATS(net).TCPFastOpenPassive : NET_STATS(net).TCPFastOpenPassiveFail);
   if (child && has_right && by != 0) {  // its next one shall be by the first key

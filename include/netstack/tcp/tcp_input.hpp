@@ -154,7 +154,9 @@ void tcp_finish_connect(Net& net, sock& sk) {
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
   tcp_current_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
-  tcp_mtup_init(net, sk);
+  tp.mtup = {};
+  if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
+    tcp_mtup_init(net, sk), tp.mtup.enabled = true;
   tcp_init_buffer_space(net, tp);
   tcp_start_keepalive(net, sk);
   tcp_note(sk, tcp_event::state | tcp_event::writable);

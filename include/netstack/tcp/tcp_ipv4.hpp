@@ -177,9 +177,9 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   tp.write_seq = tp.ts_recent = 0;
   auto r = inet_hash_connect(net, sk);
   if (r) {
-    auto const key = inet_key_of(sk);
-    if (tp.write_seq == 0) tp.write_seq = tcp_v4_secure_isn(net, key);
-    tp.tsoffset = tcp_v4_ts_offset(net, key);
+    u64 const secret = tcp_v4_secret(net, inet_key_of(sk));
+    if (tp.write_seq == 0) tp.write_seq = tcp_v4_secure_isn(net, secret);
+    tp.tsoffset = tcp_v4_ts_offset(secret);
     tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
     tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
     if (u16 mss = 0; tp.fastopen_connect && !tp.fastopen_req) {
@@ -304,9 +304,10 @@ tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
     return nothing();
   }
   ++NET_STATS(net).SyncookiesRecv;
-  bool const ecn = syn.saw_tstamp && cookie_timestamp_decode(syn, syn.rcv_tsecr - tcp_v4_ts_offset(net, key));
+  u64 const secret = tcp_v4_secret(net, key);
+  bool const ecn = syn.saw_tstamp && cookie_timestamp_decode(syn, syn.rcv_tsecr - tcp_v4_ts_offset(secret));
   tcp_request_sock req{.net = &net, .rsk_listener = &sk, .key = key, .rcv_isn = rx.seq - 1, .snt_isn = rx.ack_seq - 1};
-  detail::tcp_openreq_init(net, sk, req, skb, syn);
+  detail::tcp_openreq_init(net, sk, req, secret, skb, syn);
   req.ecn_ok = ecn && req.tstamp_ok;
   bool const room = detail::tcp_v4_save_options(net, req, skb);
   sock* const child = room ? tcp_v4_syn_recv_sock(net, sk, req) : nullptr;

@@ -33,25 +33,65 @@ inline constexpr s32 tcp_paws_window = 1;
 template <class Net>
 void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
   auto& w = tcp_worker_of(net);
-  net.worker().timers.del_timer(tw.timer);
+  auto& row = w.death_row.of(tw.substate);
+  row.erase(row.iterator_to(tw));
   auto& slot = inet_ehash_bucket_of(net, tw.key).timewaits;
   slot.erase(slot.iterator_to(tw));
   auto& bind_slot = inet_bind_bucket_of(net, tw.key.hnum).timewaits;
   bind_slot.erase(bind_slot.iterator_to(tw));
   w.timewaits.free(&tw);
 }
-template <class Net>
-void inet_twsk_schedule(Net& net, tcp_timewait_sock& tw, u64 ns) {
-  net.worker().timers.mod_timer(tw.timer, net.worker().now + ns);
-}
 
 namespace detail {
 template <class Net>
-void tw_timer_handler(void*, timer_list& timer) {
-  auto& tw = from_timer<&tcp_timewait_sock::timer>(timer);
-  auto& net = *static_cast<Net*>(tw.net);
-  ++NET_STATS(net).TW;
-  inet_twsk_kill(net, tw);
+void tw_timer_handler(void* ctx, timer_list& timer);
+}  // namespace detail
+
+/// It goes in `ns`; until now it stands in no row.
+template <class Net>
+void inet_twsk_schedule(Net& net, tcp_timewait_sock& tw, u64 ns) {
+  u64 const due = (net.worker().now + ns + 999'999) / 1'000'000;
+  auto& dr = tcp_worker_of(net).death_row;
+  auto& row = dr.of(tw.substate);
+  tw.due = static_cast<u32>(due);
+  auto at = row.end();
+  while (at != row.begin() && before(tw.due, std::prev(at)->due)) --at;
+  row.insert(at, tw);
+  dr.timer.function = detail::tw_timer_handler<Net>;
+  if (!timer_pending(dr.timer) || due * 1'000'000 < dr.timer.expires)
+    net.worker().timers.mod_timer(dr.timer, due * 1'000'000);
+}
+/// RFC 9293 §3.10.7.4: TIME-WAIT begins, or begins anew.
+template <class Net>
+void inet_twsk_restart(Net& net, tcp_timewait_sock& tw) {
+  auto& row = tcp_worker_of(net).death_row.of(tw.substate);
+  row.erase(row.iterator_to(tw));
+  tw.substate = tcp_state::time_wait;
+  inet_twsk_schedule(net, tw, tcp_timewait_len);
+}
+
+namespace detail {
+/// Whose time has come goes; the timer waits for the next.
+template <class Net>
+void tw_timer_handler(void* ctx, timer_list& timer) {
+  auto& worker = *static_cast<std::remove_reference_t<decltype(std::declval<Net&>().worker())>*>(ctx);
+  u64 const now_ms = worker.now / 1'000'000;
+  auto& dr = worker_generic<tcp>(worker).death_row;
+  u32 least = ~u32{0};
+  for (auto* row : {&dr.time_wait, &dr.fin_wait2}) {
+    while (!row->empty() && !after(row->front().due, static_cast<u32>(now_ms))) {
+      auto& tw = row->front();
+      auto& net = worker.nets[tw.netns];
+      ++NET_STATS(net).TW;
+      inet_twsk_kill(net, tw);
+    }
+    if (!row->empty()) least = std::min(least, row->front().due - static_cast<u32>(now_ms));
+  }
+  if (least != ~u32{0}) worker.timers.mod_timer(timer, (now_ms + least) * 1'000'000);
+}
+template <class Net>
+void tw_take_ts_recent(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx) {
+  if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = tcp_time_stamp(net);
 }
 }  // namespace detail
 
@@ -66,21 +106,21 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
     ++NET_STATS(net).TCPTimeWaitOverflow;
     return tcp_done(net, sk);
   }
-  tw->net = &net;
+  tw->netns = net.index;
   tw->key = inet_key_of(sk);
-  tw->bound_dev_if = sk.sk_bound_dev_if;
+  tw->key.dif = sk.sk_bound_dev_if;
   tw->substate = substate;
   tw->rcv_nxt = tp.rcv_nxt;
   tw->snd_nxt = tp.snd_nxt;
   tw->rcv_wnd = tcp_receive_window(tp);
   tw->rcv_wscale = tp.rcv_wscale;
   tw->ts_recent = tp.tstamp_ok ? tp.ts_recent : 0;
-  tw->ts_recent_stamp = tp.ts_recent_stamp;
+  u64 const ts_age = std::min(net.worker().now - tp.ts_recent_stamp, tcp_paws_24days + tcp_timewait_len);
+  tw->ts_recent_stamp = tcp_time_stamp(net) - static_cast<u32>(ts_age / 1'000'000);
   tw->ts_offset = tp.tsoffset;
   tw->tos = tp.tos;
   tw->reuse = sk.sk_reuse != 0;
   tw->reuseport = sk.sk_reuseport != 0;
-  tw->timer.function = detail::tw_timer_handler<Net>;
   tcp_done(net, sk);  // first its place is free
   inet_ehash_bucket_of(net, tw->key).timewaits.push_front(*tw);
   inet_bind_bucket_of(net, tw->key.hnum).timewaits.push_front(*tw);
@@ -94,10 +134,10 @@ namespace detail {
 
 /// At most one answer to what is out of the window in half a second: two hosts must not answer each other for ever.
 template <class Net>
-bool tcp_oow_rate_limited(Net& net, u64& stamp, tcp_rx const& rx, counter& skipped) {
-  u64 const now = net.worker().now;
+bool tcp_oow_rate_limited(Net& net, u32& stamp, tcp_rx const& rx, counter& skipped) {
+  u32 const now = std::max(tcp_time_stamp(net), 1u);
   if (rx.seq != rx.end_seq && !rx.has(tcp_flag::syn)) return false;  // data may be a probe
-  if (stamp != 0 && now - stamp < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
+  if (stamp != 0 && u64{now - stamp} * 1'000'000 < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
     ++skipped;
     return true;
   }
@@ -119,10 +159,9 @@ tcp_tw_status tcp_fin_wait2_process(Net& net, tcp_timewait_sock& tw, tcp_rx cons
   if (!rx.has(tcp_flag::ack) || !after(rx.end_seq, tw.rcv_nxt) || rx.end_seq == rx.seq) return tcp_tw_status::success;
   // RFC 9293 §3.6: data that nobody will read is answered with a reset.
   if (!rx.has(tcp_flag::fin) || rx.end_seq != tw.rcv_nxt + 1) return tcp_tw_status::rst;
-  tw.substate = tcp_state::time_wait;
   tw.rcv_nxt = rx.end_seq;
-  if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = net.worker().now;
-  inet_twsk_schedule(net, tw, tcp_timewait_len);
+  tw_take_ts_recent(net, tw, rx);
+  inet_twsk_restart(net, tw);
   return tcp_tw_status::ack;
 }
 
@@ -133,7 +172,8 @@ tcp_tw_status tcp_fin_wait2_process(Net& net, tcp_timewait_sock& tw, tcp_rx cons
 template <class Net>
 tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, u32& isn) {
   u64 const now = net.worker().now;
-  bool const paws_reject = tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, tw.ts_recent_stamp, now, rx);
+  bool const paws_reject =
+      tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, detail::tw_ts_recent_stamp(tw, now), now, rx);
   if (tw.substate == tcp_state::fin_wait2) return detail::tcp_fin_wait2_process(net, tw, rx, paws_reject);
   if (!paws_reject && rx.seq == tw.rcv_nxt && (rx.seq == rx.end_seq || rx.has(tcp_flag::rst))) {
     if (rx.has(tcp_flag::rst)) {
@@ -141,8 +181,8 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
       if (!tcp_pernet(net).sysctl_tcp_rfc1337) inet_twsk_kill(net, tw);
       return tcp_tw_status::success;
     }
-    inet_twsk_schedule(net, tw, tcp_timewait_len);
-    if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = now;
+    inet_twsk_restart(net, tw);
+    detail::tw_take_ts_recent(net, tw, rx);
     return tcp_tw_status::success;
   }
   // RFC 6191 §2, MAY-2 SHLD-4: a SYN that cannot be an old one may begin a new connection.
@@ -156,7 +196,7 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
   if (paws_reject) ++NET_STATS(net).PAWSEstab;
   if (rx.has(tcp_flag::rst)) return tcp_tw_status::success;
   // RFC 9293 §3.10.7.4: a repeated FIN restarts the wait.
-  if (paws_reject || rx.has(tcp_flag::ack)) inet_twsk_schedule(net, tw, tcp_timewait_len);
+  if (paws_reject || rx.has(tcp_flag::ack)) inet_twsk_restart(net, tw);
   return detail::tcp_oow_rate_limited(net, tw.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedTimeWait)
              ? tcp_tw_status::success
              : tcp_tw_status::ack;

@@ -24,18 +24,17 @@ template <class Net>
          (tp.tstamp_ok ? tcpopt::tstamp_aligned : 0);
 }
 
-/// The connection is there.
+/// What is in question before anything was tried.
 template <class Net>
 void tcp_mtup_init(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  auto const& ns = tcp_pernet(net);
   u32 const tstamp = tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   u32 const high = tcp_mss_to_mtu(net, sk, std::min<u32>(tp.mss_clamp - tstamp, tcp_frame_room(net)));
   u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
   tp.mtup = {.search_high = mtu == 0 ? high : std::min(high, mtu),
-             .search_low = tcp_mss_to_mtu(net, sk, static_cast<u32>(ns.sysctl_tcp_base_mss)),
+             .search_low = tcp_mss_to_mtu(net, sk, static_cast<u32>(tcp_pernet(net).sysctl_tcp_base_mss)),
              .probe_stamp = net.worker().now,
-             .enabled = ns.sysctl_tcp_mtu_probing > 1};
+             .enabled = tp.mtup.enabled};
   tp.mtup.search_low = std::min(tp.mtup.search_low, tp.mtup.search_high);
 }
 
@@ -159,8 +158,8 @@ void tcp_mtu_probing(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   if (ns.sysctl_tcp_mtu_probing == 0) return;
   if (!tp.mtup.enabled) {
+    tcp_mtup_init(net, sk);
     tp.mtup.enabled = true;
-    tp.mtup.probe_stamp = net.worker().now;
   } else {
     s32 const half = static_cast<s32>(detail::tcp_payload_of_mtu(net, sk, tp.mtup.search_low) / 2);
     s32 const mss =

@@ -54,23 +54,22 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
              tp.snd_cwnd, ssthresh);
 }
 template <class Net>
-void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, timer_list const& timer, u8 state, unsigned active,
+void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, u64 due, u8 state, unsigned active,
                   unsigned retrans, u32 slot, u64 place) {
   seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5d %8d %d %d %016llx", slot, key.daddr.raw(),
-             key.hnum, key.saddr.raw(), key.sport.host(), state, 0u, 0u, active,
-             tcp_left(timer_pending(timer) ? timer.expires : 0, net.worker().now), retrans, 0, 0, 0,
-             active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
+             key.hnum, key.saddr.raw(), key.sport.host(), state, 0u, 0u, active, tcp_left(due, net.worker().now),
+             retrans, 0, 0, 0, active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
 }
 
 /// Of a slot's members in this namespace, the next by place in their slab: who stays while the text is read is listed
 /// once, whatever else comes and goes.
-template <class Slab, class List, class Of>
-auto* tcp_seq_next(Slab const& slab, List& slot, void const* net, Of net_of, u64 after_place, u64& found_at) {
+template <class Slab, class List, class Mine>
+auto* tcp_seq_next(Slab const& slab, List& slot, Mine mine, u64 after_place, u64& found_at) {
   typename List::pointer found = nullptr;
   found_at = ~u64{0};
   for (auto& entry : slot) {
     u64 const place = u64{slab.index_of(static_cast<typename Slab::value_type const*>(&entry))} + 1;
-    if (net_of(entry) == net && place > after_place && place < found_at) found = &entry, found_at = place;
+    if (mine(entry) && place > after_place && place < found_at) found = &entry, found_at = place;
   }
   return found;
 }
@@ -89,22 +88,26 @@ bool tcp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
     u64 const slot = listening ? at.bucket : (at.bucket - ports) / 3, kind = listening ? 3 : (at.bucket - ports) % 3;
     u64 place = 0;
     std::size_t const start = m.count();
-    auto const of_net = [](auto const& e) -> void const* { return e.net; };
-    auto const of_sock = [](sock const& e) -> void const* { return e.sk_net; };
     u32 const sl = static_cast<u32>(at.index);
     if (kind == 3 || kind == 0) {
       auto& list = kind == 3 ? info.bhash[slot].listeners : info.ehash[slot].socks;
-      sock* const sk = detail::tcp_seq_next(w.socks, list, &net, of_sock, at.key, place);
+      sock* const sk = detail::tcp_seq_next(
+          w.socks, list, [&](sock const& e) { return e.sk_net == &net; }, at.key, place);
       if (!sk) continue;
       detail::tcp_seq_sock(net, m, *sk, sl, place);
     } else if (kind == 1) {
-      auto* const tw = detail::tcp_seq_next(w.timewaits, info.ehash[slot].timewaits, &net, of_net, at.key, place);
+      auto* const tw = detail::tcp_seq_next(
+          w.timewaits, info.ehash[slot].timewaits, [&](auto const& e) { return e.netns == net.index; }, at.key, place);
       if (!tw) continue;
-      detail::tcp_seq_mini(net, m, tw->key, tw->timer, tw->substate, 3, 0, sl, place);
+      s32 const left = static_cast<s32>(tw->due - tcp_time_stamp(net));
+      u64 const due = net.worker().now + (left > 0 ? static_cast<u64>(left) * 1'000'000 : 0);
+      detail::tcp_seq_mini(net, m, tw->key, due, tw->substate, 3, 0, sl, place);
     } else {
-      auto* const req = detail::tcp_seq_next(w.requests, info.ehash[slot].requests, &net, of_net, at.key, place);
+      auto* const req = detail::tcp_seq_next(
+          w.requests, info.ehash[slot].requests, [&](auto const& e) { return e.net == &net; }, at.key, place);
       if (!req) continue;
-      detail::tcp_seq_mini(net, m, req->key, req->rsk_timer, tcp_state::syn_recv, 1, req->num_timeout, sl, place);
+      detail::tcp_seq_mini(net, m, req->key, req->rsk_timer.expires, tcp_state::syn_recv, 1, req->num_timeout, sl,
+                           place);
     }
     at.key = place;
     ++at.index;

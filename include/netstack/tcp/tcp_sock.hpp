@@ -225,7 +225,7 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   u64 ts_recent_stamp = 0;                 ///< worker time of ts_recent
   u64 challenge_stamp = 0;                 ///< RFC 5961 §7, per connection
   u32 challenge_count = 0;
-  u64 oow_ack_stamp = 0;  ///< the last answer to something out of the window
+  u32 oow_ack_stamp = 0;  ///< ms: the last answer to something out of the window
   u32 total_retrans = 0;
   u32 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
   u8 keepalive_probes = 0;
@@ -292,7 +292,7 @@ struct tcp_request_sock {
   u32 rcv_wnd = 0;
   u8 ireq_opt = 0;  ///< IP options of what is sent: of tcp_worker::ip_options, from 1; 0: none
   u64 sent = 0;     ///< worker time when the SYN-ACK left
-  u64 oow_ack_stamp = 0;
+  u32 oow_ack_stamp = 0;
   u16 mss = tcp_mss_default;  ///< the peer's
   u16 adv_mss = 0;            ///< ours
   u8 snd_wscale = 0, rcv_wscale = 0;
@@ -303,26 +303,35 @@ struct tcp_request_sock {
   bool ecn_ok : 1 = false;
   bool acked : 1 = false;  ///< the handshake is complete, but its connection is not wanted yet, or has no room
 };
-static_assert(sizeof(tcp_request_sock) <= 160);
+static_assert(sizeof(tcp_request_sock) <= 128);
 
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
 struct tcp_timewait_sock {
   slist_head node{};
   list_head bind_node{};
-  void* net = nullptr;
-  timer_list timer;
-  inet_ehash_key key{};
+  list_head row_node{};  ///< in tcp_death_row
+  inet_ehash_key key{};  ///< dif: the device it is bound to; 0: any
+  u32 due = 0;           ///< when it goes; this and the stamps: worker time in ms, modulo 2^32
   u32 rcv_nxt = 0, snd_nxt = 0;
   u32 rcv_wnd = 0;
   u32 ts_recent = 0, ts_offset = 0;
-  u64 ts_recent_stamp = 0;
-  u64 oow_ack_stamp = 0;
-  u32 bound_dev_if = 0;
+  u32 ts_recent_stamp = 0;  ///< for 25 days at most
+  u32 oow_ack_stamp = 0;
+  u16 netns = 0;
   u8 substate = tcp_state::time_wait;
   u8 rcv_wscale = 0;
   u8 tos = 0;
   bool reuse : 1 = false;
   bool reuseport : 1 = false;
+};
+static_assert(sizeof(tcp_timewait_sock) <= 96);
+/// Whoever waits for his end, the next to go first. In a state all wait equally long, or nearly, so that each finds its
+/// place at the end of a row, and one timer does for all.
+struct tcp_death_row {
+  using row = list<tcp_timewait_sock, &tcp_timewait_sock::row_node>;
+  row time_wait, fin_wait2;
+  timer_list timer;
+  [[nodiscard]] row& of(u8 substate) { return substate == tcp_state::fin_wait2 ? fin_wait2 : time_wait; }
 };
 
 // --- a segment that came
@@ -460,13 +469,13 @@ struct tcp_worker {
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
   slab<inet_options, 16> ip_options;  ///< of requests whose SYN had some: hardly any has
+  tcp_death_row death_row;
   inet_hashinfo<Host::sizes.sock_hash> hashinfo;
   proto_memory memory;
   multilinear_key ehash_secret{};  ///< a stranger cannot fill one slot of the tables
   siphash_key_t flow_secret{};     ///< nor tell which of a SO_REUSEPORT group a flow goes to
-  siphash_key_t isn_secret{};      ///< RFC 6528 §3
-  siphash_key_t ts_secret{};
-  u64 congestion_allowed = 0;  ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
+  siphash_key_t isn_secret{};      ///< RFC 6528 §3, RFC 7323 §5.4
+  u64 congestion_allowed = 0;      ///< net/ipv4/tcp_allowed_congestion_control: bits of rows
   siphash_key_t syncookie_secret{};
   siphash_key_t
       fastopen_secret{};  ///< the same for all workers: a client's next flow may be another's. Of it come keys

@@ -15,18 +15,18 @@ namespace netstack {
 
 // --- numbers
 
+/// What only this host knows of two ends: in its halves the beginning of sequence numbers and of time stamps.
+template <class Net>
+[[nodiscard]] u64 tcp_v4_secret(Net& net, inet_ehash_key const& key) {
+  return siphash_3u32(key.daddr.raw(), key.saddr.raw(), inet_ports_of(key), tcp_worker_of(net).isn_secret);
+}
 /// RFC 6528 §3, MUST-8 MUST-9 SHLD-1: a clock, and a secret function of both ends: the same two meet growing numbers,
 /// others learn nothing.
 template <class Net>
-[[nodiscard]] u32 tcp_v4_secure_isn(Net& net, inet_ehash_key const& key) {
-  u32 const ports = u32{key.hnum} << 16 | key.sport.raw();
-  u64 const hash = siphash_3u32(key.daddr.raw(), key.saddr.raw(), ports, tcp_worker_of(net).isn_secret);
-  return static_cast<u32>(hash) + static_cast<u32>(net.worker().now >> 6);  // a step each 64 ns
+[[nodiscard]] u32 tcp_v4_secure_isn(Net& net, u64 secret) {
+  return static_cast<u32>(secret) + static_cast<u32>(net.worker().now >> 6);  // a step each 64 ns
 }
-template <class Net>
-[[nodiscard]] u32 tcp_v4_ts_offset(Net& net, inet_ehash_key const& key) {
-  return static_cast<u32>(siphash_2u32(key.daddr.raw(), key.saddr.raw(), tcp_worker_of(net).ts_secret));
-}
+[[nodiscard]] inline u32 tcp_v4_ts_offset(u64 secret) { return static_cast<u32>(secret >> 32); }
 
 namespace detail {
 
@@ -182,7 +182,7 @@ void reqsk_timer_handler(void*, timer_list& timer) {
 
 /// What the options of the SYN ask for, and we agree to.
 template <class Net>
-void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff const& skb,
+void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u64 secret, sk_buff const& skb,
                       tcp_options_received const& syn) {
   auto const& ns = tcp_pernet(net);
   auto const& tp = tcp_sk(listener);
@@ -191,7 +191,7 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, sk_buff c
   req.wscale_ok = syn.wscale_ok && ns.sysctl_tcp_window_scaling;
   req.snd_wscale = syn.snd_wscale;
   req.ts_recent = syn.rcv_tsval;
-  req.ts_off = tcp_v4_ts_offset(net, req.key);
+  req.ts_off = tcp_v4_ts_offset(secret);
   u32 const mss = std::max<u32>(syn.mss != 0 ? syn.mss : tcp_mss_default, tcp_min_mss);
   req.mss = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
   u32 const mtu = skb.dev ? std::min<u32>(skb.dev->mtu, ip_max_mtu) : 576;
@@ -279,7 +279,9 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
   req->key = {
       .saddr = iph.saddr, .daddr = iph.daddr, .sport = th.source, .hnum = th.dest.host(), .dif = sk.sk_bound_dev_if};
   req->rcv_isn = rx.seq;
-  detail::tcp_openreq_init(net, sk, *req, skb, rx.opt);
+  u64 const secret = tcp_v4_secret(net, req->key);
+  req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, secret);
+  detail::tcp_openreq_init(net, sk, *req, secret, skb, rx.opt);
   req->ecn_ok = tcp_ecn_create_request(net, sk, rx);
   if (!detail::tcp_v4_save_options(net, *req, skb)) {
     if (!no_room) tcp_worker_of(net).requests.free(req);
@@ -296,7 +298,6 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
     tcp_worker_of(net).requests.free(req);
     return tcp_fastopen_process(net, sk, *child, skb, rx, cookie);
   }
-  req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : tcp_v4_secure_isn(net, req->key);
   detail::inet_csk_reqsk_queue_hash_add(net, sk, *req, cookie);
   return verdict::consumed();
 }
