@@ -191,7 +191,7 @@ TEST_CASE("reverse path filter: strict, loose, and the larger of device and all"
     return rig.seen().local == before + 1;
   };
   CHECK(let_in("198.51.100.77"));  // eth1's subnet, by eth0
-  set("eth0", "1");  // heard at once, also by a flow that was let in before
+  set("eth0", "1");                // heard at once, also by a flow that was let in before
   CHECK_FALSE(let_in("198.51.100.77"));
   CHECK(rig.drops(drop_reason::ip_rpfilter) == 1);
   CHECK(rig.ns().mib.net_statistics.IPReversePathFilter.read() == 1);
