@@ -87,9 +87,10 @@ std::optional<drop_reason> ip_rcv_finish_core(Net& net, sk_buff& skb, route_hint
   iphdr const& iph = *ip_hdr(skb);
   if (!skb.dst && !(hint && ip_route_use_hint(net, skb, iph, *hint))) {
     ip_early_demux(net, skb, iph);
-    if (!skb.dst)
+    if (!skb.dst) {  // what a socket lends serves nobody but its own
       if (auto why = ip_route_input_noref(net, skb, nullptr)) return why;
-    if (hint) ip_route_keep_hint(net, skb, iph, *hint);
+      if (hint) ip_route_keep_hint(net, skb, iph, *hint);
+    }
   }
   if (iph.ihl() > 5) [[unlikely]] {
     if (auto why = ip_rcv_options(net, skb)) return why;
