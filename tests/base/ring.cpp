@@ -70,6 +70,28 @@ TEST_CASE("any mixture of single and bulk operations is a queue", "[ring]") {
   }
 }
 
+TEST_CASE("values written and read in place are those of push and pop", "[ring]") {
+  spsc_ring<u32, 8> ring;
+  u32 next = 0, expected = 0;
+  for (u32 round = 0; round < 40; ++round) {
+    u32 const n = 1 + round % 5;
+    for (u32 i = 0; i < n; ++i) ring.back(i) = next++;
+    CHECK(ring.filled(8) == 0);  // nothing is handed over yet
+    ring.publish(n);
+    REQUIRE(ring.push(next++));
+    CHECK(ring.size() == n + 1);
+    CHECK(ring.filled(2) == 2);
+    REQUIRE(ring.filled(8) == n + 1);
+    for (u32 i = 0; i < n; ++i) REQUIRE(ring.front(i) == expected + i);
+    ring.consume(n);
+    u32 last = 0;
+    REQUIRE(ring.pop(last));
+    CHECK(last == expected + n);
+    expected += n + 1;
+    CHECK(ring.empty());
+  }
+}
+
 TEST_CASE("zeroed memory is an empty ring, and construction leaves the slots alone", "[ring]") {
   using ring_t = spsc_ring<u64, 16>;
   alignas(ring_t) static unsigned char memory[sizeof(ring_t)];

@@ -74,13 +74,8 @@ class spsc_ring {
 
   // --- in place: values are written, or read, where they lie ---
 
-  /// Producer: for how many values there is room, at most `most`; back(0), back(1) … are theirs, and publish() hands
-  /// them over.
-  [[nodiscard]] u32 room(u32 most) {
-    u32 const produced = produced_.load(std::memory_order_relaxed);
-    if (N - (produced - consumed_seen_) < most) consumed_seen_ = consumed_.load(std::memory_order_acquire);
-    return std::min(most, static_cast<u32>(N) - (produced - consumed_seen_));
-  }
+  /// Producer, when it knows that there is room: the next values go to back(0), back(1) …, and publish() hands them
+  /// over. That the slots were consumed has to have happened before: the consumer told it some other way.
   [[nodiscard]] T& back(u32 i) { return slots_[(produced_.load(std::memory_order_relaxed) + i) & mask]; }
   void publish(u32 n) { produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
 

@@ -65,9 +65,6 @@ u32 napi_poll(Worker& worker, napi_struct& n, u32 budget) {
   return work;
 }
 
-}  // namespace detail
-
-namespace detail {
 /// After a device's whole turn: the budget of frames or time is used up, and what is left has to wait. The clock is
 /// read only here, so a quiet stack never pays for it.
 template <class Worker>

@@ -220,10 +220,6 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   tcp_xmit_recovery(net, sk, repair);
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// An acknowledgment that nothing complicates: all that is in flight was sent once, in order, and is not known of, the
 /// oldest of it is acknowledged now, and nobody waits for another sign.
 [[nodiscard]] inline bool tcp_ack_is_plain(sock const& sk, u32 ack) {

@@ -31,27 +31,19 @@ class tcp_burst_header {
     u16 const window = tcp_select_window(net, sk);
     ports_ = tp.inet_sport.raw() | u32{sk.sk_dport.raw()} << 16;
     ack_ = be32{tp.rcv_nxt}.raw();
-    bits_ = std::bit_cast<u32>(std::array<u8, 4>{static_cast<u8>(hlen / 4 << 4), tcp_flag::ack,
-                                                 static_cast<u8>(window >> 8), static_cast<u8>(window)});
+    bits_ = be32{hlen / 4 << 28 | u32{tcp_flag::ack} << 16 | window}.raw();
     lead_ = tcpopt::tstamp_lead;
     tsval_ = be32{tcp_time_stamp(net) + tp.tsoffset}.raw();
     tsecr_ = be32{tp.ts_recent}.raw();
     pseudo_ = u64{tp.csum_flow} + be16{static_cast<u16>(payload + hlen)}.raw();
     sum_ = pseudo_ + ports_ + ack_ + bits_ + lead_ + tsval_ + tsecr_;
   }
-  /// MUST-2: in front of the payload, as tcp_push_header does.
+  /// In front of the payload, as tcp_push_header does.
   NETSTACK_INLINE void push(sk_buff& skb, u32 number, bool psh) const {
-    constexpr u32 push_bit = std::bit_cast<u32>(std::array<u8, 4>{0, tcp_flag::psh, 0, 0});
+    constexpr u32 push_bit = be32{u32{tcp_flag::psh} << 16}.raw();
     u32 const seq = be32{number}.raw(), more = psh ? push_bit : 0;
     u8* const at = skb.push(hlen);
-    u16 check;
-    if (skb.ip_summed == ip_summed::partial) {
-      skb.csum_start = skb.offset_of(0);
-      skb.csum_offset = offsetof(tcphdr, check);
-      check = static_cast<u16>(~csum_fold(csum_from64to32(pseudo_)).raw());
-    } else {
-      check = csum_fold(csum_from64to32(sum_ + skb.csum + seq + more)).raw();
-    }
+    u16 const check = tcp_header_check(skb, pseudo_, sum_ + seq + more);
     u32 const words[8] = {ports_, seq, ack_, bits_ | more, check, lead_, tsval_, tsecr_};
     std::memcpy(at, words, sizeof words);
     skb.reset_transport_header();

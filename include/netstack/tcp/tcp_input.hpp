@@ -306,10 +306,6 @@ tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx)
   return {tcp_af_ops<Net>(sk).conn_request(net, sk, skb, rx)};
 }
 
-}  // namespace detail
-
-namespace detail {
-
 /// Header prediction (RFC 1323 app. A kept the name): the next segment in order, of which nothing is new but its data
 /// or what it acknowledges, while nothing is out of order.
 [[nodiscard]] inline bool tcp_is_predicted(tcp_sock const& tp, tcp_rx const& rx) {

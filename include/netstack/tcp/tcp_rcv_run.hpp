@@ -60,10 +60,6 @@ class tcp_run_queue {
   }
 };
 
-}  // namespace detail
-
-namespace detail {
-
 /// tcp_rcv_run behind a gap that the peer knows of: each follows the farthest that waits, in whose frame there is room.
 /// What it changes is a SACK block's end.
 template <class Net>

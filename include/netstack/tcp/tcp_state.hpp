@@ -156,6 +156,7 @@ inline void tcp_ofo_purge(tcp_sock& tp) {
 inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
 
 namespace detail {
+/// tcp_tell, when somebody may want to hear it.
 NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
   auto const tell = [&](u8 event, void (*sock::*callback)(sock&)) {
     if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.*callback) (sk.*callback)(sk);

@@ -117,24 +117,23 @@ struct tcp_header_fields {
 };
 
 namespace detail {
-/// MUST-2: the header of a segment whose options were written, `sum` over them included. `flow`: the sum of the pseudo
-/// header without the length; skb.csum: over the payload, unless ip_summed says that the device sums. From registers:
-/// what was stored in small pieces is not read back.
+/// MUST-2: the checksum of a header at data, or what of it the device does not do. `pseudo`: of the pseudo header
+/// alone; `sum`: of that, header and options; skb.csum: over the payload.
+NETSTACK_INLINE u16 tcp_header_check(sk_buff& skb, u64 pseudo, u64 sum) {
+  if (skb.ip_summed != ip_summed::partial) return csum_fold(csum_from64to32(sum + skb.csum)).raw();
+  skb.csum_start = skb.offset_of(0);
+  skb.csum_offset = offsetof(tcphdr, check);
+  return static_cast<u16>(~csum_fold(csum_from64to32(pseudo)).raw());
+}
+/// The header of a segment whose options were written, `sum` over them. `flow`: the sum of the pseudo header without
+/// the length. From registers: what was stored in small pieces is not read back.
 NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u32 flow) {
   u32 const ports = f.source.raw() | u32{f.dest.raw()} << 16;
   u32 const seq = be32{f.seq}.raw(), ack = be32{f.ack_seq}.raw();
   u32 const bits = be32{hlen / 4 << 28 | u32{f.flags} << 16 | f.window}.raw();
   u16 const urg = be16{f.urg_ptr}.raw();
   u64 const pseudo = u64{flow} + be16{static_cast<u16>(skb.len)}.raw();
-  u16 check;
-  if (skb.ip_summed == ip_summed::partial) {
-    skb.csum_start = skb.offset_of(0);
-    skb.csum_offset = offsetof(tcphdr, check);
-    check = static_cast<u16>(~csum_fold(csum_from64to32(pseudo)).raw());
-  } else {
-    sum += pseudo + skb.csum + ports + seq + ack + bits + urg;
-    check = csum_fold(csum_from64to32(sum)).raw();
-  }
+  u16 const check = tcp_header_check(skb, pseudo, sum + pseudo + ports + seq + ack + bits + urg);
   u32 const words[5] = {ports, seq, ack, bits, check | u32{urg} << 16};
   std::memcpy(at, words, sizeof words);
   skb.reset_transport_header();
@@ -197,9 +196,6 @@ void tcp_event_ack_sent(Net&, sock& sk) {
   icsk_stop_timer(sk, icsk_wait::delack);
 }
 
-}  // namespace detail
-
-namespace detail {
 /// RFC 9293 §3.8.5: the pointer counts from the segment's own number, and goes as far as it can.
 inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
   if (!tp.urg_mode || !before(f.seq, tp.snd_up)) return;
@@ -208,9 +204,6 @@ inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
   f.urg_ptr = static_cast<u16>(std::min(ahead, 0xffffu));
   f.flags |= tcp_flag::urg;
 }
-}  // namespace detail
-
-namespace detail {
 /// The segment has its header.
 template <class Net>
 NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, skb_list* together) {
