@@ -3,7 +3,7 @@
 // of the flow at once, instead of one of each layer in turn. Linux: none in software (its nearest: a NIC's flow
 // director, ndo_rx_flow_steer)
 #pragma once
-#include "netstack/skb/sk_buff.hpp"
+#include "netstack/skb/skb_list.hpp"
 
 namespace netstack {
 
