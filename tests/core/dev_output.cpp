@@ -305,7 +305,7 @@ TEST_CASE("what is too long for the MTU, or needs cutting that nobody can do, is
   CHECK(r.error() == std::errc::message_size);
   auto& super = w.skb_for(dev, 1, 1000);
   super.ip_summed = ip_summed::partial;
-  skb_shinfo(super).gso_size = 500;
+  skb_edit_shinfo(super).gso_size = 500;
   CHECK(dev_queue_xmit(w.net(), super).error() == std::errc::message_size);
   CHECK(w.drops(drop_reason::pkt_too_big) == 2);
   CHECK(w.log.frames.size() == 1);
@@ -451,7 +451,7 @@ sk_buff& inner_packet(World& w, net_device& dev, std::size_t payload, u16 gso_si
   skb->ip_summed = ip_summed::partial;
   skb->csum_start = skb->transport_header;
   skb->csum_offset = offsetof(udphdr, check);
-  skb_shinfo(*skb).gso_size = gso_size;
+  skb_edit_shinfo(*skb).gso_size = gso_size;
   return *skb;
 }
 

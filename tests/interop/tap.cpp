@@ -349,7 +349,7 @@ TEST_CASE("a super-segment is cut by Linux, and one from Linux is taken if asked
   test::netns::run("ip addr add 192.0.2.1/24 dev nst0");
   udp_receiver socket;
   sk_buff* skb = partial_udp(net, dev, linux_mac("nst0"), 1000);
-  auto& info = skb_shinfo(*skb);
+  auto& info = skb_edit_shinfo(*skb);
   info.gso_size = 300, info.gso_segs = 4, info.gso_type = skb_gso::udp_l4;
   REQUIRE(dev_queue_xmit(net, *skb));
   std::size_t total = 0;

@@ -109,7 +109,7 @@ inline sk_buff* scattered(skb_pool& pool, bytes const& data, std::mt19937& rando
   u32 const linear = std::min(left(), up_to(300));
   if (linear) std::memcpy(skb->put(linear), data.data(), linear);
   at = linear;
-  auto& info = skb_shinfo(*skb);
+  auto& info = skb_edit_shinfo(*skb);
   u32 const frags = up_to(5);
   while (left() && (info.nr_frags < frags || depth == 0)) {
     auto const* last = info.nr_frags ? &info.frags[info.nr_frags - 1] : nullptr;

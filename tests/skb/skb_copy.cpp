@@ -169,7 +169,7 @@ TEST_CASE("a copy is equal in all that matters and shares nothing", "[S36][S39]"
     skb->queue_mapping = 11, skb->vlan_proto = be16{0x8100}, skb->vlan_tci = 12, skb->inner_protocol = be16{13};
     skb->ignore_df = skb->rx_l4_valid = skb->l4_hash = skb->ooo_okay = skb->encapsulation = 1;
     skb->cb<std::array<u8, 48>>().fill(0x3c);
-    skb_shinfo(*skb).gso_size = 100, skb_shinfo(*skb).gso_segs = 2, skb_shinfo(*skb).gso_type = 1;
+    skb_edit_shinfo(*skb).gso_size = 100, skb_edit_shinfo(*skb).gso_segs = 2, skb_edit_shinfo(*skb).gso_type = 1;
     skb->sk = reinterpret_cast<sock*>(&pool);
     skb->destructor = [](sk_buff& s) { s.sk = nullptr; };
     u32 const before = pool->in_use();

@@ -207,7 +207,7 @@ class machine {
         if (&p == &q || skb_cloned(skb) || skb_shared(*q.skb)) break;
         skb_orphan(*q.skb);
         bool const owned = skb.destructor != nullptr;
-        sk_buff** link = &skb_shinfo(skb).frag_list;
+        sk_buff** link = &skb_edit_shinfo(skb).frag_list;
         // Only a list that nobody shares may be made longer.
         bool shared = false;
         for (; *link; link = &(*link)->next) shared |= skb_shared(**link);

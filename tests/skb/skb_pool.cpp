@@ -155,7 +155,7 @@ TEST_CASE("a family of clones with frags and a frag list goes home in every orde
     auto const in_frag = pattern(500, 2), in_part = pattern(70, 3);
     std::memcpy(pool->frame_data(frame), in_frag.data(), in_frag.size());
     sk_buff& part = new_skb(pool, in_part);
-    auto& info = skb_shinfo(skb);
+    auto& info = skb_edit_shinfo(skb);
     info.frags[info.nr_frags++] = {frame, 0, 500};
     info.frag_list = &part;
     skb.len += 570, skb.data_len += 570;
@@ -310,7 +310,7 @@ TEST_CASE("a fresh packet shows nothing of the one before", "[S33]") {
     std::memset(raw + offsetof(sk_buff, csum), 0x5a, 12);
     std::memset(raw + offsetof(sk_buff, tstamp), 0x5a, 64);
     if (life == 1) skb.destructor = [](sk_buff&) {};
-    skb_shinfo(skb).gso_size = 1448, skb_shinfo(skb).gso_segs = 3, skb_shinfo(skb).gso_type = 1;
+    skb_edit_shinfo(skb).gso_size = 1448, skb_edit_shinfo(skb).gso_segs = 3, skb_edit_shinfo(skb).gso_type = 1;
     if (life == 2) consume_skb(*skb_clone(skb));
     consume_skb(skb);
   }
@@ -340,9 +340,9 @@ TEST_CASE("a burst is freed packet by packet where a packet is not simple", "[S3
         case 2: skb_dst_set(skb, reinterpret_cast<dst_entry&>(dst)); break;
         case 3: skb_dst_set_noref(skb, reinterpret_cast<dst_entry&>(dst)); break;
         case 4: skb.destructor = [](sk_buff&) { ++destroyed; }; break;
-        case 5: skb_shinfo(skb).gso_size = 9; break;
-        case 6: skb_shinfo(skb).frag_list = &new_skb(pool); break;
-        default: skb_shinfo(skb).frags[skb_shinfo(skb).nr_frags++] = {pool->alloc_frame(), 0, 1};
+        case 5: skb_edit_shinfo(skb).gso_size = 9; break;
+        case 6: skb_edit_shinfo(skb).frag_list = &new_skb(pool); break;
+        default: skb_edit_shinfo(skb).frags[skb_edit_shinfo(skb).nr_frags++] = {pool->alloc_frame(), 0, 1};
       }
     }
     list.push_back(new_skb(other));  // of a second stack in this thread: it goes home

@@ -65,7 +65,7 @@ TEST_CASE("what does not fit into a frame is refused, and headroom is given up b
       sk_buff* skb = scattered(pool, {data.begin(), data.begin() + 200}, random, 0);
       bytes const rest(data.begin() + 200, data.end());
       sk_buff* tail = scattered(pool, rest, random, 1);
-      sk_buff** link = &skb_shinfo(*skb).frag_list;
+      sk_buff** link = &skb_edit_shinfo(*skb).frag_list;
       *link = tail;
       skb->len += tail->len, skb->data_len += tail->len, skb->truesize += tail->truesize;
       // A link-layer header in front of data must survive.

@@ -160,7 +160,7 @@ TEST_CASE("coalesce refuses what others could write, or what does not fit", "[S3
   sk_buff& foreign = new_skb(other, data);
   CHECK(refused(to, foreign));
   consume_skb(foreign);
-  skb_shinfo(from).frag_list = &new_skb(pool, data);
+  skb_edit_shinfo(from).frag_list = &new_skb(pool, data);
   from.len += 1500, from.data_len += 1500;
   CHECK(refused(to, from));
   CHECK(refused(from, to));

@@ -87,7 +87,7 @@ TEST_CASE("a header is read in place if it is linear, else from a copy") {
   sk_buff& skb = new_skb(pool, bytes(data.begin(), data.begin() + 24));
   u32 const frame = pool->alloc_frame();
   std::copy(data.begin() + 24, data.end(), pool->frame_data(frame));
-  skb_shinfo(skb).frags[skb_shinfo(skb).nr_frags++] = {frame, 0, 40};
+  skb_edit_shinfo(skb).frags[skb_edit_shinfo(skb).nr_frags++] = {frame, 0, 40};
   skb.len += 40, skb.data_len += 40;
   header buffer{};
   CHECK(skb_header_pointer(skb, 8, buffer) == reinterpret_cast<header*>(skb.data + 8));

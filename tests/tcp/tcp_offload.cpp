@@ -118,7 +118,7 @@ sk_buff& super_segment(merging& h, net_device& dev, u32 payload, u16 size, u8 fl
   skb->ip_summed = ip_summed::partial;
   skb->csum_start = skb->transport_header;
   skb->csum_offset = offsetof(tcphdr, check);
-  auto& info = skb_shinfo(*skb);
+  auto& info = skb_edit_shinfo(*skb);
   info.gso_size = size, info.gso_type = skb_gso::tcpv4;
   info.gso_segs = static_cast<u16>((payload + size - 1) / size);
   return *skb;

@@ -18,6 +18,7 @@ namespace netstack {
 struct napi_gro_cb {
   u32 data_offset;  ///< from data to the header that is looked at, at last to the payload
   u16 count;        ///< segments in it
+  u16 gso_size;     ///< of a held packet: payload bytes of its first segment, at its own protocol
   u8 same_flow;     ///< of a held packet: may be the new one's flow; of the new one: it was merged
   u8 flush;         ///< goes up without waiting
 };
@@ -80,10 +81,9 @@ inline void gro_list_prepare(napi_struct const& n, sk_buff const& skb) {
 template <class Net>
 void napi_gro_complete(Net& net, sk_buff& skb, skb_list& up) {
   u16 const segments = NAPI_GRO_CB(skb).count;
-  auto& info = skb_shinfo(skb);
-  if (segments == 1) {
-    info.gso_size = 0;
-  } else {
+  if (segments != 1) {
+    auto& info = skb_edit_shinfo(skb);
+    info.gso_size = NAPI_GRO_CB(skb).gso_size;
     info.gso_segs = segments;
     if (auto* complete = detail::gro_find_receive<Net>(skb.protocol.host())->gro_complete) complete(net, skb, 0);
   }
@@ -110,10 +110,10 @@ void napi_gro_flush(Net& net, napi_struct& n, skb_list& up) {
 template <class Net>
 void dev_gro_receive(Net& net, napi_struct& n, sk_buff& skb, skb_list& up) {
   auto const* offload = detail::gro_find_receive<Net>(skb.protocol.host());
-  if (!offload || skb.is_nonlinear() || skb_shinfo(skb).gso_size != 0) return up.push_back(skb);
+  if (!offload || skb.is_nonlinear() || skb_is_gso(skb)) return up.push_back(skb);
   skb.reset_network_header();
   detail::gro_list_prepare(n, skb);
-  NAPI_GRO_CB(skb) = {.data_offset = 0, .count = 1, .same_flow = 0, .flush = 0};
+  NAPI_GRO_CB(skb) = {.data_offset = 0, .count = 1, .gso_size = 0, .same_flow = 0, .flush = 0};
   sk_buff* const complete = offload->gro_receive(net, std::span(n.gro_list, n.gro_count), skb);
   bool const merged = NAPI_GRO_CB(skb).same_flow != 0;
   if (complete) {
@@ -124,7 +124,7 @@ void dev_gro_receive(Net& net, napi_struct& n, sk_buff& skb, skb_list& up) {
   if (merged) return consume_skb(skb);
   if (NAPI_GRO_CB(skb).flush) return up.push_back(skb);
   if (n.gro_count == max_gro_skbs) detail::gro_release(net, n, 0, up);
-  skb_shinfo(skb).gso_size = static_cast<u16>(skb_gro_len(skb));
+  NAPI_GRO_CB(skb).gso_size = static_cast<u16>(skb_gro_len(skb));
   n.gro_list[n.gro_count++] = &skb;
 }
 

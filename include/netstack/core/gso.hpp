@@ -15,8 +15,6 @@ namespace skb_gso {
 inline constexpr u8 tcpv4 = 1u << 0, tcpv6 = 1u << 1, udp = 1u << 2, udp_l4 = 1u << 3, tcp_ecn = 1u << 4;
 }  // namespace skb_gso
 
-[[nodiscard]] inline bool skb_is_gso(sk_buff const& skb) { return skb_shinfo(skb).gso_size != 0; }
-
 /// Cuts what follows the first `headers` bytes into pieces of gso_size, each in a packet of its own behind a copy of
 /// the headers, which finish(piece, number, offset of its payload) puts right. Errors: no_buffer_space,
 /// invalid_argument (a piece does not fit into a frame); then nothing was made. The packet stays the caller's.

@@ -86,9 +86,9 @@ inline void skb_copy_offloads(sk_buff& copy, sk_buff const& skb) {
   // Pools may differ in headroom.
   copy.csum_start = static_cast<u16>(skb.csum_start - skb.headroom() + copy.headroom());
   copy.csum_offset = skb.csum_offset;
+  if (!skb_is_gso(skb)) return;
   auto const& info = skb_shinfo(skb);
-  if (info.gso_size == 0) return;
-  auto& to = skb_shinfo(copy);
+  auto& to = skb_edit_shinfo(copy);
   to.gso_size = info.gso_size, to.gso_type = info.gso_type, to.gso_segs = info.gso_segs;
 }
 
@@ -130,7 +130,7 @@ inline sk_buff* skb_transfer(skb_pool& pool, sk_buff const& skb) {
   copy->skb_iif = skb.skb_iif, copy->napi_id = skb.napi_id, copy->queue_mapping = skb.queue_mapping;
   copy->vlan_proto = skb.vlan_proto, copy->vlan_tci = skb.vlan_tci;
   copy->hwtstamped = skb.hwtstamped;
-  if (skb.hwtstamped) skb_shinfo(*copy).hwtstamp = skb_shinfo(skb).hwtstamp;
+  if (skb.hwtstamped) skb_edit_shinfo(*copy).hwtstamp = skb_shinfo(skb).hwtstamp;
   return copy;
 }
 

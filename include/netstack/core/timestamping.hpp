@@ -22,7 +22,7 @@ inline constexpr u32 snd = 0, sched = 1, ack = 2;
 /// The device's own time of the packet, ns of its clock; 0: none.
 [[nodiscard]] inline u64 skb_hwtstamps(sk_buff const& skb) { return skb.hwtstamped ? skb_shinfo(skb).hwtstamp : 0; }
 inline void skb_set_hwtstamps(sk_buff& skb, u64 stamp) {
-  skb_shinfo(skb).hwtstamp = stamp;
+  skb_edit_shinfo(skb).hwtstamp = stamp;
   skb.hwtstamped = stamp != 0;
 }
 
@@ -45,7 +45,7 @@ inline void sock_tx_timestamp(sock& sk, sk_buff& skb) {
   skb.tx_flags = static_cast<u8>((wants(sof_timestamping::tx_hardware) ? skbtx::hw_tstamp : 0) |
                                  (wants(sof_timestamping::tx_software) ? skbtx::sw_tstamp : 0) |
                                  (wants(sof_timestamping::tx_sched) ? skbtx::sched_tstamp : 0));
-  if (skb.tx_flags != 0 && wants(sof_timestamping::opt_id)) skb_shinfo(skb).tskey = sk.sk_tskey++;
+  if (skb.tx_flags != 0 && wants(sof_timestamping::opt_id)) skb_edit_shinfo(skb).tskey = sk.sk_tskey++;
 }
 
 /// A clone that keeps the sender's socket alive, or null.

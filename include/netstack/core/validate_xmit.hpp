@@ -43,7 +43,7 @@ inline drop_reason validate_xmit_skb(sk_buff& skb, net_device const& dev) {
   auto const lacks = [&](u32 feature) { return (features & feature) == 0; };
   bool const tagged = static_cast<bool>(skb.vlan_proto);
   if (tagged && lacks(netif_f::hw_vlan_tx) && !vlan_push_inside(skb)) return drop_reason::nomem;
-  bool const super = skb_shinfo(skb).gso_size != 0;
+  bool const super = skb_is_gso(skb);
   if (super && lacks(netif_f::gso)) return drop_reason::pkt_too_big;
   if (!super && skb.len > dev_frame_max(dev) + (tagged ? vlan_hlen : 0)) return drop_reason::pkt_too_big;
   bool const scattered =

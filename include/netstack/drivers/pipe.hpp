@@ -233,8 +233,7 @@ void pipe_xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
 /// Of the kind that one of a known flow is, if the others are: linear, its checksum finished or, `unsummed`, left open.
 inline bool pipe_is_plain(sk_buff const& from, u32 room, bool unsummed) {
   if (from.data_len != 0 || from.len > room) return false;
-  return unsummed ? from.ip_summed == ip_summed::partial && skb_shinfo(from).gso_size == 0
-                  : from.ip_summed == ip_summed::none;
+  return unsummed ? from.ip_summed == ip_summed::partial && !skb_is_gso(from) : from.ip_summed == ip_summed::none;
 }
 /// Such a frame, for a packet whose data is at `data`; if it is of a flow that a protocol knows, its bytes are summed
 /// while they are copied.

@@ -138,8 +138,7 @@ result<void> ip_send_skb(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, 
   u32 const hlen = static_cast<u32>(ip_hlen_min) + tx.optlen;
   u32 const len = skb.len + hlen;
   // A super-segment leaves in pieces that fit.
-  if (len > ip_max_mtu || (len > detail::ip_tx_mtu(net, rt, tx, fl4.daddr) && skb_shinfo(skb).gso_size == 0))
-      [[unlikely]]
+  if (len > ip_max_mtu || (len > detail::ip_tx_mtu(net, rt, tx, fl4.daddr) && !skb_is_gso(skb))) [[unlikely]]
     return refuse(drop_reason::ip_too_big, std::errc::message_size);
   if (!detail::has_headroom(skb, *rt.dev, hlen) &&
       !skb_cow_head(skb, hlen + rt.dev->hard_header_len + rt.dev->needed_headroom)) [[unlikely]]

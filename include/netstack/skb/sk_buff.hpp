@@ -49,7 +49,8 @@ struct skb_frag {
 inline constexpr u32 max_skb_frags = 33;
 
 /// What all sk_buffs over one frame share: how many there are, and the data beyond the frame. One per pool frame.
-/// While a frame is free its shared info already reads as a fresh packet's, so that neither alloc nor free writes it.
+/// While a frame is free its shared info already reads as a fresh packet's, and until somebody writes it the packet
+/// says so itself (shinfo_used), so that neither alloc nor free touches its cache lines.
 struct skb_shared_info {
   u32 dataref;   ///< sk_buffs whose linear area this frame is
   u32 holds;     ///< what keeps the frame from the free list (skb_pool.hpp)
@@ -108,8 +109,9 @@ struct alignas(cache_line) sk_buff {
   u16 csum_offset;  ///< from csum_start
   u16 mac_header;   ///< offset from head; skb_header_unset: there is none
   u16 mac_len;
-  u16 users;  ///< holders of this sk_buff (skb_get)
-  u8 fclone;  ///< 0: no companion in use; 1: original of a pair; 2: the companion
+  u16 users;           ///< holders of this sk_buff (skb_get)
+  u8 fclone : 2;       ///< 0: no companion in use; 1: original of a pair; 2: the companion
+  u8 shinfo_used : 1;  ///< first of a pair: somebody wrote its shared info (skb_edit_shinfo), so free looks at it
   skb_slot slot_kind;
   // --- third cache line: set when somebody needs it --------------------------------------------------------------
   u64 tstamp;   ///< ns since 1970, 0: none

@@ -82,8 +82,9 @@ inline void copy_skb_header(sk_buff& to, sk_buff const& from) {
   to.encapsulation = from.encapsulation, to.l4_hash = from.l4_hash, to.ooo_okay = from.ooo_okay;
   to.hwtstamped = from.hwtstamped;
   to.pool->copy_private(to, from);
+  if (!skb_is_gso(from) && !from.hwtstamped) return;
   auto const& info = skb_shinfo(from);
-  auto& copy = skb_shinfo(to);
+  auto& copy = skb_edit_shinfo(to);
   copy.gso_size = info.gso_size, copy.gso_segs = info.gso_segs, copy.gso_type = info.gso_type;
   copy.hwtstamp = info.hwtstamp;
 }
@@ -164,7 +165,7 @@ inline bool skb_clone_writable(sk_buff const& skb, u32 len) {
 [[nodiscard]] inline sk_buff* pskb_copy(sk_buff const& skb, skb_pool::site at = skb_pool::site::current()) {
   sk_buff* n = detail::copy_linear(skb, at);
   if (!n || !skb.is_nonlinear()) return n;
-  skb.pool->share_frags(skb_shinfo(skb), skb_shinfo(*n));
+  skb.pool->share_frags(skb_shinfo(skb), skb_edit_shinfo(*n));
   n->len = skb.len;
   n->data_len = skb.data_len;
   n->truesize = std::max(n->truesize, skb.truesize);

@@ -18,7 +18,7 @@ inline void skb_frag_unref(sk_buff& skb, u32 i) { skb.pool->put_frame(skb_shinfo
 inline void skb_fill_frag(sk_buff& skb, u32 i, u32 frame, u32 offset, u32 size) {
   BUG_ON(i >= max_skb_frags, "more frags than a packet has");
   BUG_ON(u64{offset} + size > skb.pool->frame_size(), "frag beyond its frame");
-  auto& info = skb_shinfo(skb);
+  auto& info = skb_edit_shinfo(skb);
   info.frags[i] = {frame, offset, size};
   info.nr_frags = static_cast<u8>(i + 1);
 }
@@ -40,7 +40,7 @@ inline bool skb_can_coalesce(sk_buff const& skb, u32 i, u32 frame, u32 offset) {
 }
 /// Lengthens frag i by `size` bytes that follow it in its frame. No hold more: the frag has one already.
 inline void skb_coalesce_rx_frag(sk_buff& skb, u32 i, u32 size, u32 truesize) {
-  auto& frag = skb_shinfo(skb).frags[i];
+  auto& frag = skb_edit_shinfo(skb).frags[i];
   BUG_ON(u64{frag.offset} + frag.size + size > skb.pool->frame_size(), "frag beyond its frame");
   frag.size += size;
   skb.len += size;
@@ -68,7 +68,7 @@ inline u32 add_frames(sk_buff& skb, u32 size, skb_pool::site at) {
 /// On failure the packet keeps what it got: the caller frees it.
 inline bool add_data_frames(sk_buff& skb, u32 size, skb_pool::site at) {
   u32 placed = add_frames(skb, size, at);
-  sk_buff** link = &skb_shinfo(skb).frag_list;
+  sk_buff** link = &skb_edit_shinfo(skb).frag_list;
   while (*link) link = &(*link)->next;
   while (placed < size) {
     if (skb_shinfo(skb).nr_frags < max_skb_frags) return false;  // it was the pool that ended

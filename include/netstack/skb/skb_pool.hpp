@@ -71,6 +71,7 @@ class skb_pool {
   u32 nr_clones_ = 0;
   u32 headroom_ = 0;
   bool debug_ = false;
+  bool plain_ = false;  // a fresh packet is complete with what detail::reset_skb writes
 
  public:
   using site = detail::code_site;
@@ -110,6 +111,7 @@ class skb_pool {
     nr_frames_ = C.skb_pool, nr_clones_ = C.skb_clones;
     headroom_ = C.headroom;
     debug_ = C.debug_leaks;
+    plain_ = !asan_enabled && !debug_ && Ext == 0;
   }
 
   // --- geometry: what a driver needs to register the frames as its own -------------------------------------------
@@ -132,7 +134,12 @@ class skb_pool {
   [[nodiscard]] sk_buff& companion(u32 frame) const {
     return *reinterpret_cast<sk_buff*>(pairs_ + std::size_t{frame} * pair_size_ + slot_size_);
   }
-  [[nodiscard]] skb_shared_info& shinfo(u32 frame) const { return shinfo_of(pair(frame)); }
+  [[nodiscard]] skb_shared_info const& shinfo(u32 frame) const { return shinfo_of(pair(frame)); }
+  /// The same for who will write it: the frame's packet will not be freed as one that nobody shared or extended.
+  [[nodiscard]] NETSTACK_NO_ASAN skb_shared_info& edit_shinfo(u32 frame) const {
+    detail::mark_shinfo_used(pair(frame));
+    return shinfo_of(pair(frame));
+  }
 
   // --- balance ----------------------------------------------------------------------------------------------------
   /// Frames of packets and frags. What drivers have ready for frames to come is counted apart.
@@ -149,13 +156,10 @@ class skb_pool {
   [[nodiscard]] sk_buff* alloc_skb(u32 headroom, site at = site::current()) { return __alloc_skb(headroom, at); }
   /// The same, as part of its caller.
   [[nodiscard]] NETSTACK_INLINE sk_buff* __alloc_skb(u32 headroom, site at = site::current()) {
-    BUG_ON(headroom > frame_size(), "alloc_skb: headroom beyond the frame");
     sk_buff* skb = take_pair();
     if (skb) [[likely]] {
       skb->next = nullptr;
-      prepare(*skb, headroom);
-      if (debug_) [[unlikely]]
-        note(*skb, at);
+      prepare(*skb, headroom, at);
     }
     return skb;
   }
@@ -208,7 +212,7 @@ class skb_pool {
   /// One more reference to a frame's bytes, for a frag.
   void get_frame(u32 frame) {
     BUG_ON(is_free(frame), "get_frame of a free frame");
-    ++shinfo(frame).holds;
+    ++edit_shinfo(frame).holds;
   }
   void put_frame(u32 frame) {
     BUG_ON(is_free(frame), "put_frame of a free frame");
@@ -232,9 +236,7 @@ class skb_pool {
   [[nodiscard]] sk_buff& receive_lent(u32 frame, void const* from, u32 headroom, site at = site::current()) {
     sk_buff& first = end_loan(frame, from);
     first.next = nullptr;
-    prepare(first, headroom);
-    if (debug_) [[unlikely]]
-      note(first, at);
+    prepare(first, headroom, at);
     return first;
   }
   /// The same as a frame that the caller holds (alloc_frame): the rest of a packet, as a frag.
@@ -261,11 +263,13 @@ class skb_pool {
   void move_to_frame(sk_buff& skb, u32 frame);
   /// `to` refers to the same frags and the same frag list as `from`, with holds of its own.
   void share_frags(skb_shared_info const& from, skb_shared_info& to);
-  /// The packet reads its headers again: it is nohdr no longer.
+  /// The packet reads its headers again: it is nohdr no longer. Its shared info may be a fresh one's again.
   void drop_payload_ref(sk_buff& skb) {
     if (!skb.nohdr) return;
     skb.nohdr = 0;
-    --shinfo(skb.frame).payload_refs;
+    auto& info = edit_shinfo(skb.frame);
+    --info.payload_refs;
+    if (detail::shinfo_is_clean(info)) detail::mark_shinfo_fresh(pair(skb.frame));
   }
   /// cb and extensions.
   void copy_private(sk_buff& to, sk_buff const& from) const {
@@ -294,29 +298,34 @@ class skb_pool {
     return frame < fresh_pair_ && pair(frame).slot_kind == skb_slot::lent && pair(frame).prev == to;
   }
   [[nodiscard]] NETSTACK_NO_ASAN static bool is_alive(sk_buff const& skb) { return skb.users != 0; }
-  NETSTACK_NO_ASAN static void set_fclone(sk_buff& skb, u8 fclone) {
-    detail::set_hold_group(skb, skb.users, fclone, skb.slot_kind);
-  }
+  NETSTACK_NO_ASAN static void set_fclone(sk_buff& skb, u8 fclone) { detail::change_fclone(skb, fclone); }
 
   /// The one hold on a packet that nobody shares, that refers to nothing, and whose shared info reads as a fresh one's.
   /// Loads only: a free need not write what alloc would write again.
   [[nodiscard]] bool is_simple(sk_buff& skb) const {
-    return detail::sole_user_of_first_slot(skb) && skb.pool == this && (!skb.dst || skb.dst_noref) &&
-           detail::shinfo_is_clean(shinfo_of(skb));
+    bool const simple = detail::is_plain_first(skb) && skb.pool == this && (!skb.dst || skb.dst_noref);
+    if constexpr (asan_enabled)
+      BUG_ON(simple && !detail::shinfo_is_clean(shinfo_of(skb)), "shared info written without skb_edit_shinfo");
+    return simple;
   }
   /// The owner of a simple packet gets its memory back.
   NETSTACK_INLINE static void settle(sk_buff& skb) {
     if (skb.destructor) skb.destructor(skb);
   }
 
-  void prepare(sk_buff& skb, u32 headroom) const { prepare(skb, skb.head + headroom, truesize_, ext_bytes_); }
-  /// The pool's own numbers are arguments, so that a loop reads them once.
-  NETSTACK_INLINE void prepare(sk_buff& skb, u8* data, u32 truesize, u32 ext_bytes) const {
-    detail::reset_skb(skb, data, truesize);
-    if (ext_bytes != 0) [[unlikely]]
-      std::memset(reinterpret_cast<std::byte*>(&skb) + ext_offset_, 0, ext_bytes);
+  NETSTACK_INLINE void prepare(sk_buff& skb, u32 headroom, site at) const {
+    u8* const data = skb.head + headroom;
+    BUG_ON(data > skb.end, "headroom beyond the frame");
+    detail::reset_skb(skb, data, truesize_);
+    if (!plain_) [[unlikely]]
+      prepare_more(skb, at);
+  }
+  /// What only some compositions have: extensions, and who allocated the packet.
+  void prepare_more(sk_buff& skb, site at) const {
+    if (ext_bytes_ != 0) std::memset(reinterpret_cast<std::byte*>(&skb) + ext_offset_, 0, ext_bytes_);
     if constexpr (asan_enabled)  // so that a test sees who trusts what an earlier packet left
       std::memset(static_cast<void*>(&skb + 1), 0xa5, ext_offset_ - sizeof skb);
+    if (debug_) note(skb, at);
   }
   static void note(sk_buff& skb, site at) { skb.alloc_site = at.file, skb.alloc_line = static_cast<u32>(at.line); }
 
@@ -383,7 +392,13 @@ class skb_pool {
 };
 
 /// The packet's shared part.
-inline skb_shared_info& skb_shinfo(sk_buff const& skb) { return skb.pool->shinfo(skb.frame); }
+inline skb_shared_info const& skb_shinfo(sk_buff const& skb) { return skb.pool->shinfo(skb.frame); }
+inline skb_shared_info& skb_edit_shinfo(sk_buff& skb) { return skb.pool->edit_shinfo(skb.frame); }
+/// True for a super-segment, to be cut into packets of gso_size bytes of payload each.
+[[nodiscard]] NETSTACK_INLINE bool skb_is_gso(sk_buff const& skb) {
+  // What nobody wrote need not be read: it lies a cache line away.
+  return (skb.shinfo_used || skb.slot_kind != skb_slot::first) && skb_shinfo(skb).gso_size != 0;
+}
 inline sk_buff* skb_clone(sk_buff& skb, skb_pool::site at = skb_pool::site::current()) {
   return skb.pool->skb_clone(skb, at);
 }
@@ -406,7 +421,7 @@ inline bool skb_header_cloned(sk_buff const& skb) {
 inline void skb_header_release(sk_buff& skb) {
   if (skb.nohdr) return;
   skb.nohdr = 1;
-  ++skb_shinfo(skb).payload_refs;
+  ++skb_edit_shinfo(skb).payload_refs;
 }
 /// One linear piece of at most `most` bytes with `room` in front, that nobody else holds or reads: its owner may write
 /// headers.

@@ -28,7 +28,7 @@ inline void free_chain(sk_buff* first) {
 
 /// Drops the first `n` bytes of the frags.
 inline void eat_frags(sk_buff& skb, u32 n) {
-  auto& info = skb_shinfo(skb);
+  auto& info = skb_edit_shinfo(skb);
   u8 kept = 0;
   for (u32 i = 0; i < info.nr_frags; ++i) {
     auto frag = info.frags[i];
@@ -56,7 +56,7 @@ inline sk_buff* own_part(sk_buff& part, skb_pool::site at) {
 /// Drops the first `n` bytes of the frag list. The chain may be shared, so none of its packets is written but one of
 /// which part remains, and that one is made ours first: nothing after it can fail.
 inline result<void> eat_frag_list(sk_buff& skb, u32 n, skb_pool::site at) {
-  auto& info = skb_shinfo(skb);
+  auto& info = skb_edit_shinfo(skb);
   sk_buff* cut = info.frag_list;
   for (; cut && n >= cut->len; cut = cut->next) n -= cut->len;
   sk_buff* rest = cut;
@@ -90,7 +90,7 @@ inline result<void> pull_tail(sk_buff& skb, u32 n, skb_pool::site at) {
 
 /// Keeps the first `n` bytes of the frag list.
 inline result<void> trim_frag_list(sk_buff& skb, u32 n, skb_pool::site at) {
-  sk_buff** link = &skb_shinfo(skb).frag_list;
+  sk_buff** link = &skb_edit_shinfo(skb).frag_list;
   while (n) {
     // Each packet up to the cut must be ours: the one before it points at it.
     sk_buff* part = own_part(**link, at);
@@ -108,7 +108,7 @@ inline result<void> trim_frag_list(sk_buff& skb, u32 n, skb_pool::site at) {
 inline result<void> trim_nonlinear(sk_buff& skb, u32 len, skb_pool::site at) {
   if (skb_cloned(skb))  // the others keep their frags
     if (auto own = relocate(skb, 0, at); !own) return own;
-  auto& info = skb_shinfo(skb);
+  auto& info = skb_edit_shinfo(skb);
   u32 const linear = std::min(len, skb.headlen());
   u32 const beyond = len - linear;
   u32 keep = std::min(beyond, frag_bytes(info));

@@ -11,8 +11,8 @@ namespace detail {
 
 /// The linear bytes from `len` on are copied, all frags and the frag list change hands.
 inline void split_in_header(sk_buff& skb, sk_buff& skb1, u32 len) {
-  auto& info = skb_shinfo(skb);
-  auto& info1 = skb_shinfo(skb1);
+  auto& info = skb_edit_shinfo(skb);
+  auto& info1 = skb_edit_shinfo(skb1);
   u32 const moved = skb.headlen() - len;
   std::memcpy(skb1.put(moved), skb.data + len, moved);
   std::copy_n(info.frags, info.nr_frags, info1.frags);
@@ -25,8 +25,8 @@ inline void split_in_header(sk_buff& skb, sk_buff& skb1, u32 len) {
 
 /// The linear bytes stay, and `keep` of the frags; a frag that is cut belongs to both.
 inline void split_frags(sk_buff& skb, sk_buff& skb1, u32 keep) {
-  auto& info = skb_shinfo(skb);
-  auto& info1 = skb_shinfo(skb1);
+  auto& info = skb_edit_shinfo(skb);
+  auto& info1 = skb_edit_shinfo(skb1);
   u8 kept = 0;
   for (u32 i = 0; i < info.nr_frags; ++i) {
     auto const frag = info.frags[i];
@@ -42,7 +42,7 @@ inline void split_frags(sk_buff& skb, sk_buff& skb1, u32 keep) {
 
 /// The first `keep` bytes of the frag list stay; a packet of it that is cut is cloned, so that both have it.
 inline result<void> split_frag_list(sk_buff& skb, sk_buff& skb1, u32 keep, skb_pool::site at) {
-  sk_buff** link = &skb_shinfo(skb).frag_list;
+  sk_buff** link = &skb_edit_shinfo(skb).frag_list;
   while (*link && keep) {
     sk_buff* part = own_part(**link, at);
     if (!part) return failure{std::errc::not_enough_memory};
@@ -62,7 +62,7 @@ inline result<void> split_frag_list(sk_buff& skb, sk_buff& skb1, u32 keep, skb_p
     keep -= part->len;
     link = &part->next;
   }
-  skb_shinfo(skb1).frag_list = std::exchange(*link, nullptr);
+  skb_edit_shinfo(skb1).frag_list = std::exchange(*link, nullptr);
   return {};
 }
 
@@ -103,7 +103,7 @@ inline result<void> skb_split(sk_buff& skb, sk_buff& skb1, u32 len, skb_pool::si
     BUG_ON(!skb_copy_bits(from, 0, to.put(len), len));
     return true;
   }
-  auto& info = skb_shinfo(to);
+  auto& info = skb_edit_shinfo(to);
   auto const& more = skb_shinfo(from);
   u32 const head = from.headlen() ? 1 : 0;
   if (to.pool != from.pool || info.frag_list || more.frag_list || info.nr_frags + more.nr_frags + head > max_skb_frags)

@@ -158,7 +158,7 @@ bool tcp_transmit_super(Net& net, sock& sk, u32 mss, bool& begins) {
   u64 const now = net.worker().now;
   tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
   tcp_skb_cb whole{.seq = tp.snd_nxt};
-  auto& info = skb_shinfo(*out);
+  auto& info = skb_edit_shinfo(*out);
   u32 n = 0;
   for (; skb && n < most && detail::tcp_may_join(*skb, mss); skb = sk.sk_write_queue.after(*skb)) {
     pool.get_frame(skb->frame);

@@ -59,7 +59,7 @@ inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
 template <class Net>
 NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  u32 const gso_size = skb_shinfo(skb).gso_size, len = gso_size != 0 ? gso_size : skb.len;
+  u32 const len = skb_is_gso(skb) ? skb_shinfo(skb).gso_size : skb.len;
   tp.ack_scheduled = true;
   if (len != tp.rcv_mss && (len > tp.rcv_mss || len >= tcp_mss_default)) {
     tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));

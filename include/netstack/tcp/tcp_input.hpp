@@ -462,7 +462,7 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
 
 namespace detail {
 NETSTACK_INLINE void tcp_count_segs_in(tcp_sock& tp, sk_buff const& skb, u32 hlen) {
-  u32 const segs = std::max<u32>(skb_shinfo(skb).gso_segs, 1);
+  u32 const segs = skb_is_gso(skb) ? std::max<u32>(skb_shinfo(skb).gso_segs, 1) : 1;
   tp.segs_in += segs;
   if (skb.len > hlen) tp.data_segs_in += segs;
 }

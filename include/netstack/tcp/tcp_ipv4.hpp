@@ -57,7 +57,7 @@ NETSTACK_INLINE bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
 }
 /// A segment that goes that way as it is.
 inline bool tcp_v4_fits(sk_buff const& skb, net_device const& dev, u32 room) {
-  return (skb.len <= room || skb_shinfo(skb).gso_size != 0) && has_headroom(skb, dev, static_cast<u32>(ip_hlen_min));
+  return (skb.len <= room || skb_is_gso(skb)) && has_headroom(skb, dev, static_cast<u32>(ip_hlen_min));
 }
 
 }  // namespace detail

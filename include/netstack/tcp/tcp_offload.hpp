@@ -25,7 +25,7 @@ inline bool tcp_gro_checksum(sk_buff& skb, iphdr const& iph, u8 const* th, u32 l
 }
 /// `th` continues what p holds: the same header otherwise, right behind it, and p has no short segment yet.
 inline bool tcp_gro_continues(sk_buff& p, tcphdr const& mine, tcphdr const& th, u32 payload) {
-  u32 const hlen = static_cast<u32>(th.header_len()), mss = skb_shinfo(p).gso_size;
+  u32 const hlen = static_cast<u32>(th.header_len()), mss = NAPI_GRO_CB(p).gso_size;
   u32 const held = p.len - static_cast<u32>(ip_hlen_min) - hlen;
   return mine.doff_res == th.doff_res && mine.ack_seq == th.ack_seq && mine.window == th.window &&
          std::memcmp(&mine + 1, &th + 1, hlen - tcp_hlen_min) == 0 && mine.seq.host() + held == th.seq.host() &&
@@ -52,7 +52,7 @@ sk_buff* tcp4_gro_receive(Net&, std::span<sk_buff* const> held, sk_buff& skb) {
     if (!NAPI_GRO_CB(*p).same_flow) continue;
     auto& mine = *reinterpret_cast<tcphdr*>(p->data + at);
     if (mine.source != th->source || mine.dest != th->dest) continue;
-    bool const last = th->psh(), full = payload == skb_shinfo(*p).gso_size;
+    bool const last = th->psh(), full = payload == NAPI_GRO_CB(*p).gso_size;
     if (!plain || !detail::tcp_gro_continues(*p, mine, *th, payload) || !skb_gro_receive(*p, skb)) return p;
     if (last) mine.flags |= tcp_flag::psh;
     return last || !full ? p : nullptr;
@@ -69,7 +69,7 @@ void tcp4_gro_complete(Net&, sk_buff& skb, u32 offset) {
   skb.ip_summed = ip_summed::partial;
   skb.csum_start = static_cast<u16>(skb.headroom() + offset);
   skb.csum_offset = offsetof(tcphdr, check);
-  skb_shinfo(skb).gso_type = skb_gso::tcpv4;
+  skb_edit_shinfo(skb).gso_type = skb_gso::tcpv4;
 }
 
 /// RFC 9293 §3.1: sequence numbers count on; PSH and FIN are the last one's, CWR (RFC 3168 §6.1.2) the first one's.

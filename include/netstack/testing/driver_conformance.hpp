@@ -42,16 +42,15 @@ struct conformance_case {
   void (*run)(detail::bench<Rig>&);
 };
 
-namespace detail {
 /// All cases, in an order in which the first failure tells most.
 template <class Rig>
-struct conformance_list {
-  using life = lifecycle_cases<Rig>;
-  using tx = tx_cases<Rig>;
-  using rx = rx_cases<Rig>;
-  using control = control_cases<Rig>;
+constexpr auto driver_conformance() {
+  using life = detail::lifecycle_cases<Rig>;
+  using tx = detail::tx_cases<Rig>;
+  using rx = detail::rx_cases<Rig>;
+  using control = detail::control_cases<Rig>;
   using c = conformance_case<Rig>;
-  static constexpr std::array rows{
+  return std::array{
       c{"probe_fills_the_device", life::probe_fills_the_device},
       c{"probe_leaves_it_down", life::probe_leaves_it_down},
       c{"name_is_unique", life::name_is_unique},
@@ -130,12 +129,6 @@ struct conformance_list {
       c{"unregister_under_load", life::unregister_under_load},
       c{"shutdown_with_device_up", life::shutdown_with_device_up},
   };
-};
-}  // namespace detail
-
-template <class Rig>
-constexpr auto const& driver_conformance() {
-  return detail::conformance_list<Rig>::rows;
 }
 
 namespace detail {

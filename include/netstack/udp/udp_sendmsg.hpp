@@ -63,7 +63,7 @@ bool udp_append(Net& net, sk_buff& skb, iov_iter& from, std::size_t len, bool su
     len -= n;
   }
   while (len > 0) {
-    auto& info = skb_shinfo(skb);
+    auto const& info = skb_shinfo(skb);
     if (info.nr_frags == 0 || info.frags[info.nr_frags - 1].size == pool.frame_size()) {
       u32 const frame = info.nr_frags < max_skb_frags ? pool.alloc_frame() : skb_pool::no_frame;
       if (frame == skb_pool::no_frame) return false;

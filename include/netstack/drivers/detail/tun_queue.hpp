@@ -125,7 +125,7 @@ class tun_queue {
     }
     if (header.gso_type == virtio_net_hdr::gso_none) [[likely]]
       return true;
-    auto& info = skb_shinfo(skb);
+    auto& info = skb_edit_shinfo(skb);
     info.gso_size = header.gso_size;
     switch (header.gso_type & ~virtio_net_hdr::gso_ecn) {
       case virtio_net_hdr::gso_tcpv4: info.gso_type = skb_gso::tcpv4; break;

@@ -21,6 +21,7 @@ sk_buff* skb_pool::fresh_pair() {
   asan_unpoison(frame_data(frame), frame_size());
   first.prev = nullptr;
   first.pool = this;
+  detail::clear_third_line(first);
   own_frame(first, frame);
   companion(frame).users = 0;
   detail::clean_shinfo(shinfo_of(first));
@@ -34,9 +35,9 @@ sk_buff* skb_pool::fresh_pair() {
 template <class Fill>
 NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, site at) {
   u32 got = 0;
-  if (!asan_enabled && !debug_) {
+  if (plain_) {
     // The free list is linked already: its first n packets become the burst.
-    u32 const headroom = headroom_, truesize = truesize_, ext_bytes = ext_bytes_;
+    u32 const headroom = headroom_, truesize = truesize_;
     sk_buff* const first = free_pairs_;
     sk_buff* last = nullptr;
     sk_buff* skb = first;
@@ -44,7 +45,7 @@ NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, sit
       last = skb;
       u8* const data = skb->head + headroom;
       skb = skb->next;
-      prepare(*last, data, truesize, ext_bytes);
+      detail::reset_skb(*last, data, truesize);
       fill(*last, data);
     }
     if (last) {
@@ -115,13 +116,11 @@ inline sk_buff& skb_pool::build_skb(u32 frame, u32 headroom, site at) {
   auto& first = pair(frame);
   auto& info = shinfo_of(first);
   BUG_ON(info.dataref != 0 || info.holds != 1 || is_alive(first), "build_skb of a frame in use");
-  BUG_ON(headroom > frame_size(), "build_skb: headroom beyond the frame");
   asan_unpoison(&first, slot_size_);
   detail::clean_shinfo(info);
   own_frame(first, frame);
   first.next = first.prev = nullptr;
-  prepare(first, headroom);
-  if (debug_) note(first, at);
+  prepare(first, headroom, at);
   return first;
 }
 
@@ -179,7 +178,7 @@ void skb_pool::free_slow(sk_buff& skb) {
 
 /// The packet stops looking at its frame; the last one to do so drops what lies beyond it.
 inline void skb_pool::put_data(sk_buff& skb) {
-  auto& info = shinfo(skb.frame);
+  auto& info = edit_shinfo(skb.frame);
   drop_payload_ref(skb);
   if (--info.dataref != 0) return;
   drop_frags(info);
@@ -263,7 +262,7 @@ inline sk_buff* skb_pool::skb_clone(sk_buff& skb, site at) {
     ++shinfo_of(skb).holds;
   }
   if (n->dst && !n->dst_noref) ++detail::dst_ref_of(*n).refcnt;
-  ++shinfo(n->frame).dataref;
+  ++edit_shinfo(n->frame).dataref;
   if (debug_) [[unlikely]]
     note(*n, at);
   return n;
@@ -279,7 +278,10 @@ NETSTACK_INLINE sk_buff* skb_pool::clone_payload(sk_buff& skb) {
   n.head = skb.head, n.end = skb.end;
   n.pool = this;
   n.frame = skb.frame;
-  prepare(n, skb.data, skb.truesize, ext_bytes_);
+  detail::reset_skb(n, skb.data, skb.truesize);
+  detail::clear_third_line(n);
+  if (!plain_) [[unlikely]]
+    prepare_more(n, {});
   n.len = skb.len;
   n.tail = skb.tail;
   n.csum = skb.csum;
@@ -303,7 +305,7 @@ inline void skb_pool::share_frags(skb_shared_info const& from, skb_shared_info& 
 
 inline void skb_pool::move_to_frame(sk_buff& skb, u32 frame) {
   auto& from = shinfo(skb.frame);
-  auto& to = shinfo(frame);
+  auto& to = edit_shinfo(frame);
   BUG_ON(to.dataref != 0 || to.holds != 1, "move to a frame in use");
   to.dataref = 1;
   to.gso_size = from.gso_size, to.gso_segs = from.gso_segs, to.gso_type = from.gso_type;
