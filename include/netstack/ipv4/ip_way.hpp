@@ -152,6 +152,10 @@ class ip_way_burst {
   /// A datagram of the caller's alone, linear, without a dst, its transport header at `th`, with room in front. Nothing
   /// of where it came from stays with it. `id`: its identification, unless the way forbids fragments.
   NETSTACK_INLINE void push(sk_buff& skb, u8* th, be16 id = {}) {
+    push(skb, th, static_cast<u16>(th - skb.head - ip_hlen_min), id);
+  }
+  /// The same for who knows where the IP header begins, from skb.head: of fresh packets all in the same place.
+  NETSTACK_INLINE void push(sk_buff& skb, u8* th, u16 at, be16 id) {
     u8* const iph = th - ip_hlen_min;
     u64 const first = first_ | u64{id.raw()} << 32;
     u64 const second =
@@ -161,7 +165,6 @@ class ip_way_burst {
     std::memcpy(iph, &first, 8);
     if (hh_len_ != 0) hh_.write(iph);
     if (skb.protocol) detail::skb_forget_arrival(skb);
-    auto const at = static_cast<u16>(iph - skb.head);
     detail::store_link_word(skb, link_word_ + detail::at_network_header(at));
     skb.mac_header = static_cast<u16>(at - hh_len_);
     skb.data = iph - hh_len_;

@@ -286,9 +286,13 @@ class udp_socket {
     if (most < udp_hlen || pool.rx_headroom() < front || !out.ready()) return 0;
     u32 const room = s.sk_sndbuf - std::min(sk_wmem_alloc_get(s), s.sk_sndbuf), cost = pool.frame_truesize();
     u64 const limit = std::min({u64{pieces.size()}, (u64{room} + cost - 1) / cost, u64{pool.available()}});
-    u32 n = 0;
-    while (n < limit && pieces[n].iov_len <= most - udp_hlen && (pieces[n].iov_base || pieces[n].iov_len == 0)) ++n;
+    auto const* const end = pieces.data() + limit;
+    auto const* last = pieces.data();
+    for (u64 const longest = most - udp_hlen; last != end; ++last)
+      if (last->iov_len > longest || (!last->iov_base && last->iov_len != 0)) break;
+    u32 const n = static_cast<u32>(last - pieces.data());
     if (n == 0) return 0;
+    auto const at = static_cast<u16>(pool.rx_headroom() - udp_hlen - ip_hlen_min);
     detail::udp_way_header header{way, mode, 0};
     u32 len = ~u32{0};
     iovec const* piece = pieces.data();
@@ -310,7 +314,7 @@ class udp_socket {
       skb.tail = data + size;
       skb.sk = &s;
       skb.destructor = sock_wfree;
-      out.push(skb, header.write(skb, data, mode, csum));
+      out.push(skb, header.write(skb, data, mode, csum), at, {});
     });
     s.sk_wmem_alloc += taken * cost;
     UDP_STATS(*net_).OutDatagrams += out.send(*burst.first, *burst.last, taken);
