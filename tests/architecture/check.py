@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: BSL-1.0
 """Holds the source tree to its architecture.
 
-Over include/netstack: the direction of includes (floors.txt), header length, guards, macros, Boost.Hana behind one
-header, no mutable static state in the text. Over all C++ files: the licence line. Over the examples: a protocol or
-driver of one's own is as short as the pages say. --self-test plants one violation
-after the other in a scratch tree and requires that each is reported.
+Over include/netstack: the direction of includes (floors.txt), length of headers and of functions, guards, macros,
+Boost.Hana behind one header, no mutable static state in the text. Over all C++ files: the licence line. Over the
+examples: a protocol or driver of one's own is as short as the pages say. --self-test plants one violation after the
+other in a scratch tree and requires that each is reported.
 """
 import argparse
 import pathlib
@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 LONGEST_HEADER = 600
+LONGEST_FUNCTION = 80
 LONGEST_OWN = 60
 SPDX = "// SPDX-License-Identifier: BSL-1.0"
 SOURCE_FOLDERS = ("include", "tests", "examples", "benchmarks", "fuzz")
@@ -66,6 +67,34 @@ def check_text(where, relative, folder, lines):
             yield f"{where}:{number}: mutable static"
 
 
+def check_functions(where, text):
+    """Whatever braces hold in a namespace or a class, that is neither of these and has a parameter list before it."""
+    text = re.sub(r'"(?:\\.|[^"\\\n])*"|(?<!\w)\'(?:\\.|[^\'\\])\'|^[ \t]*#[^\n]*', "", text, flags=re.M)
+    scopes, body, head = [], None, ""  # scopes: of each open brace, whether it may hold functions
+    for found in re.finditer(r"([^;{}]*)([;{}])", text):
+        head += found[1]
+        if found[2] == "{":
+            plain = re.sub(r"<[^<>]*>", "", re.sub(r"<[^<>]*>", "", head))
+            if all(scopes) and not body:
+                scopes.append(bool(re.search(r"\b(namespace|class|struct|union|enum)\b", plain)))
+                if not scopes[-1] and ")" in plain:
+                    body = len(scopes), text.count("\n", 0, found.start(2)) + 1
+            else:
+                scopes.append(False)
+            head = "" if scopes[-1] else head
+            continue
+        if found[2] == "}":
+            if body and body[0] == len(scopes):
+                count = text.count("\n", 0, found.start(2)) + 2 - body[1]
+                if count > LONGEST_FUNCTION:
+                    yield f"{where}:{body[1]}: {count} lines in a function, more than {LONGEST_FUNCTION}"
+                body = None
+            scopes.pop()
+            if re.match(r"\s*[,{]", text[found.end():]):  # of a constructor's list
+                continue
+        head = ""
+
+
 def check_own(where, text):
     """What stands between `// --- the driver ---` and the next rule, without the marks of parts."""
     for own in re.findall(r"^// --- the [^\n]*-\n(.*?)^// -{20,}$", text, re.S | re.M):
@@ -90,7 +119,9 @@ def check(root):
         if folder not in floors:
             yield f"{where}: folder {folder}/ has no floor in floors.txt"
             continue
-        lines = list(enumerate(without_comments(text).splitlines(), 1))
+        bare = without_comments(text)
+        lines = list(enumerate(bare.splitlines(), 1))
+        yield from check_functions(where, bare)
         yield from check_includes(where, folder, lines, floors)
         yield from check_text(where, relative, folder, lines)
     for path in sorted((root / "examples").rglob("own_*.cpp")):
@@ -113,6 +144,8 @@ VIOLATIONS = [
     ("nowhere/a.hpp", "#pragma once\n", "has no floor"),
     ("core/a.hpp", "", "no #pragma once"),
     ("core/a.hpp", "#pragma once\n" + "\n" * 600, "more than 600"),
+    ("core/a.hpp", "#pragma once\nclass c {\n  void f() {\n" + "\n" * 79 + "  }\n};\n", "in a function"),
+    ("core/a.hpp", "#pragma once\nstruct s {\n  int x;\n  s() : x{1} {\n" + "\n" * 79 + "  }\n};\n", "in a function"),
     ("core/a.hpp", "#pragma once\n#define NETSTACK_X 1\n", "macro NETSTACK_X"),
     ("base/a.hpp", "#pragma once\n#define X 1\n", "macro X"),
     ("core/a.hpp", "#pragma once\n#include <boost/hana.hpp>\n", "Boost.Hana"),
@@ -122,7 +155,8 @@ VIOLATIONS = [
     ("../../examples/own_a.cpp", "// --- the driver ---\n" + "\n" * 61 + "// " + "-" * 40 + "\n", "one's own module"),
 ]
 CLEAN = ('#pragma once\n#include <vector>\n\n#include "netstack/base/b.hpp"\n// static int x; thread_local "\n'
-         "struct s {\n  static constexpr int x = 0;\n  static void f();\n  static int g() { return 1; }\n};\n")
+         "struct s {\n  static constexpr int x = 0;\n  static void f();\n  static int g() { return 1; }\n};\n"
+         "struct alignas(64) t {\n" + "\n" * 90 + "};\ninline int h(char c) {\n  return c == '{';" + "\n" * 78 + "}\n")
 
 
 def self_test(floors):

@@ -42,15 +42,16 @@ struct conformance_case {
   void (*run)(detail::bench<Rig>&);
 };
 
+namespace detail {
 /// All cases, in an order in which the first failure tells most.
 template <class Rig>
-constexpr auto driver_conformance() {
-  using life = detail::lifecycle_cases<Rig>;
-  using tx = detail::tx_cases<Rig>;
-  using rx = detail::rx_cases<Rig>;
-  using control = detail::control_cases<Rig>;
+struct conformance_list {
+  using life = lifecycle_cases<Rig>;
+  using tx = tx_cases<Rig>;
+  using rx = rx_cases<Rig>;
+  using control = control_cases<Rig>;
   using c = conformance_case<Rig>;
-  return std::array{
+  static constexpr std::array rows{
       c{"probe_fills_the_device", life::probe_fills_the_device},
       c{"probe_leaves_it_down", life::probe_leaves_it_down},
       c{"name_is_unique", life::name_is_unique},
@@ -129,6 +130,12 @@ constexpr auto driver_conformance() {
       c{"unregister_under_load", life::unregister_under_load},
       c{"shutdown_with_device_up", life::shutdown_with_device_up},
   };
+};
+}  // namespace detail
+
+template <class Rig>
+constexpr auto const& driver_conformance() {
+  return detail::conformance_list<Rig>::rows;
 }
 
 namespace detail {
