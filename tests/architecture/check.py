@@ -3,9 +3,9 @@
 """Holds the source tree to its architecture.
 
 Over include/netstack: the direction of includes (floors.txt), length of headers and of functions, guards, macros,
-Boost.Hana behind one header, no mutable static state in the text. Over all C++ files: the licence line. Over the
-examples: a protocol or driver of one's own is as short as the pages say. --self-test plants one violation after the
-other in a scratch tree and requires that each is reported.
+Boost.Hana behind one header, no mutable static state in the text. Of TCP: that each counter moves. Over all C++
+files: the licence line. Over the examples: a protocol or driver of one's own is as short as the pages say. --self-test
+plants one violation after the other in a scratch tree and requires that each is reported.
 """
 import argparse
 import pathlib
@@ -95,6 +95,20 @@ def check_functions(where, text):
         head = ""
 
 
+def check_counters(root):
+    """TcpExt: each counter moves somewhere, but those that the struct sets apart."""
+    path = root / "include/netstack/tcp/tcp_mib.hpp"
+    if not path.exists():
+        return
+    struct = re.search(r"^struct tcpext_mib \{\n(.*?)^\};", path.read_text(), re.S | re.M)[1]
+    parts = re.split(r"  // Columns that nothing.*\n", struct)
+    live, never = (set(re.findall(r"\w+(?=[,;])", without_comments(part))) for part in parts)
+    text = "".join(without_comments(p.read_text()) for p in sorted(path.parent.glob("*.hpp")) if p != path)
+    for name in sorted(live | never):
+        if bool(re.search(rf"\.{name}\b", text)) != (name in live):
+            yield f"include/netstack/tcp/tcp_mib.hpp: {name} {'never moves' if name in live else 'moves'}"
+
+
 def check_own(where, text):
     """What stands between `// --- the driver ---` and the next rule, without the marks of parts."""
     for own in re.findall(r"^// --- the [^\n]*-\n(.*?)^// -{20,}$", text, re.S | re.M):
@@ -124,6 +138,7 @@ def check(root):
         yield from check_functions(where, bare)
         yield from check_includes(where, folder, lines, floors)
         yield from check_text(where, relative, folder, lines)
+    yield from check_counters(root)
     for path in sorted((root / "examples").rglob("own_*.cpp")):
         yield from check_own(path.relative_to(root), path.read_text())
     for folder in SOURCE_FOLDERS:
@@ -132,6 +147,7 @@ def check(root):
                 yield f"{path.relative_to(root)}:1: the first line is not {SPDX}"
 
 
+MIB = "#pragma once\nstruct tcpext_mib {\n  counter A,\n      B;\n  // Columns that nothing\n  counter C;\n};\n"
 # (file, its text after the licence line, what must be reported)
 VIOLATIONS = [
     ("base/a.hpp", '#pragma once\n#include "netstack/wire/b.hpp"\n', "upward include"),
@@ -146,6 +162,8 @@ VIOLATIONS = [
     ("core/a.hpp", "#pragma once\n" + "\n" * 600, "more than 600"),
     ("core/a.hpp", "#pragma once\nclass c {\n  void f() {\n" + "\n" * 79 + "  }\n};\n", "in a function"),
     ("core/a.hpp", "#pragma once\nstruct s {\n  int x;\n  s() : x{1} {\n" + "\n" * 79 + "  }\n};\n", "in a function"),
+    ("tcp/tcp_mib.hpp", MIB, "A never moves"),
+    ("tcp/tcp_mib.hpp", MIB, "B never moves"),
     ("core/a.hpp", "#pragma once\n#define NETSTACK_X 1\n", "macro NETSTACK_X"),
     ("base/a.hpp", "#pragma once\n#define X 1\n", "macro X"),
     ("core/a.hpp", "#pragma once\n#include <boost/hana.hpp>\n", "Boost.Hana"),

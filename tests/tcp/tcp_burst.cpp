@@ -85,6 +85,7 @@ TEST_CASE("a write of many segments arrives, whoever sums them", "[S92][S45]") {
     CAPTURE(features);
     rig t{features};
     for (u32 const segments : {1u, 2u, 3u, 30u, 33u, 34u, 40u}) {
+      u64 const hits = t.mib_b().TCPHPHits.read();
       u32 const out = t.from().segs_out, data = t.from().data_segs_out, in = t.to().data_segs_in;
       u64 const bytes = t.from().bytes_sent;
       t.write(segments * mss + 5);
@@ -94,6 +95,7 @@ TEST_CASE("a write of many segments arrives, whoever sums them", "[S92][S45]") {
       CHECK(t.from().data_segs_out - data == segments + 1);
       CHECK(t.to().data_segs_in - in == segments + 1);
       CHECK(t.from().bytes_sent - bytes == segments * mss + 5);
+      if (features != cuts) CHECK(t.mib_b().TCPHPHits.read() - hits == segments + 1);
     }
     CHECK(t.from().total_retrans == 0);
     CHECK(tcp_pernet(t.a.init_net()).mib.TCPLossProbes.read() == 0);
@@ -135,14 +137,15 @@ TEST_CASE("what follows behind a gap joins the frame before it, and is told of",
   rig t{summed};
   REQUIRE(setsockopt(t.a.init_net(), t.client, sol::tcp, tcp_opt::nodelay, 1));
   tcp_pernet(t.a.init_net()).sysctl_tcp_autocorking = 0;
-  t.write(100);
-  t.b.poll();
+  for (int i = 0; i < 2; ++i) t.write(100), t.b.poll();
+  CHECK(t.mib_b().TCPRcvCoalesce.read() == 1);  // the second's bytes went behind the first's
   t.read();
   u32 const base = t.to().rcv_nxt, frames = t.b.worker().pool.in_use();
   for (int i = 0; i < 12; ++i) t.write(100);
   t.from().sk_write_queue.peek()->data[50] ^= 1;  // the first does not arrive
   t.b.poll();
   CHECK(t.mib_b().TCPOFOQueue.read() == 11);
+  CHECK(t.mib_b().TCPRcvCoalesce.read() == 11);
   CHECK(t.b.worker().pool.in_use() - frames <= 1 + 4);  // the data, and acknowledgments on their way
   CHECK(t.to().num_sacks == 1);
   CHECK(t.to().selective_acks[0].start_seq == base + 100);

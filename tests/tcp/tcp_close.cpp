@@ -233,6 +233,18 @@ TEST_CASE("tcp_max_tw_buckets: beyond it connections end without the wait, and a
   t.over();
 }
 
+TEST_CASE("FIN-WAIT-2 that is short is counted apart", "[S104][S164]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  tcp_pernet(t.net()).sysctl_tcp_fin_timeout = 3'000'000'000;
+  t.close(fd);
+  t.out("F. 1 ack 1").in(". 1 ack 2");
+  CHECK(mine(t).timewaits.in_use() == 1);
+  CHECK(t.ext().TWKilled.read() == 1);
+  CHECK(t.ext().TW.read() == 0);
+  t.over();
+}
+
 // --- ICMP: RFC 5927, RFC 9293 §3.9.2.2
 
 TEST_CASE("an ICMP error ends an attempt to connect, if it is about its SYN", "[S118][RFC 5927]") {

@@ -105,6 +105,27 @@ TEST_CASE("a hundred thousand bytes, every second one: memory is bounded, and so
   t.over();
 }
 
+TEST_CASE("a full buffer throws away what is out of order, and then refuses", "[S100][S164]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  auto& ext = t.ext();
+  t.in(data(3, 1003));
+  t.sk(fd).sk_rcvbuf = 1;  // as if others had filled it
+  t.in(data(2003, 3003));
+  CHECK(ext.PruneCalled.read() == 1);
+  CHECK(ext.OfoPruned.read() == 1);
+  CHECK(ext.RcvPruned.read() == 0);  // now there is room
+  CHECK(t.tp(fd).num_sacks == 1);
+  t.sk(fd).sk_rmem_alloc += 2;  // no packet's
+  t.in(data(4003, 5003));
+  CHECK(ext.PruneCalled.read() == 2);
+  CHECK(ext.RcvPruned.read() == 1);
+  CHECK(ext.TCPOFODrop.read() == 1);
+  t.sk(fd).sk_rmem_alloc -= 2;
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");

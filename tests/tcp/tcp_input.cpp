@@ -383,6 +383,30 @@ TEST_CASE("a segment without ACK, SYN or RST is nothing", "[S147]") {
   t.over();
 }
 
+TEST_CASE("segments that were predicted are counted, and acknowledgments that were not", "[S147][S164]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  auto& ext = t.ext();
+  u64 const pure = ext.TCPPureAcks.read();
+  t.in("P. 1:6 ack 1").in("P. 6:11 ack 1");
+  CHECK(ext.TCPHPHits.read() == 2);
+  t.in("P. 11:16 ack 1 win 5000");  // its window is news
+  CHECK(ext.TCPHPHits.read() == 2);
+  REQUIRE(t.write(fd, 2000));
+  t.pending.clear();
+  t.in(". 16 ack 1001 win 5000");
+  CHECK(ext.TCPHPAcks.read() == 1);
+  t.in("P. 16:21 ack 2001 win 5000");  // both
+  CHECK(ext.TCPHPAcks.read() == 2);
+  CHECK(ext.TCPHPHits.read() == 3);
+  CHECK(ext.TCPPureAcks.read() == pure);
+  t.in(". 21 ack 2001 win 6000");
+  CHECK(ext.TCPPureAcks.read() == pure + 1);
+  CHECK(ext.TCPHPAcks.read() == 2);
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("PAWS: an old time stamp brings nothing in, but a RST is not held to it", "[RFC 7323]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 ts 1000 0");
@@ -391,6 +415,10 @@ TEST_CASE("PAWS: an old time stamp brings nothing in, but a RST is not held to i
   CHECK(t.ext().PAWSEstab.read() == 1);
   CHECK(t.drops(drop_reason::tcp_rfc7323_paws) == 1);
   t.in("P. 3:5 ack 1 ts 1001 0").out(". 1 ack 5");
+  t.in(". 3 ack 1 ts 1000 0");  // an acknowledgment that was overtaken
+  CHECK(t.ext().PAWSOldAck.read() == 1);
+  CHECK(t.ext().PAWSEstab.read() == 1);
+  t.pending.clear();
   t.read(fd, 4);
   t.in("R 5 ts 900 0").silent();
   CHECK(t.state(fd) == tcp_state::close);
@@ -499,6 +527,21 @@ TEST_CASE("IP_MINTTL: what comes from farther away is not heard, be it of a conn
   t.over();
 }
 
+TEST_CASE("a window that was told is not taken back when there is no room for it, and that is counted",
+          "[SHLD-14][S164]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  u32 const others = t.sk(fd).sk_rcvbuf;
+  t.sk(fd).sk_rmem_alloc += others;  // no packet's
+  t.in("P. 0:1 ack 1").out(". 1 ack 1").silent();
+  CHECK(tcp_receive_window(t.tp(fd)) != 0);
+  CHECK(t.ext().TCPWantZeroWindowAdv.read() == 1);
+  t.sk(fd).sk_rmem_alloc -= others;
+  t.in("P. 0:1 ack 1").out(". 1 ack 1").silent();
+  CHECK(t.ext().TCPWantZeroWindowAdv.read() == 1);
+  t.over();
+}
+
 TEST_CASE("a FIN by itself is taken into a closed window, data is not", "[MUST-66]") {
   tcp_script t;
   int const fd = t.accepted();
@@ -512,6 +555,7 @@ TEST_CASE("a FIN by itself is taken into a closed window, data is not", "[MUST-6
   std::string const next = std::to_string(at);
   t.in(". " + next + ":" + std::to_string(at + 1) + " ack 1").out(". 1 ack " + next + " win 0").silent();
   CHECK(t.ext().TCPZeroWindowDrop.read() == 1);
+  CHECK(t.ext().TCPToZeroWindowAdv.read() == 1);
   CHECK(t.drops(drop_reason::tcp_zerowindow) == 1);
   t.in("F. " + next + " ack 1").out(". 1 ack " + std::to_string(at + 1) + " win 0").silent();
   CHECK(t.state(fd) == tcp_state::close_wait);

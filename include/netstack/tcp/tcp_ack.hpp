@@ -269,6 +269,7 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }
+  ++NET_STATS(net).TCPHPAcks;
   NET_STATS(net).TCPDelivered += rs.acked_sacked;
   tcp_rate_gen(net, tp, rs);
   if (ca.pkts_acked) ca.pkts_acked(net, sk, rs);
@@ -320,6 +321,7 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
     if (challenge) tcp_send_challenge_ack(net, sk);
     return -1;
   }
+  if (rx.seq == rx.end_seq) ++NET_STATS(net).TCPPureAcks;
   u32 const prior_packets = tp.packets_out;
   news.rs.prior_in_flight = tcp_packets_in_flight(tp);
   news.ece = tcp_ecn_rcv_ecn_echo(tp, rx);

@@ -92,8 +92,11 @@ void tcp_prune_ofo_queue(Net& net, sock& sk) {
 template <class Net>
 NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size) {
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
+  ++NET_STATS(net).PruneCalled;
   tcp_prune_ofo_queue(net, sk);
-  return sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size);
+  if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
+  ++NET_STATS(net).RcvPruned;
+  return false;
 }
 template <class Net>
 NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
@@ -108,7 +111,8 @@ inline sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
   return tail && TCP_SKB_CB(*tail).end_seq == seq && skb.len <= tail->tailroom() && !skb_cloned(*tail) ? tail : nullptr;
 }
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
-NETSTACK_INLINE void tcp_queue_rcv(sock& sk, sk_buff& skb) {
+template <class Net>
+NETSTACK_INLINE void tcp_queue_rcv(Net& net, sock& sk, sk_buff& skb) {
   if (skb.len == 0) return consume_skb(skb);  // a FIN, and nothing else
   auto const& cb = TCP_SKB_CB(skb);
   sk_buff* const tail = tcp_tail_for(sk, skb, cb.seq);
@@ -116,6 +120,7 @@ NETSTACK_INLINE void tcp_queue_rcv(sock& sk, sk_buff& skb) {
   if (tail && skb_try_coalesce(*tail, skb, delta)) {
     TCP_SKB_CB(*tail).end_seq = cb.end_seq;
     TCP_SKB_CB(*tail).tcp_flags |= cb.tcp_flags;
+    ++NET_STATS(net).TCPRcvCoalesce;
     return consume_skb(skb);
   }
   if (skb.sk != &sk) skb_set_owner_r(skb, sk);
@@ -173,7 +178,7 @@ void tcp_ofo_queue(Net& net, sock& sk) {
       continue;
     }
     tcp_rcv_nxt_update(tp, cb.end_seq);
-    tcp_queue_rcv(sk, skb);
+    tcp_queue_rcv(net, sk, skb);
   }
   if (fin) tcp_fin(net, sk);
 }
@@ -241,6 +246,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   if (copied) {
     TCP_SKB_CB(*last).end_seq = cb.end_seq;  // a FIN counts
     TCP_SKB_CB(*last).tcp_flags |= cb.tcp_flags;
+    ++NET_STATS(net).TCPRcvCoalesce;
   } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
     ++NET_STATS(net).TCPOFODrop;
     return drop(net, skb, drop_reason::proto_mem);
@@ -291,7 +297,7 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
   if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
     tcp_enter_quickack_mode(tp, 2);
   tcp_rcv_nxt_update(tp, rx.end_seq);
-  tcp_queue_rcv(sk, skb);
+  tcp_queue_rcv(net, sk, skb);
   tcp_note(sk, tcp_event::readable);
   if (rx.has(tcp_flag::fin)) {
     tcp_fin(net, sk);

@@ -53,7 +53,8 @@ template <class Net>
 drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (tcp_paws_discard(net, tp, rx)) [[unlikely]] {
-    ++NET_STATS(net).PAWSEstab;
+    bool const overtaken = rx.seq == rx.end_seq && rx.has(tcp_flag::ack) && before(rx.seq, tp.rcv_nxt);
+    ++(overtaken ? NET_STATS(net).PAWSOldAck : NET_STATS(net).PAWSEstab);
     if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedPAWS))
       tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_rfc7323_paws;
@@ -386,7 +387,9 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
     tp.ts_recent = rx.opt.rcv_tsval;
     tp.ts_recent_stamp = net.worker().now;
   }
-  return data ? tcp_data_queue_in_order(net, sk, skb, rx) : verdict::consumed();
+  if (!data) return verdict::consumed();
+  ++NET_STATS(net).TCPHPHits;
+  return tcp_data_queue_in_order(net, sk, skb, rx);
 }
 
 /// … for who rarely has such a one.

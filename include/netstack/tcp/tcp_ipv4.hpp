@@ -332,6 +332,13 @@ inline u32 tcp_v4_pseudo(sk_buff const& skb) {
   return csum_tcpudp_nofold(iph.saddr, iph.daddr, skb.len, iph.protocol, 0);
 }
 
+/// A call works on the socket: it comes after.
+template <class Net>
+verdict tcp_add_backlog(Net& net, sock& sk, sk_buff& skb) {
+  verdict const v = sk_add_backlog(net, sk, skb);
+  if (v.is_drop()) ++NET_STATS(net).TCPBacklogDrop;
+  return v;
+}
 /// A segment that is whole and right, for whoever it is for.
 template <class Net>
 verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
@@ -350,7 +357,7 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
     return drop(net, skb, drop_reason::no_socket);
   }
   verdict const v = tcp_is_far(*sk, skb) ? drop(net, skb, drop_reason::tcp_minttl)
-                    : sk->sk_owned       ? sk_add_backlog(net, *sk, skb)
+                    : sk->sk_owned       ? tcp_add_backlog(net, *sk, skb)
                                          : tcp_v4_process(net, *sk, skb, rx);
   if (demuxed) sock_put(*sk);
   return v;
@@ -365,7 +372,7 @@ NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
     skb.rx_l4_valid = 1;
     return tcp_v4_deliver(net, skb, rx);  // a segment before this one ended it
   }
-  if (sk.sk_owned) return sk_add_backlog(net, sk, skb);
+  if (sk.sk_owned) return tcp_add_backlog(net, sk, skb);
   rx.more = true;
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
   if (outcome.reset) tcp_v4_send_reset(net, skb, rx);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what TCP counts of itself beside RFC 4022's group: TcpExt of /proc/net/netstat, all of the kernel's columns
-// in its order but those that other modules count. One that nothing here can move (keys, rehashing) stays 0. [S164]
+// in its order but those that other modules count. What nothing here can move stands by itself and stays 0. [S164]
 // Linux: include/uapi/linux/snmp.h (LINUX_MIB_*), net/ipv4/proc.c (snmp4_net_list)
 #pragma once
 #include "netstack/base/counter.hpp"
@@ -10,27 +10,36 @@ namespace netstack {
 
 struct tcpext_mib {
   counter SyncookiesSent, SyncookiesRecv, SyncookiesFailed, EmbryonicRsts, PruneCalled, RcvPruned, OfoPruned,
-      OutOfWindowIcmps, LockDroppedIcmps, TW, TWRecycled, TWKilled, PAWSActive, PAWSEstab, BeyondWindow, TSEcrRejected,
-      PAWSOldAck, PAWSTimewait, DelayedACKs, DelayedACKLocked, DelayedACKLost, ListenOverflows, ListenDrops, TCPHPHits,
-      TCPPureAcks, TCPHPAcks, TCPRenoRecovery, TCPSackRecovery, TCPSACKReneging, TCPSACKReorder, TCPRenoReorder,
-      TCPTSReorder, TCPFullUndo, TCPPartialUndo, TCPDSACKUndo, TCPLossUndo, TCPLostRetransmit, TCPRenoFailures,
-      TCPSackFailures, TCPLossFailures, TCPFastRetrans, TCPSlowStartRetrans, TCPTimeouts, TCPLossProbes,
-      TCPLossProbeRecovery, TCPRenoRecoveryFail, TCPSackRecoveryFail, TCPRcvCollapsed, TCPBacklogCoalesce,
+      OutOfWindowIcmps, TW, TWRecycled, TWKilled, PAWSActive, PAWSEstab, PAWSOldAck, PAWSTimewait, DelayedACKs,
+      DelayedACKLost, ListenOverflows, ListenDrops, TCPHPHits, TCPPureAcks, TCPHPAcks, TCPRenoRecovery, TCPSackRecovery,
+      TCPSACKReneging, TCPSACKReorder, TCPRenoReorder, TCPTSReorder, TCPFullUndo, TCPPartialUndo, TCPDSACKUndo,
+      TCPLossUndo, TCPLostRetransmit, TCPRenoFailures, TCPSackFailures, TCPLossFailures, TCPFastRetrans,
+      TCPSlowStartRetrans, TCPTimeouts, TCPLossProbes, TCPLossProbeRecovery, TCPRenoRecoveryFail, TCPSackRecoveryFail,
       TCPDSACKOldSent, TCPDSACKOfoSent, TCPDSACKRecv, TCPDSACKOfoRecv, TCPAbortOnData, TCPAbortOnClose,
-      TCPAbortOnMemory, TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPMemoryPressures,
-      TCPMemoryPressuresChrono, TCPSACKDiscard, TCPDSACKIgnoredOld, TCPDSACKIgnoredNoUndo, TCPSpuriousRTOs,
-      TCPMD5NotFound, TCPMD5Unexpected, TCPMD5Failure, TCPSackShifted, TCPSackMerged, TCPSackShiftFallback,
-      TCPBacklogDrop, PFMemallocDrop, TCPMinTTLDrop, TCPDeferAcceptDrop, TCPTimeWaitOverflow, TCPReqQFullDoCookies,
-      TCPReqQFullDrop, TCPRetransFail, TCPRcvCoalesce, TCPOFOQueue, TCPOFODrop, TCPOFOMerge, TCPChallengeACK,
-      TCPSYNChallenge, TCPFastOpenActive, TCPFastOpenActiveFail, TCPFastOpenPassive, TCPFastOpenPassiveFail,
-      TCPFastOpenListenOverflow, TCPFastOpenCookieReqd, TCPFastOpenBlackhole, TCPSpuriousRtxHostQueues, TCPAutoCorking,
-      TCPFromZeroWindowAdv, TCPToZeroWindowAdv, TCPWantZeroWindowAdv, TCPSynRetrans, TCPOrigDataSent,
-      TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPHystartDelayDetect, TCPHystartDelayCwnd, TCPACKSkippedSynRecv,
-      TCPACKSkippedPAWS, TCPACKSkippedSeq, TCPACKSkippedFinWait2, TCPACKSkippedTimeWait, TCPACKSkippedChallenge,
-      TCPWinProbe, TCPKeepAlive, TCPMTUPFail, TCPMTUPSuccess, TCPDelivered, TCPDeliveredCE, TCPAckCompressed,
-      TCPZeroWindowDrop, TCPRcvQDrop, TCPWqueueTooBig, TCPFastOpenPassiveAltKey, TcpTimeoutRehash,
-      TcpDuplicateDataRehash, TCPDSACKRecvSegs, TCPDSACKIgnoredDubious, TCPMigrateReqSuccess, TCPMigrateReqFailure,
-      TCPPLBRehash, TCPAORequired, TCPAOBad, TCPAOKeyNotFound, TCPAOGood, TCPAODroppedIcmps;
+      TCPAbortOnMemory, TCPAbortOnTimeout, TCPAbortOnLinger, TCPAbortFailed, TCPMemoryPressures, TCPSACKDiscard,
+      TCPDSACKIgnoredOld, TCPDSACKIgnoredNoUndo, TCPSpuriousRTOs, TCPBacklogDrop, TCPMinTTLDrop, TCPDeferAcceptDrop,
+      TCPTimeWaitOverflow, TCPReqQFullDoCookies, TCPReqQFullDrop, TCPRetransFail, TCPRcvCoalesce, TCPOFOQueue,
+      TCPOFODrop, TCPOFOMerge, TCPChallengeACK, TCPSYNChallenge, TCPFastOpenActive, TCPFastOpenActiveFail,
+      TCPFastOpenPassive, TCPFastOpenPassiveFail, TCPFastOpenListenOverflow, TCPFastOpenCookieReqd,
+      TCPFastOpenBlackhole, TCPSpuriousRtxHostQueues, TCPAutoCorking, TCPFromZeroWindowAdv, TCPToZeroWindowAdv,
+      TCPWantZeroWindowAdv, TCPSynRetrans, TCPOrigDataSent, TCPHystartDelayDetect, TCPHystartDelayCwnd,
+      TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq, TCPACKSkippedFinWait2, TCPACKSkippedTimeWait,
+      TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive, TCPMTUPFail, TCPMTUPSuccess, TCPDelivered, TCPDeliveredCE,
+      TCPZeroWindowDrop, TCPRcvQDrop, TCPFastOpenPassiveAltKey, TCPDSACKRecvSegs, TCPDSACKIgnoredDubious;
+  // Columns that nothing here moves, and why:
+  // no keys (RFC 2385, RFC 5925), and no flow labels to change
+  counter TCPMD5NotFound, TCPMD5Unexpected, TCPMD5Failure, TCPAORequired, TCPAOBad, TCPAOKeyNotFound, TCPAOGood,
+      TCPAODroppedIcmps, TcpTimeoutRehash, TcpDuplicateDataRehash, TCPPLBRehash;
+  // calls run on the worker, so that no timer and no ICMP error meets a socket in use, and a backlog is short
+  counter DelayedACKLocked, LockDroppedIcmps, TCPBacklogCoalesce;
+  // what is received is merged as it comes, what was sent stays as it was sent, and is bounded by the pool
+  counter TCPRcvCollapsed, TCPSackShifted, TCPSackMerged, TCPSackShiftFallback, TCPWqueueTooBig, PFMemallocDrop;
+  // the memory is a worker's, and its relief happens in no namespace
+  counter TCPMemoryPressuresChrono;
+  // HyStart++ (RFC 9406) measures no trains, acknowledgments are merged by their number and not by time
+  counter TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPAckCompressed;
+  // a handshake stays with the listener whose SYN it was; its echoes, and ends beyond the window, are taken
+  counter TCPMigrateReqSuccess, TCPMigrateReqFailure, TSEcrRejected, BeyondWindow;
 };
 
 inline constexpr snmp_item snmp4_tcpext_list[]{

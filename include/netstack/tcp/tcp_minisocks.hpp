@@ -82,7 +82,6 @@ void tw_timer_handler(void* ctx, timer_list& timer) {
     while (!row->empty() && !after(row->front().due, static_cast<u32>(now_ms))) {
       auto& tw = row->front();
       auto& net = worker.nets[tw.netns];
-      ++NET_STATS(net).TW;
       inet_twsk_kill(net, tw);
     }
     if (!row->empty()) least = std::min(least, row->front().due - static_cast<u32>(now_ms));
@@ -121,10 +120,12 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->tos = tp.tos;
   tw->reuse = sk.sk_reuse != 0;
   tw->reuseport = sk.sk_reuseport != 0;
+  u64 const wait = substate == tcp_state::time_wait ? tcp_timewait_len : ns;
+  ++(wait > 4'000'000'000 ? NET_STATS(net).TW : NET_STATS(net).TWKilled);
   tcp_done(net, sk);  // first its place is free
   inet_ehash_bucket_of(net, tw->key).timewaits.push_front(*tw);
   inet_bind_bucket_of(net, tw->key.hnum).timewaits.push_front(*tw);
-  inet_twsk_schedule(net, *tw, substate == tcp_state::time_wait ? tcp_timewait_len : ns);
+  inet_twsk_schedule(net, *tw, wait);
 }
 
 /// What a segment for an ended connection is answered with.
@@ -193,7 +194,7 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
     if (isn == 0) ++isn;
     return tcp_tw_status::syn;
   }
-  if (paws_reject) ++NET_STATS(net).PAWSEstab;
+  if (paws_reject) ++NET_STATS(net).PAWSTimewait;
   if (rx.has(tcp_flag::rst)) return tcp_tw_status::success;
   // RFC 9293 §3.10.7.4: a repeated FIN restarts the wait.
   if (paws_reject || rx.has(tcp_flag::ack)) inet_twsk_restart(net, tw);

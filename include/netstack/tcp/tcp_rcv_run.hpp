@@ -16,7 +16,7 @@ class tcp_run_queue {
   sock& sk_;
   skb_list queued_, spent_;
   sk_buff* tail_;  // that the next may be copied behind; null: none
-  u32 charged_ = 0;
+  u32 charged_ = 0, copied_ = 0;
 
  public:
   explicit tcp_run_queue(sock& sk) : sk_(sk), tail_(sk.sk_receive_queue.peek_tail()) {
@@ -31,6 +31,7 @@ class tcp_run_queue {
     if (!spent_.empty()) spent_.first->pool->free_bulk(spent_);
   }
   void spent(sk_buff& skb) { spent_.push_back(skb); }
+  [[nodiscard]] u32 copied() const { return copied_; }
   /// Takes `len` bytes behind `hlen` of header. False: the buffer has no room.
   template <class Net>
   NETSTACK_INLINE bool take(Net& net, skb_list& from, u32 seq, u32 hlen, u32 len) {
@@ -39,6 +40,7 @@ class tcp_run_queue {
       std::memcpy(tail_->put(len), skb.data + hlen, len);
       TCP_SKB_CB(*tail_).end_seq = seq + len;
       spent_.push_back(*from.pop_front());
+      ++copied_;
       return true;
     }
     if (!sk_mem_has(sk_, skb.truesize)) (void)sk_mem_ahead(sk_, u64{from.count} * skb.truesize);
@@ -87,6 +89,7 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
   tp.data_segs_in += spent.count;
   tp.rcv_ooopack += spent.count;
   NET_STATS(net).TCPOFOQueue += spent.count;
+  NET_STATS(net).TCPRcvCoalesce += spent.count;
   tp.ack_scheduled = true;
   spent.first->pool->free_bulk(spent);
 }
@@ -105,14 +108,14 @@ void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   constexpr u32 hlen = detail::tcp_run_words::hlen;
   detail::tcp_run_words const expected{tp};
   u32 const first = tp.rcv_nxt, window = tcp_receive_window(tp);
-  u32 seq = first, segments = 0;
+  u32 seq = first, segments = 0, voids = 0;
   detail::tcp_run_queue queue{sk};
   sk_buff const* seen = nullptr;
   for (sk_buff* skb = list.first; skb != list.last; skb = list.first) {
     u32 const len = skb->len - hlen;
     if (expected.is_void(tp, seq, *skb, *skb->next, seen)) {
       queue.spent(*list.pop_front());
-      ++tp.segs_in;
+      ++voids;
       continue;
     }
     if (skb->len <= hlen || skb->is_nonlinear() || seq - first + len > window || !expected.match(skb->data, seq) ||
@@ -121,9 +124,12 @@ void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
     seq += len;
     ++segments;
   }
+  tp.segs_in += segments + voids;
+  NET_STATS(net).TCPHPAcks += voids;
   if (segments == 0) return;
+  NET_STATS(net).TCPHPHits += segments;
+  NET_STATS(net).TCPRcvCoalesce += queue.copied();
   tp.rcv_nxt = seq;
-  tp.segs_in += segments;
   tp.data_segs_in += segments;
   tp.bytes_received += seq - first;
   tp.ack_scheduled = true;

@@ -40,8 +40,8 @@ namespace netstack {
 }
 
 /// The window that would be told now. MUST-39: the right edge moves by a full segment or half of the
-/// buffer, or not at all; and SHLD-14: never to the left; MAY-8.
-[[nodiscard]] NETSTACK_INLINE u32 __tcp_select_window(sock const& sk) {
+/// buffer, or not at all; and SHLD-14: never to the left; MAY-8. `no_room`: there is less than that.
+[[nodiscard]] NETSTACK_INLINE u32 __tcp_select_window(sock const& sk, bool& no_room) {
   auto const& tp = tcp_sk(sk);
   u32 const full = std::min(tp.window_clamp, tcp_full_space(sk));
   u32 free = std::min(tcp_space(sk), full);
@@ -50,7 +50,13 @@ namespace netstack {
     free = std::min<u32>(free, 4u * tp.advmss);  // enough to go on, not enough to pile up
   u32 const step = std::min<u32>(full / 2, tp.rcv_mss);
   u32 const grain = (u32{1} << tp.rcv_wscale) - 1;
+  no_room = free < step;
   return free >= told + step ? free & ~grain : (told + grain) & ~grain;
+}
+
+[[nodiscard]] NETSTACK_INLINE u32 __tcp_select_window(sock const& sk) {
+  bool no_room = false;
+  return __tcp_select_window(sk, no_room);
 }
 
 /// … and is, with the segment at hand: the value of its window field.
@@ -59,8 +65,10 @@ template <class Net>
   auto& tp = tcp_sk(sk);
   u32 const before_wnd = tp.rcv_wnd;
   u32 const most = u32{0xffff} << tp.rcv_wscale;
-  tp.rcv_wnd = std::min(__tcp_select_window(sk), most);
+  bool no_room = false;
+  tp.rcv_wnd = std::min(__tcp_select_window(sk, no_room), most);
   tp.rcv_wup = tp.rcv_nxt;
+  if (no_room && tp.rcv_wnd != 0) ++NET_STATS(net).TCPWantZeroWindowAdv;
   if (tp.rcv_wnd == 0 && before_wnd != 0) ++NET_STATS(net).TCPToZeroWindowAdv;
   if (tp.rcv_wnd != 0 && before_wnd == 0) ++NET_STATS(net).TCPFromZeroWindowAdv;
   return static_cast<u16>(tp.rcv_wnd >> tp.rcv_wscale);
