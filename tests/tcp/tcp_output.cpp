@@ -251,6 +251,32 @@ TEST_CASE("TCP_USER_TIMEOUT ends it earlier: RFC 5482") {
   t.over();
 }
 
+TEST_CASE("TCP_USER_TIMEOUT lets it last longer, too: RFC 5482 §1", "[MUST-21]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 2'000'000));
+  REQUIRE(t.write(fd, 10));
+  t.after(1'800'000);
+  CHECK(t.state(fd) == tcp_state::established);  // otherwise it is given up after 924 s
+  t.after(400'000);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("of a window that was taken back in part, no more is repeated than it takes", "[SHLD-16][MAY-7]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 3000));
+  t.in("P. 1:2 ack 1").in("P. 2:3 ack 1 win 300").pending.clear();
+  t.after(300).out(". 1:301").silent();
+  // Nothing: then the oldest asks, as it is.
+  t.in(". 3 ack 301 win 0").pending.clear();
+  t.after(t.tp(fd).icsk_rto / 1000 + 1).out(". 301:1001").silent();
+  t.in(". 3 ack 3001");
+  t.over();
+}
+
 TEST_CASE("the round trip is measured, not of what was sent twice: RFC 6298 §2, §3", "[MUST-18]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");

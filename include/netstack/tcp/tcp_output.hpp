@@ -301,10 +301,11 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   if (before(cb.seq, tp.snd_una) && skb.len != 0) tcp_trim_head(skb, std::min(tp.snd_una - cb.seq, skb.len));
   tp.mtup.probe_size = 0;  // whatever comes of it now, it proves nothing
   u32 mss = tcp_current_mss(net, sk);
-  // MUST-34 SHLD-16: a peer that took back its window gets no more than it takes, or one byte to ask by.
-  if (!before(cb.seq, tcp_wnd_end(tp)) && cb.seq != tp.snd_una)
-    return failure{std::errc::resource_unavailable_try_again};
-  if (u32 const room = tcp_wnd_end(tp) - cb.seq; cb.seq != tp.snd_una && room < mss) mss = std::max(room, 1u);
+  // MUST-34 SHLD-16: a peer that took back some of its window gets no more than it takes; if it takes nothing, the
+  // oldest segment, as it is, asks whether that is still so (MAY-7).
+  auto const room = static_cast<s32>(tcp_wnd_end(tp) - cb.seq);
+  if (room <= 0 && cb.seq != tp.snd_una) return failure{std::errc::resource_unavailable_try_again};
+  if (room > 0) mss = std::min(mss, static_cast<u32>(room));
   if (skb.len > mss)
     if (auto r = tcp_fragment(net, sk, skb, mss); !r) return r;
   ++TCP_STATS(net).RetransSegs;

@@ -50,13 +50,18 @@ bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
   u32 const first = opening ? tcp_timeout_init : tcp_pernet(net).sysctl_tcp_rto_min_us;
   return net.worker().now - tp.retrans_start >= tcp_model_timeout(tries, first) * 1000;
 }
+/// How often a SYN is repeated, or a SYN-ACK, and once more if its connection is in use already, as in Linux.
+[[nodiscard]] inline u32 tcp_opening_retries(tcp_net const& ns, tcp_sock const& tp) {
+  if (tp.icsk_syn_retries != 0) return tp.icsk_syn_retries;
+  return tp.fastopen_rsk ? ns.sysctl_tcp_synack_retries + 1u : ns.sysctl_tcp_syn_retries;
+}
 /// MUST-20 MUST-22 MUST-23 SHLD-11: R2 is reached.
 template <class Net>
 bool tcp_write_timeout(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
-  u32 most = opening ? (tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries) : ns.sysctl_tcp_retries2;
+  u32 most = opening ? tcp_opening_retries(ns, tp) : ns.sysctl_tcp_retries2;
   if (opening && tp.syn_fastopen) tcp_fastopen_cache_set(net, sk, 0, nullptr, true);
   if (!opening &&
       tcp_retransmits_timed_out(net, sk, ns.sysctl_tcp_retries1)) {  // R1, SHLD-10: another way, or smaller?
@@ -64,8 +69,10 @@ bool tcp_write_timeout(Net& net, sock& sk) {
     sk_dst_reset(sk);
   }
   if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
-  bool const over = (opening ? tp.icsk_retransmits >= most : tcp_retransmits_timed_out(net, sk, most)) ||
-                    tcp_user_timed_out(net, tp, tp.retrans_start);
+  // RFC 5482 §1: the user's timeout may be longer than R2, too; but not for who has no user any more.
+  bool const own = tp.icsk_user_timeout != 0 && !sock_flag(sk, sock_flags::dead);
+  bool const tried = opening ? tp.icsk_retransmits >= most : !own && tcp_retransmits_timed_out(net, sk, most);
+  bool const over = tried || tcp_user_timed_out(net, tp, tp.retrans_start);
   if (tp.syn_fastopen || tp.syn_data_acked) tcp_fastopen_active_detect_blackhole(net, sk, over);
   return over;
 }
