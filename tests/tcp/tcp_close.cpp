@@ -245,6 +245,95 @@ TEST_CASE("FIN-WAIT-2 that is short is counted apart", "[S104][S164]") {
   t.over();
 }
 
+TEST_CASE("a SYN from farther away than its listener allows ends no TIME-WAIT", "[S104][RFC 6191]") {
+  tcp_script t;
+  t.close(t.accepted());
+  t.out("F. 1 ack 1").in("F. 1 ack 2").out(". 2 ack 2");
+  REQUIRE(setsockopt(t.net(), t.listener, sol::ip, ip_opt::minttl, 65));  // the peer's segments have 64
+  t.in("S 1000 mss 1460").silent();
+  CHECK(t.drops(drop_reason::tcp_minttl) == 1);
+  CHECK(mine(t).timewaits.in_use() == 1);
+  REQUIRE(setsockopt(t.net(), t.listener, sol::ip, ip_opt::minttl, 64));
+  t.our_isn_known = false;
+  t.in("S 1000 mss 1460").out("S. 0 ack 1001");
+  CHECK(mine(t).timewaits.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("a socket that is disconnected keeps nothing of the path, nor TCP_WINDOW_CLAMP", "[S98]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 5000));
+  t.tp(fd).mtup = {.search_high = 1500, .search_low = 1064, .probe_size = 1280, .enabled = true};
+  sockaddr_in unspec{};
+  unspec.sin_family = af::unspec;
+  REQUIRE(connect(t.net(), fd, unspec));
+  CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::window_clamp).value() == 0);
+  CHECK((t.tp(fd).mtup.probe_size == 0 && !t.tp(fd).mtup.enabled));
+  t.collect(), t.pending.clear();
+  t.over();
+}
+
+// --- namespaces
+
+TEST_CASE("a namespace goes with connections in every state, and what they had is free again", "[S18][S148]") {
+  tcp_script t;
+  auto& host = t.rig.host;
+  auto& w = tcp_worker_of(t.net());
+  auto const here = inet_addr_of(ipv4_addr("127.0.0.1"), 80);
+  char bytes[3000]{};
+  for (int life = 0; life < 4; ++life) {
+    CAPTURE(life);
+    auto const made = host.copy_net_ns();
+    REQUIRE(made);
+    auto& net = **made;
+    REQUIRE(dev_open(net, *net.loopback_dev));
+    t.rig.run();
+    tcp_pernet(net).sysctl_tcp_fastopen = 0x603;  // both sides, without cookies
+    auto const stream = [&] { return socket(net, af::inet, sock_type::stream | sock_type::nonblock).value(); };
+    int const listener = stream();
+    REQUIRE((bind(net, listener, here) && listen(net, listener, 16)));
+    auto const pair = [&] {
+      int const fd = stream();
+      (void)connect(net, fd, here);
+      t.rig.run();
+      return std::pair{fd, accept(net, listener).value()};
+    };
+    auto const unread = pair();  // both ways
+    REQUIRE((send(net, unread.first, bytes, sizeof bytes) && send(net, unread.second, bytes, sizeof bytes)));
+    auto const full = pair();  // an orphan whose data finds no room
+    for (int i = 0; i < 2; ++i, t.rig.run())
+      for (int n = 0; n < 10'000 && send(net, full.first, bytes, sizeof bytes); ++n) {
+      }
+    REQUIRE(close(net, full.first));
+    auto const ended = pair();  // FIN-WAIT-2 of nobody, or TIME-WAIT
+    REQUIRE(close(net, ended.first));
+    t.rig.run();
+    if (life % 2) REQUIRE(close(net, ended.second));
+    t.rig.run();
+    int const waiting = stream();  // in the accept queue
+    (void)connect(net, waiting, here);
+    t.rig.run();
+    (void)connect(net, stream(), here);  // half open
+    if (life & 2) host.poll();
+    tcp_fastopen_cache_set(net, *sockfs::table_of(net).find(waiting)->sk, 1460, nullptr, true);
+    (void)sendto(net, stream(), bytes, 100, msg::fastopen, here);  // data behind its SYN
+    CHECK(w.socks.in_use() >= 8);
+    CHECK(w.timewaits.in_use() == 1);
+    life % 2 ? host.put_net(net) : host.cleanup_net(net.index);
+    host.poll();
+    CHECK(!net.alive);
+    CHECK(w.socks.in_use() == 0);
+    CHECK(w.requests.in_use() == 0);
+    CHECK(w.timewaits.in_use() == 0);
+    CHECK(w.memory.allocated == 0);
+    CHECK(host.worker().pool.in_use() == 0);
+    for (auto const& known : w.fastopen_cache) CHECK(known.net != &net);
+    t.rig.run_for(200'000'000'000);  // no timer of theirs is left
+  }
+  t.over();
+}
+
 // --- ICMP: RFC 5927, RFC 9293 §3.9.2.2
 
 TEST_CASE("an ICMP error ends an attempt to connect, if it is about its SYN", "[S118][RFC 5927]") {
@@ -291,6 +380,12 @@ TEST_CASE("an ICMP error does not end a connection: it says why, if that ends by
     CHECK(t.ext().OutOfWindowIcmps.read() == 2);
     CHECK(t.sk(fd).sk_err_soft == 0);
     CHECK(t.tp(fd).snd_cwnd == tcp_init_cwnd);
+  }
+  SECTION("from a router farther away than IP_MINTTL allows: nothing") {
+    REQUIRE(setsockopt(t.net(), fd, sol::ip, ip_opt::minttl, 65));  // what it quotes has 64
+    unreachable(t, icmp_code::port_unreach, 1);
+    CHECK(t.ext().TCPMinTTLDrop.read() == 1);
+    CHECK(t.sk(fd).sk_err_soft == 0);
   }
   SECTION("the peer never answers again: the errno is the error's") {
     unreachable(t, icmp_code::host_unreach, 1);

@@ -43,6 +43,7 @@ struct ctl_table {
   s64 min = 0;                 ///< bounds of each element, in the units of the text
   u64 max = 0;
   u64 unit = 1;  ///< what is stored for a text of "1": 1'000'000 for a time in ms that is kept in ns
+  bool on_write = false;  ///< `changed` hears of a value that was there already, too
   result<void> (*changed)(void* net, u32 which) = nullptr;
   bool (*show)(void* net, seq_file&, seq_cursor&) = nullptr;  ///< custom only
   result<void> (*store)(void* net, std::string_view text) = nullptr;
@@ -58,6 +59,7 @@ struct ctl_options {
   /// Runs in every slice after the new value is in place: ctl_changed<Net, f<Net>> with result<void> f(Net&, u32
   /// which). A failure puts the old value back (not a bitmap's) and is the writer's answer.
   result<void> (*changed)(void* net, u32 which) = nullptr;
+  bool on_write = false;  ///< … also if it is the old one
 };
 
 /// A set of numbers below Bits, written "1000-2000,3000". [S32]
@@ -133,8 +135,12 @@ struct ctl_number<T, true> {
 /// Fills in what the type of the member says.
 template <class Field>
 constexpr ctl_table ctl_row(char const* procname, ctl_options const& o, decltype(ctl_table::data) data) {
-  ctl_table row{
-      .procname = procname, .data = data, .init_net_only = o.init_net_only, .mode = o.mode, .changed = o.changed};
+  ctl_table row{.procname = procname,
+                .data = data,
+                .init_net_only = o.init_net_only,
+                .mode = o.mode,
+                .on_write = o.on_write,
+                .changed = o.changed};
   using element = typename ctl_element<Field>::type;
   if constexpr (ctl_bits<Field> != 0) {
     row.type = ctl_type::bitmap;

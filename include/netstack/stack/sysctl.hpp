@@ -76,13 +76,13 @@ struct ctl_set {
   result<void> operator()(Net& slice) const {
     void* const data = ctl_data(slice, at);
     if (!data) return failure{std::errc::no_such_file_or_directory};
-    if (std::memcmp(data, value.data, value.bytes) == 0) return {};
+    auto const& row = Net::ctl_tables[at.row].row;
+    if (std::memcmp(data, value.data, value.bytes) == 0 && !row.on_write) return {};
     std::byte old[ctl_value_max];
     std::memcpy(old, data, value.bytes);
     std::memcpy(data, value.data, value.bytes);
-    auto* changed = Net::ctl_tables[at.row].row.changed;
-    if (!changed) return {};
-    auto const r = changed(&slice, at.which);
+    if (!row.changed) return {};
+    auto const r = row.changed(&slice, at.which);
     if (!r) std::memcpy(data, old, value.bytes);
     return r;
   }

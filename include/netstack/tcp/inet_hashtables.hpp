@@ -183,7 +183,8 @@ bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
   return false;
 }
 /// Who asked for a port last, and shared it by SO_REUSEPORT, lets in whoever does so too and comes to its address,
-/// itself included when it wants to listen, whatever the others who have it say. Linux: sk_reuseport_match
+/// itself included when it wants to listen, whatever the others who have it say. Linux: sk_reuseport_match, where that
+/// holds until nobody has the port; here, only as long as that one has it: who is left speaks for himself.
 template <class Net>
 bool inet_reuseport_match(Net& net, sock const& sk, u16 port) {
   if (!sk.sk_reuseport) return false;

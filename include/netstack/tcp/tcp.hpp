@@ -180,6 +180,8 @@ void tcp_sk_exit(Net& net) {
       if (tw.netns == net.index) inet_twsk_kill(net, tw);
     });
   }
+  for (auto& known : tcp_worker_of(net).fastopen_cache)
+    if (known.net == &net) known = {};  // the slice may be another namespace's next
 }
 
 template <class Net>
@@ -281,7 +283,8 @@ struct tcp : module {
           "net/ipv4/tcp_fastopen_blackhole_timeout_sec",
           {.max = 0x7fff'ffff,
            .unit = 1'000'000'000,
-           .changed = ctl_changed<Net, detail::tcp_fastopen_blackhole_changed<Net>>}),
+           .changed = ctl_changed<Net, detail::tcp_fastopen_blackhole_changed<Net>>,
+           .on_write = true}),
       ctl_proc<Net, detail::tcp_fastopen_key_show<Net>, detail::tcp_fastopen_key_store<Net>>(
           "net/ipv4/tcp_fastopen_key", {.mode = 0600}),
       ctl<&tcp_net::sysctl_tcp_tw_reuse>("net/ipv4/tcp_tw_reuse", {.max = 2}),

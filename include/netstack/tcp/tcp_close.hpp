@@ -45,6 +45,8 @@ void tcp_init_state(Net& net, sock& sk) {
   sock_reset_flag(sk, sock_flags::done);
   tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
   tp.pacing_release = 0;
+  tp.mtup = {};
+  tp.window_clamp = tcp_no_window_clamp;
   sk.sk_pacing_rate = sk.sk_max_pacing_rate;
   tp.ecn_flags = 0;
   tcp_cleanup_congestion_control(net, sk);

@@ -55,7 +55,7 @@ result<void> tcp_fastopen_key_store(Net& net, std::string_view text) {
     return {};
   });
 }
-/// Who sets the time anew, begins anew.
+/// Who sets the time, be it the same, begins anew.
 template <class Net>
 result<void> tcp_fastopen_blackhole_changed(Net& net, u32) {
   tcp_pernet(net).tfo_active_disable_times = 0;

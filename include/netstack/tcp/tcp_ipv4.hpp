@@ -533,6 +533,10 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
       .saddr = quoted.daddr, .daddr = quoted.saddr, .sport = th.dest, .hnum = th.source.host(), .dif = skb.skb_iif};
   auto const& icmph = *skb.transport_hdr<icmphdr>();
   if (sock* const sk = inet_lookup_established(net, key)) {
+    if (quoted.ttl < inet_sk(*sk).min_ttl) {  // RFC 5082 §3: who sees less of our TTL is farther away than the peer
+      ++NET_STATS(net).TCPMinTTLDrop;
+      return;
+    }
     if (icmph.type == icmp_type::redirect) return ipv4_redirect(net, skb, quoted.daddr, icmph.un.gateway());
     if (!detail::tcp_err_in_window(*sk, th.seq.host())) {
       ++NET_STATS(net).OutOfWindowIcmps;
