@@ -28,8 +28,8 @@
 //
 // Flags: S F R P U E(CE) C(WR) and . for ACK; - for none. Fields: ecn N (of the IP header: 2 ECT(0), 3 CE), ack N, win
 // N, mss N, ws N, sackok, ts VAL ECR (of ours: only whether they are there and what is echoed: `ts * ECR`), sack A-B …,
-// opt HEX (bytes of options as they are), fo WHAT: Fast Open's `ask`, `cookie` (the script's),
-// `wrong`. A SYN's data begins behind it: `S 0:5` is a SYN with the bytes 1 to 5.
+// opt HEX (bytes of options as they are), uto N (RFC 5482's field; of ours: that or none), fo WHAT: Fast Open's `ask`,
+// `cookie` (the script's), `wrong`. A SYN's data begins behind it: `S 0:5` is a SYN with the bytes 1 to 5.
 #pragma once
 #include <deque>
 #include <sstream>
@@ -46,6 +46,7 @@ struct tcp_seg {
   std::string flags{};
   u32 seq = 0, len = 0;
   std::optional<u32> ack{}, win{}, mss{}, ws{}, tsecr{}, tsval{}, urg{}, ecn{};
+  u32 uto = 0;
   std::optional<std::string> fo{};
   bool sackok = false, ts = false;
   std::vector<std::pair<u32, u32>> sacks{};
@@ -77,6 +78,8 @@ struct tcp_seg {
         s.urg = number(value());
       else if (word == "ecn")
         s.ecn = number(value());
+      else if (word == "uto")
+        s.uto = number(value());
       else if (word == "fo")
         s.fo = value();
       else if (word == "sackok")
@@ -123,6 +126,7 @@ struct tcp_seg {
     if (urg.value_or(0) != 0) field("urg", urg);
     field("ecn", ecn);
     if (sackok) out << " sackok";
+    if (uto != 0) out << " uto " << uto;
     if (fo) out << " fo " << *fo;
     if (ts) out << " ts " << tsval.value_or(0) << ' ' << tsecr.value_or(0);
     for (auto const& [a, b] : sacks) out << " sack " << a << '-' << b;
@@ -339,6 +343,7 @@ struct basic_tcp_script {
     if (s.mss) opts.mss = static_cast<u16>(*s.mss);
     if (s.ws) opts.wscale_ok = true, opts.wscale = static_cast<u8>(*s.ws);
     opts.sack_ok = s.sackok;
+    opts.user_timeout = static_cast<u16>(s.uto);
     if (s.ts) opts.tstamp = true, opts.tsval = s.tsval.value_or(0), opts.tsecr = s.tsecr.value_or(0);
     for (auto const& [a, b] : s.sacks) opts.sacks[opts.num_sacks++] = {our_isn + a, our_isn + b};
     if (s.fo) {
@@ -488,6 +493,7 @@ struct basic_tcp_script {
     if (rx.fastopen) s.fo = rx.fastopen_len == 0 ? "ask" : "cookie";
     if (rx.fastopen_len == 8) cookie = rx.cookie;
     s.sackok = rx.sack_ok;
+    s.uto = rx.user_timeout;
     s.ts = rx.saw_tstamp;
     if (s.ts) s.tsval = our_tsval = rx.rcv_tsval, s.tsecr = rx.rcv_tsecr;
     for (u8 i = 0; i < rx.num_sacks; ++i)
@@ -513,6 +519,7 @@ struct basic_tcp_script {
     CHECK(same(want.ws, sent.ws));
     CHECK(same(want.tsecr, sent.tsecr));
     CHECK(same(want.ecn, sent.ecn));
+    CHECK(want.uto == sent.uto);
     CHECK(want.fo == sent.fo);
     CHECK((!want.sackok || sent.sackok));
     CHECK((!want.ts || sent.ts));

@@ -476,3 +476,55 @@ TEST_CASE("TCP_MAXSEG bounds what we ask for and what we send: RFC 9293 §3.7.1"
   t.in(". 1 ack 1001");
   t.over();
 }
+
+// --- RFC 5482
+
+TEST_CASE("the user timeout option: off, as in Linux, nothing is said or heard of it", "[RFC 5482]") {
+  tcp_script t;
+  int const fd = t.stream();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 2'000'000));
+  REQUIRE(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0").in("S. 0 ack 1 mss 1460 uto 3000").out(". 1 ack 1").silent();
+  CHECK(t.tp(fd).icsk_user_timeout == 2'000'000);
+  t.over();
+}
+
+TEST_CASE("a user timeout is told with the SYN, with what follows it, and when it changes", "[RFC 5482]") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_user_timeout_option", "1"));
+  int const fd = t.stream();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 2'000'000));
+  REQUIRE(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0 uto 2000").in("S. 0 ack 1 mss 1000 ts 1 0 uto 3000").out(". 1 ack 1 uto 2000").silent();
+  CHECK(t.tp(fd).icsk_user_timeout == 2'000'000);  // the application has said what it wants: §3.1
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::nodelay, 1));
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 120'000'000));
+  REQUIRE(t.write(fd, 1000 - 12));
+  t.out("P. 1:989").silent();  // full: it has no room for it
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 989:999 uto " + std::to_string(0x8000 + 2000)).silent();  // in minutes
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 999:1009").silent();
+  t.over();
+}
+
+TEST_CASE("the peer's user timeout makes ours longer, within bounds, and never shorter", "[RFC 5482]") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_user_timeout_option", "1"));
+  int const fd = t.accepted("mss 1000 uto 5000");  // half open, it is not noted
+  auto const adopted = [&] { return t.tp(fd).icsk_user_timeout / 1000; };
+  CHECK(adopted() == 0);
+  t.in(". 1 ack 1 uto 2000");
+  CHECK(adopted() == 2000);
+  t.in("P. 1:6 ack 1 uto 5");  // 5 s; R2 is 924
+  CHECK(adopted() == 924);
+  t.in("P. 6:11 ack 1 uto " + std::to_string(0x8000 + 30'000));
+  CHECK(adopted() == 86'400);
+  t.in(". 11 ack 1 uto " + std::to_string(0x8000));  // no time at all
+  CHECK(adopted() == 86'400);
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 7000));
+  t.in(". 11 ack 1 uto 2000");
+  CHECK(adopted() == 7);
+  t.pending.clear();
+  t.over();
+}

@@ -42,7 +42,7 @@ struct ctl_table {
   u32 count = 1;               ///< elements; bytes of a string; bits of a bitmap
   s64 min = 0;                 ///< bounds of each element, in the units of the text
   u64 max = 0;
-  u64 unit = 1;  ///< what is stored for a text of "1": 1'000'000 for a time in ms that is kept in ns
+  u64 unit = 1;           ///< what is stored for a text of "1": 1'000'000 for a time in ms that is kept in ns
   bool on_write = false;  ///< `changed` hears of a value that was there already, too
   result<void> (*changed)(void* net, u32 which) = nullptr;
   bool (*show)(void* net, seq_file&, seq_cursor&) = nullptr;  ///< custom only

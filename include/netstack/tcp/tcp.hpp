@@ -311,6 +311,7 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_notsent_lowat>("net/ipv4/tcp_notsent_lowat"),
       ctl<&tcp_net::sysctl_tcp_ecn>("net/ipv4/tcp_ecn", {.max = 2}),
       ctl<&tcp_net::sysctl_tcp_ecn_fallback>("net/ipv4/tcp_ecn_fallback", {.max = 1}),
+      ctl<&tcp_net::sysctl_tcp_user_timeout_option>("net/ipv4/tcp_user_timeout_option", {.max = 1}),
       ctl<&tcp_net::sysctl_tcp_pacing_ss_ratio>("net/ipv4/tcp_pacing_ss_ratio", {.max = 1000}),
       ctl<&tcp_net::sysctl_tcp_pacing_ca_ratio>("net/ipv4/tcp_pacing_ca_ratio", {.max = 1000}),
       ctl_proc<Net, detail::tcp_congestion_control_show<Net>, detail::tcp_congestion_control_store<Net>>(

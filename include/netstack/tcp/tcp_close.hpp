@@ -46,6 +46,8 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
   tp.pacing_release = 0;
   tp.mtup = {};
+  tp.uto_due = false;
+  if (!tp.user_timeout_set) tp.icsk_user_timeout = 0;  // the peer had advised it
   tp.window_clamp = tcp_no_window_clamp;
   sk.sk_pacing_rate = sk.sk_max_pacing_rate;
   tp.ecn_flags = 0;

@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/tcp/tcp_data_queue.hpp"
 #include "netstack/tcp/tcp_timer.hpp"
+#include "netstack/tcp/tcp_user_timeout.hpp"
 
 namespace netstack {
 
@@ -158,6 +159,7 @@ void tcp_finish_connect(Net& net, sock& sk) {
   tp.mtup = {};
   if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
     tcp_mtup_init(net, sk), tp.mtup.enabled = true;
+  tp.uto_due = tcp_user_timeout_tells(net, tp);
   tcp_init_buffer_space(net, tp);
   tcp_start_keepalive(net, sk);
   tcp_note(sk, tcp_event::state | tcp_event::writable);
@@ -177,6 +179,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   if (tp.tstamp_ok) tp.ts_recent = rx.opt.rcv_tsval, tp.ts_recent_stamp = net.worker().now;
   tp.sack_ok = tp.sack_ok && rx.opt.sack_ok;
   tcp_ecn_rcv_syn(tp, rx);
+  tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
   // RFC 9293 §3.7.1 MUST-15: without the option, 536.
   u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);
   tp.mss_clamp = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
@@ -314,7 +317,8 @@ tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx)
   return flags == tcp_flag::ack && rx.seq == tp.rcv_nxt && u32{rx.window} << tp.snd_wscale == tp.snd_wnd &&
          rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una && rx.end_seq - rx.seq <= tcp_receive_window(tp) &&
          rx.opt.saw_tstamp == tp.tstamp_ok && !(tp.tstamp_ok && before(rx.opt.rcv_tsval, tp.ts_recent)) &&
-         rx.opt.num_sacks == 0 && tp.num_sacks == 0 && tp.urg_data == 0 && tp.out_of_order_queue.empty();
+         (rx.opt.num_sacks | rx.opt.user_timeout | tp.num_sacks) == 0 && tp.urg_data == 0 &&
+         tp.out_of_order_queue.empty();
 }
 
 /// The words of a header that brings the next data, or an acknowledgment, and says nothing else: all but ports,
@@ -423,6 +427,7 @@ tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   if (tcp_ack(net, sk, rx, true) < 0) [[unlikely]]
     return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
   detail::tcp_replace_ts_recent(net, tp, rx);
+  if (rx.opt.user_timeout != 0) tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
   detail::tcp_urg(net, sk, skb, rx);
   verdict const v = tcp_data_queue(net, sk, skb, rx);
   if (!rx.more || tp.ack_now) tcp_rcv_finish(net, sk);
@@ -451,6 +456,7 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   if (acked < 0) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
   if (syn_acked) reqsk_fastopen_remove(sk);
   detail::tcp_replace_ts_recent(net, tp, rx);
+  if (rx.opt.user_timeout != 0) tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
   bool over = false;
   auto const early = detail::tcp_ack_state(net, sk, skb, rx, over);
   if (over) return early;

@@ -255,6 +255,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.is_icsk = listener.is_icsk;
   child.icsk_af_ops = listener.icsk_af_ops;
   child.icsk_user_timeout = listener.icsk_user_timeout;
+  child.user_timeout_set = listener.user_timeout_set;
   child.icsk_syn_retries = listener.icsk_syn_retries;
   child.icsk_ca_idx = listener.icsk_ca_idx;
   child.icsk_ca_setsockopt = listener.icsk_ca_setsockopt;

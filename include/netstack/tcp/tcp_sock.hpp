@@ -130,6 +130,7 @@ struct alignas(cache_line) tcp_flow {
   bool shares_port : 1 = false;  ///< … as one of inet_bind_hashbucket::connected
   bool nospace : 1 = false;      ///< a writer waits for room
   bool urg_mode : 1 = false;     ///< urgent data of ours is not acknowledged yet
+  bool uto_due : 1 = false;      ///< RFC 5482: the next segment with room for it says how long we wait
 };
 /// What is counted and stamped as segments come and go: the third.
 struct alignas(cache_line) tcp_counts {
@@ -242,6 +243,7 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
   bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
   bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
+  bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
 };
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
@@ -405,6 +407,7 @@ struct tcp_net {
   u64 sysctl_tcp_probe_interval = 600'000'000'000;
   u8 sysctl_tcp_ecn = 2;  ///< 0: never, 1: asked for, 2: agreed to
   u8 sysctl_tcp_ecn_fallback = 1;
+  u8 sysctl_tcp_user_timeout_option = 0;
   u8 congestion_control = 0;                                               ///< of Net::tcp_congestion
   u32 sysctl_tcp_pacing_ss_ratio = 200, sysctl_tcp_pacing_ca_ratio = 120;  ///< % of window per round trip
   u64 sysctl_tcp_keepalive_time = 7'200'000'000'000;

@@ -118,6 +118,8 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
     case tcp_opt::user_timeout:
       if (val < 0) return failure{std::errc::invalid_argument};
       tp.icsk_user_timeout = static_cast<u32>(val);
+      tp.user_timeout_set = val != 0;
+      tp.uto_due = tcp_user_timeout_tells(net, tp) && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait);
       return {};
     default: return failure{std::errc::no_protocol_option};
   }

@@ -5,6 +5,7 @@
 // RFC 9293 §3.8.3 (R1, R2), §3.8.4 (keepalive), §3.8.6.1 (probes)
 #pragma once
 #include "netstack/tcp/tcp_minisocks.hpp"
+#include "netstack/tcp/tcp_user_timeout.hpp"
 
 namespace netstack {
 
@@ -33,13 +34,6 @@ u32 tcp_orphan_retries(Net& net) {
 template <class Net>
 bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
   return tp.icsk_user_timeout != 0 && net.worker().now - since >= u64{tp.icsk_user_timeout} * 1'000'000;
-}
-/// RFC 9293 §3.8.3: how long `tries` repetitions would take if the first came after `first` us: the measure of R1 and
-/// R2, whatever the round trip.
-[[nodiscard]] constexpr u64 tcp_model_timeout(u32 tries, u32 first) {
-  u64 total = 0;
-  for (u32 i = 0; i <= tries; ++i) total += std::min<u64>(u64{first} << std::min(i, 40u), tcp_rto_max);
-  return total;
 }
 /// So many repetitions of the oldest, or as much time as they would take, were without an answer.
 template <class Net>

@@ -13,6 +13,7 @@
 #include "netstack/tcp/tcp_ecn.hpp"
 #include "netstack/tcp/tcp_pacing.hpp"
 #include "netstack/tcp/tcp_rate.hpp"
+#include "netstack/tcp/tcp_user_timeout.hpp"
 
 namespace netstack {
 
@@ -110,6 +111,8 @@ template <class Net>
     opts.fastopen_len = static_cast<u8>(tp.fastopen_req->cookie.len);
     opts.cookie = tp.fastopen_req->cookie.val;
   }
+  if (tcp_user_timeout_tells(net, tp) && opts.size() + tcpopt::user_timeout_len <= tcpopt::max_len)
+    opts.user_timeout = tcp_user_timeout_encode(tp.icsk_user_timeout);
   return opts;
 }
 
@@ -227,7 +230,7 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
 /// Of a connection most segments have nothing to say but their numbers and a time stamp.
 [[nodiscard]] inline bool tcp_is_common(tcp_sock const& tp, tcp_skb_cb const& cb) {
   return (cb.tcp_flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.tstamp_ok && !tp.urg_mode &&
-         (tp.ecn_flags | tp.num_sacks | u8{tp.dsack}) == 0;
+         !tp.uto_due && (tp.ecn_flags | tp.num_sacks | u8{tp.dsack}) == 0;
 }
 /// Sends such a one.
 template <class Net>
@@ -245,6 +248,14 @@ NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& ou
   tcp_event_ack_sent(net, sk);
   return tcp_queue_xmit(net, sk, out, together);
 }
+/// What the segment has no room for waits for one that has.
+inline void tcp_user_timeout_option(tcp_sock& tp, u32 len, tcp_out_options& opts) {
+  u32 const size = opts.size() + tcpopt::user_timeout_len,
+            most = tp.mss_cache + (opts.tstamp ? tcpopt::tstamp_aligned : 0u);
+  if (size > tcpopt::max_len || len + size > most) return;
+  opts.user_timeout = tcp_user_timeout_encode(tp.icsk_user_timeout);
+  tp.uto_due = false;
+}
 }  // namespace detail
 
 /// Sends `out`, data at the payload, as the segment that `cb` describes. Always takes it. `together`: with others, as
@@ -261,7 +272,9 @@ NETSTACK_NOINLINE result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tc
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
   f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
   if (tp.urg_mode) detail::tcp_write_urg(tp, f);
-  tcp_push_header(out, f, syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp), tp.csum_flow);
+  auto opts = syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp);
+  if (tp.uto_due && !syn) detail::tcp_user_timeout_option(tp, out.len, opts);
+  tcp_push_header(out, f, opts, tp.csum_flow);
   if (cb.tcp_flags & tcp_flag::ack) detail::tcp_event_ack_sent(net, sk);
   return detail::tcp_queue_xmit(net, sk, out, together);
 }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: after how long without an answer a connection is given up, and what two hosts tell each other of that. The
+// option is advice: it goes with the SYN and with one segment behind it or behind a change, and is not repeated; a
+// half-open connection does not note it. Only where net/ipv4/tcp_user_timeout_option says so: anybody can send one.
+// called by tcp_transmit, tcp_input, tcp_timer and tcp_sockopt
+// Linux has the socket option only, net/ipv4/tcp_timer.c (tcp_model_timeout); RFC 5482, RFC 9293 §3.8.3
+#pragma once
+#include "netstack/tcp/tcp_sock.hpp"
+
+namespace netstack {
+
+/// RFC 9293 §3.8.3: how long `tries` repetitions would take if the first came after `first` us: the measure of R1 and
+/// R2, whatever the round trip; us.
+[[nodiscard]] constexpr u64 tcp_model_timeout(u32 tries, u32 first) {
+  u64 total = 0;
+  for (u32 i = 0; i <= tries; ++i) total += std::min<u64>(u64{first} << std::min(i, 40u), tcp_rto_max);
+  return total;
+}
+
+/// RFC 5482 §2: seconds, or minutes where those do not fit 15 bits.
+[[nodiscard]] constexpr u16 tcp_user_timeout_encode(u32 ms) {
+  u32 const s = std::max(ms / 1000, 1u);
+  return static_cast<u16>(s < 0x8000 ? s : 0x8000 | std::min(s / 60, 0x7fffu));
+}
+[[nodiscard]] constexpr u32 tcp_user_timeout_decode(u16 field) {
+  return (field & 0x7fffu) * (field & 0x8000 ? 60u : 1u);  // s
+}
+
+/// RFC 5482 §3: what the application wants is told to the peer.
+template <class Net>
+[[nodiscard]] bool tcp_user_timeout_tells(Net& net, tcp_sock const& tp) {
+  return tcp_pernet(net).sysctl_tcp_user_timeout_option != 0 && tp.user_timeout_set && tp.icsk_user_timeout != 0;
+}
+
+/// RFC 5482 §3.1: the peer's advice counts, unless the application has a wish of its own. It makes ours longer, up to a
+/// day, and never shorter: a connection is not to end because its peer is in a hurry.
+template <class Net>
+void tcp_rcv_user_timeout(Net& net, tcp_sock& tp, u16 field) {
+  constexpr u32 l_limit = 100, u_limit = 86'400;  // s; RFC 9293 §3.8.3 SHLD-11: R2 is no less than 100
+  auto const& ns = tcp_pernet(net);
+  u32 const remote = tcp_user_timeout_decode(field);
+  if (ns.sysctl_tcp_user_timeout_option == 0 || tp.user_timeout_set || remote == 0) return;
+  u64 const own = tcp_model_timeout(ns.sysctl_tcp_retries2, ns.sysctl_tcp_rto_min_us) / 1'000'000;
+  u64 const s = std::min<u64>(std::max({own, u64{remote}, u64{l_limit}}), u_limit);
+  tp.icsk_user_timeout = static_cast<u32>(s * 1000);
+}
+
+}  // namespace netstack
