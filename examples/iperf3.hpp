@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
-// What the client of iperf3 talks to (port 5201): one test at a time over TCP, either way (-R), with up to 16 streams
-// (-P). A control connection says what is wanted, the streams follow it, and all of them begin with the same cookie.
-// What it cannot do (UDP, --bidir, a second test beside the first) it refuses.
+// What the client of iperf3 talks to (port 5201): one test at a time over TCP, either way (-R) or both (--bidir), with
+// up to 16 streams (-P). A control connection says what is wanted, the streams follow it, and all of them begin with
+// the same cookie. What it cannot do (UDP, a second test beside the first) it refuses.
 #pragma once
 #include <charconv>
 #include <cstdio>
@@ -34,8 +34,8 @@ class iperf3_session {
     stream<Net>* control = nullptr;  ///< none: there is none
     u32 number = 0;                  ///< of the test
     char cookie[cookie_size]{};
-    bool reverse = false;  ///< we send
     u32 wanted = 0, streams = 0;
+    u32 ours = 0;  ///< from this stream on it is we who send
     u64 bytes[most_streams]{};
   };
 
@@ -108,7 +108,7 @@ class iperf3_session {
   bool move_bytes(stream<Net>& io, shared& test) {
     bool const over = !test.control || test.number != number_;  // what is still on its way is not to be reset
     u64 const before = io.moved();
-    if (test.reverse && !over) {
+    if (index_ >= test.ours && !over) {
       static constexpr char zeros[32768]{};
       while (io.send(zeros, sizeof zeros) == sizeof zeros) continue;
     }
@@ -131,12 +131,14 @@ class iperf3_session {
     if (text.empty()) return false;
     auto const has = [&](char const* what) { return text.find(what) != text.npos; };
     u32 wanted = 1;
+    bool const both = has("\"bidirectional\":true");
     constexpr std::string_view parallel = "\"parallel\":";
     if (auto const at = text.find(parallel); at != text.npos)
       (void)std::from_chars(text.data() + at + parallel.size(), text.data() + text.size(), wanted);
-    test.reverse = has("\"reverse\":true");
-    test.wanted = wanted;
-    if (!has("\"tcp\":true") || has("\"bidirectional\":true") || wanted == 0 || wanted > most_streams) {
+    wanted = std::min(wanted, most_streams + 1);
+    test.ours = has("\"reverse\":true") ? 0 : wanted;
+    test.wanted = both ? 2 * wanted : wanted;
+    if (!has("\"tcp\":true") || wanted == 0 || test.wanted > most_streams) {
       phase_ = phase::denied;
       (void)say(io, access_denied);
       io.end();
@@ -152,7 +154,7 @@ class iperf3_session {
       n += static_cast<u32>(std::snprintf(json + n, longest_text - 4 - n, format, first, values...));
     };
     add("{\"cpu_util_total\":0,\"cpu_util_user\":0,\"cpu_util_system\":0,\"sender_has_retransmits\":%d,\"streams\":[",
-        test.reverse ? 0 : -1);
+        test.ours < test.wanted ? 0 : -1);
     for (u32 i = 0; i < test.wanted; ++i)  // iperf3 numbers its streams 1, 3, 4, 5 …
       add("%s{\"id\":%u,\"bytes\":%llu,\"retransmits\":0,\"jitter\":0,\"errors\":0,\"packets\":0,\"start_time\":0,"
           "\"end_time\":0}",

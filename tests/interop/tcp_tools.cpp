@@ -225,9 +225,10 @@ TEST_CASE("nc ends its half first and hears all that it said", "[S148]") {
   (void)end_well(*r.inetd);
 }
 
-TEST_CASE("iperf3 measures both ways, and with four streams") {
+TEST_CASE("iperf3 measures either way and both at once, and with four streams") {
   if (cannot_run_inetd() || skip_without_program("iperf3")) return;
-  std::pair<char const*, std::vector<char const*>> const ways[] = {{"tap", {"", "-R -P 4"}}, {"xdp", {"-R", "-P 4"}}};
+  std::pair<char const*, std::vector<char const*>> const ways[] = {{"tap", {"", "-R -P 4", "--bidir"}},
+                                                                   {"xdp", {"-R", "-P 4"}}};
   for (auto const& [kind, each] : ways) {
     rig r(kind);
     for (char const* way : each) {
@@ -237,8 +238,11 @@ TEST_CASE("iperf3 measures both ways, and with four streams") {
       auto const sum = text.substr(text.find("\"end\""));
       REQUIRE(std::regex_search(sum, m, std::regex(R"("sum_received":\s*\{[^}]*"bytes":\s*(\d+))")));
       CHECK(std::stoull(m[1]) > 1'000'000);
+      if (way != std::string("--bidir")) continue;
+      REQUIRE(std::regex_search(sum, m, std::regex(R"("sum_received_bidir_reverse":\s*\{[^}]*"bytes":\s*(\d+))")));
+      CHECK(std::stoull(m[1]) > 1'000'000);
     }
-    CHECK(netns::attempt("iperf3 -c 192.0.2.2 -t 1 --bidir").status != 0);
+    CHECK(netns::attempt("iperf3 -c 192.0.2.2 -t 1 -u").status != 0);
     (void)end_well(*r.inetd);
   }
 }
