@@ -152,7 +152,7 @@ class ip_way_burst {
   /// A datagram of the caller's alone, linear, without a dst, its transport header at `th`, with room in front. Nothing
   /// of where it came from stays with it. `id`: its identification, unless the way forbids fragments.
   NETSTACK_INLINE void push(sk_buff& skb, u8* th, be16 id = {}) {
-    push(skb, th, static_cast<u16>(th - skb.head - ip_hlen_min), id);
+    push(skb, th, static_cast<u16>(static_cast<std::size_t>(th - skb.head) - ip_hlen_min), id);
   }
   /// The same for who knows where the IP header begins, from skb.head: of fresh packets all in the same place.
   NETSTACK_INLINE void push(sk_buff& skb, u8* th, u16 at, be16 id) {
