@@ -4,7 +4,9 @@
 // fit).
 #include "netstack/wire/tcp_options.hpp"
 
+#include <algorithm>
 #include <random>
+#include <tuple>
 #include <vector>
 
 #include "netstack/wire/ethernet.hpp"
@@ -94,6 +96,32 @@ TEST_CASE("what is written is read back, laid out on words", "[tcp_options][MUST
 TEST_CASE("the layout that nearly every segment has is found at once, and byte for byte", "[tcp_options]") {
   constexpr auto rx = in_data(1, 1, 8, 10, 0, 0, 1, 2, 0xff, 0xfe, 0xfd, 0xfc);
   CHECK_BOTH(rx.ok && rx.rx.saw_tstamp && rx.rx.rcv_tsval == 0x102 && rx.rx.rcv_tsecr == 0xfffefdfc);
+}
+
+TEST_CASE("the layout that nearly every SYN has says what its options say one by one", "[tcp_options]") {
+  auto const said = [](outcome const& o) {
+    return std::tuple{o.ok,
+                      o.rx.rcv_tsval,
+                      o.rx.rcv_tsecr,
+                      o.rx.mss,
+                      o.rx.user_timeout,
+                      o.rx.snd_wscale,
+                      o.rx.saw_tstamp,
+                      o.rx.wscale_ok,
+                      o.rx.sack_ok,
+                      o.rx.num_sacks,
+                      o.rx.fastopen,
+                      o.rx.fastopen_len};
+  };
+  for (std::size_t at = 0; at < linux_block.size(); ++at)
+    for (u32 value = 0; value < 256; ++value) {
+      auto block = linux_block;
+      block[at] = static_cast<unsigned char>(value);
+      std::array<unsigned char, 24> behind_nops{1, 1, 1, 1};  // so that it is read option by option
+      std::copy(block.begin(), block.end(), behind_nops.begin() + 4);
+      INFO(at << ": " << value);
+      REQUIRE(said(parse(block, true)) == said(parse(behind_nops, true)));
+    }
 }
 
 TEST_CASE("options that only a SYN may carry are passed over elsewhere, and the other way round", "[tcp_options]") {

@@ -212,7 +212,7 @@ bool tcp_twsk_unique(Net& net, sock const& sk, tcp_timewait_sock const& tw) {
 }
 /// It does: it begins beyond what the old one said, and knows the peer's clock.
 template <class Net>
-void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& tw) {
+NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& tw) {
   u32 const seq = tw.snd_nxt + 65535 + 2;
   tp.write_seq = seq != 0 ? seq : 1;
   tp.ts_recent = tw.ts_recent;

@@ -269,9 +269,10 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }
-  ++NET_STATS(net).TCPHPAcks;
   NET_STATS(net).TCPDelivered += rs.acked_sacked;
   tcp_rate_gen(net, tp, rs);
+  if (!tp.icsk_ca_initialized) [[unlikely]]
+    return;  // of our SYN
   if (ca.pkts_acked) ca.pkts_acked(net, sk, rs);
   if (ca.cong_control) return ca.cong_control(net, sk, rs);
   ca.cong_avoid(net, sk, ack, rs.acked_sacked);
@@ -279,11 +280,31 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
     tcp_update_pacing_rate(net, sk);
 }
 
+/// … for who rarely has such a one.
+template <class Net>
+NETSTACK_NOINLINE void tcp_ack_plain_rare(Net& net, sock& sk, tcp_rx const& rx) {
+  tcp_ack_update_window(tcp_sk(sk), rx);
+  tcp_ack_plain(net, sk, rx);
+}
+/// Nothing is in flight or waits to be, and that is what it says; but the window may be another.
+[[nodiscard]] inline bool tcp_ack_is_idle(tcp_sock const& tp, u32 ack) {
+  return tp.packets_out == 0 && ack == tp.snd_una && !tp.send_head && !tp.tlp_outstanding;
+}
+template <class Net>
+void tcp_ack_idle(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  tcp_ack_update_window(tp, rx);
+  if (tp.snd_wnd == 0 && !sock_flag(sk, sock_flags::dead)) tp.icsk_retransmits = 0;
+  sk.sk_err_soft = 0;
+  tp.icsk_probes_out = 0;
+  tp.rcv_tstamp = net.worker().now;
+}
+
 }  // namespace detail
 
 /// RFC 5961 §7: at most so many challenge acknowledgments a second on this connection; what others get tells nothing.
 template <class Net>
-void tcp_send_challenge_ack(Net& net, sock& sk) {
+NETSTACK_COLD void tcp_send_challenge_ack(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u64 const now = net.worker().now;
   if (now - tp.challenge_stamp >= 1'000'000'000 || tp.challenge_stamp == 0) {
@@ -298,10 +319,28 @@ void tcp_send_challenge_ack(Net& net, sock& sk) {
   tcp_send_ack(net, sk);
 }
 
+namespace detail {
+template <class Net>
+NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool challenge);
+}
+
 /// The acknowledgment of a segment. 1: good; 0: old, of no news; -1: of what was never sent, or too old to be believed;
 /// an answer to that is sent if `challenge`.
 template <class Net>
 int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
+  bool const idle = detail::tcp_ack_is_idle(tcp_sk(sk), rx.ack_seq);
+  if (rx.opt.num_sacks != 0 ||
+      (!idle && (after(rx.ack_seq, tcp_sk(sk).snd_nxt) || !detail::tcp_ack_is_plain(sk, rx.ack_seq))))
+    return detail::tcp_ack_any(net, sk, rx, challenge);
+  if (rx.seq == rx.end_seq) ++NET_STATS(net).TCPPureAcks;
+  idle ? detail::tcp_ack_idle(net, sk, rx) : detail::tcp_ack_plain_rare(net, sk, rx);
+  return 1;
+}
+
+namespace detail {
+/// … that something complicates, or may.
+template <class Net>
+NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
   u32 const prior_una = tp.snd_una, ack = rx.ack_seq, prior_highest = tcp_highest_sack_seq(tp);
   tcp_ack_news news{.prior_una = prior_una, .prior_lost = tp.lost, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
@@ -313,7 +352,7 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
     }
     if (tp.sack_ok && rx.opt.num_sacks != 0) {  // an acknowledgment that was overtaken may tell of what arrived
       tcp_sacktag_write_queue(net, sk, rx, news);
-      detail::tcp_ack_recover(net, sk, ack, news);
+      tcp_ack_recover(net, sk, ack, news);
     }
     return 0;
   }
@@ -328,7 +367,7 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   bool const window_changed = tp.snd_wnd != (rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale);
   if (tp.sack_ok && rx.opt.num_sacks != 0) [[unlikely]]
     tcp_sacktag_write_queue(net, sk, rx, news);
-  detail::tcp_ack_update_window(tp, rx);
+  tcp_ack_update_window(tp, rx);
   news.una_advanced = after(ack, prior_una);
   // RFC 5681 §2: no data, no SYN or FIN, the same window, and something in flight.
   news.dup = !news.una_advanced && rx.seq == rx.end_seq && !window_changed && prior_packets != 0;
@@ -349,14 +388,15 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
     // RFC 3708: what came twice may be told of after all of it was acknowledged.
     if (news.dsack) (void)tcp_fastretrans_alert(net, sk, news);
     tcp_process_tlp_ack(net, sk, ack, news);
-    detail::tcp_ack_probe(net, sk);
+    tcp_ack_probe(net, sk);
     return 1;
   }
-  detail::tcp_clean_rtx_queue(net, sk, prior_highest, news);
+  tcp_clean_rtx_queue(net, sk, prior_highest, news);
   tcp_mtup_acked(net, sk);
   tcp_process_tlp_ack(net, sk, ack, news);
-  detail::tcp_ack_recover(net, sk, ack, news);
+  tcp_ack_recover(net, sk, ack, news);
   return 1;
 }
+}  // namespace detail
 
 }  // namespace netstack

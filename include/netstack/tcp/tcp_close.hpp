@@ -84,7 +84,7 @@ void tcp_orphan(Net& net, sock& sk) {
                       tcp_state::syn_recv);
 }
 template <class Net>
-void tcp_abort(Net& net, sock& sk) {
+NETSTACK_COLD void tcp_abort(Net& net, sock& sk) {
   if (tcp_need_reset(sk)) tcp_send_active_reset(net, sk);
   tcp_set_state(net, sk, tcp_state::close);
   tcp_clear_xmit_timers(net, sk);

@@ -241,7 +241,7 @@ bool tcp_fastopen_queue_check(Net& net, sock const& listener) {
 /// The connection of a SYN whose data may be read now. Its SYN-ACK is the first of its write queue, and is repeated as
 /// in a simultaneous open. Null: there is no room.
 template <class Net>
-sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock const& req, tcp_rx const& rx) {
+NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock const& req, tcp_rx const& rx) {
   sk_buff* const synack = net.worker().pool.alloc_skb(max_tcp_header);
   sock* const child = synack ? tcp_v4_syn_recv_sock(net, listener, req) : nullptr;
   if (!child) {

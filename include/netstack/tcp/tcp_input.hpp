@@ -29,7 +29,7 @@ void tcp_replace_ts_recent(Net& net, tcp_sock& tp, tcp_rx const& rx) {
 
 /// RFC 9293 §3.10.7.4: what cannot be taken is answered with what would be.
 template <class Net>
-void tcp_send_dupack(Net& net, sock& sk, tcp_rx const& rx) {
+NETSTACK_COLD void tcp_send_dupack(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (rx.seq != rx.end_seq && before(rx.seq, tp.rcv_nxt)) {
     ++NET_STATS(net).DelayedACKLost;
@@ -102,7 +102,7 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
 /// The pointer of an urgent segment, MUST-62. RFC 9293 §3.8.5 lets it point to the last urgent byte
 /// (net/ipv4/tcp_stdurg), the world has it point behind (RFC 6093 §3.1).
 template <class Net>
-void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
+NETSTACK_COLD void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   u32 const at = rx.seq + rx.urg_ptr - (rx.urg_ptr != 0 && !tcp_pernet(net).sysctl_tcp_stdurg ? 1 : 0);
   // What was read already, or is known already, is no news.
@@ -311,9 +311,9 @@ tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx)
 }
 
 /// Header prediction (RFC 1323 app. A kept the name): the next segment in order, of which nothing is new but its data
-/// or what it acknowledges, while nothing is out of order.
+/// or what it acknowledges, or that it is the last, while nothing is out of order.
 [[nodiscard]] inline bool tcp_is_predicted(tcp_sock const& tp, tcp_rx const& rx) {
-  u8 const flags = rx.flags & static_cast<u8>(~tcp_flag::psh);
+  u8 const flags = rx.flags & static_cast<u8>(~(tcp_flag::psh | tcp_flag::fin));
   return flags == tcp_flag::ack && rx.seq == tp.rcv_nxt && u32{rx.window} << tp.snd_wscale == tp.snd_wnd &&
          rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una && rx.end_seq - rx.seq <= tcp_receive_window(tp) &&
          rx.opt.saw_tstamp == tp.tstamp_ok && !(tp.tstamp_ok && before(rx.opt.rcv_tsval, tp.ts_recent)) &&
@@ -382,7 +382,7 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
   // Data that acknowledges nothing new says nothing to a sender whose network is in order; but that its window is no
   // news either is known up to here, or 2 GiB later no window would be newer.
   if (rx.ack_seq != tp.snd_una && tcp_ack_is_plain(sk, rx.ack_seq)) [[likely]]
-    tcp_ack_plain(net, sk, rx);
+    ++NET_STATS(net).TCPHPAcks, tcp_ack_plain(net, sk, rx);
   else if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open)
     (void)tcp_ack(net, sk, rx, true);
   else

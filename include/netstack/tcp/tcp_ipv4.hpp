@@ -415,8 +415,9 @@ verdict tcp_v4_rcv(Net& net, sk_buff& skb) {
 template <class Net>
 bool tcp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
   if (skb_rtable(skb)->rt_type != rtn::local || skb.pkt_type != pkt_type::host || skb.headlen() < tcp_hlen_min ||
-      skb.is_nonlinear() || !skb_checksum_validate(skb, detail::tcp_v4_pseudo(skb)))
-    return false;
+      skb.is_nonlinear() || (skb.peek<tcphdr>()->flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::syn ||
+      !skb_checksum_validate(skb, detail::tcp_v4_pseudo(skb)))
+    return false;  // a SYN begins what no flow is yet
   iphdr const& iph = *ip_hdr(skb);
   flow.sk = skb.sk ? skb.sk : inet_lookup_established(net, detail::tcp_v4_key(skb, iph, *skb.peek<tcphdr>()));
   if (!flow.sk || inet_sk(*flow.sk).min_ttl != 0) return false;

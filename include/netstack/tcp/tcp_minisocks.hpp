@@ -135,7 +135,7 @@ namespace detail {
 
 /// At most one answer to what is out of the window in half a second: two hosts must not answer each other for ever.
 template <class Net>
-bool tcp_oow_rate_limited(Net& net, u32& stamp, tcp_rx const& rx, counter& skipped) {
+NETSTACK_COLD bool tcp_oow_rate_limited(Net& net, u32& stamp, tcp_rx const& rx, counter& skipped) {
   u32 const now = std::max(tcp_time_stamp(net), 1u);
   if (rx.seq != rx.end_seq && !rx.has(tcp_flag::syn)) return false;  // data may be a probe
   if (stamp != 0 && u64{now - stamp} * 1'000'000 < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {

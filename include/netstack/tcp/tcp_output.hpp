@@ -338,6 +338,25 @@ result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   return r;
 }
 
+namespace detail {
+/// Sends a segment that is all that waits, if windows and pace let it. False: tcp_write_xmit is to be asked.
+template <class Net>
+bool tcp_xmit_alone(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  if (tcp_packets_in_flight(tp) >= tp.snd_cwnd || after(TCP_SKB_CB(skb).end_seq, tcp_wnd_end(tp)) ||
+      sk.sk_pacing_needed)
+    return false;
+  if (auto const r = tcp_transmit_skb(net, sk, skb); !r && r.error() == std::errc::no_buffer_space) return false;
+  tp.snd_sml = TCP_SKB_CB(skb).end_seq;
+  if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
+  bool const begins = tcp_note_new_data(net, sk, skb);
+  if (!tcp_schedule_loss_probe(net, sk, begins) && begins) tcp_rearm_rto(net, sk);
+  tcp_cwnd_validate(tp, tcp_packets_in_flight(tp) >= tp.snd_cwnd);
+  tcp_chrono_update(sk, net.worker().now, false);
+  return true;
+}
+}  // namespace detail
+
 // --- the end of what is sent
 
 /// RFC 9293 §3.10.4: FIN rides on the last segment that was not sent, or goes by itself.
@@ -345,8 +364,9 @@ template <class Net>
 void tcp_send_fin(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   sk_buff* skb = tp.send_head ? sk.sk_write_queue.peek_tail() : nullptr;
-  if (!skb) {
-    skb = net.worker().pool.alloc_skb(max_tcp_header);
+  bool const alone = !skb;
+  if (alone) {
+    skb = tcp_alloc_skb(net);
     if (!skb) {
       // Without a frame for it there can be no orderly end; the peer learns of the disorderly one when it sends.
       ++NET_STATS(net).TCPAbortOnMemory;
@@ -359,6 +379,7 @@ void tcp_send_fin(Net& net, sock& sk) {
   cb.tcp_flags |= tcp_flag::fin | tcp_flag::ack;
   ++cb.end_seq;
   ++tp.write_seq;
+  if (alone && detail::tcp_xmit_alone(net, sk, *skb)) return;
   __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
 }
 
@@ -416,8 +437,8 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
   tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
   tp.syn_fastopen = tp.syn_data = tp.syn_data_acked = false;
-  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
-  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.rtx_high = tp.write_seq;
+  sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};
   TCP_SKB_CB(*skb) = {
       .sent = net.worker().now, .seq = tp.write_seq, .end_seq = tp.write_seq + 1, .tcp_flags = tcp_flag::syn};

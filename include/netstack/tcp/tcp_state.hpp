@@ -222,7 +222,7 @@ void tcp_done(Net& net, sock& sk) {
 
 /// The connection fails: the next call is told why.
 template <class Net>
-void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
+NETSTACK_COLD void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
   sk.sk_err = static_cast<s32>(why);
   tcp_note(sk, tcp_event::error);
   tcp_write_queue_purge(net, sk);
@@ -231,7 +231,7 @@ void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
 
 /// MUST-12: a RST that is believed.
 template <class Net>
-void tcp_reset(Net& net, sock& sk) {
+NETSTACK_COLD void tcp_reset(Net& net, sock& sk) {
   switch (sk.sk_state) {
     case tcp_state::syn_sent: return tcp_done_with_error(net, sk, std::errc::connection_refused);
     case tcp_state::close_wait: return tcp_done_with_error(net, sk, std::errc::broken_pipe);

@@ -7,7 +7,7 @@
 // RFC 9293 §3.5.2 (reset generation), §3.10.7.2 (LISTEN), RFC 6528 §3 (ISN), RFC 7323 §5.4 (time stamp offset) [S144]
 #pragma once
 #include "netstack/ipv4/ip_options_echo.hpp"
-#include "netstack/ipv4/ip_output.hpp"
+#include "netstack/ipv4/ip_way.hpp"
 #include "netstack/tcp/tcp_fastopen.hpp"
 #include "netstack/tcp/tcp_syncookies.hpp"
 
@@ -57,19 +57,23 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
   if (opt.is_strictroute) fl4.scope = rt_scope::link;
   auto const rt = ip_route_output_key(net, fl4);
   if (!rt) return failure{rt.error()};
-  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};
   tcp_push_header(*skb, reply.header, reply.opts, csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0));
   ++TCP_STATS(net).OutSegs;
-  return ip_send_skb(net, *skb, **rt, fl4,
-                     {.tos = reply.tos,
-                      .protocol = ipproto::tcp,
-                      .pmtudisc = ip_pmtudisc::do_,
-                      .mark = reply.mark,
-                      .options = opt.data,
-                      .optlen = opt.optlen,
-                      .srr = opt.srr,
-                      .daddr = reply.daddr});
+  ip_tx const tx{.tos = reply.tos,
+                 .protocol = ipproto::tcp,
+                 .pmtudisc = ip_pmtudisc::do_,
+                 .mark = reply.mark,
+                 .options = opt.data,
+                 .optlen = opt.optlen,
+                 .srr = opt.srr,
+                 .daddr = reply.daddr};
+  if constexpr (ip_ways_possible<Net>)
+    if (ip_way way; ip_way_keep(net, way, **rt, fl4, tx)) [[likely]]
+      if (has_headroom(*skb, *(*rt)->dev, static_cast<u32>(ip_hlen_min))) [[likely]]
+        return ip_way_send(net, *skb, way);
+  return ip_send_skb(net, *skb, **rt, fl4, tx);
 }
 /// From whom it was for, to whom it came from.
 inline tcp_v4_reply tcp_v4_reply_to(sk_buff const& skb) {
@@ -84,7 +88,7 @@ inline tcp_v4_reply tcp_v4_reply_to(sk_buff const& skb) {
 /// RFC 9293 §3.5.2: whatever does not belong to a connection is answered with a RST that its sender will believe; a RST
 /// never is.
 template <class Net>
-void tcp_v4_send_reset(Net& net, sk_buff const& skb, tcp_rx const& rx) {
+NETSTACK_COLD void tcp_v4_send_reset(Net& net, sk_buff const& skb, tcp_rx const& rx) {
   if (rx.has(tcp_flag::rst)) return;
   auto const* rt = skb_rtable(skb);
   if (rt && rt->rt_type != rtn::local) return;
@@ -225,7 +229,7 @@ verdict tcp_listendrop(Net& net, sock& sk, sk_buff& skb, drop_reason why) {
 
 /// Answers a SYN and keeps nothing of it: RFC 4987 §3.6.
 template <class Net>
-void tcp_v4_send_cookie(Net& net, sock& sk, tcp_request_sock& req) {
+NETSTACK_COLD void tcp_v4_send_cookie(Net& net, sock& sk, tcp_request_sock& req) {
   auto const& w = tcp_worker_of(net);
   // Without a time stamp to tell them by, no options hold.
   if (!req.tstamp_ok) req.sack_ok = req.wscale_ok = req.ecn_ok = false;

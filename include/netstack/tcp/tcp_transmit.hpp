@@ -7,6 +7,9 @@
 // __tcp_select_window) RFC 9293 §3.1, §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC
 // 2883 §4
 #pragma once
+#include <algorithm>
+#include <bit>
+
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_frags.hpp"
 #include "netstack/tcp/tcp_cong.hpp"
@@ -35,9 +38,7 @@ namespace netstack {
 
 /// RFC 7323 §2.2: the shift that lets a window of `space` bytes be told.
 [[nodiscard]] constexpr u8 tcp_select_wscale(u32 space) {
-  u8 shift = 0;
-  while (shift < tcpopt::max_wscale && space >> shift > 0xffff) ++shift;
-  return shift;
+  return static_cast<u8>(std::clamp<int>(static_cast<int>(std::bit_width(space)) - 16, 0, tcpopt::max_wscale));
 }
 
 /// The window that would be told now. MUST-39: the right edge moves by a full segment or half of the
@@ -149,22 +150,35 @@ NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields co
   std::memcpy(at, words, sizeof words);
   skb.reset_transport_header();
 }
+/// … in front of the payload, with the options that nearly every SYN has: their words need no second look.
+inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+  constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
+  u8* const at = skb.push(hlen);
+  u32 const words[5] = {be32{tcpopt::syn_mss_word | opts.mss}.raw(), be32{tcpopt::syn_tstamp_word}.raw(),
+                        be32{opts.tsval}.raw(), be32{opts.tsecr}.raw(),
+                        be32{tcpopt::syn_wscale_word | opts.wscale}.raw()};
+  static_assert(sizeof words == tcpopt::syn_aligned);
+  std::memcpy(at + tcp_hlen_min, words, sizeof words);
+  tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2] + words[3] + words[4], flow);
+}
 }  // namespace detail
 
-/// Writes header and options in front of the payload.
-inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
-  u8* const at = skb.push(hlen);
-  if (optlen != 0) tcp_options_write(at + tcp_hlen_min, opts);
-  detail::tcp_write_header(skb, at, f, hlen, csum_partial(at + tcp_hlen_min, optlen, 0), flow);
-}
-/// The same with the one option that most segments have.
+/// Writes header and the one option that most segments have in front of the payload.
 NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
   constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
   u8* const at = skb.push(hlen);
   u32 const words[3] = {tcpopt::tstamp_lead, be32{tsval}.raw(), be32{tsecr}.raw()};
   std::memcpy(at + tcp_hlen_min, words, sizeof words);
   detail::tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2], flow);
+}
+/// The same with any options.
+inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+  if (opts.is_common_syn()) return detail::tcp_push_syn_header(skb, f, opts, flow);
+  if (opts.is_stamp()) return tcp_push_stamped_header(skb, f, opts.tsval, opts.tsecr, flow);
+  u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
+  u8* const at = skb.push(hlen);
+  if (optlen != 0) tcp_options_write(at + tcp_hlen_min, opts);
+  detail::tcp_write_header(skb, at, f, hlen, csum_partial(at + tcp_hlen_min, optlen, 0), flow);
 }
 
 // --- a segment of a connection
@@ -279,13 +293,14 @@ NETSTACK_NOINLINE result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tc
   return detail::tcp_queue_xmit(net, sk, out, together);
 }
 
-/// tcp_transmit_skb, as part of its caller. `together`: with others, as the list that it is appended to.
+namespace detail {
+/// What leaves for a segment of the write queue now, which is stamped; null: the pool is empty.
 template <class Net>
-NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* together) {
+NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
-  sk_buff* const out = detail::tcp_skb_to_send(net, skb);
-  if (!out) return failure{std::errc::no_buffer_space};
+  sk_buff* const out = tcp_skb_to_send(net, skb);
+  if (!out) return nullptr;
   cb.sent = net.worker().now;
   tcp_rate_skb_sent(net, tp, cb);
   tcp_pacing_sent(net, sk, skb.len);
@@ -295,20 +310,38 @@ NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb
     tp.data_segs_out += skb.len != 0;
     tp.bytes_sent += skb.len;
   }
-  if (detail::tcp_is_common(tp, cb)) [[likely]]
+  return out;
+}
+}  // namespace detail
+
+/// tcp_transmit_skb, as part of its caller. `together`: with others, as the list that it is appended to.
+template <class Net>
+NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* together) {
+  auto& cb = TCP_SKB_CB(skb);
+  sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
+  if (!out) return failure{std::errc::no_buffer_space};
+  if (detail::tcp_is_common(tcp_sk(sk), cb)) [[likely]]
     return detail::tcp_transmit_common(net, sk, *out, cb, together);
   return tcp_transmit(net, sk, *out, cb, together);
 }
 /// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
 template <class Net>
 NETSTACK_NOINLINE result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
-  return __tcp_transmit_skb(net, sk, skb, nullptr);
+  sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
+  if (!out) return failure{std::errc::no_buffer_space};
+  return tcp_transmit(net, sk, *out, TCP_SKB_CB(skb));
+}
+
+/// An empty segment, with room for its headers; null: the pool is empty.
+template <class Net>
+[[nodiscard]] NETSTACK_NOINLINE sk_buff* tcp_alloc_skb(Net& net, skb_pool::site at = skb_pool::site::current()) {
+  return net.worker().pool.__alloc_skb(max_tcp_header, at);
 }
 
 /// A segment without data, in no queue. Errors: no_buffer_space, tcp_transmit's.
 template <class Net>
 result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
-  sk_buff* const skb = net.worker().pool.alloc_skb(max_tcp_header);
+  sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};
   return tcp_transmit(net, sk, *skb, {.seq = seq, .end_seq = seq, .tcp_flags = flags});
 }

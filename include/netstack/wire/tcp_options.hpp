@@ -30,8 +30,14 @@ inline constexpr u8 mss_len = 4, window_len = 3, sack_perm_len = 2, sack_base = 
                     timestamp_len = 10, user_timeout_len = 4, fastopen_base = 2;
 /// As they are laid out, with no-ops in front so that numbers lie on words.
 inline constexpr u8 tstamp_aligned = 12, wscale_aligned = 4, sack_perm_aligned = 4, sack_base_aligned = 4;
-/// The first four bytes of a time stamp so laid out, as they lie in memory.
+/// The first four bytes of a time stamp so laid out, as they lie in memory; and as a number.
 inline constexpr auto tstamp_lead = std::bit_cast<u32>(std::array<u8, 4>{nop, nop, timestamp, timestamp_len});
+inline constexpr u32 tstamp_word = 0x0101'0000 | timestamp << 8 | timestamp_len;
+/// Nearly every SYN's five words: the MSS; SACK-permitted in front of a time stamp, with its two numbers; the scale.
+inline constexpr u32 syn_mss_word = mss << 24 | mss_len << 16;
+inline constexpr u32 syn_tstamp_word = sack_perm << 24 | sack_perm_len << 16 | timestamp << 8 | timestamp_len;
+inline constexpr u32 syn_wscale_word = u32{nop} << 24 | window << 16 | window_len << 8;
+inline constexpr u8 syn_aligned = 20;
 inline constexpr std::size_t max_len = tcp_hlen_max - tcp_hlen_min;
 inline constexpr u8 max_wscale = 14;  ///< RFC 7323 §2.3
 inline constexpr u8 max_sacks = 4;
@@ -129,6 +135,19 @@ constexpr void note_fastopen(tcp_options_received& rx, tcp_option const& o) {
   std::copy_n(o.data, len, rx.cookie.begin());
 }
 
+/// A SYN whose options are those that nearly every SYN has, so laid out.
+constexpr bool note_common_syn(tcp_options_received& rx, unsigned char const* block, std::size_t len) {
+  if (len != tcpopt::syn_aligned) return false;
+  u32 const mss = get_be32(block) ^ tcpopt::syn_mss_word, wscale = get_be32(block + 16) ^ tcpopt::syn_wscale_word;
+  if (mss > 0xffff || wscale > 0xff || get_be32(block + 4) != tcpopt::syn_tstamp_word) return false;
+  rx.mss = static_cast<u16>(mss);
+  rx.saw_tstamp = rx.sack_ok = rx.wscale_ok = true;
+  rx.rcv_tsval = get_be32(block + 8);
+  rx.rcv_tsecr = get_be32(block + 12);
+  rx.snd_wscale = std::min(static_cast<u8>(wscale), tcpopt::max_wscale);  // RFC 7323 §2.3
+  return true;
+}
+
 constexpr void note_tcp_option(tcp_options_received& rx, tcp_option const& o, bool syn) {
   switch (o.kind) {
     case tcpopt::mss:  // MUST-14: only in a SYN
@@ -169,13 +188,13 @@ namespace netstack::inline wire {
 constexpr bool tcp_parse_options(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
   rx = {};
   // RFC 7323 app. A: how nearly every segment's options look.
-  if (len == tcpopt::tstamp_aligned && block[0] == tcpopt::nop && block[1] == tcpopt::nop &&
-      block[2] == tcpopt::timestamp && block[3] == tcpopt::timestamp_len) [[likely]] {
+  if (len == tcpopt::tstamp_aligned && detail::get_be32(block) == tcpopt::tstamp_word) [[likely]] {
     rx.saw_tstamp = true;
     rx.rcv_tsval = detail::get_be32(block + 4);
     rx.rcv_tsecr = detail::get_be32(block + 8);
     return true;
   }
+  if (syn && detail::note_common_syn(rx, block, len)) return true;
   tcp_option_parser parser{block, len};
   while (auto const* option = parser.next()) detail::note_tcp_option(rx, *option, syn);
   return !parser.malformed();
@@ -207,6 +226,14 @@ struct tcp_out_options {
     if (num_sacks != 0) n += tcpopt::sack_base_aligned + u32{num_sacks} * tcpopt::sack_perblock;
     if (fastopen) n += (tcpopt::fastopen_base + u32{fastopen_len} + 3) & ~u32{3};
     return n;
+  }
+  /// Nothing but a time stamp.
+  [[nodiscard]] constexpr bool is_stamp() const {
+    return tstamp && !sack_ok && !wscale_ok && (mss | user_timeout | num_sacks) == 0 && !fastopen;
+  }
+  /// Those that nearly every SYN has, and no others.
+  [[nodiscard]] constexpr bool is_common_syn() const {
+    return mss != 0 && tstamp && sack_ok && wscale_ok && (user_timeout | num_sacks) == 0 && !fastopen;
   }
 };
 
