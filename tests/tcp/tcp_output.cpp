@@ -3,6 +3,7 @@
 // with and without SACK, and that a frame which a driver still has is never written.
 #include "netstack/tcp/tcp_output.hpp"
 
+#include "netstack/core/dev_config.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -139,6 +140,30 @@ TEST_CASE("data leaves room for as many SACK blocks as go with it: MUST-16, RFC 
     t.in(". 1 ack " + std::to_string(t.written) + stamp);
     t.pending.clear();
   }
+  t.over();
+}
+
+TEST_CASE("however well the size of a segment is known, it follows the path and IP's options: MUST-16", "[MUST-16]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460");
+  auto const segment = [&] {
+    REQUIRE(t.write(fd, 3000));
+    REQUIRE(!t.pending.empty());
+    auto const size = t.pending.front().payload().size();
+    t.in(". 1 ack " + std::to_string(t.written));
+    t.pending.clear();
+    return size;
+  };
+  CHECK(segment() == 1480);
+  CHECK(segment() == 1480);
+  REQUIRE(dev_set_mtu(t.net(), *t.rig.eth0, 1000));
+  CHECK(segment() == 980);
+  CHECK(segment() == 980);
+  REQUIRE(dev_set_mtu(t.net(), *t.rig.eth0, 1500));
+  CHECK(segment() == 1480);
+  bytes const options{1, 1, 1, 0};
+  REQUIRE(setsockopt(t.net(), fd, sol::ip, ip_opt::options, options.data(), options.size()));
+  CHECK(segment() == 1476);
   t.over();
 }
 

@@ -18,11 +18,10 @@ namespace netstack {
 template <class Net>
 class rx_flow_burst {
   static constexpr std::size_t n = Net::rx_flows.size();
-  softnet_data& sd_;
   net_device& dev_;
   u64 now_real_;
   std::size_t row_ = 0;  // of Net::rx_flows
-  rx_flow_taken taken_{};
+  rx_flow_taken& taken_;
   void const* known_ = nullptr;  // null again with the first frame that is of another kind
 
   static bool possible(Net& net, net_device const& dev) {
@@ -39,7 +38,9 @@ class rx_flow_burst {
  public:
   /// For frames `at` bytes from skb.head; `summed`: the device vouches for their L4 checksums.
   rx_flow_burst(Net& net, net_device& dev, u16 at, bool summed)
-      : sd_(net.worker().softnet), dev_(dev), now_real_(net.worker().now_real) {
+      : dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {
+    taken_.packets = 0;
+    taken_.octets = 0;
     if (n == 0 || !possible(net, dev)) return;
     for (row_ = 0; row_ < n && !known_; ++row_) known_ = Net::rx_flows[row_].known(net, dev, at, summed);
     if (known_) --row_;
@@ -48,7 +49,6 @@ class rx_flow_burst {
   }
   rx_flow_burst(rx_flow_burst const&) = delete;
   rx_flow_burst& operator=(rx_flow_burst const&) = delete;
-  ~rx_flow_burst() { sd_.flow_taken = taken_; }
 
   /// A frame came that nobody was asked about.
   void stop() { known_ = nullptr; }

@@ -129,17 +129,17 @@ struct pipe : driver {
 
 namespace detail {
 
+NETSTACK_NOINLINE inline void pipe_free_list(pipe::priv& p, u32 n) {
+  skb_list sent;
+  for (u32 i = 0; i < n; ++i) sent.push_back(*p.out->done.front(i));
+  consume_sent_clones(*sent.first->pool, sent);
+}
 /// Frees what the receiver has handled.
 inline u32 pipe_reap(pipe::priv& p) {
   auto& done = p.out->done;
   u32 const n = done.filled(pipe_cable::ring_size);
-  if (n == 1) {
-    consume_skb(*done.front(0));
-  } else if (n != 0) {
-    skb_list sent;
-    for (u32 i = 0; i < n; ++i) sent.push_back(*done.front(i));
-    consume_sent_clones(*sent.first->pool, sent);
-  }
+  if (n == 0) return 0;
+  n == 1 ? consume_skb(*done.front(0)) : pipe_free_list(p, n);
   done.consume(n);
   p.in_flight -= n;
   return n;
@@ -247,20 +247,41 @@ NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, 
   eth_type_trans(skb, dev);
 }
 /// Any other.
-template <class Net>
-sk_buff* pipe_copy(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, sk_buff const& from) {
-  flow.stop();
+NETSTACK_NOINLINE inline sk_buff* pipe_copy(net_device& dev, skb_pool& pool, sk_buff const& from) {
   sk_buff* const skb = skb_copy_to_pool(pool, from, 0);
   if (skb) dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
   return skb;
 }
+inline void pipe_count_rx(net_device& dev, u32 got, u32 missed, u64 bytes) {
+  dev.stats.rx_packets += got;
+  dev.stats.rx_bytes += bytes;
+  dev.stats.rx_missed_errors += missed;
+}
 
-/// The first `n` frames of the wire, as packets of this end's pool.
+/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk.
 template <class Net>
-void pipe_receive(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, pipe::priv& p, u32 n, bool unsummed,
-                  skb_list& rx) {
+NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe::priv& p, u32 room, bool unsummed, skb_list& rx) {
+  auto& pool = net.worker().pool;
+  sk_buff& from = *p.in->frames.front(0);
+  sk_buff* skb;
+  if (!pipe_is_plain(from, room, unsummed)) [[unlikely]] {
+    skb = pipe_copy(dev, pool, from);
+  } else if (skb = pool.__alloc_skb(pool.rx_headroom()); skb) [[likely]] {
+    rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
+    pipe_copy_plain(flow, dev, *skb, skb->data, from);
+  }
+  if (skb) [[likely]]
+    rx.push_back(*skb);
+  pipe_count_rx(dev, skb != nullptr, skb == nullptr, from.len);
+  p.in->done.back(0) = &from;
+}
+/// The first `n`.
+template <class Net>
+NETSTACK_NOINLINE void pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, u32 room, bool unsummed,
+                                    skb_list& rx) {
+  auto& pool = net.worker().pool;
   auto& frames = p.in->frames;
-  u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
+  rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
   u32 got = 0;
   u64 bytes = 0;
   auto const next = [&](u32 i) -> sk_buff const& {
@@ -276,14 +297,12 @@ void pipe_receive(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, pip
       got += pool.alloc_bulk(end - i, rx,
                              [&](sk_buff& skb, u8* data) { pipe_copy_plain(flow, dev, skb, data, next(i++)); });
       for (; i < end; ++i) bytes -= next(i).len;  // the pool is empty
-    } else if (sk_buff* const skb = pipe_copy(flow, dev, pool, next(i++))) {
-      rx.push_back(*skb);
-      ++got;
+    } else {
+      flow.stop();
+      if (sk_buff* const skb = pipe_copy(dev, pool, next(i++))) rx.push_back(*skb), ++got;
     }
   }
-  dev.stats.rx_packets += got;
-  dev.stats.rx_bytes += bytes;
-  dev.stats.rx_missed_errors += n - got;
+  pipe_count_rx(dev, got, n - got, bytes);
 }
 
 template <class Net>
@@ -302,8 +321,8 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   u32 const n = frames.filled(std::min(budget, pool.available()));
   if (n != 0) {
     bool const unsummed = frames.front(0)->ip_summed == ip_summed::partial;
-    rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-    pipe_receive(flow, dev, pool, p, n, unsummed, rx);
+    u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
+    n == 1 ? pipe_receive_one(net, dev, p, room, unsummed, rx) : pipe_receive(net, dev, p, n, room, unsummed, rx);
     frames.consume(n);
     p.in->done.publish(n);  // as many as are in flight fit
   }

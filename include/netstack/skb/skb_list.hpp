@@ -119,12 +119,12 @@ class sk_buff_head {
 
   /// `where` is a packet of this queue.
   void insert_before(sk_buff* where, sk_buff& skb) { insert_after(at(where).prev, skb); }
-  void insert_after(sk_buff* where, sk_buff& skb) {
+  NETSTACK_INLINE void insert_after(sk_buff* where, sk_buff& skb) {
     BUG_ON(skb.prev != nullptr, "packet queued twice");
     link_after(where, &skb, &skb);
     ++qlen_;
   }
-  void queue_tail(sk_buff& skb) { insert_after(ends_.prev, skb); }
+  NETSTACK_INLINE void queue_tail(sk_buff& skb) { insert_after(ends_.prev, skb); }
   void queue_head(sk_buff& skb) { insert_after(sentinel(), skb); }
   /// All of a burst, which is left empty.
   void queue_tail(skb_list& burst) {

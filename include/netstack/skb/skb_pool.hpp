@@ -177,9 +177,14 @@ class skb_pool {
 
   /// Lets go of one hold on the packet; the last returns the sk_buff, and the frame with the last user of its bytes.
   void free_skb(sk_buff& skb) {
+    free_one(skb, [](sk_buff& one) { one.destructor(one); });
+  }
+  /// The same, as part of its caller, with settle(skb) instead of the destructor if it is a simple one that has one.
+  template <class Settle>
+  NETSTACK_INLINE void free_one(sk_buff& skb, Settle&& settle) {
     if constexpr (asan_enabled) BUG_ON(skb.users == 1 && skb.prev, "packet freed while queued");
     if (is_simple(skb)) [[likely]] {
-      settle(skb);
+      if (skb.destructor) settle(skb);
       put_pair(skb);
     } else if (!free_companion(skb)) {
       free_slow(skb);
@@ -308,11 +313,6 @@ class skb_pool {
       BUG_ON(simple && !detail::shinfo_is_clean(shinfo_of(skb)), "shared info written without skb_edit_shinfo");
     return simple;
   }
-  /// The owner of a simple packet gets its memory back.
-  NETSTACK_INLINE static void settle(sk_buff& skb) {
-    if (skb.destructor) skb.destructor(skb);
-  }
-
   NETSTACK_INLINE void prepare(sk_buff& skb, u32 headroom, site at) const {
     u8* const data = skb.head + headroom;
     BUG_ON(data > skb.end, "headroom beyond the frame");

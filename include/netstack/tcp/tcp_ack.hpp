@@ -273,8 +273,9 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   tcp_rate_gen(net, tp, rs);
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // of our SYN
-  if (ca.pkts_acked) ca.pkts_acked(net, sk, rs);
-  if (ca.cong_control) return ca.cong_control(net, sk, rs);
+  tcp_rate_sample const sample = rs;  // in memory only now
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, sample);
+  if (ca.cong_control) return ca.cong_control(net, sk, sample);
   ca.cong_avoid(net, sk, ack, rs.acked_sacked);
   if (sk.sk_pacing_needed) [[unlikely]]
     tcp_update_pacing_rate(net, sk);

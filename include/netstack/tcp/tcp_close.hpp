@@ -24,7 +24,7 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.snd_ssthresh = tcp_infinite_ssthresh;
   tp.ca_state = tcp_ca_state::open;
   tp.mss_cache = tp.mss_clamp = tp.rcv_mss = tcp_mss_default;
-  tp.max_window = tp.max_packets_out = 0;
+  tp.max_window = tp.max_packets_out = tp.pmtu_cookie = 0;
   tp.snd_wscale = tp.rcv_wscale = 0;
   tp.quick_acks = 0;
   tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_mode = false;

@@ -106,9 +106,11 @@ NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
 }
 
 /// The last packet of the reader's queue, if this one may be copied behind it: that costs no memory.
-inline sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
+NETSTACK_INLINE sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
   sk_buff* const tail = sk.sk_receive_queue.peek_tail();
-  return tail && TCP_SKB_CB(*tail).end_seq == seq && skb.len <= tail->tailroom() && !skb_cloned(*tail) ? tail : nullptr;
+  if (!tail) [[likely]]
+    return nullptr;
+  return TCP_SKB_CB(*tail).end_seq == seq && skb.len <= tail->tailroom() && !skb_cloned(*tail) ? tail : nullptr;
 }
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
 template <class Net>

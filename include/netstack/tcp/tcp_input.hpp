@@ -154,7 +154,7 @@ void tcp_finish_connect(Net& net, sock& sk) {
   tp.rtx_high = tp.snd_nxt;
   tcp_init_congestion_control(net, sk);
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
-  tcp_current_mss(net, sk);
+  tcp_sync_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
   tp.mtup = {};
   if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]

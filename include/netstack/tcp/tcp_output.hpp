@@ -27,9 +27,20 @@ template <class Net>
   auto const least = static_cast<u32>(tcp_pernet(net).sysctl_tcp_min_snd_mss);
   return mtu > headers + least ? mtu - headers : least;
 }
+namespace detail {
+/// The path has the MTU by which mss_cache was found, and nothing but the time stamp takes room in every segment.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool tcp_mss_is_known(Net& net, sock const& sk) {
+  auto const& tp = tcp_sk(sk);
+  dst_entry const* const dst = sk.sk_dst_cache;
+  return dst && !dst->obsolete && dst->dev && dst->dev->mtu == tp.pmtu_cookie && dst->mtu == 0 &&
+         ipv4_net(net).pmtu_learned == 0 && tp.num_sacks + tp.dsack == 0 && !tp.mtup.enabled;
+}
+}  // namespace detail
+
 /// MUST-16: the payload of a full segment now, by the path, the peer's MSS, and the options that every segment has.
 template <class Net>
-u32 tcp_current_mss(Net& net, sock& sk) {
+u32 tcp_sync_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
   if (tp.mtup.enabled) [[unlikely]]
@@ -42,9 +53,18 @@ u32 tcp_current_mss(Net& net, sock& sk) {
     mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   // MUST-38: half of a small window is better than waiting for all of it.
   u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
+  dst_entry const* const dst = sk.sk_dst_cache;
+  bool const lasting = dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half &&
+                       tp.num_sacks + tp.dsack == 0 && !tp.mtup.enabled;
+  tp.pmtu_cookie = lasting ? dst->dev->mtu : 0;
   if (half != 0 && mss > half) mss = std::max(half, 48u);
   tp.mss_cache = static_cast<u16>(std::max(mss, 48u));
   return tp.mss_cache;
+}
+/// … which is asked for with each call, and changes hardly ever.
+template <class Net>
+NETSTACK_INLINE u32 tcp_current_mss(Net& net, sock& sk) {
+  return detail::tcp_mss_is_known(net, sk) ? tcp_sk(sk).mss_cache : tcp_sync_mss(net, sk);
 }
 
 // --- the queue
@@ -182,13 +202,18 @@ inline void tcp_cwnd_validate(tcp_sock& tp, bool limited) {
   tp.cwnd_usage_seq = tp.snd_nxt;
 }
 
+/// Nothing was sent for longer than the RTO, and something had been before.
+template <class Net>
+[[nodiscard]] bool tcp_was_idle(Net& net, tcp_sock const& tp) {
+  return net.worker().now - tp.lsndtime > u64{tp.icsk_rto} * 1000 && tp.packets_out == 0 && tp.lsndtime != 0;
+}
 /// RFC 5681 §4.1: after a pause the acknowledgments that would pace us are missing; the window shrinks by half an RTO.
 template <class Net>
 void tcp_slow_start_after_idle_check(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u64 const rto = u64{inet_csk(sk).icsk_rto} * 1000, idle = net.worker().now - tp.lsndtime;
-  if (idle <= rto || tp.packets_out != 0 || tp.lsndtime == 0) [[likely]]
+  if (!tcp_was_idle(net, tp)) [[likely]]
     return;
+  u64 const rto = u64{tp.icsk_rto} * 1000, idle = net.worker().now - tp.lsndtime;
   if (!tcp_pernet(net).sysctl_tcp_slow_start_after_idle || tcp_ca<Net>(sk).cong_control) return;  // that knows better
   tcp_ca_event(net, sk, ca_event::cwnd_restart);
   u32 const restart = std::min(tcp_init_cwnd, tp.snd_cwnd);
@@ -277,6 +302,26 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, rwnd_limited);
   return tp.packets_out == 0 && tp.send_head && icsk_due_of(sk, icsk_wait::pacing) == 0;
+}
+
+/// A segment, not too long, with nothing before it and nothing in its way, of a connection in order: it leaves without
+/// further questions. False: tcp_write_xmit has to ask them.
+template <class Net>
+NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
+  auto& tp = tcp_sk(sk);
+  // The only one of the queue: so nothing is in flight, and whatever is not full may leave as well.
+  if (sk.sk_write_queue.qlen() != 1 || sk.sk_state != tcp_state::established || tp.ca_state != tcp_ca_state::open ||
+      (tp.nonagle & tcp_nagle::cork) || tp.urg_mode || tp.mtup.enabled || sk.sk_pacing_needed ||
+      !detail::tcp_snd_wnd_test(tp, skb, mss) || detail::tcp_was_idle(net, tp)) [[unlikely]]
+    return false;
+  TCP_SKB_CB(skb).tcp_flags |= tcp_flag::psh;
+  bool begins = false;
+  if (!detail::tcp_xmit_send_head(net, sk, mss, nullptr, begins)) [[unlikely]]
+    return false;
+  if (!tcp_schedule_loss_probe(net, sk, true)) tcp_rearm_rto(net, sk);
+  detail::tcp_cwnd_validate(tp, tp.packets_out >= tp.snd_cwnd);
+  tcp_chrono_update(sk, net.worker().now, false);
+  return true;
 }
 
 /// Sends what waits, as far as it may, and sees to it that what may not is asked for.

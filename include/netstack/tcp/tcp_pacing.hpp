@@ -30,17 +30,25 @@ bool tcp_pacing_check(Net& net, sock& sk) {
   return static_cast<u32>(std::clamp<u64>((sk.sk_pacing_rate >> 10) / mss, 2, ~u32{0}));
 }
 
-/// Segments with so much payload left: when may the next? A timer that was late is made up for by half of the distance
-/// at most.
+namespace detail {
 template <class Net>
-void tcp_pacing_sent(Net& net, sock& sk, u32 payload, u32 segments = 1) {
+NETSTACK_NOINLINE void tcp_pacing_sent_slow(Net& net, sock& sk, u32 payload, u32 segments) {
   auto& tp = tcp_sk(sk);
   u64 const bytes = payload + segments * (tcp_af_ops<Net>(sk).net_header_len + tcp_hlen_min);
   u64 const now = net.worker().now, due = std::exchange(tp.pacing_release, std::max(tp.pacing_release, now));
-  if (!sk.sk_pacing_needed || sk.sk_pacing_rate == pacing_unlimited || tp.data_segs_out < tcp_unpaced_segments) return;
+  if (sk.sk_pacing_rate == pacing_unlimited || tp.data_segs_out < tcp_unpaced_segments) return;
   u64 const distance = bytes * 1'000'000'000 / std::max<u64>(sk.sk_pacing_rate, 1);
   u64 const late = due < now ? now - due : 0;
   tp.pacing_release += distance - std::min(distance / 2, due != 0 ? late : 0);
+}
+}  // namespace detail
+
+/// Segments with so much payload left: when may the next? A timer that was late is made up for by half of the distance
+/// at most.
+template <class Net>
+NETSTACK_INLINE void tcp_pacing_sent(Net& net, sock& sk, u32 payload, u32 segments = 1) {
+  if (sk.sk_pacing_needed) [[unlikely]]
+    detail::tcp_pacing_sent_slow(net, sk, payload, segments);
 }
 
 /// The window in a round trip and a part more, so that pacing never is what limits: for algorithms that set no rate.

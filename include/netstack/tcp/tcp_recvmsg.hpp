@@ -34,12 +34,24 @@ inline sk_buff* tcp_skb_from(sock const& sk, sk_buff* skb, u32 seq) {
   while (skb && !before(seq, TCP_SKB_CB(*skb).seq + skb->len)) skb = sk.sk_receive_queue.after(*skb);
   return skb;
 }
+/// Frees the first packet, which was read.
+NETSTACK_INLINE void tcp_eat_skb(sock& sk, sk_buff& skb) {
+  sk.sk_receive_queue.unlink(skb);
+  u32 owed = 0;
+  skb.pool->free_one(skb, [&](sk_buff& one) {
+    if (one.destructor != sock_rfree || one.sk != &sk) return one.destructor(one);
+    owed = one.truesize;
+  });
+  sk.sk_rmem_alloc -= owed;
+  sk_mem_uncharge(sk, owed);
+}
 /// Frees the packets of which everything is before `seq`: it was read. The first that is left.
 inline sk_buff* tcp_eat_skbs(sock& sk, u32 seq) {
   sk_buff *skb = sk.sk_receive_queue.peek(), *last = nullptr;
   u32 n = 0;
   for (; skb && !before(seq, TCP_SKB_CB(*skb).seq + skb->len); skb = sk.sk_receive_queue.after(*skb)) last = skb, ++n;
   if (n == 0) return skb;
+  if (n == 1) return tcp_eat_skb(sk, *last), skb;
   skb_list read = sk.sk_receive_queue.dequeue_to(*last, n);
   u32 owed = 0;
   last->pool->free_bulk(read, [&](sk_buff& one) {
@@ -95,18 +107,46 @@ inline u32 tcp_up_to_mark(sock& sk, u32& seq, u32 n) {
   return ahead != 0 ? std::min(n, ahead) : n;
 }
 
-}  // namespace detail
-
-/// proto::recvmsg. Answers the bytes copied; 0: the peer closed. Errors: not_connected, tcp_recv_urg's, the pending
-/// error, and those of sk_wait_event.
+/// Something was read: what depends on it.
 template <class Net>
-result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
+NETSTACK_INLINE void tcp_event_read(Net& net, sock& sk, std::size_t copied) {
+  sk_peek_offset_bwd(sk, static_cast<u32>(copied));
+  tcp_rcv_space_adjust(net, sk);
+  tcp_cleanup_rbuf(net, sk, copied != 0);
+}
+/// A call that one packet satisfies, and reads to its end: most of a dialogue's. How much was read; 0: it is another
+/// one.
+template <class Net>
+NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flags) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* const skb = sk.sk_receive_queue.peek();
+  if (!skb || m.msg_iov.size() != 1 || (flags & ~msg::dontwait) != 0 || tp.urg_data != 0) [[unlikely]]
+    return 0;
+  auto const& cb = TCP_SKB_CB(*skb);
+  u32 const offset = tp.copied_seq - cb.seq, n = skb->len - offset;
+  iovec const part = m.msg_iov.front();
+  // Read in part before, it has less than it holds, or else nothing that counts.
+  if (n - 1 >= skb->len || n > part.iov_len || skb->is_nonlinear() ||
+      (n != part.iov_len && (sk.sk_receive_queue.qlen() != 1 || n < sk.sk_rcvlowat))) [[unlikely]]
+    return 0;
+  std::memcpy(part.iov_base, skb->data + offset, n);
+  tp.copied_seq += n;
+  tcp_eat_skb(sk, *skb);
+  m.msg_flags = m.msg_namelen = 0;
+  m.msg_controllen = 0;
+  tcp_event_read(net, sk, n);
+  return n;
+}
+
+/// Any call.
+template <class Net>
+NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghdr& m, u32 flags) {
   m.msg_flags = 0;
   m.msg_controllen = 0;
   m.msg_namelen = 0;
   if (flags & msg::errqueue) return ip_recv_error(sk, m);
   if (sk.sk_state == tcp_state::listen) return failure{std::errc::not_connected};
-  if (flags & msg::oob) return detail::tcp_recv_urg(sk, m, flags);
+  if (flags & msg::oob) return tcp_recv_urg(sk, m, flags);
   auto& tp = tcp_sk(sk);
   bool const peek = (flags & msg::peek) != 0;
   u64 const timeo = sock_rcvtimeo(sk, flags);
@@ -119,11 +159,11 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
   do {  // also for no bytes at all, which tells whether there could be some
     if (tp.urg_data != 0 && tp.urg_seq == seq && copied != 0) [[unlikely]]
       break;
-    if (sk_buff* const skb = detail::tcp_skb_at(sk, seq, peek)) {
+    if (sk_buff* const skb = tcp_skb_at(sk, seq, peek)) {
       u32 const offset = seq - TCP_SKB_CB(*skb).seq;
       u32 n = static_cast<u32>(std::min<std::size_t>(left, skb->len - offset));
       if (tp.urg_data != 0 && n != 0) [[unlikely]]
-        n = detail::tcp_up_to_mark(sk, seq, n);
+        n = tcp_up_to_mark(sk, seq, n);
       if (n != 0 && !(flags & msg::trunc)) {
         if (!skb->is_nonlinear()) [[likely]]
           to.copy_to(skb->data + offset, n);
@@ -136,7 +176,7 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
       continue;
     }
     if (copied >= target) break;
-    auto const end = detail::tcp_read_end(sk, copied != 0);
+    auto const end = tcp_read_end(sk, copied != 0);
     if (!end) return failure{end.error()};
     if (*end) break;
     if (!peek) tcp_rcv_space_adjust(net, sk), tcp_cleanup_rbuf(net, sk, copied != 0);
@@ -150,12 +190,21 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
   if (peek) {
     sk_peek_offset_fwd(sk, static_cast<u32>(copied));
   } else {
-    sk_peek_offset_bwd(sk, static_cast<u32>(copied));
-    (void)detail::tcp_skb_at(sk, seq, false);
-    tcp_rcv_space_adjust(net, sk);
-    tcp_cleanup_rbuf(net, sk, copied != 0);
+    (void)tcp_skb_at(sk, seq, false);
+    tcp_event_read(net, sk, copied);
   }
   return copied;
+}
+
+}  // namespace detail
+
+/// proto::recvmsg. Answers the bytes copied; 0: the peer closed. Errors: not_connected, tcp_recv_urg's, the pending
+/// error, and those of sk_wait_event.
+template <class Net>
+result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
+  if (std::size_t const n = detail::tcp_recv_one(net, sk, m, flags); n != 0) [[likely]]
+    return n;
+  return detail::tcp_recvmsg_slow(net, sk, m, flags);
 }
 
 /// Bytes that one call may read now.

@@ -78,7 +78,7 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
 }
 /// A new, empty one at its end; null: the pool, or the proto's memory, is used up.
 template <class Net>
-sk_buff* tcp_new_tail(Net& net, sock& sk) {
+NETSTACK_INLINE sk_buff* tcp_new_tail(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   sk_buff* const skb = net.worker().pool.__alloc_skb(max_tcp_header);
   if (!skb) return nullptr;
@@ -153,16 +153,52 @@ result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
   return tcp_can_send(sk) ? result<void>{} : failure{tcp_send_error(sk)};
 }
 
+/// A question was asked: its answer will bear our acknowledgments.
+template <class Net>
+void tcp_note_dialogue(Net& net, tcp_sock& tp) {
+  if (!tp.pingpong && tp.lrcvtime != 0 && net.worker().now - tp.lrcvtime < tcp_delack_min) tp.pingpong = true;
+}
+/// A call whose bytes fit into one segment, before which none waits: most of a dialogue's. How many were taken; 0: it
+/// is another one.
+template <class Net>
+NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
+  auto& tp = tcp_sk(sk);
+  if (m.msg_iov.size() != 1 || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 || tp.send_head ||
+      sk.sk_state != tcp_state::established || (sk.sk_shutdown & send_shutdown) || sk.sk_err != 0) [[unlikely]]
+    return 0;
+  iovec const part = m.msg_iov.front();
+  u32 const mss = tcp_current_mss(net, sk);
+  if (part.iov_len - 1 >= mss || !tcp_may_queue(net, sk)) [[unlikely]]
+    return 0;
+  tcp_rate_check_app_limited(tp);
+  sk_buff* const skb = tcp_new_tail(net, sk);
+  if (!skb) [[unlikely]]
+    return 0;
+  auto const n = static_cast<u32>(part.iov_len);
+  u8* const to = skb->data;  // mss is what fits behind the headers, and not more
+  skb->tail = to + n;
+  skb->len = n;
+  if (skb->ip_summed == ip_summed::partial)
+    std::memcpy(to, part.iov_base, n);
+  else
+    skb->csum = csum_partial_copy(to, static_cast<u8 const*>(part.iov_base), n, 0);
+  TCP_SKB_CB(*skb).end_seq = tp.write_seq += n;
+  tcp_note_dialogue(net, tp);
+  if (!tcp_push_one(net, sk, *skb, mss)) [[unlikely]]
+    tcp_push(net, sk, 0, mss);
+  return n;
+}
+
 }  // namespace detail
 
 /// tcp_fastopen.hpp.
 template <class Net>
 result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter& from);
 
-/// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
-/// connected, or shut down), resource_unavailable_try_again, the pending error.
+namespace detail {
+/// Any call.
 template <class Net>
-result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
+NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghdr& m) {
   u64 const timeo = sock_sndtimeo(sk, m.msg_flags);
   auto& tp = tcp_sk(sk);
   iov_iter from{m.msg_iov};
@@ -173,35 +209,45 @@ result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
     if (!r && (r.error() != std::errc::operation_in_progress || from.count() == len)) return failure{r.error()};
     if (!r) return len - from.count();
   }
-  if (!detail::tcp_can_send(sk)) [[unlikely]]
-    if (r = detail::sk_stream_wait_connect(net, sk, timeo); !r) {
+  if (!tcp_can_send(sk)) [[unlikely]]
+    if (r = sk_stream_wait_connect(net, sk, timeo); !r) {
       if (from.count() != len) return len - from.count();
       return failure{r.error()};
     }
   u32 mss = tcp_current_mss(net, sk);
   tcp_rate_check_app_limited(tp);
   while (from.count() != 0) {
-    sk_buff* skb = detail::tcp_tail_with_room(sk, mss);
-    if (!skb && from.count() >= 2 * std::size_t{mss} && detail::tcp_fill_burst(net, sk, from, mss)) continue;
-    if (!skb && tcp_may_queue(net, sk)) skb = detail::tcp_new_tail(net, sk);
+    sk_buff* skb = tcp_tail_with_room(sk, mss);
+    if (!skb && from.count() >= 2 * std::size_t{mss} && tcp_fill_burst(net, sk, from, mss)) continue;
+    if (!skb && tcp_may_queue(net, sk)) skb = tcp_new_tail(net, sk);
     if (skb) {
-      detail::tcp_fill(sk, *skb, from, mss);
+      tcp_fill(sk, *skb, from, mss);
       continue;
     }
     bool const full = !tcp_may_queue(net, sk);
-    detail::tcp_push(net, sk, (m.msg_flags | msg::more) & ~msg::oob, mss);
+    tcp_push(net, sk, (m.msg_flags | msg::more) & ~msg::oob, mss);
     if (full) {
       if (!tcp_stream_memory_free(sk)) tcp_sndbuf_expand(net, sk);
       if (tcp_may_queue(net, sk)) continue;
     }
-    if (r = detail::sk_stream_wait_memory(net, sk, timeo); !r) break;
+    if (r = sk_stream_wait_memory(net, sk, timeo); !r) break;
     mss = tcp_current_mss(net, sk);
   }
   std::size_t const queued = len - from.count();
   if (queued == 0 && !r) return failure{r.error()};
-  if (tp.pingpong == false && tp.lrcvtime != 0 && net.worker().now - tp.lrcvtime < tcp_delack_min) tp.pingpong = true;
-  detail::tcp_push(net, sk, m.msg_flags, mss);
+  tcp_note_dialogue(net, tp);
+  tcp_push(net, sk, m.msg_flags, mss);
   return queued;
+}
+}  // namespace detail
+
+/// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
+/// connected, or shut down), resource_unavailable_try_again, the pending error.
+template <class Net>
+result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
+  if (std::size_t const n = detail::tcp_send_one(net, sk, m); n != 0) [[likely]]
+    return n;
+  return detail::tcp_sendmsg_slow(net, sk, m);
 }
 
 /// proto::sendpage: the bytes of a page, copied.

@@ -110,6 +110,7 @@ struct alignas(cache_line) tcp_flow {
   u32 wmem_queued = 0;           ///< truesize in the write queue (Linux's sk_wmem_queued)
   u32 csum_flow = 0;             ///< sum of addresses, protocol and ports, for every segment's checksum
   sk_buff* send_head = nullptr;  ///< the first that was never sent; in sk_write_queue
+  u32 pmtu_cookie = 0;           ///< the path's MTU by which mss_cache was found; 0: it has to be found again
   u16 advmss = tcp_mss_default;
   u16 rcv_mss = tcp_mss_default;  ///< what the peer's full segments are
   u8 quick_acks = 0;              ///< so many acknowledgments are not delayed

@@ -244,6 +244,7 @@ void tcp_rcvlowat_changed(Net& net, sock& sk) {
 /// proto::setsockopt. Errors: invalid_argument, no_protocol_option, no_such_file_or_directory (TCP_CONGESTION).
 template <class Net>
 result<void> tcp_setsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte const> optval) {
+  tcp_sk(sk).pmtu_cookie = 0;  // IP's options take room of every segment
   if (level != sol::tcp) return ip_setsockopt(net, sk, level, optname, optval);
   if (optname == tcp_opt::congestion) {
     std::string_view name{reinterpret_cast<char const*>(optval.data()), std::min<std::size_t>(optval.size(), 15)};

@@ -167,9 +167,11 @@ inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_ou
 NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
   constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
   u8* const at = skb.push(hlen);
-  u32 const words[3] = {tcpopt::tstamp_lead, be32{tsval}.raw(), be32{tsecr}.raw()};
-  std::memcpy(at + tcp_hlen_min, words, sizeof words);
-  detail::tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2], flow);
+  u32 const lead = tcpopt::tstamp_lead, value = be32{tsval}.raw(), echo = be32{tsecr}.raw();
+  std::memcpy(at + tcp_hlen_min, &lead, sizeof lead);
+  std::memcpy(at + tcp_hlen_min + 4, &value, sizeof value);
+  std::memcpy(at + tcp_hlen_min + 8, &echo, sizeof echo);
+  detail::tcp_write_header(skb, at, f, hlen, u64{lead} + value + echo, flow);
 }
 /// The same with any options.
 inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {

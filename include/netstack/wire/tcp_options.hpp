@@ -83,7 +83,7 @@ class tcp_option_parser {
 
 /// A range of sequence numbers: [start, end).
 struct tcp_sack_block {
-  u32 start_seq = 0, end_seq = 0;
+  u32 start_seq, end_seq;
   friend constexpr bool operator==(tcp_sack_block const&, tcp_sack_block const&) = default;
 };
 
@@ -99,8 +99,13 @@ struct tcp_options_received {
   u8 num_sacks = 0;
   u8 fastopen_len = 0;    ///< of the cookie
   bool fastopen = false;  ///< asked for one (fastopen_len 0), or brings one
-  std::array<tcp_sack_block, tcpopt::max_sacks> sacks{};
   std::array<u8, tcpopt::fastopen_max> cookie{};
+  std::array<tcp_sack_block, tcpopt::max_sacks> sacks;  ///< num_sacks of them
+
+  /// For each segment: so much is cleared by a few stores, all of it by the slow string instruction.
+  constexpr tcp_options_received() {
+    if (std::is_constant_evaluated()) sacks = {};
+  }
 };
 
 }  // namespace netstack::inline wire

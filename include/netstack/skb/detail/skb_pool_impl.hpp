@@ -145,7 +145,7 @@ inline void skb_pool::put_companion(sk_buff& skb) {
 }
 inline bool skb_pool::free_companion(sk_buff& skb) {
   if (!is_lone_companion(skb)) return false;
-  settle(skb);
+  if (skb.destructor) skb.destructor(skb);
   put_companion(skb);
   return true;
 }
