@@ -312,13 +312,17 @@ TEST_CASE("HyStart++ leaves slow start when round trips grow, and not when they 
   CHECK(tp.snd_cwnd == cwnd + 3);
   for (int i = 0; i < 4; ++i) CHECK_FALSE(hystart_round(hs, tp, 61'000));
   CHECK(hystart_round(hs, tp, 61'000));
-  // Too few samples in a round say nothing; and one acknowledgment opens the window by 64 at most.
+  // Too few samples in a round say nothing; and one acknowledgment opens the window by L at most, unless paced: §4.3.
   tcp_hystart_reset(hs, tp);
   for (u32 rtt : {50'000u, 90'000u, 50'000u, 90'000u}) CHECK_FALSE(hystart_round(hs, tp, rtt, 7));
   CHECK(hs.css_round == 0);
   u32 const before_stretch = tp.snd_cwnd;
   (void)tcp_hystart_slow_start(hs, tp, 100);
-  CHECK(tp.snd_cwnd == before_stretch + 64);
+  CHECK(tp.snd_cwnd == before_stretch + 8);
+  tp.sk_pacing_needed = true;
+  (void)tcp_hystart_slow_start(hs, tp, 100);
+  CHECK(tp.snd_cwnd == before_stretch + 8 + 100);
+  tp.sk_pacing_needed = false;
   tp.snd_una = tp.snd_nxt = tp.write_seq;
   t.over();
 }
@@ -334,7 +338,8 @@ TEST_CASE("a window that the application does not use does not grow, and is kept
     REQUIRE(t.write(fd, bytes));
     t.pending.clear();
     t.after(50);
-    t.in(". 1 ack " + std::to_string(at += bytes));
+    for (u32 left = bytes; left != 0; left -= std::min(left, 8000u))
+      t.in(". 1 ack " + std::to_string(at += std::min(left, 8000u)));
     t.pending.clear();
   };
   for (int i = 0; i < 5; ++i) exchange(5000);

@@ -15,9 +15,9 @@ struct tcp_hystart {
   // RFC 9406 §4.3.
   static constexpr u32 min_rtt_thresh = 4'000, max_rtt_thresh = 16'000;  ///< us
   static constexpr u32 min_rtt_divisor = 8, css_growth_divisor = 4;
-  /// Segments that one acknowledgment adds at most, so that no burst leaves. RFC 9406 has 8, for receivers that
-  /// acknowledge every second one; those that merge what arrives (GRO) acknowledge dozens at once, and stay fast so.
-  static constexpr u32 unpaced_limit = 64;
+  /// L: segments that one acknowledgment adds at most, so that no burst leaves; paced, none leaves anyway. Towards
+  /// receivers that merge what arrives (GRO) and acknowledge dozens at once, SO_MAX_PACING_RATE keeps slow start fast.
+  static constexpr u32 unpaced_limit = 8;
   static constexpr u8 n_rtt_sample = 8, css_rounds = 5;
 
   u32 window_end = 0;  ///< the round ends when this is acknowledged
