@@ -245,6 +245,24 @@ TEST_CASE("FIN-WAIT-2 that is short is counted apart", "[S104][S164]") {
   t.over();
 }
 
+TEST_CASE("an old time stamp in TIME-WAIT is counted apart, and backlogs that are full too", "[RFC 7323][S164]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 ts 1000 0");
+  auto& sk = t.sk(fd);
+  u32 const others = sk.sk_rcvbuf + sk.sk_sndbuf + 1;  // no packet's
+  sk.sk_rmem_alloc += others, sk.sk_owned = true;
+  t.in("P. 1:5 ack 1 ts 1001 0").silent();
+  sk.sk_rmem_alloc -= others, sk.sk_owned = false;
+  CHECK(t.ext().TCPBacklogDrop.read() == 1);
+  CHECK(t.drops(drop_reason::socket_backlog) == 1);
+  t.close(fd);
+  t.out("F. 1 ack 1").in("F. 1 ack 2 ts 1002 0").out(". 2 ack 2");
+  t.in("P. 1:5 ack 2 ts 900 0").out(". 2 ack 2").silent();
+  CHECK(t.ext().PAWSTimewait.read() == 1);
+  CHECK(t.ext().PAWSEstab.read() == 0);
+  t.over();
+}
+
 TEST_CASE("a SYN from farther away than its listener allows ends no TIME-WAIT", "[S104][RFC 6191]") {
   tcp_script t;
   t.close(t.accepted());
