@@ -14,11 +14,13 @@
 #define NETSTACK_INLINE_LAMBDA __attribute__((always_inline))  // behind its parameters
 #define NETSTACK_NOINLINE __attribute__((noinline))
 #define NETSTACK_COLD __attribute__((cold, noinline))
+#define NETSTACK_HOT __attribute__((hot))  // behind many questions g++ else takes code for rare, and makes it small
 #else
 #define NETSTACK_INLINE inline
 #define NETSTACK_INLINE_LAMBDA
 #define NETSTACK_NOINLINE
 #define NETSTACK_COLD
+#define NETSTACK_HOT
 #endif
 
 #if defined(__has_feature)

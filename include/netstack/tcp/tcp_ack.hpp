@@ -273,10 +273,8 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   tcp_rate_gen(net, tp, rs);
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // of our SYN
-  // In memory only now: who is called may not keep rs out of registers before.
-  tcp_rate_sample const sample = rs;
-  if (ca.pkts_acked) ca.pkts_acked(net, sk, sample);
-  if (ca.cong_control) return ca.cong_control(net, sk, sample);
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, rs);
+  if (ca.cong_control) return ca.cong_control(net, sk, rs);
   ca.cong_avoid(net, sk, ack, rs.acked_sacked);
   if (sk.sk_pacing_needed) [[unlikely]]
     tcp_update_pacing_rate(net, sk);

@@ -435,7 +435,7 @@ NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len,
 /// net_protocol::flow.end: what came together is answered together: one acknowledgment at the end, unless something is
 /// amiss, as behind a GRO; and one word to the application.
 template <class Net>
-void tcp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
+NETSTACK_HOT void tcp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
   sock& sk = *flow.sk;
   TCP_STATS(net).InSegs += list.count;
   sock_hold(sk);

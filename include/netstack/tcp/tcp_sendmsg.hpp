@@ -244,7 +244,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
 /// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
 /// connected, or shut down), resource_unavailable_try_again, the pending error.
 template <class Net>
-result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
+NETSTACK_HOT result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
   if (std::size_t const n = detail::tcp_send_one(net, sk, m); n != 0) [[likely]]
     return n;
   return detail::tcp_sendmsg_slow(net, sk, m);
