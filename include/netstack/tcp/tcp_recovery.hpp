@@ -268,6 +268,7 @@ void tcp_simple_retransmit(Net& net, sock& sk) {
   u32 const mss = tcp_current_mss(net, sk);
   for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
     if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
+  if (!tcp_is_sack(tp)) (void)detail::tcp_limit_reno_sacked(tp);  // what is lost now has not arrived
   tcp_xmit_retransmit_queue(net, sk);
 }
 
