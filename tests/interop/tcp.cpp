@@ -34,13 +34,16 @@ struct tap_pair {
   ns::test::netns space;
   host h;
 
-  /// `marked`: both ways of the wire have a rate, and a queue whose growth they tell of.
+  /// `marked`: both ways of the wire have a rate, and a queue whose growth they tell of. Half of what comes may leave,
+  /// so that an echo queues however evenly it is sent.
   explicit tap_pair(bool marked = false) {
     REQUIRE(h.boot());
     REQUIRE(ns::dev_open(net(), *net().loopback_dev));
     ns::drivers::tap::params const params{.ifname = "nst0", .bring_up = true};
     ns::drivers::wire_faults const slow{.rate_bps = 40'000'000, .mark = 20'000, .limit = 400};
-    auto tap = marked ? ns::register_netdev<marking_tap>(net(), "eth0", {.inner = params, .tx = slow, .rx = slow})
+    auto slower = slow;
+    slower.rate_bps /= 2;
+    auto tap = marked ? ns::register_netdev<marking_tap>(net(), "eth0", {.inner = params, .tx = slower, .rx = slow})
                       : ns::register_netdev<ns::drivers::tap>(net(), "eth0", params);
     REQUIRE(tap);
     REQUIRE(ns::dev_open(net(), **tap));

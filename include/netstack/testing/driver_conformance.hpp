@@ -2,16 +2,17 @@
 // Decides: what every driver has to do, as named cases that a driver's author gets for free. Independent of any test
 // framework: a table of names and functions, each answering passed, failed or skipped with a text.
 //
-//   struct rig {                                                   // one stack with one device, and its far end
+//   struct rig {  // one stack with one device, and its far end
 //     struct host : stack<host, my_driver, sizes<config{.skb_pool = 2048}>> {};
 //     using driver = my_driver;
-//     static constexpr bool receives = true;                       // frames come from the far end through ndo_poll
-//     static constexpr bool lossless = true;                       // the far end keeps what it has no time for
-//     static constexpr u32 window = 256;                           // frames it keeps before it must be asked; 8 at
-//     least static constexpr bool exclusive = true;                      // optional: a second claim is busy host h; //
-//     not booted yet result<net_device*> make(char const* name);                  // registers the device; twice: a
-//     second one bool inject(std::span<u8 const> frame);                      // the far end sends; false: it cannot
-//     bool collect(std::vector<u8>& frame);                        // the far end receives, checksums finished
+//     static constexpr bool receives = true;   // frames come from the far end through ndo_poll
+//     static constexpr bool lossless = true;   // the far end keeps what it has no time for
+//     static constexpr u32 window = 256;       // frames it keeps before it must be asked; 8 at least
+//     static constexpr bool exclusive = true;  // optional: a second claim is busy
+//     host h;                                  // not booted yet
+//     result<net_device*> make(char const* name);  // registers the device; twice: a second one
+//     bool inject(std::span<u8 const> frame);      // the far end sends; false: it cannot
+//     bool collect(std::vector<u8>& frame);        // the far end receives, checksums finished
 //   };
 //   for (auto const& c : testing::driver_conformance<rig>())
 //     if (auto r = testing::run(c); r.is(testing::outcome::failed)) …
@@ -51,7 +52,7 @@ struct conformance_list {
   using rx = rx_cases<Rig>;
   using control = control_cases<Rig>;
   using c = conformance_case<Rig>;
-  static constexpr std::array rows{
+  static constexpr auto rows = std::to_array<c>({
       c{"probe_fills_the_device", life::probe_fills_the_device},
       c{"probe_leaves_it_down", life::probe_leaves_it_down},
       c{"name_is_unique", life::name_is_unique},
@@ -129,7 +130,7 @@ struct conformance_list {
       c{"unregister_while_up", life::unregister_while_up},
       c{"unregister_under_load", life::unregister_under_load},
       c{"shutdown_with_device_up", life::shutdown_with_device_up},
-  };
+  });
 };
 }  // namespace detail
 
