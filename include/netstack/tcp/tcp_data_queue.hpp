@@ -202,8 +202,8 @@ void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
 inline sk_buff* tcp_ofo_last(tcp_sock& tp) {
   return tp.out_of_order_queue.empty() ? nullptr : &*tp.out_of_order_queue.rbegin();
 }
-/// Copies what follows it behind it, which costs no memory. False: it does not follow, or there is no room, even for the
-/// nothing of a bare FIN where frags end the packet.
+/// Copies what follows it behind it, which costs no memory. False: it does not follow, or there is no room, even for
+/// the nothing of a bare FIN where frags end the packet.
 NETSTACK_INLINE bool tcp_ofo_append(sk_buff& last, u32 seq, u8 const* bytes, u32 len) {
   auto& cb = TCP_SKB_CB(last);
   if (cb.end_seq != seq || len > last.tailroom() || last.is_nonlinear() || (cb.tcp_flags & tcp_flag::fin) ||
