@@ -4,6 +4,7 @@
 #include "netstack/tcp/tcp_data_queue.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <numeric>
 
 #include "support/tcp_script.hpp"
@@ -135,6 +136,22 @@ TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
   CHECK(t.state(fd) == tcp_state::close_wait);
   t.read(fd, 10);
   CHECK(t.read_error(fd) == 0);
+  t.over();
+}
+
+TEST_CASE("a bare FIN behind merged segments that wait for what is missing", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  t.in(data(11, 21)).out(". 1 ack 1 sack 11-21");
+  // As a GRO leaves it: the second half in a frag.
+  sk_buff& last = *t.tp(fd).out_of_order_queue.rbegin();
+  u32 const frame = last.pool->alloc_frame();
+  std::memcpy(last.pool->frame_data(frame), last.data + 5, 5);
+  last.trim(5);
+  skb_add_rx_frag(last, 0, frame, 0, 5, 0);
+  t.in("F. 21 ack 1").out(". 1 ack 1 sack 11-22");
+  t.in(data(1, 11)).out(". 1 ack 22");
+  t.read(fd, 20);
   t.over();
 }
 

@@ -103,14 +103,14 @@ inline result<void> skb_split(sk_buff& skb, sk_buff& skb1, u32 len, skb_pool::si
     BUG_ON(!skb_copy_bits(from, 0, to.put(len), len));
     return true;
   }
-  auto& info = skb_edit_shinfo(to);
-  auto const& more = skb_shinfo(from);
+  auto const &had = skb_shinfo(to), &more = skb_shinfo(from);
   u32 const head = from.headlen() ? 1 : 0;
-  if (to.pool != from.pool || info.frag_list || more.frag_list || info.nr_frags + more.nr_frags + head > max_skb_frags)
+  if (to.pool != from.pool || had.frag_list || more.frag_list || had.nr_frags + more.nr_frags + head > max_skb_frags)
     return false;
   // A reader of from's linear bytes could believe later that it is alone with them, and write.
   if (head && (skb_shared(from) || skb_cloned(from))) return false;
 
+  auto& info = skb_edit_shinfo(to);
   auto append = [&](skb_frag const& frag) {
     to.pool->get_frame(frag.frame);
     info.frags[info.nr_frags++] = frag;
