@@ -30,7 +30,7 @@ int main(int argc, char** argv) {
   services::device_options options;
   double seconds = 0;
   options.add_to(app);
-  app.add_option("--seconds", seconds, "stop by itself")->check(CLI::NonNegativeNumber);
+  app.add_option("--seconds", seconds, "stop by itself")->check(CLI::Range(0.0, 1e9));
   CLI11_PARSE(app, argc, argv);
   services::complaint const fail{"inetd"};
 
