@@ -145,7 +145,8 @@ constexpr std::string_view explain_tun(std::errc why) {
     case std::errc::device_or_resource_busy:
       return "another program uses this interface: stop it, or choose another name";
     case std::errc::invalid_argument:
-      return "an interface of this name exists, but is of another kind: choose another name, or see `ip link show NAME`";
+      return "an interface of this name exists, but is of another kind: choose another name, or see `ip link show "
+             "NAME`";
     case std::errc::too_many_files_open:
     case std::errc::too_many_files_open_in_system: return "too many open files: raise the limit with `ulimit -n`";
     default: return "the kernel refused the interface: see `dmesg`";
