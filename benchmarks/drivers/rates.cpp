@@ -57,7 +57,7 @@ struct edge : module {
   static constexpr std::array rx_handlers{rx_handler<Net>{reflect<Net>, "reflect"}};
 };
 
-struct host : stack<host, presets::host, drivers::af_xdp, drivers::pcap, drivers::tap, edge,
+struct host : stack<host, presets::full, drivers::af_xdp, drivers::pcap, drivers::tap, edge,
                     sizes<config{.max_net = 1, .skb_pool = frames}>> {};
 using net_t = netstack::net<host>;
 

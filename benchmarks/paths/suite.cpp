@@ -9,8 +9,7 @@
 
 namespace {
 
-struct host : netstack::stack<host, netstack::presets::host, netstack::tcp, netstack::tcp_cubic, netstack::tcp_bbr,
-                              netstack::drivers::pipe, netstack::testing::bench_wire,
+struct host : netstack::stack<host, netstack::presets::full, netstack::drivers::pipe, netstack::testing::bench_wire,
                               netstack::sizes<netstack::config{.max_net = 1,
                                                                .max_sock = 1'000'200,
                                                                .max_timewait = 8192,

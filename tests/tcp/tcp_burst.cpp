@@ -111,8 +111,8 @@ TEST_CASE("the flow of frames whose sums are left open is known like that of oth
     CHECK((t->flow().genid == genid && t->flow().frame.known));
     CHECK(t->flow().flow.csum_known == (t == &left));
     // … and kept apart from frames of the other kind.
-    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t == &left) != nullptr));
-    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t != &left) == nullptr));
+    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t == &left, false) != nullptr));
+    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t != &left, false) == nullptr));
     t->read();
   }
 }

@@ -4,6 +4,7 @@
 #include "netstack/tcp/tcp_offload.hpp"
 
 #include "netstack/drivers/fault_injector.hpp"
+#include "netstack/udp/udp.hpp"
 #include "support/tcp_echo.hpp"
 #include "support/two_hosts.hpp"
 
@@ -15,6 +16,7 @@ using namespace netstack::test;
 using wire_of = drivers::fault_injector<drivers::pipe>;
 struct plain : stack<plain, ipv4, tcp, wire_of> {};
 struct merging : stack<merging, ipv4, ipv4_offload, tcp, tcp_offload, wire_of> {};
+struct of_both : stack<of_both, ipv4, ipv4_offload, tcp, tcp_offload, udp, drivers::pipe> {};
 
 constexpr u32 cuts = netif_f::sg | netif_f::fraglist | netif_f::hw_csum | netif_f::gso;
 
@@ -215,6 +217,50 @@ TEST_CASE("full segments in order are merged; a device that takes super-segments
   CHECK(whole.frames() < 100);
   CHECK(whole.segments() > 345);
   CHECK(TCP_STATS(whole.t.a.init_net()).RetransSegs.read() == 0);
+}
+
+TEST_CASE("a device recognises datagrams while it merges segments", "[S85][S67]") {
+  two_hosts<of_both, of_both, drivers::pipe> t{{.features = netif_f::sg | netif_f::fraglist}};
+  auto& a = t.a.init_net();
+  auto& b = t.b.init_net();
+  int const listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value();
+  int const sink = socket(b, af::inet, sock_type::dgram | sock_type::nonblock).value();
+  REQUIRE(bind(b, listener, t.name({}, 80)));
+  REQUIRE(bind(b, sink, t.name({}, 9)));
+  REQUIRE(listen(b, listener, 4));
+  int const client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
+  int const source = socket(a, af::inet, sock_type::dgram | sock_type::nonblock).value();
+  (void)connect(a, client, t.name(t.addr_b, 80));
+  t.run();
+  int const server = accept(b, listener).value();
+  std::string const text = stream_of(4 * 1448);
+  char buf[8192];
+  auto const datagram = [&] { REQUIRE(sendto(a, source, text.data(), 100, 0, t.name(t.addr_b, 9)).value() == 100); };
+  auto const known = [&](bool gro) {
+    return ip_flow_known(b, *t.dev_b, in_dev_get(*t.dev_b)->rx_flow.frame.at, false, gro) != nullptr;
+  };
+  REQUIRE((t.dev_b->features & netif_f::gro) != 0);
+  // One segment alone, of a flow that would be recognised if nothing were merged.
+  REQUIRE(send(a, client, text.data(), 10).value() == 10);
+  t.run();
+  REQUIRE(recv(b, server, buf, sizeof buf).value() == 10);
+  CHECK((known(false) && !known(true)));
+  for (int i = 0; i < 2; ++i) datagram(), t.run();
+  CHECK((known(false) && known(true)));
+  for (int i = 0; i < 2; ++i) REQUIRE(recv(b, sink, buf, sizeof buf).value() == 100);
+  // Recognised ones in front of what is merged, in one burst.
+  u64 const segments = TCP_STATS(b).InSegs.read();
+  for (int i = 0; i < 3; ++i) datagram();
+  REQUIRE(send(a, client, text.data(), text.size()).value() == text.size());
+  t.run();
+  CHECK(TCP_STATS(b).InSegs.read() - segments < 4);
+  for (int i = 0; i < 3; ++i) REQUIRE(recv(b, sink, buf, sizeof buf).value() == 100);
+  CHECK(recv(b, server, buf, sizeof buf).value() == text.size());
+  CHECK((std::string(buf, text.size()) == text));
+  for (int fd : {server, listener, sink}) REQUIRE(close(b, fd));
+  for (int fd : {client, source}) REQUIRE(close(a, fd));
+  t.run_for(200'000'000'000);
+  CHECK((t.a.worker().pool.in_use() == 0 && t.b.worker().pool.in_use() == 0));
 }
 
 TEST_CASE("what comes in one burst is answered together: data once, what is behind a gap three times at once",

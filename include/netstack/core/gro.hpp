@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "netstack/core/net_device.hpp"
+#include "netstack/core/softnet.hpp"
 #include "netstack/registry/offload.hpp"
 #include "netstack/skb/skb_split.hpp"
 
@@ -128,11 +129,15 @@ void dev_gro_receive(Net& net, napi_struct& n, sk_buff& skb, skb_list& up) {
   n.gro_list[n.gro_count++] = &skb;
 }
 
-/// A device's burst: afterwards it is what goes up, and nothing is held.
+/// A device's burst: afterwards it is what goes up, and nothing is held. It may begin with packets that the driver
+/// recognised (core/rx_flow), which no protocol would merge.
 template <class Net>
 void napi_gro_receive_list(Net& net, napi_struct& n, skb_list& burst) {
-  if (burst.empty() || !(n.dev->features & netif_f::gro)) return;
+  rx_flow_taken const& taken = net.worker().softnet.flow_taken;
+  if (burst.count == taken.packets || !(n.dev->features & netif_f::gro)) return;
   skb_list up;
+  if (taken.packets != 0) up = burst.cut_front(*taken.last, taken.packets);
+  if (burst.count == 1) return up.splice(burst), std::swap(up, burst);  // with nobody to be merged with
   while (sk_buff* skb = burst.pop_front()) dev_gro_receive(net, n, *skb, up);
   napi_gro_flush(net, n, up);
   burst = up;

@@ -26,8 +26,7 @@ class rx_flow_burst {
 
   static bool possible(Net& net, net_device const& dev) {
     auto const& ops = Net::netdev_ops[dev.driver];
-    return ops.ndo_flow_poll && ops.ndo_flow_poll == ops.ndo_poll && !ops.ndo_rxtstamp &&
-           !(detail::composition_has_gro<Net>() && (dev.features & netif_f::gro)) && dev.rps_cpus == 0 &&
+    return ops.ndo_flow_poll && ops.ndo_flow_poll == ops.ndo_poll && !ops.ndo_rxtstamp && dev.rps_cpus == 0 &&
            dev.type == arphrd::ether && dev.running() && !detail::has_onlookers(net, dev);
   }
   template <std::size_t... I>
@@ -42,7 +41,8 @@ class rx_flow_burst {
     taken_.packets = 0;
     taken_.octets = 0;
     if (n == 0 || !possible(net, dev)) return;
-    for (row_ = 0; row_ < n && !known_; ++row_) known_ = Net::rx_flows[row_].known(net, dev, at, summed);
+    bool const gro = detail::composition_has_gro<Net>() && (dev.features & netif_f::gro);
+    for (row_ = 0; row_ < n && !known_; ++row_) known_ = Net::rx_flows[row_].known(net, dev, at, summed, gro);
     if (known_) --row_;
     taken_.known = known_;
     taken_.row = row_;

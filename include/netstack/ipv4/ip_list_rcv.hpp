@@ -112,10 +112,7 @@ class ip_burst {
 
   /// What the driver recognised. Nothing can have changed since: it was in this very turn.
   void deliver_taken(rx_flow_taken const& taken) {
-    skb_list run{.first = burst_.first, .last = taken.last, .count = taken.packets};
-    burst_.first = std::exchange(taken.last->next, nullptr);
-    burst_.count -= taken.packets;
-    if (!burst_.first) burst_.last = nullptr;
+    skb_list run = burst_.cut_front(*taken.last, taken.packets);
     (void)deliver_flow(*static_cast<ip_rx_flow const*>(taken.known), run, taken.octets, rows{});
   }
 
@@ -250,15 +247,28 @@ void ip_list_rcv(Net& net, skb_list& burst) {
   detail::ip_burst<Net>{net, burst}.run();
 }
 
+namespace detail {
+/// By row of inet_protos: GRO merges packets of this protocol.
+template <class Net>
+constexpr auto ip_gro_merges = [] {
+  std::array<bool, Net::inet_protos.rows.size()> merges{};
+  for (std::size_t row = 0; row < merges.size(); ++row) {
+    auto const* const offload = Net::inet_offloads[Net::inet_protos.rows[row].protocol];
+    merges[row] = offload && offload->callbacks.gro_receive;
+  }
+  return merges;
+}();
+}  // namespace detail
+
 /// rx_flow_ops::known: the flow that this device saw last, if nothing has changed since.
 template <class Net>
-void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed) {
+void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed, bool gro) {
   if constexpr (!detail::ip_takes_lists<Net> || !detail::ip_is_sole_handler<Net>) return nullptr;
   in_device const* const in_dev = in_dev_get(dev);
   if (!in_dev) return nullptr;
   ip_rx_flow const& flow = in_dev->rx_flow;
   return flow.genid == net.worker().softnet.flow_genid && flow.frame.known && flow.frame.at == at &&
-                 flow.flow.csum_known == summed
+                 flow.flow.csum_known == summed && !(gro && detail::ip_gro_merges<Net>[flow.row])
              ? &flow
              : nullptr;
 }

@@ -20,8 +20,9 @@ struct rx_frame {
 template <class Net>
 struct rx_flow_ops {
   /// What frames of this device are recognised by during this ndo_poll, if they lie `at` bytes from skb.head and the
-  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known.
-  void const* (*known)(Net&, net_device&, u16 at, bool summed) = nullptr;
+  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known, or what is known is a flow
+  /// whose packets are merged, if the device wants that (`gro`).
+  void const* (*known)(Net&, net_device&, u16 at, bool summed, bool gro) = nullptr;
   /// True: the frame is of the flow, and right; the packet is told everything, data at the payload. False: nothing
   /// happened to it, but to its bytes if they lie elsewhere.
   bool (*take)(void const* known, net_device&, rx_frame const&, u64 now_real) = nullptr;

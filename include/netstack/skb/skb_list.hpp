@@ -71,6 +71,14 @@ struct skb_list {
     }
     return skb;
   }
+  /// Takes the packets from the first to `to`, n of them, out.
+  [[nodiscard]] skb_list cut_front(sk_buff& to, u32 n) {
+    skb_list front{.first = first, .last = &to, .count = n};
+    first = std::exchange(to.next, nullptr);
+    if (!first) last = nullptr;
+    count -= n;
+    return front;
+  }
   /// Takes all of `other`, which is left empty.
   void splice(skb_list& other) {
     if (other.empty()) return;
