@@ -208,12 +208,26 @@ inline double pcap_rx(meter m, frame f) {
   });
 }
 
+/// The frames of a burst, each in memory of its own, as those of a program are that sends what it was given; `room`
+/// zeros in front of each.
+class burst_of {
+  static constexpr std::size_t frame_size = 2048;
+  std::vector<std::uint8_t> bytes_;
+
+ public:
+  explicit burst_of(frame f, std::size_t room = 0) : bytes_(burst * frame_size) {
+    for (unsigned i = 0; i < burst; ++i) std::memcpy(at(i) + room, f.data(), f.size());
+  }
+  std::uint8_t* at(unsigned i) { return bytes_.data() + i * frame_size; }
+};
+
 inline double pcap_inject(meter m, frame f) {
   make_veth();
   pcap_t* const p = open_pcap();
+  burst_of out{f};
   return m.sent([&] {
     unsigned n = 0;
-    for (unsigned i = 0; i < burst; ++i) n += ::pcap_inject(p, f.data(), f.size()) == static_cast<int>(f.size());
+    for (unsigned i = 0; i < burst; ++i) n += ::pcap_inject(p, out.at(i), f.size()) == static_cast<int>(f.size());
     return n;
   });
 }
@@ -243,11 +257,11 @@ inline double tap_rx(meter m, frame f) {
 
 inline double tap_tx(meter m, frame f) {
   int const fd = open_tap();
-  std::vector<std::uint8_t> out(vnet_hdr + f.size());
-  std::memcpy(out.data() + vnet_hdr, f.data(), f.size());
+  burst_of out{f, vnet_hdr};
+  std::size_t const size = vnet_hdr + f.size();
   return m.sent([&] {
     unsigned n = 0;
-    for (unsigned i = 0; i < burst; ++i) n += ::write(fd, out.data(), out.size()) == static_cast<ssize_t>(out.size());
+    for (unsigned i = 0; i < burst; ++i) n += ::write(fd, out.at(i), size) == static_cast<ssize_t>(size);
     return n;
   });
 }
