@@ -31,7 +31,7 @@ class rx_flow_burst {
   }
   template <std::size_t... I>
   NETSTACK_INLINE bool take(rx_frame const& frame, std::index_sequence<I...>) const {
-    return ((row_ == I && Net::rx_flows[I].take(known_, dev_, frame, now_real_)) || ...);
+    return (((n == 1 || row_ == I) && Net::rx_flows[I].take(known_, dev_, frame, now_real_)) || ...);
   }
 
  public:

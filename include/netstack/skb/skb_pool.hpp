@@ -428,7 +428,8 @@ inline void skb_header_release(sk_buff& skb) {
 NETSTACK_INLINE bool skb_is_own(sk_buff const& skb, u32 most, u32 room) {
   u64 lengths;  // of frags in the upper half
   std::memcpy(&lengths, static_cast<void const*>(&skb.len), sizeof lengths);
-  return lengths <= most && skb.data - skb.head >= room && !skb.cloned && detail::sole_user_of_first_slot(skb);
+  return lengths <= most && skb.data - skb.head >= room &&
+         (detail::is_plain_first(skb) || (!skb.cloned && detail::sole_user_of_first_slot(skb)));
 }
 /// Frees every packet of the queue.
 inline void skb_queue_purge(sk_buff_head& queue) {

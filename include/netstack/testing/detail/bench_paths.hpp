@@ -42,9 +42,10 @@ struct bench_udp {
     auto& s = static_cast<bench_udp*>(self)->s;
     while (!list.empty()) {
       auto const from = udp_source(*list.first);
-      skb_list same;  // neighbours from one peer
-      do same.push_back(*list.pop_front());
-      while (!list.empty() && same_peer(udp_source(*list.first), from));
+      sk_buff* last = list.first;  // of neighbours from one peer
+      u32 n = 1;
+      for (; last->next && same_peer(udp_source(*last->next), from); last = last->next) ++n;
+      skb_list same = list.cut_front(*last, n);
       (void)s.send(same, from);
     }
   }
