@@ -6,8 +6,22 @@
 #include <cstdint>
 #include <cstdlib>
 
-/// Heap calls of the program until now; counted in paths/suite.cpp.
+/// Heap calls of the program until now; counted in paths/suite.cpp and gate/gate.cpp.
 std::uint64_t bench_heap_calls();
+
+/// Made before a measured loop; report() behind it gives the row its allocs/op, and fails it if there was any.
+class heap_watch {
+  benchmark::State& state_;
+  std::uint64_t before_ = bench_heap_calls();
+
+ public:
+  explicit heap_watch(benchmark::State& state) : state_(state) {}
+  void report() const {
+    auto const calls = bench_heap_calls() - before_;
+    state_.counters["allocs/op"] = static_cast<double>(calls) / static_cast<double>(state_.iterations());
+    if (calls) state_.SkipWithError("the heap was used");
+  }
+};
 
 /// A fixed number of packets, for who counts instructions; 0: as many as the time allows.
 inline std::int64_t bench_packets() {

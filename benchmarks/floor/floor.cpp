@@ -7,13 +7,13 @@
 // floor/rx/udp/N, floor/tx/udp/N, floor/echo/udp/N, floor/echo/icmp/N; /csum_off: without the L4 checksum.
 #include <benchmark/benchmark.h>
 
-#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "../heap_calls.hpp"
 #include "netstack/wire/checksum.hpp"
 
 namespace {
@@ -245,6 +245,7 @@ void receive(benchmark::State& state, u8 protocol, std::size_t payload, bool cop
   auto const len = static_cast<u32>(f.size());
   for (auto& p : w.frames_of.packets) std::memcpy(p.data, f.data(), len);
   packet* in[burst];
+  heap_watch const heap{state};
   while (state.KeepRunningBatch(burst)) {
     for (auto& p : in) {
       p = &w.frames_of.take();
@@ -254,6 +255,7 @@ void receive(benchmark::State& state, u8 protocol, std::size_t payload, bool cop
     benchmark::ClobberMemory();
     for (auto* p : in) Handle(w, *p);
   }
+  heap.report();
   if (w.bad != 0 || w.frames_of.n != frames) state.SkipWithError("packets were refused");
 }
 
@@ -262,6 +264,7 @@ void send(benchmark::State& state, std::size_t payload) {
   program w;
   std::vector<u8> bytes(payload, 0x5a);
   u8* from = bytes.data();
+  heap_watch const heap{state};
   while (state.KeepRunningBatch(burst)) {
     for (u32 i = 0; i < burst; ++i) {
       benchmark::DoNotOptimize(from);
@@ -275,15 +278,14 @@ void send(benchmark::State& state, std::size_t payload) {
     }
     benchmark::ClobberMemory();
   }
+  heap.report();
 }
 
 template <bool Sum>
 void add() {
   auto const row = [](std::string const& name, std::size_t payload, auto run) {
     auto const full = "floor/" + name + "/" + std::to_string(payload) + (Sum ? "" : "/csum_off");
-    auto* const registered = benchmark::RegisterBenchmark(full.c_str(), run);
-    // A fixed number of packets, for who counts instructions (paths/suite.cpp).
-    if (char const* const packets = std::getenv("NETSTACK_BENCH_PACKETS")) registered->Iterations(std::atoll(packets));
+    fixed_packets(benchmark::RegisterBenchmark(full.c_str(), run));
   };
   for (std::size_t const n : {18u, 64u, 1472u}) {
     row("rx/udp", n, [n](benchmark::State& s) { receive<rx_udp<Sum>>(s, 17, n, false); });

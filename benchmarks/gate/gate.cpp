@@ -3,6 +3,7 @@
 // of packets, NETSTACK_BENCH_PACKETS, so that two runs differ by packets alone.
 #include <cstdlib>
 
+#include "../../tests/support/heap_counter.hpp"
 #include "../heap_calls.hpp"
 #include "netstack/testing/detail/bench_tcp.hpp"
 
@@ -14,12 +15,14 @@ struct host
 
 }  // namespace
 
-std::uint64_t bench_heap_calls() { return 0; }  // netstack_bench counts them
+std::uint64_t bench_heap_calls() { return netstack::test::the_heap.allocations; }
 
 int main(int argc, char** argv) {
+  netstack::test::heap_counter heap;
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
-  netstack::testing::detail::bench_paths<host>({.iterations = bench_packets()});
-  netstack::testing::detail::bench_tcp<host>({.iterations = bench_packets()});
+  netstack::testing::bench_options const options{.allocations = bench_heap_calls, .iterations = bench_packets()};
+  netstack::testing::detail::bench_paths<host>(options);
+  netstack::testing::detail::bench_tcp<host>(options);
   return benchmark::RunSpecifiedBenchmarks() == 0;
 }

@@ -66,16 +66,11 @@ struct world {
   ~world() { fib.flush_all(); }
 };
 
-void report(benchmark::State& state, u64 allocated) {
-  state.counters["allocs/op"] = static_cast<double>(allocated) / static_cast<double>(state.iterations());
-  if (allocated) state.SkipWithError("the heap was used");
-}
-
 void lookup(benchmark::State& state, mix m, where w, bool read) {
   world const in{static_cast<u32>(state.range(0)), m, w};
   auto const& to = in.destinations;
   std::size_t i = 0;
-  u64 const before = bench_heap_calls();
+  heap_watch const heap{state};
   u32 sum = 0;
   for (auto _ : state) {
     fib_info const* fi = in.fib.lookup(to[i++ % (1U << 18)]);
@@ -83,7 +78,7 @@ void lookup(benchmark::State& state, mix m, where w, bool read) {
     if (read) sum += fi->fib_nh_oif;
   }
   benchmark::DoNotOptimize(sum);
-  report(state, bench_heap_calls() - before);
+  heap.report();
   state.counters["lines"] = in.slab->trie.lines_in_use();
 }
 
@@ -91,10 +86,10 @@ void lookup_chained(benchmark::State& state) {
   world const in{static_cast<u32>(state.range(0)), mix::mixed, where::inside};
   auto const& to = in.destinations;
   std::size_t i = 0;
-  u64 const before = bench_heap_calls();
+  heap_watch const heap{state};
   for (auto _ : state) i = (i + in.fib.lookup(to[i])->fib_nh_oif) % (1U << 18);
   benchmark::DoNotOptimize(i);
-  report(state, bench_heap_calls() - before);
+  heap.report();
 }
 
 void floor_three_reads(benchmark::State& state) {
@@ -104,31 +99,33 @@ void floor_three_reads(benchmark::State& state) {
   std::vector<u32> starts(1U << 18);
   for (u32& w : starts) w = static_cast<u32>(rng() % words.size());
   std::size_t i = 0;
+  heap_watch const heap{state};
   for (auto _ : state) benchmark::DoNotOptimize(words[words[words[starts[i++ % (1U << 18)]]]]);
+  heap.report();
 }
 
 void lookup_own_address(benchmark::State& state) {
   world const in{1, mix::mixed, where::inside};
   be32 to{0x0a000002};
-  u64 const before = bench_heap_calls();
+  heap_watch const heap{state};
   for (auto _ : state) {
     benchmark::DoNotOptimize(to);
     benchmark::DoNotOptimize(in.fib.lookup(to));
   }
-  report(state, bench_heap_calls() - before);
+  heap.report();
 }
 
 void insert_erase(benchmark::State& state) {
   world in{static_cast<u32>(state.range(0)), mix::mixed, where::inside};
   std::mt19937 rng{2};
-  u64 const before = bench_heap_calls();
+  heap_watch const heap{state};
   for (auto _ : state) {
     auto const len = static_cast<u8>(8 + rng() % 25);
     fib_config const cfg{.fc_dst_len = len, .fc_dst = be32{static_cast<u32>(rng()) & fib_mask(len)}, .fc_priority = 9};
     benchmark::DoNotOptimize(in.fib.insert(cfg));
     benchmark::DoNotOptimize(in.fib.erase(cfg));
   }
-  report(state, bench_heap_calls() - before);
+  heap.report();
 }
 
 BENCHMARK_CAPTURE(lookup, mixed, mix::mixed, where::inside, false)

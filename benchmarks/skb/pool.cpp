@@ -15,23 +15,17 @@ constexpr config sizes{};
 struct bench {
   std::unique_ptr<skb_pool_storage<sizes, 0>> storage{new skb_pool_storage<sizes, 0>};
   skb_pool pool;
-  u64 calls_before;
-  bench() {
-    pool.init(*storage);
-    calls_before = bench_heap_calls();
-  }
-  /// Any heap call is a failure: the number is shown, and the benchmark says so.
+  heap_watch heap;
+  explicit bench(benchmark::State& state) : heap{state} { pool.init(*storage); }
   void report(benchmark::State& state, int packets) {
-    auto const calls = bench_heap_calls() - calls_before;
+    heap.report();
     state.SetItemsProcessed(state.iterations() * packets);
-    state.counters["allocs/op"] = static_cast<double>(calls) / static_cast<double>(state.iterations());
-    if (calls) state.SkipWithError("the heap was used");
     if (pool.in_use() || pool.clones_in_use()) state.SkipWithError("packets leaked");
   }
 };
 
 void alloc_free(benchmark::State& state) {
-  bench b;
+  bench b{state};
   for (auto _ : state) {
     sk_buff* skb = b.pool.alloc_skb();
     benchmark::DoNotOptimize(skb);
@@ -41,7 +35,7 @@ void alloc_free(benchmark::State& state) {
 }
 
 void alloc_free_bulk32(benchmark::State& state) {
-  bench b;
+  bench b{state};
   while (state.KeepRunningBatch(32)) {
     skb_list list;
     b.pool.alloc_bulk(32, list);
@@ -53,7 +47,7 @@ void alloc_free_bulk32(benchmark::State& state) {
 
 /// 32 held at once, but asked for and returned one at a time.
 void alloc_free_single32(benchmark::State& state) {
-  bench b;
+  bench b{state};
   while (state.KeepRunningBatch(32)) {
     skb_list list;
     for (int i = 0; i < 32; ++i) list.push_back(*b.pool.alloc_skb());
@@ -64,7 +58,7 @@ void alloc_free_single32(benchmark::State& state) {
 }
 
 void clone(benchmark::State& state) {
-  bench b;
+  bench b{state};
   sk_buff* skb = b.pool.alloc_skb();
   for (auto _ : state) {
     sk_buff* n = skb_clone(*skb);
@@ -76,7 +70,7 @@ void clone(benchmark::State& state) {
 }
 
 void clone_frameless(benchmark::State& state) {
-  bench b;
+  bench b{state};
   sk_buff* skb = b.pool.alloc_skb();
   sk_buff* first = skb_clone(*skb);
   for (auto _ : state) {
@@ -90,7 +84,7 @@ void clone_frameless(benchmark::State& state) {
 }
 
 void copy_1472(benchmark::State& state) {
-  bench b;
+  bench b{state};
   sk_buff* skb = b.pool.alloc_skb();
   skb->put(1472);
   for (auto _ : state) {
@@ -104,7 +98,7 @@ void copy_1472(benchmark::State& state) {
 
 /// A frame goes to hardware first and becomes a packet when it is filled (AF_XDP).
 void frame_build_skb(benchmark::State& state) {
-  bench b;
+  bench b{state};
   for (auto _ : state) {
     sk_buff* skb = &b.pool.build_skb(b.pool.alloc_frame(), 256);
     benchmark::DoNotOptimize(skb);

@@ -8,6 +8,8 @@
 
 #include <cstring>
 
+#include "../heap_calls.hpp"
+
 using namespace netstack;
 
 namespace {
@@ -25,35 +27,42 @@ std::size_t hidden_length(benchmark::State const& state) {
   benchmark::DoNotOptimize(len);
   return len;
 }
-void count_bytes(benchmark::State& state) { state.SetBytesProcessed(state.iterations() * state.range(0)); }
+void report(benchmark::State& state, heap_watch const& heap) {
+  heap.report();
+  state.SetBytesProcessed(state.iterations() * state.range(0));
+}
 
 void sum(benchmark::State& state) {
   blocks b;
   std::size_t const len = hidden_length(state);
+  heap_watch const heap{state};
   for (auto _ : state) {
     benchmark::DoNotOptimize(csum_fold(csum_partial(b.src + 2, len, 0)));
     benchmark::ClobberMemory();
   }
-  count_bytes(state);
+  report(state, heap);
 }
 
 void copy(benchmark::State& state) {
   blocks b;
   std::size_t const len = hidden_length(state);
+  heap_watch const heap{state};
   for (auto _ : state) {
     benchmark::DoNotOptimize(csum_fold(csum_partial_copy(b.dst + 42, b.src, len, 0)));
     benchmark::ClobberMemory();
   }
-  count_bytes(state);
+  report(state, heap);
 }
 
 void header_in_memory(benchmark::State& state) {
   blocks b;
   auto const* iph = reinterpret_cast<iphdr const*>(b.src + 14);
+  heap_watch const heap{state};
   for (auto _ : state) {
     benchmark::DoNotOptimize(ip_fast_csum(iph, 5));
     benchmark::ClobberMemory();
   }
+  heap.report();
 }
 
 /// A header written into the frame and summed from its fields, as ip_output does; length and destination change.
@@ -65,6 +74,7 @@ void header_from_fields(benchmark::State& state) {
   benchmark::DoNotOptimize(frame);
   u16 len = 46;
   u32 daddr = 0xc0000202;
+  heap_watch const heap{state};
   for (auto _ : state) {
     benchmark::DoNotOptimize(len);
     benchmark::DoNotOptimize(daddr);
@@ -80,17 +90,20 @@ void header_from_fields(benchmark::State& state) {
     iph.check = ip_header_csum(iph);
     benchmark::ClobberMemory();
   }
+  heap.report();
 }
 
 void update(benchmark::State& state) {
   sum16 check{u16{0x1234}};
   be16 from{0x4011}, to{0x3f11};
+  heap_watch const heap{state};
   for (auto _ : state) {
     benchmark::DoNotOptimize(from);
     benchmark::DoNotOptimize(to);
     csum_replace2(check, from, to);
     benchmark::DoNotOptimize(check);
   }
+  heap.report();
 }
 
 void floor_read(benchmark::State& state) {
@@ -103,6 +116,7 @@ void floor_read(benchmark::State& state) {
 #endif
   blocks b;
   std::size_t const len = hidden_length(state);
+  heap_watch const heap{state};
   for (auto _ : state) {
     vector total[4]{};
     std::size_t at = 0;
@@ -119,12 +133,13 @@ void floor_read(benchmark::State& state) {
     benchmark::DoNotOptimize(any);
     benchmark::ClobberMemory();
   }
-  count_bytes(state);
+  report(state, heap);
 }
 
 void floor_plain(benchmark::State& state) {
   blocks b;
   std::size_t const len = hidden_length(state);
+  heap_watch const heap{state};
   for (auto _ : state) {
     u32 total = 0;
     for (std::size_t at = 0; at + 1 < len; at += 2) {
@@ -136,17 +151,18 @@ void floor_plain(benchmark::State& state) {
     benchmark::DoNotOptimize(csum_fold(total));
     benchmark::ClobberMemory();
   }
-  count_bytes(state);
+  report(state, heap);
 }
 
 void floor_memcpy(benchmark::State& state) {
   blocks b;
   std::size_t const len = hidden_length(state);
+  heap_watch const heap{state};
   for (auto _ : state) {
     std::memcpy(b.dst + 42, b.src, len);
     benchmark::ClobberMemory();
   }
-  count_bytes(state);
+  report(state, heap);
 }
 
 }  // namespace

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the benchmark suite that every composition gets: list testing::bench_wire in it and register with Google
 // Benchmark. What the composition has is measured: its whole ways (rx/udp/18 …), each of its layers alone (layer/…),
-// and every protocol of the user's own. Each row is per packet, and fails if the heap was used or a packet leaked.
+// and every protocol of the user's own. Each row is per packet, and fails if a packet leaked; or if the heap was used,
+// where the program counts its heap calls (`allocations`, as benchmarks/paths/own_protocol.cpp does; a header cannot
+// replace malloc for a whole program): it then has allocs/op.
 //
 //   struct host : netstack::stack<host, netstack::presets::host, my_protocol, netstack::testing::bench_wire> {};
 //   int main(int argc, char** argv) {
 //     benchmark::Initialize(&argc, argv);
-//     netstack::bench<host>();
+//     netstack::bench<host>({.allocations = my_heap_calls});
 //     benchmark::RunSpecifiedBenchmarks();
 //   }
 //
