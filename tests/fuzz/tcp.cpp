@@ -236,7 +236,9 @@ class program {
     for (sk_buff* skb = sk.sk_write_queue.peek(); skb; skb = sk.sk_write_queue.after(*skb)) charged += skb->truesize;
     require(charged == tp.wmem_queued, "what is queued is charged");
     u32 end = tp.rcv_nxt;
-    for (auto& skb : tp.out_of_order_queue) {
+    require(!tp.ofo || !tp.ofo->queue.empty(), "what keeps nothing is given back");
+    if (!tp.ofo) return;
+    for (auto& skb : tp.ofo->queue) {
       require(after(TCP_SKB_CB(skb).end_seq, end), "what waits lies beyond what came, in order");
       end = TCP_SKB_CB(skb).end_seq;
     }

@@ -132,6 +132,25 @@ TEST_CASE("a queue does what a deque does, and its length is exact", "[S37][S182
   SUCCEED();
 }
 
+TEST_CASE("a queue in one word does what a deque does", "[S37]") {
+  std::mt19937 random(38);
+  packets pool;
+  skb_ring q;
+  std::deque<sk_buff*> d;
+  for (int step = 0; step < 5'000; ++step) {
+    bool ok = true;
+    if (random() % 2 == 0) {
+      if (!pool.idle.empty()) d.push_back(&pool.take()), q.queue_tail(*d.back());
+    } else {
+      sk_buff* const skb = q.dequeue();
+      ok = skb == (d.empty() ? nullptr : d.front()) && (!skb || !skb->next);
+      if (skb) d.pop_front(), pool.idle.push_back(skb);
+    }
+    ok = ok && q.empty() == d.empty() && q.qlen() == d.size() && q.peek() == (d.empty() ? nullptr : d.front());
+    if (!ok) FAIL("step " << step);
+  }
+}
+
 TEST_CASE("a packet cannot be in two queues", "[S37]") {
   packets pool;
   sk_buff_head a, b;

@@ -330,8 +330,9 @@ struct basic_tcp_script {
     auto& w = tcp_worker_of(net());
     CHECK(w.socks.in_use() == 0);
     CHECK(w.requests.in_use() == 0);
+    CHECK(w.ofos.in_use() == 0);
     CHECK(w.timewaits.in_use() == 0);
-    CHECK(w.ip_options.in_use() == 0);
+    CHECK(worker_generic<ipv4>(net().worker()).ip_options.in_use() == 0);
     CHECK(w.memory.allocated == 0);
     CHECK(tcp_pernet(net()).orphan_count == 0);
     CHECK(mib().CurrEstab.read() == 0);

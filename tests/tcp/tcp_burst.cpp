@@ -148,9 +148,9 @@ TEST_CASE("what follows behind a gap joins the frame before it, and is told of",
   CHECK(t.mib_b().TCPRcvCoalesce.read() == 11);
   CHECK(t.b.worker().pool.in_use() - frames <= 1 + 4);  // the data, and acknowledgments on their way
   CHECK(t.to().num_sacks == 1);
-  CHECK(t.to().selective_acks[0].start_seq == base + 100);
-  CHECK(t.to().selective_acks[0].end_seq == base + 1200);
-  CHECK(t.to().out_of_order_queue.begin() == std::prev(t.to().out_of_order_queue.end()));
+  CHECK(t.to().ofo->selective_acks[0].start_seq == base + 100);
+  CHECK(t.to().ofo->selective_acks[0].end_seq == base + 1200);
+  CHECK(t.to().ofo->queue.size() == 1);
   t.from().sk_write_queue.peek()->data[50] ^= 1;
   t.read();
   // A FIN that joins is the end, and no byte.

@@ -48,6 +48,23 @@ errc choose(Net& net, int fd, std::string_view name) {
 
 // --- the choice
 
+TEST_CASE("a listener that chooses another algorithm keeps who waits for accept(), and connects later as any socket",
+          "[MAY-18][S148]") {
+  script t;
+  t.listen(2);
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  REQUIRE(choose(t.net(), t.listener, "reno") == errc{});
+  REQUIRE(choose(t.net(), t.listener, "cubic") == errc{});
+  auto& sk = t.sk(t.listener);
+  CHECK(inet_csk(sk).icsk_listen.ack_backlog == 1);
+  int const fd = t.accept();
+  CHECK(algorithm(t.net(), fd) == "bbr");  // it was there before
+  REQUIRE(shutdown(t.net(), t.listener, shut::rd));
+  CHECK(sk.sk_state == tcp_state::close);
+  for (auto const byte : inet_csk(sk).icsk_ca_priv) CHECK(byte == std::byte{});
+  t.over();
+}
+
 TEST_CASE("an algorithm is chosen by name, for a socket, a namespace and its listeners", "[MAY-18]") {
   script t;
   auto& net = t.net();

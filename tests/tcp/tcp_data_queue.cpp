@@ -29,7 +29,7 @@ TEST_CASE("every order of six segments gives the same bytes", "[S147]") {
     t.read(fd, 18);
     base += 18;
     ++rounds;
-    REQUIRE(t.tp(fd).out_of_order_queue.empty());
+    REQUIRE(t.tp(fd).ofo == nullptr);
     REQUIRE(t.tp(fd).num_sacks == 0);
     t.pending.clear();
   } while (std::next_permutation(order.begin(), order.end()));
@@ -52,7 +52,7 @@ TEST_CASE("every three overlapping pieces of six bytes, in every order, give tho
         t.in(data(base, base + 6));
         t.pending.clear();
         t.read(fd, 6);
-        REQUIRE(t.tp(fd).out_of_order_queue.empty());
+        REQUIRE(t.tp(fd).ofo == nullptr);
         base += 6;
         ++cases;
       }
@@ -127,6 +127,29 @@ TEST_CASE("a full buffer throws away what is out of order, and then refuses", "[
   t.over();
 }
 
+TEST_CASE("what came behind a gap is kept for so many connections at a time as there is room for", "[S147][S164]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  auto& ofos = tcp_worker_of(t.net()).ofos;
+  std::vector<tcp_ofo*> others;
+  while (tcp_ofo* const other = ofos.alloc()) others.push_back(other);
+  t.in(data(6, 11)).out(". 1 ack 1");
+  CHECK(t.tp(fd).ofo == nullptr);
+  CHECK(t.ext().TCPOFODrop.read() == 1);
+  CHECK(t.drops(drop_reason::proto_mem) == 1);
+  CHECK(t.sk(fd).sk_rmem_alloc == 0);
+  ofos.free(others.back());
+  others.pop_back();
+  t.in(data(6, 11)).out(". 1 ack 1 sack 6-11");
+  CHECK(t.tp(fd).ofo != nullptr);
+  t.in(data(1, 6)).out(". 1 ack 11");
+  CHECK(t.tp(fd).ofo == nullptr);
+  CHECK(ofos.in_use() == others.size());
+  t.read(fd, 10);
+  for (tcp_ofo* const other : others) ofos.free(other);
+  t.over();
+}
+
 TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");
@@ -144,7 +167,7 @@ TEST_CASE("a bare FIN behind merged segments that wait for what is missing", "[S
   int const fd = t.accepted("mss 1460 sackok");
   t.in(data(11, 21)).out(". 1 ack 1 sack 11-21");
   // As a GRO leaves it: the second half in a frag.
-  sk_buff& last = *t.tp(fd).out_of_order_queue.rbegin();
+  sk_buff& last = *t.tp(fd).ofo->queue.rbegin();
   u32 const frame = last.pool->alloc_frame();
   std::memcpy(last.pool->frame_data(frame), last.data + 5, 5);
   last.trim(5);
@@ -191,7 +214,8 @@ TEST_CASE(
           auto const& tp = t.tp(fd);
           std::vector<std::pair<u32, u32>> told;
           for (u8 i = 0; i < tp.num_sacks; ++i)
-            told.emplace_back(tp.selective_acks[i].start_seq - t.peer_isn, tp.selective_acks[i].end_seq - t.peer_isn);
+            told.emplace_back(tp.ofo->selective_acks[i].start_seq - t.peer_isn,
+                              tp.ofo->selective_acks[i].end_seq - t.peer_isn);
           std::sort(told.begin(), told.end());
           REQUIRE(told == want);
           REQUIRE(t.state(fd) == (next == 6 ? tcp_state::close_wait : tcp_state::established));

@@ -682,7 +682,7 @@ double ns_per_segment(u32 segments, Place const& place) {
     REQUIRE(v == verdict::kept());
     costs.push_back(static_cast<double>(b.tv_sec - a.tv_sec) * 1e9 + static_cast<double>(b.tv_nsec - a.tv_nsec));
   }
-  CHECK(t.tp().out_of_order_queue.size() == segments);
+  CHECK(t.tp().ofo->queue.size() == segments);
   std::sort(costs.begin() + segments / 2, costs.end());
   t.over();
   return costs[segments / 4 * 3];

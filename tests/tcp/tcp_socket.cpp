@@ -344,6 +344,21 @@ TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginnin
   t.over();
 }
 
+TEST_CASE("what a connection costs, and how near each other the numbers lie that a segment touches", "[S92][S102]") {
+  constexpr auto line_of = [](std::size_t offset) { return offset / cache_line; };
+  STATIC_REQUIRE(sizeof(tcp_sock) <= 1216);
+  STATIC_REQUIRE(sizeof(tcp_ofo) <= cache_line);
+  STATIC_REQUIRE(sizeof(tcp_request_sock) <= 128);
+  STATIC_REQUIRE(sizeof(tcp_timewait_sock) <= 96);
+  STATIC_REQUIRE(sizeof(inet_ehash_bucket) == 32);
+  STATIC_REQUIRE(sizeof(sockfs::socket) <= 48);
+  STATIC_REQUIRE(sizeof(icsk_listening) <= tcp_ca_priv_size);
+  STATIC_REQUIRE(sizeof(tcp_numbers) + sizeof(tcp_flow) + sizeof(tcp_counts) == 3 * cache_line);
+  STATIC_REQUIRE(line_of(offsetof(sock, sk_receive_queue)) == line_of(offsetof(sock, sk_rx_dst)));
+  STATIC_REQUIRE(line_of(offsetof(sock, sk_wmem_alloc)) == line_of(offsetof(sock, sk_backlog_len)));
+  STATIC_REQUIRE(line_of(offsetof(sock, sk_memory)) == line_of(offsetof(sock, sk_backlog)));
+}
+
 // --- options that show on the wire; their ranges: tests/interop/tcp_oracle.cpp
 
 TEST_CASE("TCP_WINDOW_CLAMP and SO_RCVBUF bound the window, SO_RCVLOWAT makes room for what is waited for", "[S100]") {

@@ -465,6 +465,27 @@ TEST_CASE("IP_OPTIONS go out with every packet, and come in with IP_RECVOPTS") {
   CHECK(h.ip(1).header_len() == 20);
 }
 
+TEST_CASE("IP_OPTIONS of more sockets than there is room for: ENOBUFS, until one gives its own back", "[ip_options]") {
+  watched h;
+  auto& net = h.net();
+  auto& slab = worker_generic<ipv4>(net.worker()).ip_options;
+  unsigned char const nops[] = {ipopt::noop, ipopt::noop, ipopt::noop, ipopt::noop};
+  auto const set = [&](int fd, std::size_t n) { return setsockopt(net, fd, sol::ip, ip_opt::options, nops, n); };
+  std::vector<int> fds;
+  for (std::size_t i = 0; i <= slab.capacity(); ++i) fds.push_back(h.udp(static_cast<u16>(6000 + i)));
+  int const last = fds.back();
+  for (int const fd : fds) CHECK(set(fd, 4).has_value() == (fd != last));
+  CHECK(set(last, 4).error() == std::errc::no_buffer_space);
+  REQUIRE(set(fds[0], 4));  // its own again
+  REQUIRE(set(fds[0], 0));
+  REQUIRE(set(last, 4));
+  REQUIRE(close(net, fds[1]));
+  REQUIRE(set(fds[0], 4));
+  for (int const fd : fds)
+    if (fd != fds[1]) REQUIRE(close(net, fd));
+  CHECK(slab.in_use() == 0);
+}
+
 TEST_CASE("a source route: its first stop is the header's destination, the destination its last entry",
           "[ip_options]") {
   watched h;

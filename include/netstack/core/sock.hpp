@@ -48,6 +48,7 @@ enum class sock_flags : u8 {
 };
 
 inline constexpr u64 no_timeout = ~u64{0};
+inline constexpr u32 sk_no_timeo = ~u32{0};  ///< of sk_rcvtimeo and sk_sndtimeo
 inline constexpr u16 no_queue_mapping = 0xffff;
 inline constexpr u64 pacing_unlimited = ~u64{0};
 
@@ -70,9 +71,10 @@ struct alignas(cache_line) sock {
   sk_buff_head sk_receive_queue;
   u32 sk_rmem_alloc = 0;  ///< truesize of what is queued for the reader
   u32 sk_rcvbuf = 0;
-  u64 sk_flags = 0;
+  u32 sk_flags = 0;
   s32 sk_forward_alloc = 0;  ///< bytes taken from the proto's memory and not charged yet
   u32 sk_drops = 0;
+  u32 sk_rcvlowat = 1;
   void (*sk_data_ready)(sock&) = nullptr;  ///< null: nobody waits
   dst_entry* sk_rx_dst = nullptr;          ///< a connected flow's input route, for early demux
   // --- sending ------------------------------------------------------------------------------------------------------
@@ -88,41 +90,36 @@ struct alignas(cache_line) sock {
   u16 sk_protocol = 0;
   u16 sk_type = 0;
   u8 sk_shutdown = 0;
-  u8 sk_prot_idx = 0;     ///< of Net::proto_list
-  bool sk_owned = false;  ///< a call works on it: packets go to the backlog
-  u8 sk_rx_dst_ifindex_valid = 0;
+  u8 sk_prot_idx = 0;             ///< of Net::proto_list
+  bool sk_owned = false;          ///< a call works on it: packets go to the backlog
+  bool sk_pacing_needed = false;  ///< somebody asked for it (Linux's sk_pacing_status)
   u32 sk_rx_dst_ifindex = 0;
   u16 sk_tx_queue_mapping = no_queue_mapping;  ///< the transmit queue of a connected socket's packets
+  u32 sk_backlog_len = 0;                      ///< truesize in sk_backlog
   proto_memory* sk_memory = nullptr;
+  proto_limits const* sk_limits = nullptr;
   // --- the rest -----------------------------------------------------------------------------------------------------
   sk_buff_head sk_write_queue;
-  sk_buff_head sk_error_queue;
-  sk_buff_head sk_backlog;
-  u32 sk_backlog_len = 0;  ///< truesize in sk_backlog
-  s32 sk_peek_off = -1;
-  u32 sk_rcvlowat = 1;
-  u32 sk_ll_usec = 0;  ///< SO_BUSY_POLL
-  u32 sk_napi_id = 0;  ///< of the packet queued last, if sk_ll_usec is not 0 [S55]
-  u32 sk_tsflags = 0;  ///< SO_TIMESTAMPING
-  u32 sk_tskey = 0;
-  s32 sk_incoming_cpu = -1;
-  u32 sk_max_ack_backlog = 0;
-  u32 sk_ack_backlog = 0;
-  u64 sk_rcvtimeo = no_timeout;
-  u64 sk_sndtimeo = no_timeout;
-  u64 sk_lingertime = 0;
-  u64 sk_stamp = 0;                           ///< of the packet read last, ns since 1970
-  u64 sk_pacing_rate = pacing_unlimited;      ///< bytes a second
-  u64 sk_max_pacing_rate = pacing_unlimited;  ///< SO_MAX_PACING_RATE
-  bool sk_pacing_needed = false;              ///< somebody asked for it (Linux's sk_pacing_status)
-  proto_limits const* sk_limits = nullptr;
+  skb_ring sk_backlog;
+  u64 sk_pacing_rate = pacing_unlimited;  ///< bytes a second
   void (*sk_error_report)(sock&) = nullptr;
   void (*sk_state_change)(sock&) = nullptr;
   void (*sk_destruct)(sock&) = nullptr;  ///< gives the sock back when the last packet of it is freed
   sockfs::socket* sk_socket = nullptr;
-  sock* sk_writers_next = nullptr;  ///< among pool.writers
-  sock* sk_mcast_next = nullptr;    ///< while a multicast is handed to several sockets
+  sock* sk_writers_next = nullptr;  ///< among pool.writers, or those who wait for accept(), whom nobody can write to
   void* sk_user_data = nullptr;     ///< for who sets the callbacks
+  u32 sk_rcvtimeo = sk_no_timeo;    ///< ms
+  u32 sk_sndtimeo = sk_no_timeo;
+  u32 sk_lingertime = 0;  ///< s
+  s32 sk_peek_off = -1;
+  skb_ring sk_error_queue;
+  u64 sk_stamp = 0;                           ///< of the packet read last, ns since 1970
+  u64 sk_max_pacing_rate = pacing_unlimited;  ///< SO_MAX_PACING_RATE
+  u32 sk_ll_usec = 0;                         ///< SO_BUSY_POLL
+  u32 sk_napi_id = 0;                         ///< of the packet queued last, if sk_ll_usec is not 0 [S55]
+  u32 sk_tsflags = 0;                         ///< SO_TIMESTAMPING
+  u32 sk_tskey = 0;
+  s32 sk_incoming_cpu = -1;
 
   sock() = default;
   sock(sock const&) = delete;
@@ -131,7 +128,7 @@ struct alignas(cache_line) sock {
 
 static_assert(offsetof(sock, sk_receive_queue) == cache_line && offsetof(sock, sk_wmem_alloc) == 2 * cache_line);
 
-constexpr u64 sock_flag_bit(sock_flags flag) { return u64{1} << static_cast<u8>(flag); }
+constexpr u32 sock_flag_bit(sock_flags flag) { return u32{1} << static_cast<u8>(flag); }
 [[nodiscard]] inline bool sock_flag(sock const& sk, sock_flags flag) {
   return (sk.sk_flags & sock_flag_bit(flag)) != 0;
 }

@@ -86,8 +86,8 @@ void sk_common_release(Net& net, sock& sk) {
   sk.sk_data_ready = sk.sk_error_report = sk.sk_state_change = nullptr;
   sk_forget_writer(net.worker().pool, sk);
   sk.sk_socket = nullptr;
-  for (auto* queue : {&sk.sk_receive_queue, &sk.sk_backlog})
-    while (sk_buff* skb = queue->dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
+  while (sk_buff* skb = sk.sk_receive_queue.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
+  while (sk_buff* skb = sk.sk_backlog.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
   while (sk_buff* skb = sk.sk_error_queue.dequeue()) consume_skb(*skb);
   while (sk_buff* skb = sk.sk_write_queue.dequeue()) consume_skb(*skb);
   sk.sk_backlog_len = 0;

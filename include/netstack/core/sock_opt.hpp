@@ -59,18 +59,18 @@ result<void> set_buffer(Net& net, sock& sk, int optname, int val) {
   return {};
 }
 
-inline result<void> set_timeout(u64& timeo, std::span<std::byte const> optval) {
+inline result<void> set_timeout(u32& timeo, std::span<std::byte const> optval) {
   if (optval.size() < sizeof(timeval)) return failure{std::errc::invalid_argument};
   timeval tv;
   std::memcpy(&tv, optval.data(), sizeof tv);
   if (tv.tv_usec < 0 || tv.tv_usec >= 1'000'000) return failure{std::errc::argument_out_of_domain};
-  constexpr s64 for_ever = 10'000'000'000;  // three centuries
+  constexpr s64 for_ever = sk_no_timeo / 1000;  // seven weeks
   if (tv.tv_sec < 0)
     timeo = 0;
   else if ((tv.tv_sec == 0 && tv.tv_usec == 0) || tv.tv_sec >= for_ever)
-    timeo = no_timeout;
-  else
-    timeo = static_cast<u64>(tv.tv_sec) * 1'000'000'000u + static_cast<u64>(tv.tv_usec) * 1000u;
+    timeo = sk_no_timeo;
+  else  // not less than was asked for
+    timeo = static_cast<u32>(tv.tv_sec) * 1000 + (static_cast<u32>(tv.tv_usec) + 999) / 1000;
   return {};
 }
 
@@ -170,9 +170,9 @@ u32 put_opt(std::span<std::byte> out, T const& value) {
   return static_cast<u32>(n);
 }
 
-inline timeval to_timeval(u64 timeo) {
-  if (timeo == no_timeout) return {};
-  return {static_cast<time_t>(timeo / 1'000'000'000u), static_cast<suseconds_t>(timeo % 1'000'000'000u / 1000u)};
+inline timeval to_timeval(u32 timeo) {
+  if (timeo == sk_no_timeo) return {};
+  return {static_cast<time_t>(timeo / 1000), static_cast<suseconds_t>(timeo % 1000 * 1000)};
 }
 
 inline result<int> get_int(sock& sk, int optname) {
@@ -232,8 +232,7 @@ result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byt
       linger ling;
       std::memcpy(&ling, optval.data(), sizeof ling);
       sock_valbool_flag(sk, sock_flags::linger, ling.l_onoff != 0);
-      if (ling.l_onoff)
-        sk.sk_lingertime = ling.l_linger < 0 ? no_timeout : static_cast<u64>(ling.l_linger) * 1'000'000'000u;
+      if (ling.l_onoff) sk.sk_lingertime = static_cast<u32>(ling.l_linger);  // a negative one is for ever, nearly
       return {};
     }
     default: return detail::set_int(net, sk, optname, val);
@@ -245,8 +244,7 @@ template <class Net>
 result<u32> sock_getsockopt(Net& net, sock& sk, int optname, std::span<std::byte> out) {
   switch (optname) {
     case so::linger:
-      return detail::put_opt(
-          out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_lingertime / 1'000'000'000u)});
+      return detail::put_opt(out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_lingertime)});
     case so::timestamping: return detail::put_opt(out, std::array{static_cast<int>(sk.sk_tsflags), 0});  // and no clock
     case so::max_pacing_rate:
       if (out.size() >= sizeof sk.sk_max_pacing_rate) return detail::put_opt(out, sk.sk_max_pacing_rate);

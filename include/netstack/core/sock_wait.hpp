@@ -44,9 +44,17 @@ result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& r
   return r;
 }
 
+/// A socket's timeout in ns.
+[[nodiscard]] constexpr u64 sk_timeo_ns(u32 timeo) {
+  return timeo == sk_no_timeo ? no_timeout : u64{timeo} * 1'000'000;
+}
 /// The wait of a call: none if it asked for msg::dontwait.
-[[nodiscard]] inline u64 sock_rcvtimeo(sock const& sk, u32 flags) { return flags & msg::dontwait ? 0 : sk.sk_rcvtimeo; }
-[[nodiscard]] inline u64 sock_sndtimeo(sock const& sk, u32 flags) { return flags & msg::dontwait ? 0 : sk.sk_sndtimeo; }
+[[nodiscard]] inline u64 sock_rcvtimeo(sock const& sk, u32 flags) {
+  return flags & msg::dontwait ? 0 : sk_timeo_ns(sk.sk_rcvtimeo);
+}
+[[nodiscard]] inline u64 sock_sndtimeo(sock const& sk, u32 flags) {
+  return flags & msg::dontwait ? 0 : sk_timeo_ns(sk.sk_sndtimeo);
+}
 
 /// Nothing keeps the socket from sending another packet now.
 [[nodiscard]] inline bool sock_may_send(sock const& sk) {

@@ -81,7 +81,7 @@ template <class Net>
 result<void> inet_release(Net& net, sockfs::socket& sock) {
   auto* sk = std::exchange(sock.sk, nullptr);
   if (!sk) return {};
-  u64 const timeout = sock_flag(*sk, sock_flags::linger) ? sk->sk_lingertime : 0;
+  u64 const timeout = sock_flag(*sk, sock_flags::linger) ? u64{sk->sk_lingertime} * 1'000'000'000 : 0;
   sk_prot<Net>(*sk).close(net, *sk, timeout);
   return {};
 }

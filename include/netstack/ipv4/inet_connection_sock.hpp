@@ -4,6 +4,8 @@
 // called by ipv4/inet_stream as inet_listen and inet_accept; by tcp/
 // Linux: include/net/inet_connection_sock.h, net/ipv4/inet_connection_sock.c [S148]
 #pragma once
+#include <algorithm>
+
 #include "netstack/core/sock_wait.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
@@ -22,6 +24,15 @@ inline constexpr u32 icsk_wait_kinds = 4;
 /// Why the retransmission timer runs (Linux's ICSK_TIME_*).
 enum class icsk_time : u8 { none, retrans, probe0, loss_probe, reo_timeout };
 
+/// What a listener has in the place of a connection's congestion control.
+struct icsk_listening {
+  sock* accept_head;  ///< established and not yet accepted, oldest first, linked by sk_writers_next
+  sock* accept_tail;
+  u32 ack_backlog;  ///< how many those are
+  u32 max_ack_backlog;
+  u32 syn_qlen;  ///< half open
+};
+
 struct inet_connection_sock : inet_sock {
   /// One for all: it fires at the earliest of the deadlines, or before it, since one that moves away costs a store.
   timer_list icsk_timer;
@@ -31,18 +42,17 @@ struct inet_connection_sock : inet_sock {
   u8 icsk_retransmits = 0;  ///< of the oldest segment, without an answer
   u8 icsk_backoff = 0;
   u8 icsk_probes_out = 0;
-  u8 icsk_syn_retries = 0;          ///< TCP_SYNCNT; 0: the namespace's
-  u8 icsk_ca_idx = 0;               ///< of Net::tcp_congestion
-  bool icsk_ca_setsockopt = false;  ///< it was chosen for this socket
-  bool icsk_ca_initialized = false;
-  void const* icsk_af_ops = nullptr;                      ///< inet_connection_sock_af_ops<Net> const*
-  alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_size]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
-  u32 icsk_user_timeout = 0;                              ///< ms; 0: as many tries as the namespace allows
-  u32 icsk_syn_qlen = 0;                                  ///< of a listener: half open
-  u8 icsk_defer_accept = 0;                               ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
-  sock* icsk_accept_head = nullptr;  ///< of a listener: established and not yet accepted, oldest first
-  sock* icsk_accept_tail = nullptr;
-  sock* icsk_accept_next = nullptr;  ///< of those
+  u8 icsk_syn_retries = 0;              ///< TCP_SYNCNT; 0: the namespace's
+  u8 icsk_ca_idx = 0;                   ///< of Net::tcp_congestion
+  bool icsk_ca_setsockopt : 1 = false;  ///< it was chosen for this socket
+  bool icsk_ca_initialized : 1 = false;
+  u8 icsk_defer_accept = 0;           ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
+  u32 icsk_user_timeout = 0;          ///< ms; 0: as many tries as the namespace allows
+  void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*
+  union {
+    alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_size]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
+    icsk_listening icsk_listen;                             ///< in tcp_state::listen
+  };
 };
 [[nodiscard]] inline inet_connection_sock& inet_csk(sock& sk) { return static_cast<inet_connection_sock&>(sk); }
 [[nodiscard]] inline inet_connection_sock const& inet_csk(sock const& sk) {
@@ -84,24 +94,27 @@ struct inet_connection_sock_af_ops {
 
 // --- listening
 
-[[nodiscard]] inline bool sk_acceptq_is_full(sock const& sk) { return sk.sk_ack_backlog > sk.sk_max_ack_backlog; }
+[[nodiscard]] inline bool sk_acceptq_is_full(sock const& sk) {
+  auto const& l = inet_csk(sk).icsk_listen;
+  return l.ack_backlog > l.max_ack_backlog;
+}
 
 /// A connection is established: it waits for accept(), holding a reference of the queue's.
 inline void inet_csk_reqsk_queue_add(sock& listener, sock& child) {
-  auto& icsk = inet_csk(listener);
+  auto& l = inet_csk(listener).icsk_listen;
   sock_hold(child);
-  (icsk.icsk_accept_tail ? inet_csk(*icsk.icsk_accept_tail).icsk_accept_next : icsk.icsk_accept_head) = &child;
-  icsk.icsk_accept_tail = &child;
-  ++listener.sk_ack_backlog;
+  (l.accept_tail ? l.accept_tail->sk_writers_next : l.accept_head) = &child;
+  l.accept_tail = &child;
+  ++l.ack_backlog;
 }
 /// The oldest one, with the queue's reference; null: none waits.
 [[nodiscard]] inline sock* inet_csk_reqsk_queue_remove(sock& listener) {
-  auto& icsk = inet_csk(listener);
-  sock* const child = icsk.icsk_accept_head;
+  auto& l = inet_csk(listener).icsk_listen;
+  sock* const child = l.accept_head;
   if (!child) return nullptr;
-  icsk.icsk_accept_head = std::exchange(inet_csk(*child).icsk_accept_next, nullptr);
-  if (!icsk.icsk_accept_head) icsk.icsk_accept_tail = nullptr;
-  --listener.sk_ack_backlog;
+  l.accept_head = std::exchange(child->sk_writers_next, nullptr);
+  if (!l.accept_head) l.accept_tail = nullptr;
+  --l.ack_backlog;
   return child;
 }
 
@@ -110,18 +123,20 @@ inline void inet_csk_reqsk_queue_add(sock& listener, sock& child) {
 template <class Net>
 result<sock*> inet_csk_accept(Net& net, sock& sk, u32 flags) {
   if (sk.sk_state != tcp_state::listen) return failure{std::errc::invalid_argument};
-  auto const ready = [&] { return inet_csk(sk).icsk_accept_head || sk.sk_state != tcp_state::listen; };
+  auto const ready = [&] { return sk.sk_state != tcp_state::listen || inet_csk(sk).icsk_listen.accept_head; };
   if (auto r = sk_wait_event(net, sk, sock_rcvtimeo(sk, flags), 0, ready); !r) return failure{r.error()};
-  sock* const child = inet_csk_reqsk_queue_remove(sk);
+  sock* const child = sk.sk_state == tcp_state::listen ? inet_csk_reqsk_queue_remove(sk) : nullptr;
   if (!child) return failure{std::errc::invalid_argument};
   return child;
 }
 
 /// Errors: address_in_use (no port is free, or the one it is bound to is listened on already).
 template <class Net>
-result<void> inet_csk_listen_start(Net& net, sock& sk) {
+result<void> inet_csk_listen_start(Net& net, sock& sk, u32 backlog) {
   auto const& prot = sk_prot<Net>(sk);
-  sk.sk_ack_backlog = 0;
+  auto& icsk = inet_csk(sk);
+  icsk.icsk_listen = {
+      .accept_head = nullptr, .accept_tail = nullptr, .ack_backlog = 0, .max_ack_backlog = backlog, .syn_qlen = 0};
   sk.sk_state = tcp_state::listen;
   auto r = prot.get_port(net, sk, sk.sk_num);  // others may have come to share it since bind()
   if (r) {
@@ -129,7 +144,10 @@ result<void> inet_csk_listen_start(Net& net, sock& sk) {
     sk_dst_reset(sk);
     r = prot.hash(net, sk);
   }
-  if (!r) sk.sk_state = tcp_state::close;
+  if (!r) {
+    sk.sk_state = tcp_state::close;
+    std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), std::byte{});
+  }
   return r;
 }
 

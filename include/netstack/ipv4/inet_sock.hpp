@@ -6,8 +6,11 @@
 #include "netstack/core/sock.hpp"
 #include "netstack/ipv4/ip.hpp"
 #include "netstack/ipv4/ip_options_get.hpp"
+#include "netstack/registry/pernet.hpp"
 
 namespace netstack {
+
+struct ipv4;
 
 /// What IP_RECV* options ask to be told about each packet (Linux's IP_CMSG_*).
 namespace ip_cmsg {
@@ -49,11 +52,28 @@ struct inet_sock : sock {
   be32 mc_addr{};
   u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
   u16 local_port_hi = 0;
-  inet_options opt;  ///< IP_OPTIONS
+  inet_options* opt = nullptr;  ///< IP_OPTIONS, of its own in ipv4_worker::ip_options; null: none
 };
 
 [[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }
 [[nodiscard]] inline inet_sock const& inet_sk(sock const& sk) { return static_cast<inet_sock const&>(sk); }
+
+[[nodiscard]] inline u8 inet_optlen(inet_sock const& inet) { return inet.opt ? inet.opt->optlen : u8{0}; }
+/// From now on it sends none.
+template <class Net>
+void inet_free_options(Net& net, inet_sock& inet) {
+  if (inet.opt) [[unlikely]]
+    worker_generic<ipv4>(net.worker()).ip_options.free(std::exchange(inet.opt, nullptr));
+}
+/// From now on these go with what it sends; an empty block: none. False: there is no room for more, and nothing
+/// changed.
+template <class Net>
+[[nodiscard]] bool inet_set_options(Net& net, inet_sock& inet, inet_options const& opt) {
+  if (opt.optlen == 0) return inet_free_options(net, inet), true;
+  if (!inet.opt && !(inet.opt = worker_generic<ipv4>(net.worker()).ip_options.alloc())) return false;
+  *inet.opt = opt;
+  return true;
+}
 
 /// May a packet for a group reach this socket? Membership by socket comes with IGMP; until then each hears every group
 /// that the host is in, unless it renounced IP_MULTICAST_ALL. Linux: ip_mc_sf_allow

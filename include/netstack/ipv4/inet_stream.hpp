@@ -62,7 +62,7 @@ result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view u
   if (auto r = detail::inet_start_connect(net, sock, uaddr); !r) return r;
   if (inet_sk(sk).defer_connect) return begun ? result<void>{failure{std::errc::already_connected}} : result<void>{};
   if (detail::is_connecting(sk)) {
-    u64 const timeo = nonblock ? 0 : sk.sk_sndtimeo;
+    u64 const timeo = sock_sndtimeo(sk, nonblock ? msg::dontwait : 0);
     auto const r = sk_wait_event(net, sk, timeo, 0, [&] { return !detail::is_connecting(sk); });
     if (!r && r.error() == std::errc::resource_unavailable_try_again)
       return failure{begun ? std::errc::connection_already_in_progress : std::errc::operation_in_progress};
@@ -77,8 +77,9 @@ result<void> inet_listen(Net& net, sockfs::socket& sock, int backlog) {
   auto& sk = *sock.sk;
   if (sock.state != sockfs::socket_state::unconnected) return failure{std::errc::invalid_argument};
   if (sk.sk_state != tcp_state::close && sk.sk_state != tcp_state::listen) return failure{std::errc::invalid_argument};
-  sk.sk_max_ack_backlog = static_cast<u32>(backlog);
-  return sk.sk_state == tcp_state::listen ? result<void>{} : inet_csk_listen_start(net, sk);
+  if (sk.sk_state != tcp_state::listen) return inet_csk_listen_start(net, sk, static_cast<u32>(backlog));
+  inet_csk(sk).icsk_listen.max_ack_backlog = static_cast<u32>(backlog);
+  return {};
 }
 
 /// accept(): grafts the next connection to the new handle. Errors: those of the proto's accept.

@@ -57,10 +57,11 @@ inline result<void> ip_check(bool ok) {
 }
 
 /// IP_OPTIONS: a block for every packet sent; empty: none.
-inline result<void> ip_set_options(inet_sock& inet, std::span<std::byte const> optval) {
+template <class Net>
+result<void> ip_set_options(Net& net, inet_sock& inet, std::span<std::byte const> optval) {
   inet_options opt;
   if (!ip_options_get(opt, optval)) return failure{std::errc::invalid_argument};
-  inet.opt = opt;
+  if (!inet_set_options(net, inet, opt)) return failure{std::errc::no_buffer_space};
   sk_dst_reset(inet);
   return {};
 }
@@ -194,12 +195,12 @@ result<int> ip_get_int(Net& net, inet_sock& inet, int optname) {
 }  // namespace detail
 
 /// Errors: no_protocol_option (unknown; another level), invalid_argument, address_not_available,
-/// operation_not_permitted.
+/// operation_not_permitted, no_buffer_space (too many sockets have IP_OPTIONS).
 template <class Net>
 result<void> ip_setsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte const> optval) {
   if (level != sol::ip) return failure{std::errc::no_protocol_option};
   auto& inet = inet_sk(sk);
-  if (optname == ip_opt::options) return detail::ip_set_options(inet, optval);
+  if (optname == ip_opt::options) return detail::ip_set_options(net, inet, optval);
   if (optname == ip_opt::multicast_if) return detail::ip_set_multicast_if(net, inet, optval);
   if (!detail::ip_optlen_ok(optname, optval.size())) return failure{std::errc::invalid_argument};
   int const val = detail::ip_int_optval(optval);
@@ -218,9 +219,9 @@ result<u32> ip_getsockopt(Net& net, sock& sk, int level, int optname, std::span<
   if (level != sol::ip) return failure{std::errc::operation_not_supported};
   auto& inet = inet_sk(sk);
   if (optname == ip_opt::options) {
-    auto const n = std::min<std::size_t>(inet.opt.optlen, out.size());
+    auto const n = std::min<std::size_t>(inet_optlen(inet), out.size());
     if (n == 0) return 0u;
-    inet_options opt = inet.opt;
+    inet_options opt = *inet.opt;
     if (opt.srr) ip_options_undo(opt.data + (opt.srr - ip_hlen_min), opt.faddr);
     std::memcpy(out.data(), opt.data, n);
     return static_cast<u32>(n);

@@ -3,10 +3,13 @@
 // own roots are in netns_ipv4, but for its FIB, whose type depends on the sizes.
 // Linux: the kmem_caches of net/ipv4 (ip_dst_cache, ip_fib_alias, in_ifaddr) and the per-cpu ICMP sockets
 #pragma once
+#include <algorithm>
+
 #include "netstack/core/sock.hpp"
 #include "netstack/ipv4/arp_state.hpp"
 #include "netstack/ipv4/fib.hpp"
 #include "netstack/ipv4/inetpeer.hpp"
+#include "netstack/ipv4/ip_options_get.hpp"
 #include "netstack/ipv4/rt_cache.hpp"
 
 namespace netstack {
@@ -21,6 +24,8 @@ struct ipv4_worker {
   slab<in_device, sizes.max_dev> in_devices;
   slab<in_ifaddr, sizes.max_addr> in_ifaddrs;
   slab<sock, sizes.max_net> icmp_socks;
+  /// Of sockets and half-open connections that send some: hardly any does. A byte numbers them, from 1.
+  slab<inet_options, std::clamp<u32>(sizes.max_sock / 8, 16, 254)> ip_options;
   inet_peer_base<sizes.max_peer> peers;
   fib_slab_type routes;
   fib_tables<fib_slab_type> fib[sizes.max_net];

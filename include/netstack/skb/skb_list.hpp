@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how packets are chained. skb_list is the singly linked burst that drivers, NAPI and list_func hand on;
-// sk_buff_head is Linux's doubly linked queue with an exact qlen. Both link through the packet itself. [S37] [S182]
+// sk_buff_head is Linux's doubly linked queue with an exact qlen; skb_ring is a queue in one word. All link through the
+// packet itself. [S37] [S182]
 // Linux: include/linux/skbuff.h (sk_buff_head), include/linux/list.h
 #pragma once
 #include <iterator>
@@ -88,6 +89,35 @@ struct skb_list {
   /// `for (sk_buff& skb : list)`; the body may free or requeue skb, if the list is not used after.
   [[nodiscard]] skb_iterator begin() const { return {first, nullptr}; }
   [[nodiscard]] skb_iterator end() const { return {nullptr, nullptr}; }
+};
+
+/// A FIFO in one word, for what is nearly always empty: it knows its last packet, whose `next` is the first.
+class skb_ring {
+  sk_buff* last_ = nullptr;
+
+ public:
+  [[nodiscard]] bool empty() const { return last_ == nullptr; }
+  [[nodiscard]] sk_buff* peek() const { return last_ ? last_->next : nullptr; }
+  /// Counts them.
+  [[nodiscard]] u32 qlen() const {
+    u32 n = 0;
+    for (sk_buff* skb = peek(); skb; skb = skb == last_ ? nullptr : skb->next) ++n;
+    return n;
+  }
+  void queue_tail(sk_buff& skb) {
+    skb.next = last_ ? std::exchange(last_->next, &skb) : &skb;
+    last_ = &skb;
+  }
+  sk_buff* dequeue() {
+    sk_buff* const first = peek();
+    if (!first) return nullptr;
+    if (first == last_)
+      last_ = nullptr;
+    else
+      last_->next = first->next;
+    first->next = nullptr;
+    return first;
+  }
 };
 
 /// A FIFO with O(1) unlink from anywhere and an exact length. The sentinel lies in the queue, so it must not move.

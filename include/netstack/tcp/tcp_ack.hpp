@@ -306,8 +306,8 @@ void tcp_ack_idle(Net& net, sock& sk, tcp_rx const& rx) {
 template <class Net>
 NETSTACK_COLD void tcp_send_challenge_ack(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u64 const now = net.worker().now;
-  if (now - tp.challenge_stamp >= 1'000'000'000 || tp.challenge_stamp == 0) {
+  u32 const now = std::max(tcp_time_stamp(net), 1u);
+  if (now - tp.challenge_stamp >= 1000 || tp.challenge_stamp == 0) {
     tp.challenge_stamp = now;
     tp.challenge_count = 0;
   }
@@ -379,7 +379,7 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   if (news.una_advanced) {
     if (tp.urg_mode && !before(ack, tp.snd_up)) tp.urg_mode = false;
     if (tp.rto_stamp != 0) [[unlikely]]
-      tp.total_rto_time += static_cast<u32>((net.worker().now - std::exchange(tp.rto_stamp, u64{0})) / 1'000'000);
+      tp.total_rto_time += tcp_time_stamp(net) - std::exchange(tp.rto_stamp, 0u);
   }
   sk.sk_err_soft = 0;
   tp.icsk_probes_out = 0;

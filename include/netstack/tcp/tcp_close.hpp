@@ -45,7 +45,7 @@ void tcp_init_state(Net& net, sock& sk) {
   sock_reset_flag(sk, sock_flags::done);
   tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
   tp.pacing_release = 0;
-  tp.mtup = {};
+  tp.mtup = {}, tp.mtu_probing = false;
   tp.uto_due = false;
   if (!tp.user_timeout_set) tp.icsk_user_timeout = 0;  // the peer had advised it
   tp.window_clamp = tcp_no_window_clamp;
@@ -106,7 +106,7 @@ void inet_csk_listen_stop(Net& net, sock& sk) {
     inet_csk_destroy_sock(net, *child);
     sock_put(*child);
   }
-  if (inet_csk(sk).icsk_syn_qlen == 0) return;
+  if (inet_csk(sk).icsk_listen.syn_qlen == 0) return;
   for (auto& bucket : tcp_worker_of(net).hashinfo.ehash)
     list_for_each_entry_safe(bucket.requests, [&](tcp_request_sock& req) {
       if (req.rsk_listener == &sk) inet_csk_reqsk_queue_drop(net, req);
@@ -135,9 +135,10 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_cleanup_congestion_control(net, sk);
   tcp_write_queue_purge(net, sk);
   if (tcp_sk(sk).syn_fastopen) tcp_fastopen_active_disable_ofo_check(net, sk);
-  tcp_ofo_purge(tcp_sk(sk));
+  tcp_ofo_purge(net, tcp_sk(sk));
   inet_unhash(net, sk);
   inet_put_port(net, sk);
+  inet_free_options(net, inet_sk(sk));
 }
 
 /// proto::shutdown. The peer hears of the end behind the last byte.
@@ -163,7 +164,7 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
   tcp_clear_xmit_timers(net, sk);
   skb_queue_purge(sk.sk_receive_queue);
   tcp_write_queue_purge(net, sk);
-  tcp_ofo_purge(tp);
+  tcp_ofo_purge(net, tp);
   if (!sock_flag(sk, sock_flags::bindaddr_lock)) sk.sk_rcv_saddr = tp.inet_saddr = {};
   tp.defer_connect = false;
   sk.sk_daddr = {};

@@ -118,7 +118,8 @@ template <class Net>
 void tcp_cleanup_congestion_control(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
   auto* const release = tcp_ca<Net>(sk).release;
-  if (std::exchange(icsk.icsk_ca_initialized, false) && release) release(net, sk);
+  if (icsk.icsk_ca_initialized && release) release(net, sk);
+  icsk.icsk_ca_initialized = false;
   std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), std::byte{});
 }
 /// What a socket starts with, unless it was told otherwise: the namespace's.
@@ -138,7 +139,7 @@ result<void> tcp_set_congestion_control(Net& net, sock& sk, std::string_view nam
     if (!(tcp_worker_of(net).congestion_allowed >> row & 1) && !ns_capable(net, cap::net_admin))
       return failure{std::errc::operation_not_permitted};
     bool const under_way = icsk.icsk_ca_initialized;
-    tcp_cleanup_congestion_control(net, sk);
+    if (under_way) tcp_cleanup_congestion_control(net, sk);  // a listener has its queues there
     icsk.icsk_ca_idx = static_cast<u8>(row);
     if (under_way) tcp_init_congestion_control(net, sk);
   }

@@ -26,27 +26,30 @@ NETSTACK_COLD void tcp_dsack_set(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
 /// RFC 2018 §4: the block that holds the latest segment comes first; blocks that meet become one.
 inline void tcp_sack_new_ofo_skb(tcp_sock& tp, u32 seq, u32 end_seq) {
   tcp_sack_block grown{seq, end_seq};
+  auto& blocks = tp.ofo->selective_acks;
   u8 kept = 0;
   for (u8 i = 0; i < tp.num_sacks; ++i) {
-    tcp_sack_block const b = tp.selective_acks[i];
+    tcp_sack_block const b = blocks[i];
     if (before(b.end_seq, grown.start_seq) || after(b.start_seq, grown.end_seq)) {
-      tp.selective_acks[kept++] = b;
+      blocks[kept++] = b;
       continue;
     }
     if (before(b.start_seq, grown.start_seq)) grown.start_seq = b.start_seq;
     if (after(b.end_seq, grown.end_seq)) grown.end_seq = b.end_seq;
   }
   kept = std::min<u8>(kept, tcpopt::max_sacks - 1);
-  std::copy_backward(tp.selective_acks.begin(), tp.selective_acks.begin() + kept, tp.selective_acks.begin() + kept + 1);
-  tp.selective_acks[0] = grown;
+  std::copy_backward(blocks.begin(), blocks.begin() + kept, blocks.begin() + kept + 1);
+  blocks[0] = grown;
   tp.num_sacks = static_cast<u8>(kept + 1);
 }
 /// rcv_nxt moved: what it passed is no block any more.
 inline void tcp_sack_remove(tcp_sock& tp) {
   u8 kept = 0;
-  for (u8 i = 0; i < tp.num_sacks; ++i)
-    if (before(tp.rcv_nxt, tp.selective_acks[i].start_seq)) tp.selective_acks[kept++] = tp.selective_acks[i];
-  tp.num_sacks = tp.out_of_order_queue.empty() ? u8{0} : kept;
+  for (u8 i = 0; tp.ofo && i < tp.num_sacks; ++i) {
+    auto& blocks = tp.ofo->selective_acks;
+    if (before(tp.rcv_nxt, blocks[i].start_seq)) blocks[kept++] = blocks[i];
+  }
+  tp.num_sacks = kept;
 }
 
 // --- acknowledgments that we owe
@@ -80,13 +83,15 @@ namespace detail {
 template <class Net>
 void tcp_prune_ofo_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (tp.out_of_order_queue.empty()) return;
+  if (!tp.ofo) return;
   ++NET_STATS(net).OfoPruned;
-  while (!tp.out_of_order_queue.empty() && sk.sk_rmem_alloc > sk.sk_rcvbuf / 2) {
-    sk_buff& last = *tp.out_of_order_queue.rbegin();
-    tp.out_of_order_queue.erase(tp.out_of_order_queue.iterator_to(last));
+  auto& queue = tp.ofo->queue;
+  while (!queue.empty() && sk.sk_rmem_alloc > sk.sk_rcvbuf / 2) {
+    sk_buff& last = *queue.rbegin();
+    queue.erase(queue.iterator_to(last));
     kfree_skb(net, last, drop_reason::tcp_ofo_queue_prune);
   }
+  tcp_ofo_settle(net, tp);
   tp.num_sacks = 0;  // what the blocks told is no longer so
 }
 template <class Net>
@@ -144,7 +149,7 @@ void tcp_fin(Net& net, sock& sk) {
   tp.ack_scheduled = tp.ack_now = true;
   sk.sk_shutdown |= rcv_shutdown;
   sock_set_flag(sk, sock_flags::done);
-  tcp_ofo_purge(tp);  // nothing can come behind the end
+  tcp_ofo_purge(net, tp);  // nothing can come behind the end
   tcp_note(sk, tcp_event::state | tcp_event::readable);
   switch (sk.sk_state) {
     case tcp_state::syn_recv:
@@ -168,12 +173,13 @@ namespace detail {
 template <class Net>
 void tcp_ofo_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
+  auto& queue = tp.ofo->queue;
   bool fin = false;
-  while (!fin && !tp.out_of_order_queue.empty()) {
-    sk_buff& skb = *tp.out_of_order_queue.begin();
+  while (!fin && !queue.empty()) {
+    sk_buff& skb = *queue.begin();
     auto const cb = TCP_SKB_CB(skb);
     if (after(cb.seq, tp.rcv_nxt)) break;
-    tp.out_of_order_queue.erase(tp.out_of_order_queue.begin());
+    queue.erase(queue.begin());
     fin = (cb.tcp_flags & tcp_flag::fin) != 0;
     if (!after(cb.end_seq, tp.rcv_nxt)) {
       consume_skb(skb);
@@ -182,16 +188,18 @@ void tcp_ofo_queue(Net& net, sock& sk) {
     tcp_rcv_nxt_update(tp, cb.end_seq);
     tcp_queue_rcv(net, sk, skb);
   }
+  tcp_ofo_settle(net, tp);
   if (fin) tcp_fin(net, sk);
 }
 
 /// Takes out what lies wholly within [seq, end_seq).
 template <class Net>
 void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
-  auto it = tp.out_of_order_queue.lower_bound(seq, tcp_seq_less{});
-  while (it != tp.out_of_order_queue.end() && !after(TCP_SKB_CB(*it).end_seq, end_seq)) {
+  auto& queue = tp.ofo->queue;
+  auto it = queue.lower_bound(seq, tcp_seq_less{});
+  while (it != queue.end() && !after(TCP_SKB_CB(*it).end_seq, end_seq)) {
     sk_buff& covered = *it++;
-    tp.out_of_order_queue.erase(tp.out_of_order_queue.iterator_to(covered));
+    queue.erase(queue.iterator_to(covered));
     tcp_dsack_set(net, tp, TCP_SKB_CB(covered).seq, TCP_SKB_CB(covered).end_seq);
     ++NET_STATS(net).TCPOFOMerge;
     consume_skb(covered);
@@ -199,9 +207,7 @@ void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
 }
 
 /// The farthest of what waits behind a gap; null: nothing does.
-inline sk_buff* tcp_ofo_last(tcp_sock& tp) {
-  return tp.out_of_order_queue.empty() ? nullptr : &*tp.out_of_order_queue.rbegin();
-}
+inline sk_buff* tcp_ofo_last(tcp_sock& tp) { return tp.ofo ? &*tp.ofo->queue.rbegin() : nullptr; }
 /// Copies what follows it behind it, which costs no memory. False: it does not follow, or there is no room, even for
 /// the nothing of a bare FIN where frags end the packet.
 NETSTACK_INLINE bool tcp_ofo_append(sk_buff& last, u32 seq, u8 const* bytes, u32 len) {
@@ -217,8 +223,8 @@ NETSTACK_INLINE bool tcp_ofo_append(sk_buff& last, u32 seq, u8 const* bytes, u32
 template <class Net>
 bool tcp_ofo_insert(Net& net, tcp_sock& tp, sk_buff& skb) {
   auto const& cb = TCP_SKB_CB(skb);
-  auto& queue = tp.out_of_order_queue;
-  if (sk_buff* const last = tcp_ofo_last(tp); !last || !before(cb.seq, TCP_SKB_CB(*last).end_seq)) {
+  auto& queue = tp.ofo->queue;
+  if (queue.empty() || !before(cb.seq, TCP_SKB_CB(*queue.rbegin()).end_seq)) {
     queue.push_back(skb);
     return true;
   }
@@ -243,7 +249,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto const& cb = TCP_SKB_CB(skb);
   // RFC 5681 §4.2: at once, MAY-13 SHLD-31. With SACK three tell of the loss, and the last of a burst tells of all that
   // is here.
-  if (tp.out_of_order_queue.empty()) tp.ofo_acks = 0;
+  if (!tp.ofo) tp.ofo_acks = 0;
   tp.ack_scheduled = true;
   if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh) ++tp.ofo_acks, tp.ack_now = true;
   sk_buff* const last = tcp_ofo_last(tp);
@@ -252,7 +258,8 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     TCP_SKB_CB(*last).end_seq = cb.end_seq;  // a FIN counts
     TCP_SKB_CB(*last).tcp_flags |= cb.tcp_flags;
     ++NET_STATS(net).TCPRcvCoalesce;
-  } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize)) {
+  } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize) ||
+             (!tp.ofo && !(tp.ofo = tcp_worker_of(net).ofos.alloc()))) {
     ++NET_STATS(net).TCPOFODrop;
     return drop(net, skb, drop_reason::proto_mem);
   }
@@ -306,7 +313,7 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
   tcp_note(sk, tcp_event::readable);
   if (rx.has(tcp_flag::fin)) {
     tcp_fin(net, sk);
-  } else if (!tp.out_of_order_queue.empty()) {
+  } else if (tp.ofo) {
     tcp_ofo_queue(net, sk);
     // RFC 5681 §4.2: a segment that fills a gap is acknowledged at once.
     tp.ack_now = true;
@@ -361,7 +368,7 @@ NETSTACK_INLINE void tcp_ack_snd_check(Net& net, sock& sk) {
   if (!tp.ack_scheduled) return;
   bool const two_full = tp.rcv_nxt - tp.rcv_wup > tp.rcv_mss;
   bool const quick = tp.quick_acks != 0 && !tp.pingpong;
-  if (tp.ack_now || two_full || quick || !tp.out_of_order_queue.empty()) return tcp_send_ack(net, sk);
+  if (tp.ack_now || two_full || quick || tp.ofo) return tcp_send_ack(net, sk);
   tcp_send_delayed_ack(net, sk, tcp_delack_min);
 }
 

@@ -84,9 +84,9 @@ void tcp_fastopen_active_disable_ofo_check(Net& net, sock& sk) {
     if (tp.syn_fastopen_ch && !within) ns.tfo_active_disable_times = 0;
     return;
   }
-  auto const first = tp.out_of_order_queue.begin();
-  if (first != tp.out_of_order_queue.end() && std::next(first) == tp.out_of_order_queue.end() &&
-      (TCP_SKB_CB(*first).tcp_flags & tcp_flag::fin))
+  if (!tp.ofo) return;
+  auto const first = tp.ofo->queue.begin();
+  if (std::next(first) == tp.ofo->queue.end() && (TCP_SKB_CB(*first).tcp_flags & tcp_flag::fin))
     tcp_fastopen_active_disable(net);
 }
 
@@ -232,7 +232,7 @@ template <class Net>
 bool tcp_fastopen_queue_check(Net& net, sock const& listener) {
   auto const& tp = tcp_sk(listener);
   bool const unasked = (tcp_fastopen_enabled(net) & tfo::server_wo_sockopt1) != 0;
-  u32 const most = tp.fastopen_max_qlen == 0 && unasked ? listener.sk_max_ack_backlog : tp.fastopen_max_qlen;
+  u32 const most = tp.fastopen_max_qlen == 0 && unasked ? tp.icsk_listen.max_ack_backlog : tp.fastopen_max_qlen;
   if (tp.fastopen_qlen < most) return true;
   if (most != 0) ++NET_STATS(net).TCPFastOpenListenOverflow;
   return false;
@@ -241,7 +241,7 @@ bool tcp_fastopen_queue_check(Net& net, sock const& listener) {
 /// The connection of a SYN whose data may be read now. Its SYN-ACK is the first of its write queue, and is repeated as
 /// in a simultaneous open. Null: there is no room.
 template <class Net>
-NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock const& req, tcp_rx const& rx) {
+NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx) {
   sk_buff* const synack = net.worker().pool.alloc_skb(max_tcp_header);
   sock* const child = synack ? tcp_v4_syn_recv_sock(net, listener, req) : nullptr;
   if (!child) {

@@ -43,7 +43,8 @@ static_assert(sizeof(tcp_info) == 248 && offsetof(tcp_info, tcpi_rto) == 8 &&
               offsetof(tcp_info, tcpi_total_rto_time) == 244);
 
 /// What a sender with something to send is held back by.
-enum class tcp_chrono : u8 { idle, busy, rwnd_limited, sndbuf_limited };
+enum class tcp_chrono : u8 { busy, rwnd_limited, sndbuf_limited, idle };
+inline constexpr u32 tcp_chrono_kinds = 4;
 
 /// What TCP_INFO tells and nothing else reads.
 struct tcp_account {
@@ -51,11 +52,11 @@ struct tcp_account {
   u32 data_segs_in = 0, data_segs_out = 0;
   u32 reord_events = 0, rcv_ooopack = 0;
   u16 total_rto = 0, total_rto_recoveries = 0;
-  u32 total_rto_time = 0;   ///< ms
-  u64 established = 0;      ///< worker time
-  u64 rto_stamp = 0;        ///< worker time of the first timeout of those that are not over
-  u64 chrono_start = 0;     ///< since when `chrono`
-  u64 chrono_stat[4] = {};  ///< ns of each before that
+  u32 total_rto_time = 0;  ///< ms
+  u32 rto_stamp = 0;       ///< ms: the first timeout of those that are not over
+  u32 established = 0;     ///< ms
+  /// ns of each before `chrono` began; nobody asks how long it was idle, so that in its place is when that was.
+  u64 chrono_stat[tcp_chrono_kinds]{};
   tcp_chrono chrono = tcp_chrono::idle;
 };
 
@@ -63,16 +64,18 @@ struct tcp_account {
 inline void tcp_chrono_set(tcp_account& account, u64 now, tcp_chrono what) {
   if (account.chrono == what) [[likely]]
     return;
-  account.chrono_stat[static_cast<u8>(account.chrono)] += now - account.chrono_start;
-  account.chrono_start = now;
+  u64& since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
+  account.chrono_stat[static_cast<u8>(account.chrono)] += now - since;
+  since = now;
   account.chrono = what;
 }
 /// How long that was so far, in us. Whatever holds it back, it is busy.
 [[nodiscard]] inline u64 tcp_chrono_us(tcp_account const& account, u64 now, tcp_chrono what) {
+  u64 const since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
   u64 ns = 0;
   for (auto each = what; each <= (what == tcp_chrono::busy ? tcp_chrono::sndbuf_limited : what);
        each = static_cast<tcp_chrono>(static_cast<u8>(each) + 1))
-    ns += account.chrono_stat[static_cast<u8>(each)] + (account.chrono == each ? now - account.chrono_start : 0);
+    ns += account.chrono_stat[static_cast<u8>(each)] + (account.chrono == each ? now - since : 0);
   return ns / 1000;
 }
 

@@ -146,7 +146,7 @@ template <class Net>
 void tcp_finish_connect(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   tcp_set_state(net, sk, tcp_state::established);
-  tp.rcv_tstamp = tp.established = net.worker().now;
+  tp.rcv_tstamp = net.worker().now, tp.established = tcp_time_stamp(net);
   tp.retrans_stamp = 0;
   // RFC 6928 §3: what was lost of the handshake says little of the path, unless it was lost again.
   tp.snd_cwnd = tp.total_retrans > 1 ? 1 : tcp_init_cwnd;
@@ -156,9 +156,9 @@ void tcp_finish_connect(Net& net, sock& sk) {
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
   tcp_sync_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
-  tp.mtup = {};
+  tp.mtup = {}, tp.mtu_probing = false;
   if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
-    tcp_mtup_init(net, sk), tp.mtup.enabled = true;
+    tcp_mtup_init(net, sk), tp.mtu_probing = true;
   tp.uto_due = tcp_user_timeout_tells(net, tp);
   tcp_init_buffer_space(net, tp);
   tcp_start_keepalive(net, sk);
@@ -317,8 +317,7 @@ tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx)
   return flags == tcp_flag::ack && rx.seq == tp.rcv_nxt && u32{rx.window} << tp.snd_wscale == tp.snd_wnd &&
          rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una && rx.end_seq - rx.seq <= tcp_receive_window(tp) &&
          rx.opt.saw_tstamp == tp.tstamp_ok && !(tp.tstamp_ok && before(rx.opt.rcv_tsval, tp.ts_recent)) &&
-         (rx.opt.num_sacks | rx.opt.user_timeout | tp.num_sacks) == 0 && tp.urg_data == 0 &&
-         tp.out_of_order_queue.empty();
+         (rx.opt.num_sacks | rx.opt.user_timeout | tp.num_sacks) == 0 && tp.urg_data == 0 && !tp.ofo;
 }
 
 /// The words of a header that brings the next data, or an acknowledgment, and says nothing else: all but ports,
@@ -359,7 +358,7 @@ NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, 
   constexpr u32 hlen = tcp_run_words::hlen;
   u8 const* const th = skb.data;
   if (!tp.tstamp_ok || skb.headlen() < hlen || !tcp_run_words{tp}.alike(th) ||
-      (tp.num_sacks | tp.urg_data | tp.ecn_flags) != 0 || !tp.out_of_order_queue.empty())
+      (tp.num_sacks | tp.urg_data | tp.ecn_flags) != 0 || tp.ofo)
     return false;
   rx.seq = csum_load<be32>(th + 4).host();
   rx.ack_seq = csum_load<be32>(th + 8).host();

@@ -20,9 +20,9 @@ namespace detail {
 template <class Net>
 result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
   fl4 = connected_flow(inet_sk(sk), sk.sk_daddr, sk.sk_dport);
-  if (auto const& opt = inet_sk(sk).opt; opt.srr) [[unlikely]] {
-    fl4.daddr = opt.faddr;
-    if (opt.is_strictroute) fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
+  if (auto const* const opt = inet_sk(sk).opt; opt && opt->srr) [[unlikely]] {
+    fl4.daddr = opt->faddr;
+    if (opt->is_strictroute) fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
   }
   if (rtable* rt = sk_rt_check(sk)) [[likely]]
     return rt;
@@ -43,7 +43,7 @@ NETSTACK_INLINE bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
   auto const& ns = ipv4_net(net);
   rtable* const rt = sk_rt_check(sk);
   if (!rt || !rt->dev || rt->rt_type != rtn::unicast || rt->output != dst_out::unicast || rt->mtu != 0 ||
-      inet.opt.optlen != 0 || (ns.pmtu_learned | ns.redirects_learned) != 0 ||
+      inet.opt != nullptr || (ns.pmtu_learned | ns.redirects_learned) != 0 ||
       !ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ns)) [[unlikely]]
     return false;
   u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ns.sysctl_ip_default_ttl;
@@ -80,9 +80,9 @@ NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& s
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
            .priority = sk.sk_priority};
-  if (inet.opt.optlen) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
-    tx.options = inet.opt.data, tx.optlen = inet.opt.optlen;
-    tx.srr = inet.opt.srr, tx.daddr = sk.sk_daddr;
+  if (inet.opt) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
+    tx.options = inet.opt->data, tx.optlen = inet.opt->optlen;
+    tx.srr = inet.opt->srr, tx.daddr = sk.sk_daddr;
   }
   return ip_send_skb(net, skb, **rt, fl4, tx);
 }

@@ -208,7 +208,7 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
 /// The IP options that it kept are needed no longer.
 template <class Net>
 void tcp_v4_free_options(Net& net, tcp_request_sock& req) {
-  auto& saved = tcp_worker_of(net).ip_options;
+  auto& saved = worker_generic<ipv4>(net.worker()).ip_options;
   if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
     saved.free(&saved.at(at - 1u));
 }
@@ -220,7 +220,7 @@ void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   auto& slot = inet_ehash_bucket_of(net, req.key).requests;
   slot.erase(slot.iterator_to(req));
   sock& listener = *req.rsk_listener;
-  --inet_csk(listener).icsk_syn_qlen;
+  --inet_csk(listener).icsk_listen.syn_qlen;
   tcp_v4_free_options(net, req);
   w.requests.free(&req);
   sock_put(listener);

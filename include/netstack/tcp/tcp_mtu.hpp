@@ -20,7 +20,7 @@ namespace netstack {
 template <class Net>
 [[nodiscard]] u32 tcp_mss_to_mtu(Net&, sock const& sk, u32 payload) {
   auto const& tp = tcp_sk(sk);
-  return payload + tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + tp.opt.optlen +
+  return payload + tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + inet_optlen(tp) +
          (tp.tstamp_ok ? tcpopt::tstamp_aligned : 0);
 }
 
@@ -33,8 +33,7 @@ void tcp_mtup_init(Net& net, sock& sk) {
   u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
   tp.mtup = {.search_high = mtu == 0 ? high : std::min(high, mtu),
              .search_low = tcp_mss_to_mtu(net, sk, static_cast<u32>(tcp_pernet(net).sysctl_tcp_base_mss)),
-             .probe_stamp = net.worker().now,
-             .enabled = tp.mtup.enabled};
+             .probe_stamp = tcp_time_stamp(net)};
   tp.mtup.search_low = std::min(tp.mtup.search_low, tp.mtup.search_high);
 }
 
@@ -50,11 +49,11 @@ u32 tcp_payload_of_mtu(Net& net, sock const& sk, u32 mtu) {
 template <class Net>
 void tcp_mtu_check_reprobe(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (net.worker().now - tp.mtup.probe_stamp < tcp_pernet(net).sysctl_tcp_probe_interval) return;
+  if (u64{tcp_time_stamp(net) - tp.mtup.probe_stamp} * 1'000'000 < tcp_pernet(net).sysctl_tcp_probe_interval) return;
   u32 const passes = tcp_mss_to_mtu(net, sk, tcp_current_mss(net, sk));
   tcp_mtup_init(net, sk);
   tp.mtup.search_low = std::min(passes, tp.mtup.search_high);
-  tp.mtup.enabled = true;
+  tp.mtu_probing = true;
 }
 
 /// `size` bytes from send_head on become one segment before it; null: the pool is empty, and nothing changed.
@@ -97,8 +96,8 @@ template <class Net>
 tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss) {
   auto& tp = tcp_sk(sk);
   auto& m = tp.mtup;
-  if (!m.enabled || m.probe_size != 0 || tp.ca_state != tcp_ca_state::open || tp.snd_cwnd < 11 || tp.num_sacks != 0 ||
-      tp.dsack)
+  if (!tp.mtu_probing || m.probe_size != 0 || tp.ca_state != tcp_ca_state::open || tp.snd_cwnd < 11 ||
+      tp.num_sacks != 0 || tp.dsack)
     return tcp_probe::none;
   u32 const size = detail::tcp_payload_of_mtu(net, sk, (m.search_high + m.search_low) / 2);
   if (m.search_high < m.search_low + static_cast<u32>(tcp_pernet(net).sysctl_tcp_probe_threshold) || size <= mss) {
@@ -157,9 +156,9 @@ void tcp_mtu_probing(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   if (ns.sysctl_tcp_mtu_probing == 0) return;
-  if (!tp.mtup.enabled) {
+  if (!tp.mtu_probing) {
     tcp_mtup_init(net, sk);
-    tp.mtup.enabled = true;
+    tp.mtu_probing = true;
   } else {
     s32 const half = static_cast<s32>(detail::tcp_payload_of_mtu(net, sk, tp.mtup.search_low) / 2);
     s32 const mss =

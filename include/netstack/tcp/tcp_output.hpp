@@ -23,7 +23,7 @@ template <class Net>
 /// SHLD-5 MAY-3 MUST-67 SHLD-6: what a segment may carry on a path of this MTU, before options.
 template <class Net>
 [[nodiscard]] u32 tcp_mtu_to_mss(Net& net, sock const& sk, u32 mtu) {
-  u32 const headers = tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + inet_sk(sk).opt.optlen;
+  u32 const headers = tcp_af_ops<Net>(sk).net_header_len + static_cast<u32>(tcp_hlen_min) + inet_optlen(inet_sk(sk));
   auto const least = static_cast<u32>(tcp_pernet(net).sysctl_tcp_min_snd_mss);
   return mtu > headers + least ? mtu - headers : least;
 }
@@ -34,7 +34,7 @@ template <class Net>
   auto const& tp = tcp_sk(sk);
   dst_entry const* const dst = sk.sk_dst_cache;
   return dst && !dst->obsolete && dst->dev && dst->dev->mtu == tp.pmtu_cookie && dst->mtu == 0 &&
-         ipv4_net(net).pmtu_learned == 0 && tp.num_sacks + tp.dsack == 0 && !tp.mtup.enabled;
+         ipv4_net(net).pmtu_learned == 0 && tp.num_sacks + tp.dsack == 0 && !tp.mtu_probing;
 }
 }  // namespace detail
 
@@ -43,7 +43,7 @@ template <class Net>
 u32 tcp_sync_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
-  if (tp.mtup.enabled) [[unlikely]]
+  if (tp.mtu_probing) [[unlikely]]
     mtu = std::min(mtu == 0 ? tp.mtup.search_low : mtu, tp.mtup.search_low);
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
   mss = std::min(mss, tcp_frame_room(net));
@@ -55,7 +55,7 @@ u32 tcp_sync_mss(Net& net, sock& sk) {
   u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
   dst_entry const* const dst = sk.sk_dst_cache;
   bool const lasting = dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half &&
-                       tp.num_sacks + tp.dsack == 0 && !tp.mtup.enabled;
+                       tp.num_sacks + tp.dsack == 0 && !tp.mtu_probing;
   tp.pmtu_cookie = lasting ? dst->dev->mtu : 0;
   if (half != 0 && mss > half) mss = std::max(half, 48u);
   tp.mss_cache = static_cast<u16>(std::max(mss, 48u));
@@ -269,7 +269,7 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   auto& tp = tcp_sk(sk);
   bool cwnd_limited = false, rwnd_limited = false, sent = false, begins = false;
   detail::tcp_slow_start_after_idle_check(net, sk);
-  if (tp.mtup.enabled && tp.send_head) [[unlikely]]
+  if (tp.mtu_probing && tp.send_head) [[unlikely]]
     if (tcp_mtu_probe(net, sk, mss) == tcp_probe::wait) return false;
   skb_list burst;
   skb_list* const together = tp.send_head && detail::tcp_may_leave_together(sk) ? &burst : nullptr;
@@ -311,7 +311,7 @@ NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
   auto& tp = tcp_sk(sk);
   // The only one of the queue: so nothing is in flight, and whatever is not full may leave as well.
   if (sk.sk_write_queue.qlen() != 1 || sk.sk_state != tcp_state::established || tp.ca_state != tcp_ca_state::open ||
-      (tp.nonagle & tcp_nagle::cork) || tp.urg_mode || tp.mtup.enabled || sk.sk_pacing_needed ||
+      (tp.nonagle & tcp_nagle::cork) || tp.urg_mode || tp.mtu_probing || sk.sk_pacing_needed ||
       !detail::tcp_snd_wnd_test(tp, skb, mss) || detail::tcp_was_idle(net, tp)) [[unlikely]]
     return false;
   TCP_SKB_CB(skb).tcp_flags |= tcp_flag::psh;

@@ -41,7 +41,7 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
   else if (u64 const due = icsk_due_of(sk, icsk_wait::keepalive); due != 0)
     active = 2, when = tcp_left(due, now);
   bool const listening = sk.sk_state == tcp_state::listen;
-  u32 const rx = listening ? sk.sk_ack_backlog : tp.rcv_nxt - tp.copied_seq;
+  u32 const rx = listening ? tp.icsk_listen.ack_backlog : tp.rcv_nxt - tp.copied_seq;
   int const ssthresh = listening                                  ? 0
                        : tp.snd_ssthresh >= tcp_infinite_ssthresh ? -1
                                                                   : static_cast<int>(tp.snd_ssthresh);

@@ -69,7 +69,8 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
   sk_buff* const last = tcp_ofo_last(tp);
   u32 seq = TCP_SKB_CB(*last).end_seq;
-  if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh || tp.num_sacks == 0 || tp.selective_acks[0].end_seq != seq)
+  if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh || tp.num_sacks == 0 ||
+      tp.ofo->selective_acks[0].end_seq != seq)
     return;
   constexpr u32 hlen = tcp_run_words::hlen;
   tcp_run_words const expected{tp};
@@ -84,7 +85,7 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
     spent.push_back(*list.pop_front());
   }
   if (spent.empty()) return;
-  tp.selective_acks[0].end_seq = seq;
+  tp.ofo->selective_acks[0].end_seq = seq;
   tp.segs_in += spent.count;
   tp.data_segs_in += spent.count;
   tp.rcv_ooopack += spent.count;
@@ -103,7 +104,7 @@ template <class Net>
 void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
   if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.urg_data != 0 || tp.ecn_flags != 0) return;
-  if (!tp.out_of_order_queue.empty()) return detail::tcp_rcv_ofo_run(net, sk, list);
+  if (tp.ofo) return detail::tcp_rcv_ofo_run(net, sk, list);
   if (tp.num_sacks != 0) return;
   constexpr u32 hlen = detail::tcp_run_words::hlen;
   detail::tcp_run_words const expected{tp};

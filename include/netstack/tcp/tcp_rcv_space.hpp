@@ -9,12 +9,15 @@
 
 namespace netstack {
 
+/// The clock of this file, modulo 2^32: 1.024 us, in which a round trip is told from none for 73 minutes.
+[[nodiscard]] constexpr u32 tcp_rcvq_clock(u64 now) { return static_cast<u32>(now >> 10); }
+
 /// The connection is there: the first measure begins.
 template <class Net>
 void tcp_init_buffer_space(Net& net, tcp_sock& tp) {
   tp.rcvq_space = std::min(tp.rcv_wnd, tcp_init_cwnd * tp.advmss);
   tp.rcvq_seq = tp.copied_seq;
-  tp.rcvq_time = net.worker().now;
+  tp.rcvq_time = tcp_rcvq_clock(net.worker().now);
 }
 
 namespace detail {
@@ -41,10 +44,10 @@ void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
     if (ms <= 120'000) detail::tcp_rcv_rtt_update(tp, u64{std::max(ms, 1u)} * 1000, false);
     return;
   }
-  u64 const now = net.worker().now;
+  u32 const now = std::max(tcp_rcvq_clock(net.worker().now), 1u);
   if (tp.rcv_rtt_time != 0) {
     if (before(tp.rcv_nxt, tp.rcv_rtt_seq)) return;
-    detail::tcp_rcv_rtt_update(tp, (now - tp.rcv_rtt_time) / 1000, true);
+    detail::tcp_rcv_rtt_update(tp, (u64{now - tp.rcv_rtt_time} << 10) / 1000, true);
   }
   tp.rcv_rtt_seq = tp.rcv_nxt + tp.rcv_wnd;
   tp.rcv_rtt_time = now;
@@ -56,8 +59,8 @@ void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
 template <class Net>
 void tcp_rcv_space_adjust(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u64 const now = net.worker().now;
-  if (tp.rcv_rtt_us == 0 || now - tp.rcvq_time < u64{tp.rcv_rtt_us >> 3} * 1000) [[likely]]
+  u32 const now = tcp_rcvq_clock(net.worker().now);
+  if (tp.rcv_rtt_us == 0 || u64{now - tp.rcvq_time} << 10 < u64{tp.rcv_rtt_us >> 3} * 1000) [[likely]]
     return;
   auto const& ns = tcp_pernet(net);
   u32 const copied = tp.copied_seq - tp.rcvq_seq;

@@ -254,7 +254,7 @@ template <class Net>
 u32 tcp_poll(Net& net, sockfs::socket& sock) {
   auto& sk = *sock.sk;
   auto& tp = tcp_sk(sk);
-  if (sk.sk_state == tcp_state::listen) return tp.icsk_accept_head ? poll_ev::in | poll_ev::rdnorm : 0;
+  if (sk.sk_state == tcp_state::listen) return tp.icsk_listen.accept_head ? poll_ev::in | poll_ev::rdnorm : 0;
   u32 mask = 0;
   if (sk.sk_shutdown == shutdown_mask || sk.sk_state == tcp_state::close) mask |= poll_ev::hup;
   if (sk.sk_shutdown & rcv_shutdown) mask |= poll_ev::in | poll_ev::rdnorm | poll_ev::rdhup;

@@ -5,6 +5,7 @@
 // Linux: include/linux/tcp.h (struct tcp_sock, tcp_request_sock, tcp_timewait_sock), include/net/tcp.h, netns/ipv4.h
 // RFC 9293 §3.3.1 (variables)
 #pragma once
+#include <algorithm>
 #include <bit>
 
 #include "netstack/base/multilinear.hpp"
@@ -131,6 +132,7 @@ struct alignas(cache_line) tcp_flow {
   bool shares_port : 1 = false;  ///< … as one of inet_bind_hashbucket::connected
   bool nospace : 1 = false;      ///< a writer waits for room
   bool urg_mode : 1 = false;     ///< urgent data of ours is not acknowledged yet
+  bool mtu_probing : 1 = false;  ///< tcp_mtup is in use
   bool uto_due : 1 = false;      ///< RFC 5482: the next segment with room for it says how long we wait
 };
 /// What is counted and stamped as segments come and go: the third.
@@ -143,7 +145,7 @@ struct alignas(cache_line) tcp_counts {
   u32 snd_sml = 0;          ///< end of the last segment that was less than full
   u32 max_packets_out = 0;  ///< in the window that ends with cwnd_usage_seq
   u32 cwnd_usage_seq = 0;
-  u8 num_sacks = 0;  ///< of selective_acks
+  u8 num_sacks = 0;  ///< of tcp_ofo::selective_acks
   bool dsack = false;
   u16 urg_data = 0;  ///< tcp_urg_bits::…; 0: none ahead
 };
@@ -152,12 +154,12 @@ static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_lin
 /// How much the reader takes in a round trip, and how long that is: what the receive buffer follows
 /// (tcp_rcv_space.hpp).
 struct tcp_rcvq {
-  u32 rcvq_space = 0;  ///< bytes in the best round trip so far
-  u32 rcvq_seq = 0;    ///< copied_seq when this one began
-  u64 rcvq_time = 0;
+  u32 rcvq_space = 0;   ///< bytes in the best round trip so far
+  u32 rcvq_seq = 0;     ///< copied_seq when this one began
+  u32 rcvq_time = 0;    ///< tcp_rcvq_clock()
   u32 rcv_rtt_us = 0;   ///< times 8; 0: unknown
   u32 rcv_rtt_seq = 0;  ///< without time stamps: a round trip is over when the peer has sent beyond it
-  u64 rcv_rtt_time = 0;
+  u32 rcv_rtt_time = 0;
   u32 rcv_rtt_tsecr = 0;  ///< the echo that was measured last
 };
 /// RFC 4821: what is known of the path's MTU without being told (tcp_mtu.hpp).
@@ -165,19 +167,48 @@ struct tcp_mtup {
   u32 search_high = 0, search_low = 0;  ///< MTUs: the least that may be too large, the largest that is known to pass
   u32 probe_size = 0;                   ///< an MTU that is being tried; 0: none
   u32 probe_seq_start = 0, probe_seq_end = 0;
-  u64 probe_stamp = 0;  ///< when the search began
-  bool enabled = false;
+  u32 probe_stamp = 0;  ///< ms: when the search began
 };
 /// Whether there is an urgent byte, in tcp_sock::urg_data above the byte itself.
 namespace tcp_urg_bits {
 inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 }
 
-struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_account, tcp_rcvq {
-  tcp_skb_tree out_of_order_queue;
-  u8 ofo_acks = 0;  ///< sent at once for what came behind a gap, since it opened or moved
+/// What came and waits behind a gap: of few connections at a time, so that only those have one.
+struct tcp_ofo {
+  tcp_skb_tree queue;                                              ///< never empty between two calls
   std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
-  tcp_sack_block duplicate_sack{};                                 ///< RFC 2883; empty: none
+};
+/// What the application asked for: options, Fast Open, urgent data; and what is answered rarely.
+struct tcp_settings {
+  tcp_fastopen_request* fastopen_req = nullptr;  ///< the call that sends data with its SYN is under way
+  sock* fastopen_rsk = nullptr;                  ///< the listener, held
+  u32 window_clamp = tcp_no_window_clamp;        ///< TCP_WINDOW_CLAMP
+  u32 notsent_lowat = 0;                         ///< TCP_NOTSENT_LOWAT; 0: the namespace's
+  u16 keepalive_time = 0, keepalive_intvl = 0;   ///< s; 0: the namespace's
+  u8 keepalive_probes = 0;
+  std::int8_t linger2 = 0;                              ///< s; 0: tcp_fin_timeout, -1: none
+  u16 user_mss = 0;                                     ///< TCP_MAXSEG
+  u16 mss_clamp = tcp_mss_default;                      ///< the peer's MSS option
+  u16 fastopen_qlen = 0, fastopen_max_qlen = 0;         ///< of a listener: connections without their handshake
+  bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
+  bool syn_data_acked : 1 = false;                      ///< which arrived
+  bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
+  bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
+  bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
+  bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
+  bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
+  bool rate_app_limited : 1 = false;
+  u32 urg_seq = 0;  ///< the peer's urgent byte
+  u32 snd_up = 0;   ///< behind our own, in urg_mode
+  // --- answers to what is amiss ---
+  u32 challenge_stamp = 0;  ///< ms: RFC 5961 §7, per connection
+  u32 challenge_count = 0;
+};
+
+struct tcp_sock : inet_connection_sock, tcp_account, tcp_rcvq, tcp_settings, tcp_numbers, tcp_flow, tcp_counts {
+  tcp_ofo* ofo = nullptr;           ///< null: nothing waits behind a gap
+  tcp_sack_block duplicate_sack{};  ///< RFC 2883; empty: none
   // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
   tcp_skb_fifo tsorted_sent_queue;  ///< in flight, the oldest transmission first
   tcp_skb_fifo lost_queue;          ///< believed lost, the next to be repaired first
@@ -190,6 +221,7 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   u32 rack_rtt_us = 0;  ///< how long it took
   u32 rack_end_seq = 0;
   u32 rack_dsack_round = 0;  ///< until this is acknowledged, further DSACKs tell nothing new
+  u8 ofo_acks = 0;           ///< sent at once for what came behind a gap, since it opened or moved
   u8 rack_reo_wnd_steps = 1;
   u8 rack_reo_wnd_persist = 0;  ///< recoveries until the window is a single step again
   bool rack_in_dsack_round : 1 = false;
@@ -217,36 +249,15 @@ struct tcp_sock : inet_connection_sock, tcp_numbers, tcp_flow, tcp_counts, tcp_a
   u32 app_limited = 0;   ///< up to so many delivered the application was slower than the path; 0: it is not
   u32 first_tx = 0, delivered_time = 0;          ///< us, as in tcp_tx_stamp
   u32 rate_delivered = 0, rate_interval_us = 0;  ///< the last good sample of the delivery rate
-  bool rate_app_limited = false;
-  u64 pacing_release = 0;  ///< worker time before which a paced connection sends nothing new (Linux's tcp_wstamp_ns)
-  u32 window_clamp = tcp_no_window_clamp;  ///< TCP_WINDOW_CLAMP
-  u32 rtt_min_us = 0;                      ///< within tcp_min_rtt_wlen
-  u64 rtt_min_stamp = 0;                   ///< when it was measured
-  u16 mss_clamp = tcp_mss_default;         ///< the peer's MSS option
-  u16 user_mss = 0;                        ///< TCP_MAXSEG
-  u64 ts_recent_stamp = 0;                 ///< worker time of ts_recent
-  u64 challenge_stamp = 0;                 ///< RFC 5961 §7, per connection
-  u32 challenge_count = 0;
-  u32 oow_ack_stamp = 0;  ///< ms: the last answer to something out of the window
+  u32 rtt_min_us = 0;                            ///< within tcp_min_rtt_wlen
+  u64 rtt_min_stamp = 0;                         ///< when it was measured
+  u64 pacing_release = 0;   ///< worker time before which a paced connection sends nothing new (Linux's tcp_wstamp_ns)
+  u64 ts_recent_stamp = 0;  ///< worker time of ts_recent
+  u32 oow_ack_stamp = 0;    ///< ms: the last answer to something out of the window
   u32 total_retrans = 0;
-  u32 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
-  u8 keepalive_probes = 0;
-  s32 linger2 = 0;        ///< s; 0: tcp_fin_timeout, -1: none
-  u32 notsent_lowat = 0;  ///< TCP_NOTSENT_LOWAT; 0: the namespace's
-  u32 urg_seq = 0;        ///< the peer's urgent byte
-  u32 snd_up = 0;         ///< behind our own, in urg_mode
   tcp_mtup mtup;
-  tcp_fastopen_request* fastopen_req = nullptr;         ///< the call that sends data with its SYN is under way
-  sock* fastopen_rsk = nullptr;                         ///< the listener, held
-  u16 fastopen_qlen = 0, fastopen_max_qlen = 0;         ///< of a listener: connections without their handshake
-  bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
-  bool syn_data_acked : 1 = false;                      ///< which arrived
-  bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
-  bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
-  bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
-  bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
-  bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
 };
+static_assert(sizeof(tcp_sock) <= 1216);
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
 
@@ -293,7 +304,7 @@ struct tcp_request_sock {
   u32 rcv_isn = 0, snt_isn = 0;
   u32 ts_recent = 0, ts_off = 0;
   u32 rcv_wnd = 0;
-  u8 ireq_opt = 0;  ///< IP options of what is sent: of tcp_worker::ip_options, from 1; 0: none
+  u8 ireq_opt = 0;  ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
   u64 sent = 0;     ///< worker time when the SYN-ACK left
   u32 oow_ack_stamp = 0;
   u16 mss = tcp_mss_default;  ///< the peer's
@@ -470,9 +481,9 @@ struct inet_hashinfo {
 template <class Host>
 struct tcp_worker {
   slab<tcp_sock, Host::sizes.max_sock> socks;
+  slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
-  slab<inet_options, 16> ip_options;  ///< of requests whose SYN had some: hardly any has
   tcp_death_row death_row;
   inet_hashinfo<Host::sizes.sock_hash> hashinfo;
   proto_memory memory;

@@ -26,7 +26,7 @@ template <class Net>
 result<void> tcp_set_keepidle(Net& net, sock& sk, int val) {
   if (val < 1 || val > max_tcp_keepidle) return failure{std::errc::invalid_argument};
   auto& tp = tcp_sk(sk);
-  tp.keepalive_time = static_cast<u32>(val);
+  tp.keepalive_time = static_cast<u16>(val);
   if (sock_flag(sk, sock_flags::keepopen) && !tcp_in_state(sk, tcp_state::close, tcp_state::listen)) {
     u64 const silent = net.worker().now - std::max(tp.rcv_tstamp, tp.lrcvtime),
               idle = u64{tp.keepalive_time} * 1'000'000'000;
@@ -93,7 +93,7 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
     case tcp_opt::keepintvl: return tcp_set_bounded(val, max_tcp_keepintvl, tp.keepalive_intvl);
     case tcp_opt::keepcnt: return tcp_set_bounded(val, max_tcp_keepcnt, tp.keepalive_probes);
     case tcp_opt::syncnt: return tcp_set_bounded(val, max_tcp_syncnt, tp.icsk_syn_retries);
-    case tcp_opt::linger2: tp.linger2 = val < 0 ? -1 : val > 120 ? 120 : val; return {};
+    case tcp_opt::linger2: tp.linger2 = static_cast<std::int8_t>(std::clamp(val, -1, 120)); return {};
     case tcp_opt::fastopen:
     case tcp_opt::fastopen_connect:
     case tcp_opt::fastopen_no_cookie: return tcp_set_fastopen(net, sk, optname, val);
@@ -186,7 +186,8 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_notsent_bytes = tp.write_seq - tp.snd_nxt;
 }
 inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
-  auto const ms_since = [&](u64 then) { return static_cast<u32>((now - std::max(then, tp.established)) / 1'000'000); };
+  u64 const age = static_cast<u32>(now / 1'000'000) - tp.established;
+  auto const ms_since = [&](u64 then) { return static_cast<u32>(std::min((now - then) / 1'000'000, age)); };
   info.tcpi_last_data_sent = ms_since(tp.lsndtime);
   info.tcpi_last_data_recv = ms_since(tp.lrcvtime);
   info.tcpi_last_ack_recv = ms_since(tp.rcv_tstamp);
@@ -204,7 +205,7 @@ inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
   info.tcpi_dsack_dups = tp.dsack_dups, info.tcpi_reord_seen = tp.reord_events, info.tcpi_rcv_ooopack = tp.rcv_ooopack;
   info.tcpi_total_rto = tp.total_rto, info.tcpi_total_rto_recoveries = tp.total_rto_recoveries;
   info.tcpi_total_rto_time =
-      tp.total_rto_time + (tp.rto_stamp != 0 ? static_cast<u32>((now - tp.rto_stamp) / 1'000'000) : 0);
+      tp.total_rto_time + (tp.rto_stamp != 0 ? static_cast<u32>(now / 1'000'000) - tp.rto_stamp : 0);
 }
 /// TCP_INFO. Of a listener little more than its queue.
 template <class Net>
@@ -217,8 +218,8 @@ tcp_info tcp_get_info(Net& net, sock& sk) {
                 .tcpi_pacing_rate = sk.sk_pacing_rate,
                 .tcpi_max_pacing_rate = sk.sk_max_pacing_rate};
   if (sk.sk_state == tcp_state::listen) {
-    info.tcpi_unacked = sk.sk_ack_backlog;
-    info.tcpi_sacked = sk.sk_max_ack_backlog;
+    info.tcpi_unacked = tp.icsk_listen.ack_backlog;
+    info.tcpi_sacked = tp.icsk_listen.max_ack_backlog;
     return info;
   }
   tcp_info_of_numbers(tp, info);

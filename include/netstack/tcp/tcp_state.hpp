@@ -146,9 +146,18 @@ void tcp_write_queue_purge(Net&, sock& sk) {
   tp.packets_out = tp.sacked_out = tp.lost_out = tp.retrans_out = 0;
   inet_csk(sk).icsk_backoff = 0;
 }
-inline void tcp_ofo_purge(tcp_sock& tp) {
-  tp.out_of_order_queue.clear_and_dispose([](sk_buff* skb) { consume_skb(*skb); });
+/// Nothing may wait behind a gap any more: then what it takes is given back.
+template <class Net>
+void tcp_ofo_settle(Net& net, tcp_sock& tp) {
+  if (!tp.ofo || !tp.ofo->queue.empty()) return;
+  tcp_worker_of(net).ofos.free(std::exchange(tp.ofo, nullptr));
+}
+template <class Net>
+void tcp_ofo_purge(Net& net, tcp_sock& tp) {
   tp.num_sacks = 0;
+  if (!tp.ofo) return;
+  tp.ofo->queue.clear_and_dispose([](sk_buff* skb) { consume_skb(*skb); });
+  tcp_ofo_settle(net, tp);
 }
 
 // --- what the application is told

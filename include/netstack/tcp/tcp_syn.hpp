@@ -123,8 +123,9 @@ bool tcp_v4_save_options(Net& net, tcp_request_sock& req, sk_buff const& skb) {
   inet_options const opt = ip_options_save(skb);
   if (opt.optlen == 0) [[likely]]
     return true;
-  auto& saved = tcp_worker_of(net).ip_options;
-  inet_options const* const room = saved.alloc(opt);
+  auto& saved = worker_generic<ipv4>(net.worker()).ip_options;
+  // Half of them peers may take; the other is for who sets IP_OPTIONS.
+  inet_options const* const room = saved.in_use() < saved.capacity() / 2 ? saved.alloc(opt) : nullptr;
   if (room) req.ireq_opt = static_cast<u8>(saved.index_of(room) + 1);
   return room != nullptr;
 }
@@ -146,7 +147,7 @@ result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags
                      .mark = listener.sk_mark,
                      .tos = inet_sk(listener).tos};
   if (req.ireq_opt != 0) [[unlikely]]
-    reply.ip_opt = tcp_worker_of(net).ip_options.at(req.ireq_opt - 1u);
+    reply.ip_opt = worker_generic<ipv4>(net.worker()).ip_options.at(req.ireq_opt - 1u);
   if (syn && req.ecn_ok) reply.header.flags |= tcp_flag::ece;
   reply.header.window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale);
   if (req.tstamp_ok)
@@ -215,9 +216,9 @@ namespace detail {
 /// setting, and in memory.
 template <class Net>
 bool inet_csk_reqsk_queue_is_full(Net& net, sock const& sk) {
-  u32 const qlen = inet_csk(sk).icsk_syn_qlen;
+  auto const& l = inet_csk(sk).icsk_listen;
   auto const& requests = tcp_worker_of(net).requests;
-  return qlen > sk.sk_max_ack_backlog || qlen >= tcp_pernet(net).sysctl_max_syn_backlog ||
+  return l.syn_qlen > l.max_ack_backlog || l.syn_qlen >= tcp_pernet(net).sysctl_max_syn_backlog ||
          requests.in_use() == requests.capacity();
 }
 template <class Net>
@@ -245,7 +246,7 @@ NETSTACK_COLD void tcp_v4_send_cookie(Net& net, sock& sk, tcp_request_sock& req)
 template <class Net>
 void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tcp_fastopen_cookie const& cookie) {
   sock_hold(sk);
-  ++inet_csk(sk).icsk_syn_qlen;
+  ++inet_csk(sk).icsk_listen.syn_qlen;
   inet_ehash_bucket_of(net, req.key).requests.push_front(req);
   req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent = net.worker().now;
@@ -308,7 +309,7 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
 
 /// The connection that a request becomes; it is not in the listener's queue yet. Null: there is no room (counted).
 template <class Net>
-sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock const& req) {
+sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock& req) {
   bool const full = sk_acceptq_is_full(listener);
   sock* const child = full ? nullptr : tcp_create_openreq_child(net, listener, req);
   if (!child) {
@@ -320,8 +321,8 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock const& req
   auto& tp = tcp_sk(*child);
   tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
   tp.advmss = req.adv_mss;
-  if (req.ireq_opt != 0) [[unlikely]]
-    tp.opt = tcp_worker_of(net).ip_options.at(req.ireq_opt - 1u);
+  if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
+    tp.opt = &worker_generic<ipv4>(net.worker()).ip_options.at(at - 1u);
   return child;
 }
 

@@ -104,7 +104,7 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   ++NET_STATS(net).TCPTimeouts;
   if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
-  if (tp.icsk_retransmits == 0) ++tp.total_rto_recoveries, tp.rto_stamp = net.worker().now;
+  if (tp.icsk_retransmits == 0) ++tp.total_rto_recoveries, tp.rto_stamp = std::max(tcp_time_stamp(net), 1u);
   ++tp.total_rto;
   if (tp.icsk_retransmits != 0xff) ++tp.icsk_retransmits;
   auto const r = tcp_retransmit_skb(net, sk, *head);

@@ -83,7 +83,7 @@ inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
   u32 const room = (u32{tcpopt::max_len} - opts.size() - tcpopt::sack_base_aligned) / tcpopt::sack_perblock;
   if (tp.dsack) opts.sacks[opts.num_sacks++] = tp.duplicate_sack;
   for (u8 i = 0; i < tp.num_sacks && opts.num_sacks < std::min<u32>(room, tcpopt::max_sacks); ++i)
-    opts.sacks[opts.num_sacks++] = tp.selective_acks[i];
+    opts.sacks[opts.num_sacks++] = tp.ofo->selective_acks[i];
 }
 template <class Net>
 [[nodiscard]] tcp_out_options tcp_established_options(Net& net, tcp_sock const& tp) {

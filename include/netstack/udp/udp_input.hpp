@@ -92,19 +92,19 @@ verdict udp_unicast_rcv(Net& net, sock& sk, sk_buff& skb, udphdr const& uh, iphd
 /// gathered first, since a callback may close any of them. [S149]
 template <class Net>
 verdict udp4_lib_mcast_deliver(Net& net, sk_buff& skb, udp_key const& key) {
-  sock* first = nullptr;
+  udp_sock* first = nullptr;
   for (auto& sk : udp_slot(net, key.hnum)) {
     if (!udp_is_mcast_sock(sk, &net, key)) continue;
     sock_hold(sk);
-    sk.sk_mcast_next = first;
-    first = &sk;
+    udp_sk(sk).mcast_next = first;
+    first = &udp_sk(sk);
   }
   if (!first) {
     ++UDP_STATS(net).IgnoredMulti;
     return verdict::consumed();  // RFC 1122 §3.2.2: no error about a broadcast or a multicast
   }
-  while (first->sk_mcast_next) {
-    sock& sk = *std::exchange(first, first->sk_mcast_next);
+  while (first->mcast_next) {
+    sock& sk = *std::exchange(first, first->mcast_next);
     if (sk_buff* copy = sock_flag(sk, sock_flags::dead) ? nullptr : skb_clone(skb)) {
       finish(*copy, udp_queue_rcv_skb(net, sk, *copy));
     } else {

@@ -69,12 +69,12 @@ inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, ud
              .mc_loop = inet.mc_loop,
              .mark = ipc.mark,
              .priority = ipc.priority};
-  if (inet_options const& opt = ipc.has_opt ? flow.opt : inet.opt; opt.optlen) [[unlikely]] {
-    flow.tx.options = opt.data, flow.tx.optlen = opt.optlen;
-    if (!opt.srr) return;
-    flow.tx.srr = opt.srr, flow.tx.daddr = daddr;
-    flow.fl4.daddr = opt.faddr;
-    if (opt.is_strictroute) flow.fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
+  if (inet_options const* const opt = ipc.has_opt ? &flow.opt : inet.opt; opt && opt->optlen) [[unlikely]] {
+    flow.tx.options = opt->data, flow.tx.optlen = opt->optlen;
+    if (!opt->srr) return;
+    flow.tx.srr = opt->srr, flow.tx.daddr = daddr;
+    flow.fl4.daddr = opt->faddr;
+    if (opt->is_strictroute) flow.fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
   }
 }
 

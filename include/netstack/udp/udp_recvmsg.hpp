@@ -87,8 +87,9 @@ result<u32> udp_getsockopt(Net& net, sock& sk, int level, int optname, std::span
 
 /// proto::destroy.
 template <class Net>
-void udp_destroy_sock(Net&, sock& sk) {
+void udp_destroy_sock(Net& net, sock& sk) {
   udp_flush_pending_frames(sk);
+  inet_free_options(net, inet_sk(sk));
 }
 /// proto::close. A datagram socket has nothing to linger for.
 template <class Net>

@@ -37,6 +37,7 @@ struct udp_way {
 }  // namespace detail
 
 struct udp_sock : inet_sock {
+  udp_sock* mcast_next = nullptr;  ///< while a multicast is handed to several sockets
   inet_cork cork{};
   detail::udp_way way{};
   bool corkflag = false;  ///< UDP_CORK

@@ -13,7 +13,7 @@ namespace netstack::detail {
 /// Everything of a socket and its namespace that a datagram without control messages depends on.
 inline udp_way_key udp_way_key_of(inet_sock const& sk, netns_ipv4 const& ns) {
   return {.source = sk.inet_saddr.raw() | u64{sk.inet_sport.raw()} << 32 | u64{static_cast<u16>(sk.uc_ttl)} << 48,
-          .look = sk.tos | u64{static_cast<u8>(sk.pmtudisc)} << 8 | u64{sk.opt.optlen} << 16 |
+          .look = sk.tos | u64{static_cast<u8>(sk.pmtudisc)} << 8 | u64{sk.opt != nullptr} << 16 |
                   u64{sk.transparent} << 24 | u64{sk.uc_index} << 32,
           .flags = sk.sk_flags,
           .mark = sk.sk_mark | u64{sk.sk_priority} << 32,
