@@ -52,7 +52,7 @@ u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
     if (dev.rps_cpus != 0) rps_steer(net, dev, burst);
   if (rx_flow_deliver(net, burst)) return work;
   netif_receive_skb_list(net, burst);
-  worker.softnet.flow_taken = {};
+  worker.softnet.flow_taken.packets = 0;
   return work;
 }
 

@@ -15,11 +15,12 @@ inline void __sk_free(sock& sk) {
   if (sk.sk_destruct) sk.sk_destruct(sk);
 }
 /// Ends the sock's own hold on its life; packets on their way keep the memory until the last is freed.
-inline void sk_free(sock& sk) {
+NETSTACK_NOINLINE inline void sk_free(sock& sk) {
   if (--sk.sk_wmem_alloc == 0) __sk_free(sk);
 }
 inline void sock_put(sock& sk) {
-  if (--sk.sk_refcnt == 0) sk_free(sk);
+  if (--sk.sk_refcnt == 0) [[unlikely]]
+    sk_free(sk);
 }
 
 [[nodiscard]] inline u32 sk_wmem_alloc_get(sock const& sk) { return sk.sk_wmem_alloc - 1; }

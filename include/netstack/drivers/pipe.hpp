@@ -139,7 +139,13 @@ inline u32 pipe_reap(pipe::priv& p) {
   auto& done = p.out->done;
   u32 const n = done.filled(pipe_cable::ring_size);
   if (n == 0) return 0;
-  n == 1 ? consume_skb(*done.front(0)) : pipe_free_list(p, n);
+  constexpr u32 few = 4;  // for which a list does not pay off
+  if (n == 1)
+    consume_skb(*done.front(0));
+  else if (n < few)
+    for (u32 i = 0; i < n; ++i) consume_skb(*done.front(i));
+  else
+    pipe_free_list(p, n);
   done.consume(n);
   p.in_flight -= n;
   return n;

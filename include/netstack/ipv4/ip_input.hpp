@@ -39,12 +39,17 @@ std::optional<drop_reason> ip_rcv_core(Net& net, sk_buff& skb) {
   ++mib.InReceives;
   mib.InOctets += skb.len;
   if (!pskb_may_pull(skb, sizeof(iphdr))) return drop_reason::ip_hdr;
-  u32 const hlen = ip_hdrlen(skb);
-  // RFC 1122 §3.2.1.1: another version than 4 is silently discarded.
-  if (ip_hdr(skb)->version() != 4 || hlen < sizeof(iphdr)) return drop_reason::ip_hdr;
-  count_ecn(mib, ip_hdr(skb)->tos);
-  if (!pskb_may_pull(skb, hlen)) return drop_reason::ip_hdr;
   iphdr const* iph = ip_hdr(skb);
+  u32 hlen = sizeof(iphdr);
+  if (iph->ver_ihl != 0x45) [[unlikely]] {
+    // RFC 1122 §3.2.1.1: another version than 4 is silently discarded.
+    hlen = ip_hdrlen(skb);
+    if (iph->version() != 4 || hlen < sizeof(iphdr)) return drop_reason::ip_hdr;
+  }
+  count_ecn(mib, iph->tos);
+  if (hlen != sizeof(iphdr) && !pskb_may_pull(skb, hlen)) [[unlikely]]
+    return drop_reason::ip_hdr;
+  iph = ip_hdr(skb);
   // RFC 1122 §3.2.1.2: the header checksum is verified, always.
   if (!csum_is_right(ip_fast_csum(iph, iph->ihl()))) return drop_reason::ip_csum;
   u32 const len = iph->tot_len.host();

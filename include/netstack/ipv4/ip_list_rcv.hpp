@@ -78,10 +78,13 @@ class ip_burst {
   skb_list waiting_{};  // neighbours for proto_.list_func
   net_protocol<Net> const* proto_ = nullptr;
 
-  void deliver_waiting() {
-    if (waiting_.empty()) return;
+  NETSTACK_NOINLINE void deliver_list() {
     skb_list list = std::exchange(waiting_, {});
     proto_->list_func(net_, list);
+  }
+  void deliver_waiting() {
+    if (!waiting_.empty()) [[unlikely]]
+      deliver_list();
   }
 
   /// What is of the flow at the front of the burst goes to the transport, behind what `run` has already: of that,
@@ -193,8 +196,7 @@ class ip_burst {
   ip_burst(Net& net, skb_list& burst) : net_(net), burst_(burst) {}
 
   void run() {
-    if (auto const taken = std::exchange(net_.worker().softnet.flow_taken, {}); taken.packets != 0)
-      deliver_taken(taken);
+    if (auto& taken = net_.worker().softnet.flow_taken; taken.packets != 0) deliver_taken(std::exchange(taken, {}));
     while (!burst_.empty()) {
       if constexpr (ip_takes_lists<Net>)
         if (resume_flow()) continue;

@@ -123,21 +123,28 @@ struct ip_frame_pattern {
   bool known = false;  ///< the flow comes in such frames
 
   static constexpr u32 least = sizeof bytes;
+  /// Whom the frame is for, its ethertype, and ip_pattern::header_mask …
+  static constexpr sixteen_bytes first_mask{
+      std::bit_cast<u64>(std::array<u8, 8>{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0}),
+      std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})};
+  /// … with the destination's first half.
+  static constexpr sixteen_bytes second_mask{
+      std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, (ip_mf | ip_offset) >> 8, 0xff, 0, 0xff}),
+      std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})};
 
   /// Of a received datagram, data behind its headers.
   static ip_frame_pattern of(sk_buff const& skb, ip_pattern const& p) {
     ip_frame_pattern f;
-    if (skb.mac_len != eth_hlen || skb.mac_header + eth_hlen != skb.network_header) return f;
-    u8 frame[least]{}, where[least]{};
-    std::memset(where, 0xff, eth_alen);
-    std::memset(where + offsetof(ethhdr, h_proto), 0xff, sizeof(be16));
-    std::memcpy(where + eth_hlen, &p.header_mask, sizeof p.header_mask);
-    std::memcpy(where + eth_hlen + 16, &p.third_mask, sizeof p.third_mask);
-    std::memcpy(frame, skb.head + skb.mac_header, eth_hlen);
-    std::memcpy(frame + eth_hlen, &p.header, sizeof p.header);
-    std::memcpy(frame + eth_hlen + 16, &p.third, sizeof p.third);
-    std::memcpy(f.mask, where, sizeof where);
-    std::memcpy(f.bytes, frame, sizeof frame);
+    if (skb.mac_len != eth_hlen || skb.mac_header + eth_hlen != skb.network_header ||
+        skb.head + skb.mac_header + least > skb.end)
+      return f;
+    // The frame itself, of which the masks show what the pattern shows; the ports, of which the transport decides, lie
+    // in the last word.
+    u8 const* const frame = skb.head + skb.mac_header;
+    u64 const last = std::endian::native == std::endian::little ? p.third_mask >> 16 : p.third_mask << 16;
+    f.bytes[0] = csum_load<sixteen_bytes>(frame), f.mask[0] = first_mask;
+    f.bytes[1] = csum_load<sixteen_bytes>(frame + 16), f.mask[1] = second_mask;
+    f.bytes[2] = csum_load<sixteen_bytes>(frame + 32), f.mask[2] = sixteen_bytes{last, 0};
     f.link = load_link_word(skb);
     f.at = skb.mac_header;
     f.known = true;

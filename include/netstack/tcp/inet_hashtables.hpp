@@ -45,22 +45,26 @@ inline bool inet_match(sock const& sk, void const* net, u32 hash, inet_ehash_key
 }
 }  // namespace detail
 
+/// `hash`: of the key, for who asks in more than one list.
 template <class Net>
-[[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key) {
-  u32 const hash = inet_ehashfn(net, key);
+[[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key, u32 hash) {
   for (auto& sk : inet_ehash_bucket_of(net, hash).socks)
     if (detail::inet_match(sk, &net, hash, key)) return &sk;
   return nullptr;
 }
 template <class Net>
-[[nodiscard]] tcp_request_sock* inet_lookup_request(Net& net, inet_ehash_key const& key) {
-  for (auto& req : inet_ehash_bucket_of(net, key).requests)
+[[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key) {
+  return inet_lookup_established(net, key, inet_ehashfn(net, key));
+}
+template <class Net>
+[[nodiscard]] tcp_request_sock* inet_lookup_request(Net& net, inet_ehash_key const& key, u32 hash) {
+  for (auto& req : inet_ehash_bucket_of(net, hash).requests)
     if (req.key == key && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif)) return &req;
   return nullptr;
 }
 template <class Net>
-[[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key) {
-  for (auto& tw : inet_ehash_bucket_of(net, key).timewaits)
+[[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key, u32 hash) {
+  for (auto& tw : inet_ehash_bucket_of(net, hash).timewaits)
     if (tw.key == key && tw.netns == net.index && (tw.key.dif == 0 || tw.key.dif == key.dif)) return &tw;
   return nullptr;
 }
@@ -223,8 +227,9 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
 /// Nobody else has both ends of the connection that is to be, but perhaps `tw`, whose place it may take.
 template <class Net>
 bool inet_check_established(Net& net, sock const& sk, inet_ehash_key const& key, tcp_timewait_sock*& tw) {
-  if (inet_lookup_established(net, key)) return false;
-  tw = inet_lookup_timewait(net, key);
+  u32 const hash = inet_ehashfn(net, key);
+  if (inet_lookup_established(net, key, hash)) return false;
+  tw = inet_lookup_timewait(net, key, hash);
   return !tw || tcp_twsk_unique(net, sk, *tw);
 }
 
@@ -276,7 +281,7 @@ result<void> inet_hash_connect(Net& net, sock& sk) {
   inet_ehash_key key = inet_key_of(sk);
   key.dif = sk.sk_bound_dev_if;
   tcp_timewait_sock* tw = nullptr;
-  if (tcp_sk(sk).bound) {
+  if (tcp_sk(sk).bound) [[unlikely]] {
     if (!detail::inet_check_established(net, sk, key, tw)) return failure{std::errc::address_not_available};
   } else {
     key.hnum =

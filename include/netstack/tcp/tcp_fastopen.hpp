@@ -141,7 +141,7 @@ sk_buff* tcp_queue_syn_data(Net& net, sock& sk, u16 mss) {
 /// Sends the SYN, which is in the queue already, with data if this server gave us a cookie, or else asks for one. In
 /// the queue both stay apart: a repetition is a plain SYN. Errors: no_buffer_space, tcp_transmit's.
 template <class Net>
-result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn) {
+NETSTACK_COLD result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn) {
   auto& tp = tcp_sk(sk);
   auto& request = *tp.fastopen_req;
   u16 mss = 0;
@@ -164,9 +164,8 @@ result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn) {
 
 /// The SYN-ACK: what it says of Fast Open is remembered; data that did not arrive with the SYN goes at once.
 template <class Net>
-void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx) {
+NETSTACK_COLD void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  if (!tp.syn_fastopen) return;
   sk_buff* const unacked = tp.syn_data ? tcp_sent_head(sk) : nullptr;
   bool const repeated = tp.total_retrans != 0, gave = rx.opt.fastopen && rx.opt.fastopen_len != 0;
   tcp_fastopen_cookie const cookie{static_cast<std::int8_t>(rx.opt.fastopen_len), rx.opt.cookie};

@@ -134,7 +134,8 @@ void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
 template <class Net>
 NETSTACK_INLINE void tcp_data_snd_check(Net& net, sock& sk) {
   tcp_push_pending_frames(net, sk);
-  if (!tcp_sk(sk).nospace) return;
+  if (!tcp_sk(sk).nospace) [[likely]]
+    return;
   tcp_sndbuf_expand(net, sk);
   if (!tcp_stream_is_writeable(net, sk)) return;
   tcp_sk(sk).nospace = false;
@@ -189,7 +190,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
 template <class Net>
 tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  if (rx.has(tcp_flag::ack)) {
+  if (rx.has(tcp_flag::ack)) [[likely]] {
     // First: the ACK is of our SYN, or something else believes in an older connection.
     bool const good = after(rx.ack_seq, tp.snd_una) && !after(rx.ack_seq, tp.snd_nxt);
     if (!good) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
@@ -207,7 +208,8 @@ tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_
     (void)tcp_ack(net, sk, rx, false);
     tcp_take_syn(net, tp, rx);
     tcp_finish_connect(net, sk);
-    tcp_rcv_fastopen_synack(net, sk, rx);
+    if (tp.syn_fastopen) [[unlikely]]
+      tcp_rcv_fastopen_synack(net, sk, rx);
     tcp_send_ack(net, sk);
     tcp_data_snd_check(net, sk);
     return {verdict::consumed()};
@@ -253,7 +255,8 @@ tcp_outcome tcp_ack_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bo
       tp.snd_wnd = u32{rx.window} << tp.snd_wscale;
       tp.max_window = std::max(tp.max_window, tp.snd_wnd);
       tp.snd_wl1 = rx.seq;
-      if (!(sk.sk_shutdown & send_shutdown)) break;
+      if (!(sk.sk_shutdown & send_shutdown)) [[likely]]
+        break;
       tcp_set_state(net, sk, tcp_state::fin_wait1);  // shut down before it was there
       tcp_send_fin(net, sk);
       break;

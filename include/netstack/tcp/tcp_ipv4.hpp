@@ -124,14 +124,19 @@ void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
   }
   while (sk_buff* skb = list.pop_front()) (void)ip_queue_xmit(net, sk, *skb);
 }
+namespace detail {
+template <class Net>
+NETSTACK_NOINLINE rtable const* tcp_v4_find_route(Net& net, sock& sk) {
+  flowi4 fl4;
+  return tcp_v4_route(net, sk, fl4).value_or(nullptr);
+}
+}  // namespace detail
+
 /// inet_connection_sock_af_ops::mtu.
 template <class Net>
 u32 tcp_v4_mtu(Net& net, sock& sk) {
   rtable const* rt = sk_rt_check(sk);
-  if (!rt) [[unlikely]] {
-    flowi4 fl4;
-    rt = detail::tcp_v4_route(net, sk, fl4).value_or(nullptr);
-  }
+  if (!rt) rt = detail::tcp_v4_find_route(net, sk);
   if (!rt || !rt->dev) return 0;
   // IP_PMTUDISC_PROBE and what is above it: whatever was told of the path, the link's own counts.
   bool const deaf = inet_sk(sk).pmtudisc >= ip_pmtudisc::probe;
@@ -217,7 +222,10 @@ inline bool tcp_read_header(sk_buff& skb, tcp_rx& rx) {
   rx.dsfield = ip_hdr(skb)->tos;
   rx.hlen = static_cast<u8>(hlen);
   rx.end_seq = rx.seq + th.syn() + th.fin() + skb.len - hlen;
-  if (hlen != tcp_hlen_min) (void)tcp_parse_options(rx.opt, skb.data + tcp_hlen_min, hlen - tcp_hlen_min, th.syn());
+  if (u32 const optlen = hlen - static_cast<u32>(tcp_hlen_min); optlen != 0) {
+    u8 const* const options = skb.data + tcp_hlen_min;
+    if (!tcp_parse_stamp(rx.opt, options, optlen)) (void)tcp_parse_options(rx.opt, options, optlen, th.syn());
+  }
   return true;
 }
 inline inet_ehash_key tcp_v4_key(sk_buff const& skb, iphdr const& iph, tcphdr const& th) {
@@ -346,11 +354,14 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
   sock* sk = skb.sk;
   bool const demuxed = sk != nullptr;
   if (demuxed) skb_steal_sock(skb);
-  if (!sk) sk = inet_lookup_established(net, key);
   if (!sk) {
-    if (auto* req = inet_lookup_request(net, key)) return tcp_v4_request_rcv(net, *req, skb, rx);
-    if (auto* tw = inet_lookup_timewait(net, key)) return tcp_v4_timewait_rcv(net, *tw, skb, rx, key);
-    sk = inet_lookup_listener(net, key);
+    u32 const hash = inet_ehashfn(net, key);
+    sk = inet_lookup_established(net, key, hash);
+    if (!sk) {
+      if (auto* req = inet_lookup_request(net, key, hash)) return tcp_v4_request_rcv(net, *req, skb, rx);
+      if (auto* tw = inet_lookup_timewait(net, key, hash)) return tcp_v4_timewait_rcv(net, *tw, skb, rx, key);
+      sk = inet_lookup_listener(net, key);
+    }
   }
   if (!sk) {
     tcp_v4_send_reset(net, skb, rx);
@@ -533,7 +544,8 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
   inet_ehash_key const key{
       .saddr = quoted.daddr, .daddr = quoted.saddr, .sport = th.dest, .hnum = th.source.host(), .dif = skb.skb_iif};
   auto const& icmph = *skb.transport_hdr<icmphdr>();
-  if (sock* const sk = inet_lookup_established(net, key)) {
+  u32 const hash = inet_ehashfn(net, key);
+  if (sock* const sk = inet_lookup_established(net, key, hash)) {
     if (quoted.ttl < inet_sk(*sk).min_ttl) {  // RFC 5082 §3: who sees less of our TTL is farther away than the peer
       ++NET_STATS(net).TCPMinTTLDrop;
       return;
@@ -547,7 +559,7 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
     detail::tcp_v4_err_connection(net, *sk, icmph, quoted, info);
     tcp_tell(*sk);
     sock_put(*sk);
-  } else if (auto* const req = inet_lookup_request(net, key)) {
+  } else if (auto* const req = inet_lookup_request(net, key, hash)) {
     if (th.seq.host() != req->snt_isn) {
       ++NET_STATS(net).OutOfWindowIcmps;
     } else if (detail::tcp_req_err_abort(icmph)) {
@@ -555,7 +567,7 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
       ++req->rsk_listener->sk_drops;
       inet_csk_reqsk_queue_drop(net, *req);
     }
-  } else if (!inet_lookup_timewait(net, key)) {
+  } else if (!inet_lookup_timewait(net, key, hash)) {
     ++ICMP_STATS(net).InErrors;
   }
 }

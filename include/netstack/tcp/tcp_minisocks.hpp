@@ -23,7 +23,8 @@ inline constexpr s32 tcp_paws_window = 1;
 }
 /// RFC 9293 §3.4: any part of the segment lies in the window.
 [[nodiscard]] inline bool tcp_in_window(u32 seq, u32 end_seq, u32 s_win, u32 e_win) {
-  if (seq == s_win) return true;
+  if (seq == s_win) [[likely]]
+    return true;
   if (after(end_seq, s_win) && before(seq, e_win)) return true;
   return seq == e_win && seq == end_seq;
 }
@@ -122,8 +123,9 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->reuseport = sk.sk_reuseport != 0;
   u64 const wait = substate == tcp_state::time_wait ? tcp_timewait_len : ns;
   ++(wait > 4'000'000'000 ? NET_STATS(net).TW : NET_STATS(net).TWKilled);
+  u32 const hash = sk.sk_hash;
   tcp_done(net, sk);  // first its place is free
-  inet_ehash_bucket_of(net, tw->key).timewaits.push_front(*tw);
+  inet_ehash_bucket_of(net, hash).timewaits.push_front(*tw);
   inet_bind_bucket_of(net, tw->key.hnum).timewaits.push_front(*tw);
   inet_twsk_schedule(net, *tw, wait);
 }

@@ -395,7 +395,8 @@ bool tcp_xmit_alone(Net& net, sock& sk, sk_buff& skb) {
   tp.snd_sml = TCP_SKB_CB(skb).end_seq;
   if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
   bool const begins = tcp_note_new_data(net, sk, skb);
-  if (!tcp_schedule_loss_probe(net, sk, begins) && begins) tcp_rearm_rto(net, sk);
+  if (!tcp_schedule_loss_probe(net, sk, begins) && begins) [[unlikely]]
+    tcp_rearm_rto(net, sk);
   tcp_cwnd_validate(tp, tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, false);
   return true;
@@ -410,9 +411,9 @@ void tcp_send_fin(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   sk_buff* skb = tp.send_head ? sk.sk_write_queue.peek_tail() : nullptr;
   bool const alone = !skb;
-  if (alone) {
+  if (alone) [[likely]] {
     skb = tcp_alloc_skb(net);
-    if (!skb) {
+    if (!skb) [[unlikely]] {
       // Without a frame for it there can be no orderly end; the peer learns of the disorderly one when it sends.
       ++NET_STATS(net).TCPAbortOnMemory;
       return tcp_done_with_error(net, sk, std::errc::no_buffer_space);

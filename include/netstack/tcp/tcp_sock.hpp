@@ -264,7 +264,8 @@ static_assert(sizeof(tcp_sock) <= 1216);
 /// Who began before its handshake was complete counts against its listener until it is, or is given up.
 inline void reqsk_fastopen_remove(sock& sk) {
   sock* const listener = std::exchange(tcp_sk(sk).fastopen_rsk, nullptr);
-  if (!listener) return;
+  if (!listener) [[likely]]
+    return;
   --tcp_sk(*listener).fastopen_qlen;
   sock_put(*listener);
 }

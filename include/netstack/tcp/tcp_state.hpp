@@ -153,11 +153,15 @@ void tcp_ofo_settle(Net& net, tcp_sock& tp) {
   tcp_worker_of(net).ofos.free(std::exchange(tp.ofo, nullptr));
 }
 template <class Net>
-void tcp_ofo_purge(Net& net, tcp_sock& tp) {
-  tp.num_sacks = 0;
-  if (!tp.ofo) return;
+NETSTACK_COLD void tcp_ofo_purge_all(Net& net, tcp_sock& tp) {
   tp.ofo->queue.clear_and_dispose([](sk_buff* skb) { consume_skb(*skb); });
   tcp_ofo_settle(net, tp);
+}
+template <class Net>
+void tcp_ofo_purge(Net& net, tcp_sock& tp) {
+  tp.num_sacks = 0;
+  if (tp.ofo) [[unlikely]]
+    tcp_ofo_purge_all(net, tp);
 }
 
 // --- what the application is told
@@ -167,6 +171,7 @@ inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
 namespace detail {
 /// tcp_tell, when somebody may want to hear it.
 NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
+  if (!sk.sk_state_change && !sk.sk_error_report && !sk.sk_data_ready && !sk.sk_write_space) return;
   auto const tell = [&](u8 event, void (*sock::*callback)(sock&)) {
     if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.*callback) (sk.*callback)(sk);
   };

@@ -54,9 +54,11 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
              .anysrc = true,
              .sport = reply.header.source,
              .dport = reply.header.dest};
-  if (opt.is_strictroute) fl4.scope = rt_scope::link;
+  if (opt.is_strictroute) [[unlikely]]
+    fl4.scope = rt_scope::link;
   auto const rt = ip_route_output_key(net, fl4);
-  if (!rt) return failure{rt.error()};
+  if (!rt) [[unlikely]]
+    return failure{rt.error()};
   sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};
   tcp_push_header(*skb, reply.header, reply.opts, csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0));
@@ -250,7 +252,7 @@ void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tc
   inet_ehash_bucket_of(net, req.key).requests.push_front(req);
   req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent = net.worker().now;
-  net.worker().timers.add_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
+  net.worker().timers.mod_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
   (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack, cookie);
 }
 

@@ -189,16 +189,19 @@ constexpr void note_tcp_option(tcp_options_received& rx, tcp_option const& o, bo
 
 namespace netstack::inline wire {
 
+/// RFC 7323 app. A: how nearly every segment's options look. `rx`: nothing yet. False: they look otherwise.
+NETSTACK_INLINE constexpr bool tcp_parse_stamp(tcp_options_received& rx, unsigned char const* block, std::size_t len) {
+  if (len != tcpopt::tstamp_aligned || detail::get_be32(block) != tcpopt::tstamp_word) return false;
+  rx.saw_tstamp = true;
+  rx.rcv_tsval = detail::get_be32(block + 4);
+  rx.rcv_tsecr = detail::get_be32(block + 8);
+  return true;
+}
 /// The options of a segment; `syn`: its SYN bit. False: a malformed one ended the reading early.
 constexpr bool tcp_parse_options(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
   rx = {};
-  // RFC 7323 app. A: how nearly every segment's options look.
-  if (len == tcpopt::tstamp_aligned && detail::get_be32(block) == tcpopt::tstamp_word) [[likely]] {
-    rx.saw_tstamp = true;
-    rx.rcv_tsval = detail::get_be32(block + 4);
-    rx.rcv_tsecr = detail::get_be32(block + 8);
+  if (tcp_parse_stamp(rx, block, len)) [[likely]]
     return true;
-  }
   if (syn && detail::note_common_syn(rx, block, len)) return true;
   tcp_option_parser parser{block, len};
   while (auto const* option = parser.next()) detail::note_tcp_option(rx, *option, syn);
