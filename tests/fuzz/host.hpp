@@ -57,6 +57,9 @@ struct wire : driver {
   struct params {
     u8 number = 0;
   };
+  /// Which frames the driver lets a protocol recognise (core/rx_flow): none, as TAP and pcap; those that lie in the
+  /// packet's frame, as AF_XDP; or those that lie elsewhere and are copied by who takes them, as pipe.
+  enum class edge : u8 { none, in_place, copied };
   struct frame {
     bytes content;
     u32 linear = 0;  ///< how much lies in the linear area, the rest in frags; 0: all of it
@@ -65,6 +68,7 @@ struct wire : driver {
     std::deque<frame> rx;
     std::vector<bytes> tx;
     ip_summed summed = ip_summed::none;  ///< what the device says of checksums
+    edge at_edge = edge::none;
   };
   template <class Net>
   static result<void> open(Net&, net_device&) {
@@ -83,31 +87,63 @@ struct wire : driver {
     consume_skb(skb);
     return netdev_tx::ok;
   }
-  /// The linear bytes stand at the very end of their frame, so that what reads past them reads a poisoned one.
-  static sk_buff* take(skb_pool& pool, frame const& f) {
+  static u32 linear_part(skb_pool const& pool, frame const& f) {
     auto const len = static_cast<u32>(f.content.size()), room = pool.frame_size() - pool.rx_headroom();
-    u32 const linear = std::min({f.linear ? f.linear : len, len, room});
-    sk_buff* skb = alloc_skb_with_frags(pool, pool.frame_size() - linear, linear, len - linear);
-    if (skb) require(skb_store_bits(*skb, 0, f.content.data(), len), "a new packet takes its bytes");
+    return std::min({f.linear ? f.linear : len, len, room});
+  }
+  /// The linear bytes stand at the very end of their frame, so that what reads past them reads a poisoned one.
+  static u16 place(skb_pool const& pool, frame const& f) {
+    return static_cast<u16>(pool.frame_size() - linear_part(pool, f));
+  }
+  static sk_buff* take(net_device& dev, skb_pool& pool, frame const& f) {
+    u32 const linear = linear_part(pool, f), len = static_cast<u32>(f.content.size());
+    sk_buff* skb = alloc_skb_with_frags(pool, place(pool, f), linear, len - linear);
+    if (!skb) return nullptr;
+    require(skb_store_bits(*skb, 0, f.content.data(), len), "a new packet takes its bytes");
+    skb->ip_summed = netdev_priv<wire>(dev).summed;
+    eth_type_trans(*skb, dev);
+    return skb;
+  }
+  /// A frame in one piece, where the burst's are; nothing is put yet.
+  template <class Net>
+  static sk_buff* take_at_edge(rx_flow_burst<Net>& flow, net_device& dev, skb_pool& pool, bytes const& content) {
+    auto const& p = netdev_priv<wire>(dev);
+    auto const len = static_cast<u32>(content.size());
+    auto const at = static_cast<u16>(pool.frame_size() - len);
+    sk_buff* const skb = pool.alloc_skb(at);
+    if (!skb) return nullptr;
+    if (p.at_edge == edge::in_place) {
+      std::copy(content.begin(), content.end(), skb->data);
+      eth_rx(flow, *skb, dev, skb->data, at, len, p.summed == ip_summed::unnecessary);
+    } else if (!flow.take({*skb, skb->data, len, content.data()})) {
+      std::copy(content.begin(), content.end(), skb->put(len));
+      skb->ip_summed = p.summed;
+      eth_type_trans(*skb, dev);
+    }
     return skb;
   }
   template <class Net>
   static u32 poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     auto& p = netdev_priv<wire>(dev);
+    auto& pool = net.worker().pool;
+    if (p.rx.empty()) return 0;
+    u16 const at = place(pool, p.rx.front());
+    rx_flow_burst<Net> flow{net, dev, at, p.summed == ip_summed::unnecessary};
     u32 n = 0;
-    for (; n < budget && !p.rx.empty(); ++n) {
-      sk_buff* skb = take(net.worker().pool, p.rx.front());
-      p.rx.pop_front();
-      if (!skb) continue;
-      skb->ip_summed = p.summed;
-      eth_type_trans(*skb, dev);
-      rx.push_back(*skb);
+    for (; n < budget && !p.rx.empty(); ++n, p.rx.pop_front()) {
+      frame const& f = p.rx.front();
+      bool const asks = p.at_edge != edge::none && place(pool, f) == at && linear_part(pool, f) == f.content.size();
+      if (!asks) flow.stop();
+      if (sk_buff* const skb = asks ? take_at_edge(flow, dev, pool, f.content) : take(dev, pool, f)) rx.push_back(*skb);
     }
     return n;
   }
   template <class Net>
-  static constexpr net_device_ops<Net> netdev_ops{
-      .ndo_open = open<Net>, .ndo_stop = stop<Net>, .ndo_start_xmit = xmit<Net>, .ndo_poll = poll<Net>};
+  static constexpr net_device_ops<Net> netdev_ops{.ndo_open = open<Net>,
+                                                  .ndo_stop = stop<Net>,
+                                                  .ndo_start_xmit = xmit<Net>,
+                                                  .ndo_poll = poll<Net>,
+                                                  .ndo_flow_poll = poll<Net>};
   template <class Net>
   static result<void> probe(Net&, net_device& dev, params const& p) {
     ether_setup(dev);

@@ -189,6 +189,11 @@ class program {
     how & 4 ? (void)ip_route_del(net(), cfg) : (void)ip_route_add(net(), cfg);
   }
   void answer() { answerer_.open(in_.byte()); }
+  /// Which frames of a device its driver lets protocols recognise, from now on.
+  void edge() {
+    u8 const how = in_.byte();
+    netdev_priv<fuzz::wire>(*rig_.eth[how & 1]).at_edge = static_cast<fuzz::wire::edge>(how / 2 % 3);
+  }
   void look() {
     int const fd = slot();
     pollfd waited{fd, poll_ev::in | poll_ev::out | poll_ev::pri, 0};
@@ -237,11 +242,12 @@ class program {
   program(u8 const* data, std::size_t size) : in_(data, size) {}
 
   void run() {
-    static constexpr std::array steps{
-        &program::frame,      &program::deliver,     &program::advance,      &program::open,       &program::bind_to,
-        &program::connect_to, &program::send_some,   &program::receive_some, &program::set_option, &program::get_option,
-        &program::end,        &program::link,        &program::neighbour,    &program::route,      &program::look,
-        &program::answer,     &program::fitted_frame};
+    static constexpr std::array steps{&program::frame,      &program::deliver,      &program::advance,
+                                      &program::open,       &program::bind_to,      &program::connect_to,
+                                      &program::send_some,  &program::receive_some, &program::set_option,
+                                      &program::get_option, &program::end,          &program::link,
+                                      &program::neighbour,  &program::route,        &program::look,
+                                      &program::answer,     &program::fitted_frame, &program::edge};
     set(in_.byte());
     for (int n = 0; n < 256 && !in_.empty(); ++n) (this->*steps[in_.byte() % steps.size()])();
     rig_.run();

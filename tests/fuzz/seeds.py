@@ -91,7 +91,8 @@ PTP_EVENT = bytes([0, 2]) + bytes(42)
 # --- programs for rx: the steps in the order of its table -------------------------------------------------------------
 SOURCE_ROUTE, FORWARD, VOUCHED, ARP_ACCEPT, BROADCASTS, NO_LIMITS, KNOWN_PEER, FURNISHED = (1 << i for i in range(8))
 (FRAME, DELIVER, ADVANCE, SOCKET, BIND, CONNECT, SEND, RECEIVE, SET, GET, END, LINK, NEIGHBOUR, ROUTE,
- LOOK, ANSWER, FITTED) = range(17)
+ LOOK, ANSWER, FITTED, EDGE) = range(18)
+AT_EDGE_IN_PLACE, AT_EDGE_COPIED = bytes([EDGE, 2]), bytes([EDGE, 4])
 # Who is talked to, in the order of `places`.
 (AT_PEER, AT_US, AT_LINK, AT_FAR, AT_BEHIND, AT_LO, AT_GROUP, AT_ALL, AT_NONE, AT_SILENT) = range(10)
 READ_ALL, READ_ERRORS, READ_PEEK_CUT, READ_CUT = 8 | 16, 4 | 8 | 16, 1 | 2, 2
@@ -269,7 +270,7 @@ def ip_seeds():
 
 
 def udp_seeds():
-    mine, to_nine = eth(udp_ip()), eth(udp_ip(dport=9))
+    mine, to_nine, eight = (eth(udp_ip(dport=port)) for port in (7, 9, 8))
     yield "udp_to_socket", one(mine)
     yield "udp_without_checksum", one(eth(udp_ip(summed=False)))
     yield "udp_vouched_for_by_the_device", one(mine, SERVED | VOUCHED)
@@ -279,6 +280,12 @@ def udp_seeds():
     yield "udp_burst_of_one_flow", program(SERVED, burst(*[mine] * 6), receive(0), receive(0))
     yield "udp_burst_of_two_flows", program(
         SERVED, burst(mine, to_nine, mine, mine, to_nine, PING, mine), receive(0))
+    # The burst behind the first is recognised by the driver, as far as it is of the flow.
+    for name, way in (("in_place", AT_EDGE_IN_PLACE), ("copied", AT_EDGE_COPIED)):
+        yield f"udp_flow_taken_{name}", program(
+            SERVED, way, burst(mine, mine), burst(*[mine] * 4), receive(0), burst(mine, mine, to_nine, mine, PING), look())
+    yield "udp_flow_taken_of_a_typed_socket", program(
+        SERVED | VOUCHED, AT_EDGE_IN_PLACE, bytes([ANSWER, ANSWER_EACH]), burst(eight), burst(*[eight] * 4), burst(PING, eight))
     yield "udp_early_demux", program(SERVED, burst(to_nine), burst(to_nine), receive(1), burst(to_nine))
     yield "udp_early_demux_in_pieces", program(
         SERVED, burst(to_nine), deliver(frame(to_nine, 0, 44)), deliver(frame(to_nine, 0, 14)))
@@ -330,7 +337,6 @@ def udp_seeds():
         SERVED, burst(to_nine), named(CONNECT, 1, AT_PEER, 0xFFFF), burst(to_nine), look(1))
     yield "udp_closed_ports_beyond_the_icmp_limit", program(
         KNOWN_PEER, burst(*(eth(udp_ip(dport=port)) for port in range(100, 112))))
-    eight = eth(udp_ip(dport=8))
     yield "udp_answered_by_a_typed_socket", program(SERVED, bytes([ANSWER, ANSWER_EACH]), burst(*[eight] * 4))
     yield "udp_kept_by_a_typed_socket", program(SERVED, bytes([ANSWER, ANSWER_KEEP]), burst(*[eight] * 4))
     yield "udp_typed_socket_ends_itself", program(
@@ -481,7 +487,7 @@ def sysctl_seeds():
 
 
 # --- tcp: a peer's segments, whose numbers count from what is expected next, calls and time ---------------------------
-(TCP_ACTIVE, TCP_STAMPS, TCP_SACK, TCP_SCALE, TCP_WRAP, TCP_SMALL) = (1 << i for i in range(6))
+(TCP_ACTIVE, TCP_STAMPS, TCP_SACK, TCP_SCALE, TCP_WRAP, TCP_SMALL, TCP_AT_EDGE_IN_PLACE, TCP_AT_EDGE_COPIED) = (1 << i for i in range(8))
 (FIN, SYN, RST, PSH, ACK, URG) = (1 << i for i in range(6))
 (SEGMENT, HONEST, WRITE, READ, FINISH, TIME, SET_OPTION, ERROR, ADOPT) = range(9)
 
@@ -528,6 +534,9 @@ CLOSE, SHUT_WRITE, ABORT = 3, 1, 128 | 3
 def tcp_seeds():
     plain, modern = 0, TCP_STAMPS | TCP_SACK | TCP_SCALE
     yield "tcp_data_in_order", tcp_program(plain, honest(10), read(20), honest(100), read(254), passes(6))
+    for name, way in (("in_place", TCP_AT_EDGE_IN_PLACE), ("copied", TCP_AT_EDGE_COPIED)):
+        yield f"tcp_flow_taken_{name}", tcp_program(
+            modern | way, *[honest(10)] * 4, read(254), write(100), honest(10), segment(ACK, 160, data=160), honest(10), read(254))
     yield "tcp_data_out_of_order", tcp_program(
         TCP_SACK, segment(ACK, 100, data=50), segment(ACK, 300, data=50), segment(ACK, 50, data=300), honest(8), read(254))
     yield "tcp_data_overlapping_and_wrapping", tcp_program(

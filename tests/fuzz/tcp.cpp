@@ -246,6 +246,7 @@ class program {
 
   void furnish(u8 how, u8 more) {
     (void)neigh_add(net(), rig_.eth[0]->ifindex, peer, peer_mac, nud::permanent);
+    netdev_priv<fuzz::wire>(*rig_.eth[0]).at_edge = static_cast<fuzz::wire::edge>(how / 64 % 3);
     if (how & 16) peer_isn_ = 0xffff'ff00;
     timestamps_ = how & 2;
     listener_ = socket(net(), af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
