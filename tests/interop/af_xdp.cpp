@@ -276,6 +276,7 @@ TEST_CASE("an interface that goes down and comes back, and one that vanishes und
   for (char const* end : {"nst0", "nst1"}) {
     t.ns.run(std::string("ip link set ") + end + " down");
     CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+    CHECK_FALSE(af_xdp::gone(*t.dev));
     t.ns.run(std::string("ip link set ") + end + " up");
     CHECK(t.poll_until([&] { return t.dev->carrier_ok(); }));
     t.ns.run("ip addr replace 192.0.2.1/24 dev nst1");
@@ -292,6 +293,7 @@ TEST_CASE("an interface that goes down and comes back, and one that vanishes und
   load.join();
   t.join();
   CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+  CHECK(af_xdp::gone(*t.dev));
   // Asleep although the socket is dead: a second of waiting takes a second.
   auto& worker = t.h.worker();
   u32 rounds = 0;
@@ -382,8 +384,8 @@ TEST_CASE("each refusal of AF_XDP has its errno, and a line that says what to do
   netns ns;
   test::make_veth();
   CHECK(claim({.ifname = "nst9"}) == std::errc::no_such_device);
-  CHECK(claim({.ifname = "nst0", .queue = 1}) == std::errc::invalid_argument);
-  CHECK(claim({.ifname = "nst0", .queue = 64}) == std::errc::invalid_argument);
+  CHECK(claim({.ifname = "nst0", .queue = 1}) == std::errc::no_such_device_or_address);
+  CHECK(claim({.ifname = "nst0", .queue = 64}) == std::errc::no_such_device_or_address);
   CHECK(claim({.ifname = "nst0", .rx_ring = 1000}) == std::errc::invalid_argument);
   CHECK(claim({.ifname = "lo"}) == std::errc::operation_not_supported);
   CHECK(claim({.ifname = "nst0", .copy = drivers::xdp_copy::zero_copy}) == std::errc::operation_not_supported);
@@ -405,12 +407,45 @@ TEST_CASE("each refusal of AF_XDP has its errno, and a line that says what to do
   drivers::detail::xdp_await_release({.ifindex = interface.ifindex(), .queue = 0});
   CHECK(claim({.ifname = "nst0"}) == std::errc{});
   for (auto why : {std::errc::device_or_resource_busy, std::errc::invalid_argument, std::errc::no_such_device,
-                   std::errc::operation_not_permitted, std::errc::operation_not_supported}) {
+                   std::errc::operation_not_permitted, std::errc::operation_not_supported, std::errc::text_file_busy,
+                   std::errc::no_such_device_or_address, std::errc::file_exists}) {
     auto const line = af_xdp::explain(why);
     CHECK(!line.empty());
     CHECK(line.find('\n') == std::string_view::npos);
     CHECK(line != af_xdp::explain(std::errc::io_error));
   }
+}
+
+TEST_CASE("an interface's program is joined by who asks for the same filter, and its mode or any", "[S73][xdp]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth("numrxqueues 2 numtxqueues 2");
+  using drivers::xdp_mode;
+  auto const second = [](af_xdp::params p) {
+    std::strcpy(p.ifname, "nst0");
+    p.queue = 1;
+    return in_child([&] { return claim(p); });
+  };
+  for (auto mode : {xdp_mode::native, xdp_mode::skb}) {
+    host h;
+    REQUIRE(h.boot());
+    auto first = register_netdev<af_xdp>(h.init_net(), "eth0", {.ifname = "nst0", .mode = mode});
+    REQUIRE(first);
+    CHECK(af_xdp::native(**first) == (mode == xdp_mode::native));
+    CHECK(second({.mode = mode == xdp_mode::native ? xdp_mode::skb : xdp_mode::native}) == std::errc::text_file_busy);
+    CHECK(second({.filter = {.ethertypes = {0x88b5}}}) == std::errc::text_file_busy);
+    CHECK(second({.mode = mode}) == std::errc{});
+    CHECK(second({}) == std::errc{});
+  }
+  int const map = ::bpf_map_create(BPF_MAP_TYPE_XSKMAP, "test", 4, 4, 64, nullptr);
+  REQUIRE(map >= 0);
+  int const program = drivers::detail::xdp_code{{}, map, XDP_PASS}.load_program("foreign", true);
+  drivers::detail::linux_if interface;
+  REQUIRE(interface.open("nst0"));
+  int const link = ::bpf_link_create(program, static_cast<int>(interface.ifindex()), BPF_XDP, nullptr);
+  REQUIRE(link >= 0);
+  CHECK(second({}) == std::errc::text_file_busy);
+  for (int fd : {map, program, link}) ::close(fd);
 }
 
 TEST_CASE("a killed owner leaves nothing: no program, no busy queue", "[S73]") {

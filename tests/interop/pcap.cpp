@@ -87,8 +87,12 @@ TEST_CASE("a filter and a direction choose among an interface's frames", "[pcap]
   auto const both = register_netdev<pcap_device>(
       t.net(), "both", {.ifname = "nst0", .filter = "ether proto 0x88b5", .direction = pcap_direction::in_and_out});
   REQUIRE((both && dev_open(t.net(), **both)));
+  auto const sent = register_netdev<pcap_device>(
+      t.net(), "sent", {.ifname = "nst0", .filter = "ether proto 0x88b5", .direction = pcap_direction::out});
+  REQUIRE((sent && dev_open(t.net(), **sent)));
   REQUIRE((near.send(large) && far.send(small)));
   CHECK(t.poll_until([&] { return (*both)->stats.rx_packets.read() == 2; }));
+  CHECK(t.poll_until([&] { return (*sent)->stats.rx_bytes.read() == large.size(); }));
 }
 
 TEST_CASE("jumbo frames and super-segments come in several frames of the pool", "[pcap]") {
@@ -160,6 +164,7 @@ TEST_CASE("an interface under pcap that goes down and comes back, and one that v
   REQUIRE(t.dev->carrier_ok());
   t.ns.run("ip link set nst0 down");
   CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+  CHECK_FALSE(pcap_device::gone(*t.dev));
   t.ns.run("ip link set nst0 up");
   CHECK(t.poll_until([&] { return t.dev->carrier_ok(); }));
   t.run();
@@ -172,6 +177,7 @@ TEST_CASE("an interface under pcap that goes down and comes back, and one that v
   load.join();
   t.join();
   CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+  CHECK(pcap_device::gone(*t.dev));
   auto& worker = t.h.worker();
   u32 rounds = 0;
   worker.refresh_clock();
@@ -426,8 +432,10 @@ TEST_CASE("each refusal of pcap has its errno, and a line that says what to do",
   CHECK(why({.file = wifi.path}) == std::errc::operation_not_supported);
   CHECK(why({.file = good.path, .filter = "no such words"}) == std::errc::invalid_argument);
   CHECK(why({.file = good.path, .dump = "/nowhere/at.all"}) == std::errc::no_such_file_or_directory);
+  CHECK(why({.file = good.path, .dump = "/dev/full"}) == std::errc::no_space_on_device);
   for (auto e : {std::errc::invalid_argument, std::errc::no_such_file_or_directory, std::errc::bad_message,
-                 std::errc::operation_not_supported, std::errc::no_such_device, std::errc::network_down}) {
+                 std::errc::no_space_on_device, std::errc::operation_not_supported, std::errc::no_such_device,
+                 std::errc::network_down}) {
     CHECK(pcap_device::explain(e).find('\n') == std::string_view::npos);
     CHECK(pcap_device::explain(e) != pcap_device::explain(std::errc::io_error));
   }

@@ -124,6 +124,8 @@ struct af_xdp : driver {
   /// In the interface's driver, rather than behind it.
   static bool native(net_device& dev) { return netdev_priv<af_xdp>(dev).program.native(); }
   static bool zero_copy(net_device& dev) { return netdev_priv<af_xdp>(dev).queue.socket.zero_copy(); }
+  /// Linux's interface was deleted, or went to another namespace: the device has no carrier, and gets none again.
+  static bool gone(net_device& dev) { return netdev_priv<af_xdp>(dev).interface.gone(); }
   /// One line for a person: what a failed register_netdev or dev_open means, and what to do.
   static constexpr std::string_view explain(std::errc why);
 };
@@ -135,12 +137,15 @@ constexpr std::string_view af_xdp::explain(std::errc why) {
     case std::errc::permission_denied:
       return "CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF (or CAP_SYS_ADMIN) are needed: run as root";
     case std::errc::device_or_resource_busy:
-      return "another program has this queue of the interface, or an XDP program is attached that is not this one: "
-             "stop "
-             "it, choose another queue, or remove it with `ip link set dev IFACE xdp off`";
+      return "another program has this queue of the interface: stop it, or choose another queue";
+    case std::errc::text_file_busy:
+      return "the interface has an XDP program with another purpose, filter or mode: stop its owner, ask for the same, "
+             "or "
+             "remove it with `ip link set dev IFACE xdp off`";
+    case std::errc::file_exists: return "the stack has a device of this name: choose another";
+    case std::errc::no_such_device_or_address: return "the interface has no such queue: see `ethtool -l IFACE`";
     case std::errc::invalid_argument:
-      return "the interface has no such queue (see `ethtool -l`), a ring is no power of two, or config.frame_size is "
-             "neither 2048 nor 4096";
+      return "a ring is no power of two, config.frame_size is neither 2048 nor 4096, or the device's name is not one";
     case std::errc::operation_not_supported:
     case std::errc::address_family_not_supported:
       return "the kernel or the interface cannot do this: AF_XDP needs CONFIG_XDP_SOCKETS and an Ethernet interface";
@@ -402,7 +407,7 @@ result<void> af_xdp::probe(Net& net, net_device& dev, params const& args) {
              .patience_ms = args.patience_ms};
   std::memcpy(p.setup.ifname, args.ifname, sizeof args.ifname);
   p.setup.ifname[ifnamsiz - 1] = '\0';
-  if (p.setup.queue >= detail::xdp_attachment::max_queues) return give_up(std::errc::invalid_argument);
+  if (p.setup.queue >= detail::xdp_attachment::max_queues) return give_up(std::errc::no_such_device_or_address);
   if (auto r = detail::xdp_claim(net, dev); !r) return give_up(r.error());
   if (auto r = p.program.open(p.setup.ifindex, args.filter, args.mode, args.patience_ms); !r) return give_up(r.error());
   p.queue.trust_checksums = args.trust_checksums;

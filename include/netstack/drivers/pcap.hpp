@@ -132,6 +132,13 @@ struct pcap : driver {
     auto const& p = netdev_priv<pcap>(dev);
     return !p.live && !p.handle.more();
   }
+  /// Live: Linux's interface was deleted, or went to another namespace.
+  static bool gone(net_device& dev) {
+    auto const& p = netdev_priv<pcap>(dev);
+    return p.live && p.interface.gone();
+  }
+  /// Frames that are in `dump`, and that could not be written; exact while the device is down.
+  static std::pair<u64, u64> dump_counts(net_device& dev) { return netdev_priv<pcap>(dev).dump.counts(); }
   /// One line for a person: what a failed register_netdev means, and what to do.
   static constexpr std::string_view explain(std::errc why);
 
@@ -159,8 +166,9 @@ constexpr std::string_view pcap::explain(std::errc why) {
       return "CAP_NET_RAW is needed for an interface, and the right to read for a file";
     case std::errc::network_down: return "the interface is down: `ip link set dev IFACE up`";
     case std::errc::invalid_argument:
-      return "the filter is not one (see pcap-filter(7)), or neither an interface or a file, or both, are named";
+      return "the filter is not one (see pcap-filter(7)), or neither an interface nor a file, or both, are named";
     case std::errc::no_such_file_or_directory: return "there is no such file";
+    case std::errc::no_space_on_device: return "there is no room for the file of what is sent";
     case std::errc::bad_message: return "this is not a capture file that libpcap reads";
     case std::errc::operation_not_supported: return "frames of this link type are neither Ethernet nor bare IP";
     default: return "libpcap refused it";

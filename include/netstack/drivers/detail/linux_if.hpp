@@ -99,6 +99,11 @@ class linux_if {
     constexpr short up_and_running = 0x1 | 0x40;
     return ask(SIOCGIFFLAGS, r) && (r.flags & up_and_running) == up_and_running;
   }
+  /// It was deleted, or went to another namespace.
+  [[nodiscard]] bool gone() const {
+    ifreq r;
+    return !ask(SIOCGIFMTU, r) && errno == ENODEV;
+  }
   /// The ARPHRD_… type, and the address if that is Ethernet.
   [[nodiscard]] u16 address(mac_addr& mac) const {
     ifreq r;

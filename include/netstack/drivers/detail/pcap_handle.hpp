@@ -19,8 +19,8 @@
 
 namespace netstack::drivers {
 
-/// Which frames of an interface are taken: those that came in, or also those that Linux itself sent there.
-enum class pcap_direction : u8 { in, in_and_out };
+/// Which frames of an interface are taken: those that came in, those that Linux itself sent there, or both.
+enum class pcap_direction : u8 { in, out, in_and_out };
 /// How fast a file is replayed.
 enum class pcap_speed : u8 { recorded, full };
 
@@ -66,8 +66,8 @@ class pcap_handle {
     ::pcap_set_tstamp_precision(pcap_, PCAP_TSTAMP_PRECISION_NANO);
     std::errc why = meaning_of(::pcap_activate(pcap_));
     bool const inward = setup.direction == pcap_direction::in;
-    if (why == std::errc{} &&
-        (::pcap_setnonblock(pcap_, 1, text) != 0 || (inward && ::pcap_setdirection(pcap_, PCAP_D_IN) != 0)))
+    auto const way = inward ? PCAP_D_IN : setup.direction == pcap_direction::out ? PCAP_D_OUT : PCAP_D_INOUT;
+    if (why == std::errc{} && (::pcap_setnonblock(pcap_, 1, text) != 0 || ::pcap_setdirection(pcap_, way) != 0))
       why = std::errc::io_error;
     // libpcap would have the kernel copy what we send, only to skip it. (Linux 4.20; PACKET_IGNORE_OUTGOING)
     constexpr int sol_packet = 263, ignore_outgoing = 23, on = 1;

@@ -68,7 +68,8 @@ class xdp_attachment {
   }
   static std::errc error_of(int negative) { return static_cast<std::errc>(negative < 0 ? -negative : EIO); }
 
-  /// The interface has a program already. no_such_file_or_directory: it had.
+  /// The interface has a program already. text_file_busy: one that others do not join; no_such_file_or_directory: it
+  /// had.
   std::errc join(u32 prog, name_text const& name) {
     fd_holder const program{::bpf_prog_get_fd_by_id(prog)};
     if (!program) return static_cast<std::errc>(errno);
@@ -78,7 +79,7 @@ class xdp_attachment {
     info.map_ids = reinterpret_cast<std::uintptr_t>(maps);
     u32 size = sizeof info;
     if (int const r = ::bpf_obj_get_info_by_fd(program.get(), &info, &size); r != 0) return error_of(r);
-    if (std::string_view(info.name) != name.data() || info.nr_map_ids != 1) return std::errc::device_or_resource_busy;
+    if (std::string_view(info.name) != name.data() || info.nr_map_ids != 1) return std::errc::text_file_busy;
     map_ = fd_holder{::bpf_map_get_fd_by_id(maps[0])};
     for (u32 id = 0; map_ && ::bpf_link_get_next_id(id, &id) == 0;) {
       fd_holder link{::bpf_link_get_fd_by_id(id)};
@@ -117,8 +118,8 @@ class xdp_attachment {
  public:
   static constexpr u32 max_queues = 64;
 
-  /// Waits up to `patience_ms` for an earlier user's program to vanish. Errors: device_or_resource_busy (a program that
-  /// is not ours, or filters otherwise), operation_not_permitted, the kernel's.
+  /// Waits up to `patience_ms` for an earlier user's program to vanish. Errors: text_file_busy (a program that is not
+  /// ours, filters otherwise, or is not attached in the mode that is asked for), operation_not_permitted, the kernel's.
   result<void> open(u32 ifindex, xdp_filter const& filter, xdp_mode mode, u32 patience_ms) {
     auto const name = name_of(filter);
     for (patience left{patience_ms};;) {
@@ -131,14 +132,15 @@ class xdp_attachment {
         why = attach(ifindex, filter, mode, name);
       } else {
         native_ = there.attach_mode == attached_drv;
-        why = join(there.prog_id, name);
+        bool const as_asked = mode == xdp_mode::automatic || native_ == (mode == xdp_mode::native);
+        why = as_asked ? join(there.prog_id, name) : std::errc::text_file_busy;
       }
       if (why == std::errc{}) return {};
       close();
       // Somebody else came or went between two of our questions.
-      bool const again = why == std::errc::device_or_resource_busy || why == std::errc::file_exists ||
-                         why == std::errc::no_such_file_or_directory;
-      if (!again || !left.wait()) return failure{again ? std::errc::device_or_resource_busy : why};
+      bool const again = why == std::errc::text_file_busy || why == std::errc::device_or_resource_busy ||
+                         why == std::errc::file_exists || why == std::errc::no_such_file_or_directory;
+      if (!again || !left.wait()) return failure{again ? std::errc::text_file_busy : why};
     }
   }
   /// From now on the frames of this queue go to the socket, until it is closed.

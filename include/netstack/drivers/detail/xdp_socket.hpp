@@ -68,7 +68,8 @@ class xdp_socket {
   [[nodiscard]] bool zero_copy() const { return zero_copy_; }
 
   /// `sibling`: a bound socket over the same memory, or null. Errors: device_or_resource_busy (somebody has the queue),
-  /// operation_not_permitted, invalid_argument (no such queue, or a frame size that AF_XDP cannot use),
+  /// operation_not_permitted, no_such_device_or_address (no such queue), invalid_argument (a frame size or ring that
+  /// AF_XDP cannot use),
   /// no_buffer_space (RLIMIT_MEMLOCK), operation_not_supported, the kernel's.
   result<void> open(xdp_setup const& setup, xdp_memory const& memory, xdp_socket const* sibling) {
     std::errc why = try_open(setup, memory, sibling);
@@ -120,6 +121,7 @@ class xdp_socket {
     for (patience left{setup.patience_ms}; why == std::errc{};) {
       why = sibling ? bind(setup, 0, sibling->fd_, XDP_SHARED_UMEM) : bind_best(setup);
       if (sibling) multi_ = sibling->multi_;
+      if (why == std::errc::invalid_argument) why = std::errc::no_such_device_or_address;  // memory and rings are good
       // A queue that was given back a moment ago is still being cleaned up.
       if (why != std::errc::device_or_resource_busy || !left.wait()) break;
       why = {};
