@@ -5,6 +5,7 @@
 //   [--pcap FILE | --loss PERCENT --reorder PERCENT]
 #pragma once
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -52,7 +53,11 @@ struct device_options {
   double loss = 0, reorder = 0;  ///< percent
 
   void add_to(CLI::App& app) {
-    app.add_option("--dev", dev, "tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe")->required();
+    app.add_option(
+           "--dev", dev,
+           "tap:NAME, tun:NAME, xdp:IFACE[:QUEUE], pcap:IFACE or pipe. With xdp and pcap the other end must finish its "
+           "checksums: on veth, `ethtool -K PEER tx off`")
+        ->required();
     app.add_option("--addr", addrs, "our addresses, A/P each")->required()->allow_extra_args(false);
     app.add_option("--gateway", gateway, "default route");
     auto* const record = app.add_option("--pcap", pcap, "record all frames here");
@@ -63,8 +68,7 @@ struct device_options {
         ->check(CLI::Range(0, 100))
         ->excludes(record);
   }
-  /// On Linux's interface: it may go away.
-  [[nodiscard]] bool tuntap() const { return dev.rfind("tap:", 0) == 0 || dev.rfind("tun:", 0) == 0; }
+  [[nodiscard]] bool is(std::string const& kind) const { return dev.rfind(kind + ":", 0) == 0; }
 };
 
 namespace detail {
@@ -103,6 +107,24 @@ int configure(Net& net, net_device& dev, device_options const& o, complaint cons
 
 }  // namespace detail
 
+/// Linux's interface is not there any more, rather than down; what to do then.
+inline char const* interface_gone(device_options const& o, net_device& dev) {
+  if (dev.carrier_ok()) return nullptr;
+  if (o.is("tap") || o.is("tun")) return "Linux's interface was deleted: start again to make it anew";
+  bool const gone = (o.is("xdp") && drivers::af_xdp::gone(dev)) || (o.is("pcap") && drivers::pcap::gone(dev));
+  return gone ? "Linux's interface is gone: start again when there is one" : nullptr;
+}
+
+/// Once: what a person cannot see who pings over a wire that leaves checksums open, and gets no more than that.
+template <class Net>
+void hint_at_checksums(Net& net, device_options const& o, bool& hinted) {
+  if (hinted || !(o.is("xdp") || o.is("pcap"))) return;
+  if (UDP_STATS(net).InCsumErrors.read() == 0 && TCP_STATS(net).InCsumErrors.read() == 0) return;
+  hinted = true;
+  std::puts("wrong checksums came in: if the peer leaves them to its interface, `ethtool -K PEER tx off` there");
+  std::fflush(stdout);
+}
+
 /// The device, up and with its addresses; null, after a line about why not. The cable of `pipe` outlives the stack.
 template <class Net>
 net_device* plug_in(Net& net, device_options const& o, drivers::pipe_cable& cable, complaint const& fail) {
@@ -111,7 +133,9 @@ net_device* plug_in(Net& net, device_options const& o, drivers::pipe_cable& cabl
   std::string name = colon == std::string::npos ? "" : o.dev.substr(colon + 1);
   u32 queue = 0;
   if (auto const at = name.find(':'); kind == "xdp" && at != std::string::npos) {
-    queue = static_cast<u32>(std::strtoul(name.c_str() + at + 1, nullptr, 10));
+    char const *const first = name.c_str() + at + 1, *const last = name.c_str() + name.size();
+    auto const [stop, error] = std::from_chars(first, last, queue);
+    if (error != std::errc{} || stop != last) return fail(o.dev, "a queue is a number, as in xdp:IFACE:0"), nullptr;
     name.resize(at);
   }
   bool const known = kind == "tap" || kind == "tun" || kind == "xdp" || kind == "pcap";

@@ -42,7 +42,8 @@ int main(int argc, char** argv) {
   net_device* const dev = services::plug_in(net, options, cable, fail);
   if (!dev) return 1;
 
-  bool gone = false;
+  char const* gone = nullptr;
+  bool hinted = false;
   {
     services::inetd<net_t> services{net};
     if (auto r = services.start(); !r) return fail("services", r.error());
@@ -53,10 +54,11 @@ int main(int argc, char** argv) {
     u64 const end = seconds > 0 ? h.worker().now + static_cast<u64>(seconds * 1e9) : ~u64{0};
     while (!stop && !gone && h.worker().now < end) {
       if (h.poll() == 0) h.wait(100'000'000);
-      gone = options.tuntap() && !dev->carrier_ok();
+      gone = services::interface_gone(options, *dev);
+      services::hint_at_checksums(net, options, hinted);
     }
   }
   bool const clean = services::report(h, *dev);
-  if (gone) return fail(options.dev, "Linux's interface was deleted: start again to make it anew");
+  if (gone) return fail(options.dev, gone);
   return clean ? 0 : 1;
 }

@@ -32,10 +32,11 @@ struct host : stack<host, drivers::af_xdp, l2fwd, sizes<config{.max_net = 1, .sk
 
 static volatile std::sig_atomic_t stop = 0;
 
-static int fail(std::string const& what, std::errc why) {
-  std::fprintf(stderr, "l2fwd: %s: %s\n", what.c_str(), drivers::af_xdp::explain(why).data());
+static int fail(std::string const& what, std::string_view why) {
+  std::fprintf(stderr, "l2fwd: %s: %.*s\n", what.c_str(), static_cast<int>(why.size()), why.data());
   return 1;
 }
+static int fail(std::string const& what, std::errc why) { return fail(what, drivers::af_xdp::explain(why)); }
 
 int main(int argc, char** argv) {
   CLI::App app{"A wire between two interfaces"};
@@ -48,6 +49,10 @@ int main(int argc, char** argv) {
   app.add_option("--seconds", seconds, "stop by itself");
   CLI11_PARSE(app, argc, argv);
 
+  if (ifnames[0] == ifnames[1]) return fail(ifnames[1], "a wire has two ends: name two interfaces");
+  for (auto const& ifname : ifnames)
+    if (ifname.empty() || ifname.size() >= ifnamsiz) return fail(ifname, "an interface's name has 1 to 15 characters");
+
   host h;
   if (auto r = h.boot(); !r) return fail("boot", r.error());
   auto& net = h.init_net();
@@ -56,7 +61,7 @@ int main(int argc, char** argv) {
     drivers::af_xdp::params p{.queue = queue};
     if (skb_mode) p.mode = drivers::xdp_mode::skb;
     ifname.copy(p.ifname, ifnamsiz - 1);
-    auto const dev = register_netdev<drivers::af_xdp>(net, ifname, p);
+    auto const dev = register_netdev<drivers::af_xdp>(net, "eth%d", p);  // lo, say, is a name that the stack has
     if (!dev) return fail(ifname, dev.error());
     (void)dev_set_promiscuity(net, **dev, 1);  // frames are for others
     if (auto r = dev_open(net, **dev); !r) return fail(ifname, r.error());
@@ -71,8 +76,11 @@ int main(int argc, char** argv) {
   std::puts("ready");
   std::fflush(stdout);
   u64 next = h.worker().now + 1'000'000'000, before[2] = {};
-  for (u32 second = 0; !stop && second < seconds;) {
+  std::string gone;
+  for (u32 second = 0; !stop && gone.empty() && second < seconds;) {
     if (h.poll() == 0) h.wait(100'000'000);
+    for (std::size_t i = 0; i < 2; ++i)
+      if (!devices[i]->carrier_ok() && drivers::af_xdp::gone(*devices[i])) gone = ifnames[i];
     if (h.worker().now < next) continue;
     next += 1'000'000'000, ++second;
     for (std::size_t i = 0; i < 2; ++i) {
@@ -86,5 +94,7 @@ int main(int argc, char** argv) {
   for (auto* dev : devices) unregister_netdev(net, *dev);
   bool const clean = h.worker().pool.in_use() == 0;
   std::puts(clean ? "every frame is back in the pool" : "frames are missing");
+  std::fflush(stdout);
+  if (!gone.empty()) return fail(gone, "Linux's interface is gone: start again when there is one");
   return clean ? 0 : 1;
 }

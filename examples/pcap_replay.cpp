@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: BSL-1.0
 // Plays a capture (pcap or pcapng) to a host, by the times of its recording or as fast as the host takes it, and keeps
 // what the host answers and what it rejects, each rejected packet with the reason as Wireshark's packet comment.
-//   pcap_replay FILE [--addr A/P] [--full-speed] [--filter F] [--answers FILE] [--drops FILE]
+// Frames are for the host that has their address: --mac (and --addr) make it the recorded one.
+//   pcap_replay FILE [--addr A/P] [--mac M] [--full-speed] [--filter F] [--answers FILE] [--drops FILE]
 // RUN: --self-test
 // OUTPUT: ^received 4 frames, answered with 3$
 // OUTPUT: ^IP_CSUM +1$
 #include <CLI/CLI.hpp>
+#include <filesystem>
+#include <fstream>
 
 #include "netstack/drivers/drop_capture.hpp"
 #include "netstack/drivers/pcap.hpp"
@@ -40,12 +43,31 @@ static void write_sample(char const* path) {
   std::fclose(file);
 }
 
+/// A file to be written: not one of those that are read or written already; created, but not emptied yet.
+static bool writable(std::string const& path, std::initializer_list<std::string const*> others) {
+  std::error_code none;
+  for (auto const* other : others)
+    if (std::filesystem::equivalent(path, *other, none)) {
+      fail(path, "this is the same file as " + *other + ": name another");
+      return false;
+    }
+  if (std::ofstream(path, std::ios::app)) return true;
+  fail(path, "this file cannot be written");
+  return false;
+}
+/// What could not be written of a file, if anything: false.
+static bool whole(std::string const& path, u64 lost) {
+  if (lost != 0) fail(path, std::to_string(lost) + " frames could not be written: is the disk full?");
+  return lost == 0;
+}
+
 int main(int argc, char** argv) {
   CLI::App app{"Replays a capture to a host"};
-  std::string file, addr = "192.0.2.2/24", filter, answers, drops;
+  std::string file, addr = "192.0.2.2/24", mac, filter, answers, drops;
   bool full_speed = false, self_test = false;
   app.add_option("FILE", file, "pcap or pcapng");
   app.add_option("--addr", addr, "the host's address, A/P");
+  app.add_option("--mac", mac, "the host's Ethernet address, 02:00:00:00:00:01 if none is given");
   app.add_flag("--full-speed", full_speed, "do not wait for the times of the recording");
   app.add_option("--filter", filter, "pcap-filter(7): which frames to play");
   app.add_option("--answers", answers, "keep what the host sends (pcap, or .pcapng)");
@@ -53,6 +75,11 @@ int main(int argc, char** argv) {
   app.add_flag("--self-test", self_test, "play a sample");
   CLI11_PARSE(app, argc, argv);
   if (self_test) write_sample((file = "pcap_replay.pcap").c_str());
+  auto const ours = mac.empty() ? mac_addr{} : parse_mac(mac);
+  if (!ours || (!mac.empty() && (ours->is_zero() || ours->is_multicast())))
+    return fail(mac, "a host's Ethernet address looks like 02:00:00:00:00:01");
+  if (!answers.empty() && !writable(answers, {&file})) return 1;
+  if (!drops.empty() && !writable(drops, {&file, &answers})) return 1;
 
   host h;
   if (auto r = h.boot(); !r) return fail("boot", std::make_error_code(r.error()).message());
@@ -62,8 +89,10 @@ int main(int argc, char** argv) {
                                      {.file = file.c_str(),
                                       .dump = answers.empty() ? nullptr : answers.c_str(),
                                       .filter = filter.empty() ? nullptr : filter.c_str(),
-                                      .speed = full_speed ? drivers::pcap_speed::full : drivers::pcap_speed::recorded});
-  if (!made) return fail(file, drivers::pcap::explain(made.error()));
+                                      .speed = full_speed ? drivers::pcap_speed::full : drivers::pcap_speed::recorded,
+                                      .mac = *ours});
+  if (!made)
+    return fail(made.error() == std::errc::no_space_on_device ? answers : file, drivers::pcap::explain(made.error()));
   auto const prefix = parse_prefix(addr);
   if (!prefix) return fail(addr, "an address looks like 192.0.2.2/24");
   if (!drops.empty())
@@ -78,10 +107,19 @@ int main(int argc, char** argv) {
   auto const& stats = (*made)->stats;
   std::printf("received %llu frames, answered with %llu\n", static_cast<unsigned long long>(stats.rx_packets.read()),
               static_cast<unsigned long long>(stats.tx_packets.read()));
-  for_each_drop(net, [](std::string_view name, u64 count) {
+  u64 for_others = 0;
+  for_each_drop(net, [&](std::string_view name, u64 count) {
+    if (name == "OTHERHOST") for_others = count;
     std::printf("%-24.*s %llu\n", static_cast<int>(name.size()), name.data(), static_cast<unsigned long long>(count));
   });
+  if (for_others != 0)
+    std::printf("%llu frames were for other hosts: --mac makes this host one of them, --addr gives it the address\n",
+                static_cast<unsigned long long>(for_others));
+  dev_close(net, **made);
+  drivers::drop_capture::flush(net);
+  bool const kept = whole(answers, drivers::pcap::dump_counts(**made).second);
+  bool const kept_drops = whole(drops, drivers::drop_capture::counts(net).second);
   unregister_netdev(net, **made);
   drivers::drop_capture::stop(net);
-  return h.worker().pool.in_use() == 0 ? 0 : 1;
+  return kept && kept_drops && h.worker().pool.in_use() == 0 ? 0 : 1;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // examples/inetd as a program on a TAP and on a TUN device, with the Linux kernel as the peer, in a network namespace
 // of the test's own: floods, every size of datagram, the four services, 65 addresses, its recording read by tcpdump,
-// hostile frames, its end, and what it says when it cannot start. l2fwd between two veth pairs. And the demo: as root,
-// without veth, without privileges.
+// hostile frames, its end, and what it says when it cannot start. l2fwd between two veth pairs. pcap_replay with files
+// that it cannot use. And the demo: as root, without veth, without privileges.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
@@ -112,14 +112,14 @@ void serves(std::string const& kind) {
   check_recording(recording, 10000, 1473);
 }
 
-/// How an inetd that cannot start ends: one line that says what to do, and an exit code that is not 0.
-std::string refusal(std::vector<std::string> const& command) {
-  program inetd(command);
-  auto const end = inetd.wait();
+/// How a program that cannot start ends: one line that says what to do, and an exit code that is not 0.
+std::string refusal(std::vector<std::string> const& command, std::string const& name = "inetd") {
+  program refused(command);
+  auto const end = refused.wait();
   INFO(end.text);
   CHECK(end.code > 0);
   CHECK(end.code != 127);
-  CHECK(end.text.rfind("inetd: ", 0) == 0);
+  CHECK(end.text.rfind(name + ": ", 0) == 0);
   CHECK(end.text.find('\n') == end.text.size() - 1);
   return end.text;
 }
@@ -238,8 +238,34 @@ TEST_CASE("inetd on a Linux interface, by AF_XDP and by pcap, serves the other e
     CHECK(snmp(report, "Udp", "InErrors") == 0);
   }
   CHECK(says(refusal(inetd_on("xdp:nst0:5")), "has no such queue"));
+  for (std::string const queue : {"", "x", "0x", "-1", " 0", "0:0", "4294967296"})
+    CHECK(says(refusal(inetd_on("xdp:nst0:" + queue)), "a queue is a number, as in xdp:IFACE:0"));
   CHECK(says(refusal(inetd_on("pcap:nst9")), "there is no such interface here"));
   CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
+}
+
+TEST_CASE("inetd on a Linux interface waits for one that is down, ends with one that is gone, and tells of checksums") {
+  if (cannot_run_inetd()) return;
+  netns ns;
+  for (std::string const dev : {"xdp:nst0", "pcap:nst0"}) {
+    ns.run(
+        "ip link add nst0 type veth peer name nst1 && ip link set nst0 up && ip link set nst1 up && "
+        "ip addr add 192.0.2.1/24 dev nst1");
+    program inetd(inetd_on(dev));
+    REQUIRE(inetd.prints("ready"));
+    ns.run("ip link set nst0 down");
+    ::usleep(400'000);
+    CHECK(inetd.running());
+    ns.run("ip link set nst0 up && ping -n -q -c 3 -i 0.2 -W 5 192.0.2.2");
+    CHECK(client("192.0.2.2", 7, 100).ask("unfinished") == "[Resource temporarily unavailable]");
+    CHECK(inetd.prints(
+        "wrong checksums came in: if the peer leaves them to its interface, `ethtool -K PEER tx off` there"));
+    ns.run("ip link del nst0");
+    auto const end = inetd.wait();
+    INFO(end.text);
+    CHECK(end.code == 1);
+    CHECK(says(end.text, "inetd: " + dev + ": Linux's interface is gone: start again when there is one\n"));
+  }
 }
 
 TEST_CASE("inetd takes a queue back whose owner was killed") {
@@ -291,6 +317,76 @@ TEST_CASE("l2fwd is a wire between two interfaces, in native and in skb mode, an
     CHECK_FALSE(says(ns.run("ip link show nst0"), "xdp"));
     CHECK_FALSE(says(ns.run("ip link show nst2"), "xdp"));
   }
+}
+
+TEST_CASE("l2fwd says in one line why it cannot work, and ends with an interface") {
+  if (cannot_run_inetd() || netstack::test::skip_without_example("l2fwd")) return;
+  netns ns;
+  ns.run(
+      "ip link add nst0 type veth peer name nst1 && ip link add nst2 type veth peer name nst3 && "
+      "ip link set nst0 up && ip link set nst1 up && ip link set nst2 up && ip link set nst3 up && ip link set lo up");
+  auto const told = [](std::vector<std::string> const& ends) {
+    std::vector<std::string> command{example("l2fwd")};
+    command.insert(command.end(), ends.begin(), ends.end());
+    program l2fwd(command);
+    auto const end = l2fwd.wait();
+    CHECK(end.code == 1);
+    return end.text;
+  };
+  CHECK(told({"nst0", "nst0"}) == "l2fwd: nst0: a wire has two ends: name two interfaces\n");
+  CHECK(says(told({"nst0", "a-name-that-is-too-long"}), "long: an interface's name has 1 to 15 characters\n"));
+  CHECK(says(told({"nst0", "lo"}), "l2fwd: lo: the kernel or the interface cannot do this: "));
+  CHECK(says(told({"nst0", "xdp:a"}), "l2fwd: xdp:a: there is no such interface here: see `ip link`\n"));
+  CHECK(says(told({"nst0", "nst2", "--queue", "5"}), "l2fwd: nst0: the interface has no such queue: "));
+  program l2fwd({example("l2fwd"), "nst0", "nst2"});
+  REQUIRE(l2fwd.prints("ready"));
+  ns.run("ip link set nst2 down");
+  ::usleep(400'000);
+  CHECK(l2fwd.running());
+  ns.run("ip link del nst2");
+  auto const end = l2fwd.wait();
+  INFO(end.text);
+  CHECK(end.code == 1);
+  CHECK(says(end.text, "l2fwd: nst2: Linux's interface is gone"));
+  CHECK(says(end.text, "every frame is back in the pool"));
+}
+
+TEST_CASE("pcap_replay plays a recording to the host that was recorded, and says what it could not keep") {
+  if (netstack::test::skip_without_example("pcap_replay")) return;
+  scratch dir;
+  std::string const in = dir.path + "/in.pcap";
+  auto const replay = [&](std::vector<std::string> const& more) {
+    std::vector<std::string> command{example("pcap_replay"), in, "--full-speed"};
+    command.insert(command.end(), more.begin(), more.end());
+    return command;
+  };
+  auto const told = [&](std::vector<std::string> const& more, int code) {
+    program p(replay(more));
+    auto const end = p.wait();
+    CHECK(end.code == code);
+    return end.text;
+  };
+  // The sample: ARP and three pings to 02:00:00:00:00:01, one of them damaged.
+  netns::run("cd " + dir.path + " && '" + example("pcap_replay") + "' --self-test && mv pcap_replay.pcap in.pcap");
+  CHECK(says(told({"--mac", "02:00:00:00:00:01"}, 0), "received 4 frames, answered with 3\n"));
+  auto const others = told({"--mac", "02:00:00:00:00:07"}, 0);
+  CHECK(says(others, "received 4 frames, answered with 1\n"));
+  CHECK(says(others, "3 frames were for other hosts: --mac makes this host one of them"));
+
+  std::string const out = dir.path + "/out.pcapng", link = dir.path + "/link.pcap", full = dir.path + "/full.pcapng";
+  netns::run("ln " + in + " " + link + " && ln -s /dev/full " + full + " && cp " + in + " " + dir.path + "/copy");
+  for (auto const* option : {"--answers", "--drops"}) {
+    CHECK(says(refusal(replay({option, in}), "pcap_replay"), "this is the same file as " + in));
+    CHECK(says(refusal(replay({option, link}), "pcap_replay"), link + ": this is the same file as " + in));
+    CHECK(says(refusal(replay({option, dir.path + "/none/such"}), "pcap_replay"),
+               "/none/such: this file cannot be written"));
+    CHECK(says(told({option, full}, 1), "pcap_replay: " + full + ": "));
+    CHECK(says(told({option, full}, 1), " could not be written: is the disk full?"));
+  }
+  CHECK(says(refusal(replay({"--answers", out, "--drops", out}), "pcap_replay"), "this is the same file as " + out));
+  CHECK(says(refusal(replay({"--answers", "/dev/full"}), "pcap_replay"), "/dev/full: there is no room for the file"));
+  CHECK(says(refusal(replay({"--mac", "02:00"}), "pcap_replay"), "Ethernet address looks like"));
+  CHECK(netns::attempt("cmp " + in + " " + dir.path + "/copy").status == 0);
 }
 
 TEST_CASE("the demo of root: Linux over TAP and over AF_XDP, or one line about what is missing for the latter") {
