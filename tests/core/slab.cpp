@@ -11,6 +11,7 @@
 #include <set>
 #include <vector>
 
+#include "netstack/core/slab_list.hpp"
 #include "support/catch.hpp"
 
 using namespace netstack;
@@ -252,3 +253,65 @@ TEST_CASE("slab: AddressSanitizer sees a freed object as freed", "[S179][slab]")
 }
 
 }  // namespace
+
+// --- lists by place (slab_list.hpp)
+
+namespace {
+struct linked {
+  int name;
+  slab_place chain_node{};
+  slab_node list_node{};
+};
+template <class List, class Slab>
+std::vector<int> names(List const& list, Slab& slab) {
+  std::vector<int> seen;
+  for (auto const& each : list.in(slab)) seen.push_back(each.name);
+  return seen;
+}
+}  // namespace
+
+TEST_CASE("lists by place do what a vector does, whichever is unlinked", "[S182]") {
+  auto pool = std::make_unique<slab<linked, 64>>();
+  pool->init();
+  slab_chain<linked, &linked::chain_node> chain;
+  slab_list<linked, &linked::list_node> list;
+  std::vector<linked*> in_chain, in_list;
+  auto const names_of = [](std::vector<linked*> const& v) {
+    std::vector<int> names;
+    for (auto const* each : v) names.push_back(each->name);
+    return names;
+  };
+  std::mt19937 random(64);
+  for (int step = 0; step < 3000; ++step) {
+    if (random() % 2 == 0 && in_list.size() < 60) {
+      linked& fresh = *pool->alloc(step);
+      auto const at = random() % (in_list.size() + 1);
+      chain.push_front(*pool, fresh);
+      in_chain.insert(in_chain.begin(), &fresh);
+      if (at == in_list.size())
+        list.push_back(*pool, fresh);
+      else if (at == 0)
+        list.push_front(*pool, fresh);
+      else
+        list.insert_before(*pool, *in_list[at], fresh);
+      in_list.insert(in_list.begin() + static_cast<std::ptrdiff_t>(at), &fresh);
+    } else if (!in_list.empty()) {
+      auto const at = in_list.begin() + static_cast<std::ptrdiff_t>(random() % in_list.size());
+      linked* const gone = *at;
+      chain.erase(*pool, *gone);
+      list.erase(*pool, *gone);
+      in_list.erase(at);
+      std::erase(in_chain, gone);
+      pool->free(gone);
+    }
+    REQUIRE(names(chain, *pool) == names_of(in_chain));
+    REQUIRE(names(list, *pool) == names_of(in_list));
+    REQUIRE(list.empty() == in_list.empty());
+    REQUIRE(list.front(*pool) == (in_list.empty() ? nullptr : in_list.front()));
+    REQUIRE(list.back(*pool) == (in_list.empty() ? nullptr : in_list.back()));
+    if (in_list.size() > 1) REQUIRE(list.before(*pool, *in_list[1]) == in_list[0]);
+  }
+  for (linked& each : list.in(*pool)) list.erase(*pool, each), pool->free(&each);
+  CHECK(list.empty());
+  CHECK(list.back(*pool) == nullptr);
+}

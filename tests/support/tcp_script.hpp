@@ -315,7 +315,7 @@ struct basic_tcp_script {
     if (w.requests.in_use() != 0) found = tcp_state::syn_recv;
     for (auto const& bucket : w.hashinfo.ehash) {
       for (auto& sk : bucket.socks) found = sk.sk_state;
-      for (auto& tw : bucket.timewaits) found = tw.substate;
+      for (auto& tw : bucket.timewaits.in(w.timewaits)) found = tw.substate();
     }
     return names[found];
   }

@@ -349,7 +349,7 @@ TEST_CASE("what a connection costs, and how near each other the numbers lie that
   STATIC_REQUIRE(sizeof(tcp_sock) <= 1216);
   STATIC_REQUIRE(sizeof(tcp_ofo) <= cache_line);
   STATIC_REQUIRE(sizeof(tcp_request_sock) <= 128);
-  STATIC_REQUIRE(sizeof(tcp_timewait_sock) <= 96);
+  STATIC_REQUIRE(sizeof(tcp_timewait_sock) == cache_line);
   STATIC_REQUIRE(sizeof(inet_ehash_bucket) == 32);
   STATIC_REQUIRE(sizeof(sockfs::socket) <= 48);
   STATIC_REQUIRE(sizeof(icsk_listening) <= tcp_ca_priv_size);

@@ -64,9 +64,9 @@ template <class Net>
 }
 template <class Net>
 [[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key, u32 hash) {
-  for (auto& tw : inet_ehash_bucket_of(net, hash).timewaits)
-    if (tw.key == key && tw.netns == net.index && (tw.key.dif == 0 || tw.key.dif == key.dif)) return &tw;
-  return nullptr;
+  return inet_ehash_bucket_of(net, hash).timewaits.find(tcp_worker_of(net).timewaits, [&](auto const& tw) {
+    return tw.key() == key && tw.netns == net.index && (tw.dif == 0 || tw.dif == key.dif);
+  });
 }
 
 namespace detail {
@@ -179,9 +179,9 @@ bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
   for (auto const* owners : {&bucket.bound, &bucket.connected})
     for (auto const& other : *owners)
       if (inet_bind_conflict(sk, other, port, relax)) return true;
-  for (auto const& tw : bucket.timewaits) {
-    if (tw.netns != net.index || tw.key.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.key.daddr)) continue;
-    if (!inet_devs_meet(sk.sk_bound_dev_if, tw.key.dif)) continue;
+  for (auto const& tw : bucket.timewaits.in(tcp_worker_of(net).timewaits)) {
+    if (tw.netns != net.index || tw.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.daddr)) continue;
+    if (!inet_devs_meet(sk.sk_bound_dev_if, tw.dif)) continue;
     if (!relax || !((sk.sk_reuse && tw.reuse) || (sk.sk_reuseport && tw.reuseport))) return true;
   }
   return false;
@@ -199,20 +199,24 @@ bool inet_reuseport_match(Net& net, sock const& sk, u16 port) {
   return false;
 }
 
-/// When ts_recent was taken, in worker time.
-[[nodiscard]] inline u64 tw_ts_recent_stamp(tcp_timewait_sock const& tw, u64 now) {
-  return now - u64{static_cast<u32>(now / 1'000'000) - tw.ts_recent_stamp} * 1'000'000;
+inline constexpr u32 tw_stamp_shift = 24;
+inline constexpr u64 tw_stamp_max_age = u64{15 * 60} * 1'000'000'000;  ///< of 18 minutes that a stamp can tell apart
+[[nodiscard]] constexpr u16 tw_stamp(u64 now) { return static_cast<u16>(now >> tw_stamp_shift); }
+/// How long ago ts_recent was taken, in ns; up to a tick more.
+[[nodiscard]] inline u64 tw_ts_recent_age(tcp_timewait_sock const& tw, u64 now) {
+  return u64{static_cast<u16>(tw_stamp(now) - tw.ts_recent_stamp)} << tw_stamp_shift;
 }
 /// RFC 6191 §2 for who opens: may a connection of ours follow one in TIME-WAIT at once? With time stamps the peer can
 /// tell their segments apart, once the clock has moved by more than the peer's may have. Who is bound to the port has
 /// asked for it.
 template <class Net>
 bool tcp_twsk_unique(Net& net, sock const& sk, tcp_timewait_sock const& tw) {
-  if (tw.substate != tcp_state::time_wait || tw.ts_recent == 0) return false;
+  if (tw.is_fin_wait2 || tw.ts_recent == 0) return false;
   if (tcp_sk(sk).bound) return true;
   u8 const reuse = tcp_pernet(net).sysctl_tcp_tw_reuse;
-  bool const within = ipv4_is_loopback(tw.key.saddr) || ipv4_is_loopback(tw.key.daddr);
-  return (reuse == 1 || (reuse == 2 && within)) && tcp_time_stamp(net) - tw.ts_recent_stamp > 1000;
+  bool const within = ipv4_is_loopback(tw.saddr) || ipv4_is_loopback(tw.daddr);
+  constexpr u64 tick = u64{1} << tw_stamp_shift;
+  return (reuse == 1 || (reuse == 2 && within)) && tw_ts_recent_age(tw, net.worker().now) > 1'000'000'000 + tick;
 }
 /// It does: it begins beyond what the old one said, and knows the peer's clock.
 template <class Net>
@@ -220,7 +224,7 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
   u32 const seq = tw.snd_nxt + 65535 + 2;
   tp.write_seq = seq != 0 ? seq : 1;
   tp.ts_recent = tw.ts_recent;
-  tp.ts_recent_stamp = tw_ts_recent_stamp(tw, net.worker().now);
+  tp.ts_recent_stamp = net.worker().now - tw_ts_recent_age(tw, net.worker().now);
   ++NET_STATS(net).TWRecycled;
   inet_twsk_kill(net, tw);
 }

@@ -166,8 +166,8 @@ result<void> tcp_sk_init(Net& net) {
 /// The namespace goes: what its sockets left behind goes with it.
 template <class Net>
 void tcp_sk_exit(Net& net) {
-  auto& info = tcp_worker_of(net).hashinfo;
-  for (auto& bucket : info.ehash) {
+  auto& w = tcp_worker_of(net);
+  for (auto& bucket : w.hashinfo.ehash) {
     list_for_each_entry_safe(bucket.requests, [&](tcp_request_sock& req) {
       if (req.net == &net) inet_csk_reqsk_queue_drop(net, req);
     });
@@ -176,11 +176,10 @@ void tcp_sk_exit(Net& net) {
       tcp_set_state(net, sk, tcp_state::close);
       inet_csk_destroy_sock(net, sk);
     });
-    list_for_each_entry_safe(bucket.timewaits, [&](tcp_timewait_sock& tw) {
+    for (auto& tw : bucket.timewaits.in(w.timewaits))
       if (tw.netns == net.index) inet_twsk_kill(net, tw);
-    });
   }
-  for (auto& known : tcp_worker_of(net).fastopen_cache)
+  for (auto& known : w.fastopen_cache)
     if (known.net == &net) known = {};  // the slice may be another namespace's next
 }
 

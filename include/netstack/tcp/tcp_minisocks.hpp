@@ -34,30 +34,37 @@ inline constexpr s32 tcp_paws_window = 1;
 template <class Net>
 void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
   auto& w = tcp_worker_of(net);
-  auto& row = w.death_row.of(tw.substate);
-  row.erase(row.iterator_to(tw));
-  auto& slot = inet_ehash_bucket_of(net, tw.key).timewaits;
-  slot.erase(slot.iterator_to(tw));
-  auto& bind_slot = inet_bind_bucket_of(net, tw.key.hnum).timewaits;
-  bind_slot.erase(bind_slot.iterator_to(tw));
+  w.death_row.of(tw).erase(w.timewaits, tw);
+  inet_ehash_bucket_of(net, tw.key()).timewaits.erase(w.timewaits, tw);
+  inet_bind_bucket_of(net, tw.hnum).timewaits.erase(w.timewaits, tw);
   w.timewaits.free(&tw);
 }
 
 namespace detail {
 template <class Net>
 void tw_timer_handler(void* ctx, timer_list& timer);
+/// In front of `later`, and of others that go later still.
+template <class Slab>
+NETSTACK_COLD void tw_insert(Slab& slab, tcp_death_row::row& row, tcp_timewait_sock const& later,
+                             tcp_timewait_sock& tw) {
+  auto const* at = &later;
+  for (auto const* next = at; next && before(tw.due, next->due); next = row.before(slab, *next)) at = next;
+  row.insert_before(slab, *at, tw);
+}
 }  // namespace detail
 
 /// It goes in `ns`; until now it stands in no row.
 template <class Net>
 void inet_twsk_schedule(Net& net, tcp_timewait_sock& tw, u64 ns) {
   u64 const due = (net.worker().now + ns + 999'999) / 1'000'000;
-  auto& dr = tcp_worker_of(net).death_row;
-  auto& row = dr.of(tw.substate);
+  auto& w = tcp_worker_of(net);
+  auto& dr = w.death_row;
+  auto& row = dr.of(tw);
   tw.due = static_cast<u32>(due);
-  auto at = row.end();
-  while (at != row.begin() && before(tw.due, std::prev(at)->due)) --at;
-  row.insert(at, tw);
+  if (auto const* last = row.back(w.timewaits); last && before(tw.due, last->due)) [[unlikely]]
+    detail::tw_insert(w.timewaits, row, *last, tw);
+  else
+    row.push_back(w.timewaits, tw);
   dr.timer.function = detail::tw_timer_handler<Net>;
   if (!timer_pending(dr.timer) || due * 1'000'000 < dr.timer.expires)
     net.worker().timers.mod_timer(dr.timer, due * 1'000'000);
@@ -65,9 +72,9 @@ void inet_twsk_schedule(Net& net, tcp_timewait_sock& tw, u64 ns) {
 /// RFC 9293 §3.10.7.4: TIME-WAIT begins, or begins anew.
 template <class Net>
 void inet_twsk_restart(Net& net, tcp_timewait_sock& tw) {
-  auto& row = tcp_worker_of(net).death_row.of(tw.substate);
-  row.erase(row.iterator_to(tw));
-  tw.substate = tcp_state::time_wait;
+  auto& w = tcp_worker_of(net);
+  w.death_row.of(tw).erase(w.timewaits, tw);
+  tw.is_fin_wait2 = 0;
   inet_twsk_schedule(net, tw, tcp_timewait_len);
 }
 
@@ -77,21 +84,23 @@ template <class Net>
 void tw_timer_handler(void* ctx, timer_list& timer) {
   auto& worker = *static_cast<std::remove_reference_t<decltype(std::declval<Net&>().worker())>*>(ctx);
   u64 const now_ms = worker.now / 1'000'000;
-  auto& dr = worker_generic<tcp>(worker).death_row;
+  auto& w = worker_generic<tcp>(worker);
+  auto& dr = w.death_row;
   u32 least = ~u32{0};
   for (auto* row : {&dr.time_wait, &dr.fin_wait2}) {
-    while (!row->empty() && !after(row->front().due, static_cast<u32>(now_ms))) {
-      auto& tw = row->front();
-      auto& net = worker.nets[tw.netns];
-      inet_twsk_kill(net, tw);
+    for (auto& tw : row->in(w.timewaits)) {
+      if (after(tw.due, static_cast<u32>(now_ms))) {
+        least = std::min(least, tw.due - static_cast<u32>(now_ms));
+        break;
+      }
+      inet_twsk_kill(worker.nets[tw.netns], tw);
     }
-    if (!row->empty()) least = std::min(least, row->front().due - static_cast<u32>(now_ms));
   }
   if (least != ~u32{0}) worker.timers.mod_timer(timer, (now_ms + least) * 1'000'000);
 }
 template <class Net>
 void tw_take_ts_recent(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx) {
-  if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = tcp_time_stamp(net);
+  if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = tw_stamp(net.worker().now);
 }
 }  // namespace detail
 
@@ -100,23 +109,24 @@ template <class Net>
 void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   auto& tp = tcp_sk(sk);
   auto& w = tcp_worker_of(net);
-  bool const room = w.timewaits.in_use() < tcp_pernet(net).sysctl_tcp_max_tw_buckets;
+  bool const room = w.timewaits.in_use() < tcp_pernet(net).sysctl_tcp_max_tw_buckets && sk.sk_bound_dev_if <= 0xffff;
   tcp_timewait_sock* const tw = room ? w.timewaits.alloc() : nullptr;
   if (!tw) {
     ++NET_STATS(net).TCPTimeWaitOverflow;
     return tcp_done(net, sk);
   }
   tw->netns = net.index;
-  tw->key = inet_key_of(sk);
-  tw->key.dif = sk.sk_bound_dev_if;
-  tw->substate = substate;
+  tw->saddr = sk.sk_daddr, tw->daddr = sk.sk_rcv_saddr;
+  tw->sport = sk.sk_dport, tw->hnum = sk.sk_num;
+  tw->dif = static_cast<u16>(sk.sk_bound_dev_if);
+  tw->is_fin_wait2 = substate == tcp_state::fin_wait2;
   tw->rcv_nxt = tp.rcv_nxt;
   tw->snd_nxt = tp.snd_nxt;
-  tw->rcv_wnd = tcp_receive_window(tp);
-  tw->rcv_wscale = tp.rcv_wscale;
-  tw->ts_recent = tp.tstamp_ok ? tp.ts_recent : 0;
-  u64 const ts_age = std::min(net.worker().now - tp.ts_recent_stamp, tcp_paws_24days + tcp_timewait_len);
-  tw->ts_recent_stamp = tcp_time_stamp(net) - static_cast<u32>(ts_age / 1'000'000);
+  tw->rcv_wnd = static_cast<u16>(std::min(tcp_receive_window(tp) >> tp.rcv_wscale, 0xffffu));
+  tw->rcv_wscale = tp.rcv_wscale & 15;
+  u64 const now = net.worker().now, ts_age = now - tp.ts_recent_stamp;
+  tw->ts_recent = tp.tstamp_ok && ts_age < tcp_paws_24days ? tp.ts_recent : 0;
+  tw->ts_recent_stamp = detail::tw_stamp(now - std::min(ts_age, detail::tw_stamp_max_age));
   tw->ts_offset = tp.tsoffset;
   tw->tos = tp.tos;
   tw->reuse = sk.sk_reuse != 0;
@@ -125,8 +135,8 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   ++(wait > 4'000'000'000 ? NET_STATS(net).TW : NET_STATS(net).TWKilled);
   u32 const hash = sk.sk_hash;
   tcp_done(net, sk);  // first its place is free
-  inet_ehash_bucket_of(net, hash).timewaits.push_front(*tw);
-  inet_bind_bucket_of(net, tw->key.hnum).timewaits.push_front(*tw);
+  inet_ehash_bucket_of(net, hash).timewaits.push_front(w.timewaits, *tw);
+  inet_bind_bucket_of(net, tw->hnum).timewaits.push_front(w.timewaits, *tw);
   inet_twsk_schedule(net, *tw, wait);
 }
 
@@ -136,11 +146,12 @@ enum class tcp_tw_status : u8 { success, rst, ack, syn };
 namespace detail {
 
 /// At most one answer to what is out of the window in half a second: two hosts must not answer each other for ever.
-template <class Net>
-NETSTACK_COLD bool tcp_oow_rate_limited(Net& net, u32& stamp, tcp_rx const& rx, counter& skipped) {
-  u32 const now = std::max(tcp_time_stamp(net), 1u);
+/// The stamp is ms, modulo what it holds; 0: none.
+template <class Net, class Stamp>
+NETSTACK_COLD bool tcp_oow_rate_limited(Net& net, Stamp& stamp, tcp_rx const& rx, counter& skipped) {
+  Stamp const now = std::max<Stamp>(static_cast<Stamp>(tcp_time_stamp(net)), 1);
   if (rx.seq != rx.end_seq && !rx.has(tcp_flag::syn)) return false;  // data may be a probe
-  if (stamp != 0 && u64{now - stamp} * 1'000'000 < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
+  if (stamp != 0 && u64{static_cast<Stamp>(now - stamp)} * 1'000'000 < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
     ++skipped;
     return true;
   }
@@ -150,7 +161,7 @@ NETSTACK_COLD bool tcp_oow_rate_limited(Net& net, u32& stamp, tcp_rx const& rx, 
 
 template <class Net>
 tcp_tw_status tcp_fin_wait2_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, bool paws_reject) {
-  if (paws_reject || !tcp_in_window(rx.seq, rx.end_seq, tw.rcv_nxt, tw.rcv_nxt + tw.rcv_wnd))
+  if (paws_reject || !tcp_in_window(rx.seq, rx.end_seq, tw.rcv_nxt, tw.rcv_nxt + (u32{tw.rcv_wnd} << tw.rcv_wscale)))
     return tcp_oow_rate_limited(net, tw.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedFinWait2)
                ? tcp_tw_status::success
                : tcp_tw_status::ack;
@@ -176,8 +187,8 @@ template <class Net>
 tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, u32& isn) {
   u64 const now = net.worker().now;
   bool const paws_reject =
-      tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, detail::tw_ts_recent_stamp(tw, now), now, rx);
-  if (tw.substate == tcp_state::fin_wait2) return detail::tcp_fin_wait2_process(net, tw, rx, paws_reject);
+      tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, now - detail::tw_ts_recent_age(tw, now), now, rx);
+  if (tw.is_fin_wait2) return detail::tcp_fin_wait2_process(net, tw, rx, paws_reject);
   if (!paws_reject && rx.seq == tw.rcv_nxt && (rx.seq == rx.end_seq || rx.has(tcp_flag::rst))) {
     if (rx.has(tcp_flag::rst)) {
       // RFC 1337 §3: a RST ends TIME-WAIT too early; Linux lets it, unless it is told otherwise.

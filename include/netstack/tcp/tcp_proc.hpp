@@ -64,8 +64,8 @@ void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, u64 due, u8 
 /// Of a slot's members in this namespace, the next by place in their slab: who stays while the text is read is listed
 /// once, whatever else comes and goes.
 template <class Slab, class List, class Mine>
-auto* tcp_seq_next(Slab const& slab, List& slot, Mine mine, u64 after_place, u64& found_at) {
-  typename List::pointer found = nullptr;
+auto* tcp_seq_next(Slab const& slab, List const& slot, Mine mine, u64 after_place, u64& found_at) {
+  decltype(&*slot.begin()) found = nullptr;
   found_at = ~u64{0};
   for (auto& entry : slot) {
     u64 const place = u64{slab.index_of(static_cast<typename Slab::value_type const*>(&entry))} + 1;
@@ -91,17 +91,18 @@ bool tcp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
     u32 const sl = static_cast<u32>(at.index);
     if (kind == 3 || kind == 0) {
       auto& list = kind == 3 ? info.bhash[slot].listeners : info.ehash[slot].socks;
-      sock* const sk = detail::tcp_seq_next(
+      auto* const sk = detail::tcp_seq_next(
           w.socks, list, [&](sock const& e) { return e.sk_net == &net; }, at.key, place);
       if (!sk) continue;
       detail::tcp_seq_sock(net, m, *sk, sl, place);
     } else if (kind == 1) {
       auto* const tw = detail::tcp_seq_next(
-          w.timewaits, info.ehash[slot].timewaits, [&](auto const& e) { return e.netns == net.index; }, at.key, place);
+          w.timewaits, info.ehash[slot].timewaits.in(w.timewaits), [&](auto const& e) { return e.netns == net.index; },
+          at.key, place);
       if (!tw) continue;
       s32 const left = static_cast<s32>(tw->due - tcp_time_stamp(net));
       u64 const due = net.worker().now + (left > 0 ? static_cast<u64>(left) * 1'000'000 : 0);
-      detail::tcp_seq_mini(net, m, tw->key, due, tw->substate, 3, 0, sl, place);
+      detail::tcp_seq_mini(net, m, tw->key(), due, tw->substate(), 3, 0, sl, place);
     } else {
       auto* const req = detail::tcp_seq_next(
           w.requests, info.ehash[slot].requests, [&](auto const& e) { return e.net == &net; }, at.key, place);

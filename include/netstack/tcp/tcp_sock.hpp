@@ -9,7 +9,7 @@
 #include <bit>
 
 #include "netstack/base/multilinear.hpp"
-#include "netstack/core/slab.hpp"
+#include "netstack/core/slab_list.hpp"
 #include "netstack/ipv4/inet_connection_sock.hpp"
 #include "netstack/ipv4/netns_ipv4.hpp"
 #include "netstack/registry/sysctl.hpp"
@@ -322,31 +322,37 @@ static_assert(sizeof(tcp_request_sock) <= 128);
 
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
 struct tcp_timewait_sock {
-  slist_head node{};
-  list_head bind_node{};
-  list_head row_node{};  ///< in tcp_death_row
-  inet_ehash_key key{};  ///< dif: the device it is bound to; 0: any
-  u32 due = 0;           ///< when it goes; this and the stamps: worker time in ms, modulo 2^32
+  be32 saddr{}, daddr{};  ///< of its inet_ehash_key
+  be16 sport{};
+  u16 hnum = 0;
+  u32 due = 0;  ///< when it goes: worker time in ms, modulo 2^32
   u32 rcv_nxt = 0, snd_nxt = 0;
-  u32 rcv_wnd = 0;
   u32 ts_recent = 0, ts_offset = 0;
-  u32 ts_recent_stamp = 0;  ///< for 25 days at most
-  u32 oow_ack_stamp = 0;
+  slab_place hash_node = 0;
+  slab_node bind_node{};
+  slab_node row_node{};  ///< in tcp_death_row
+  u16 dif = 0;           ///< the device it is bound to, which has no larger number; 0: any
   u16 netns = 0;
-  u8 substate = tcp_state::time_wait;
-  u8 rcv_wscale = 0;
+  u16 rcv_wnd = 0;          ///< as its segments tell it
+  u16 ts_recent_stamp = 0;  ///< tw_stamp(): when ts_recent was taken, or 15 minutes ago
+  u16 oow_ack_stamp = 0;    ///< ms, modulo 2^16
   u8 tos = 0;
-  bool reuse : 1 = false;
-  bool reuseport : 1 = false;
+  u8 rcv_wscale : 4 = 0;
+  u8 is_fin_wait2 : 1 = 0;
+  u8 reuse : 1 = 0;
+  u8 reuseport : 1 = 0;
+
+  [[nodiscard]] inet_ehash_key key() const { return {saddr, daddr, sport, hnum, dif}; }
+  [[nodiscard]] u8 substate() const { return is_fin_wait2 ? tcp_state::fin_wait2 : tcp_state::time_wait; }
 };
-static_assert(sizeof(tcp_timewait_sock) <= 96);
+static_assert(sizeof(tcp_timewait_sock) == 64);
 /// Whoever waits for his end, the next to go first. In a state all wait equally long, or nearly, so that each finds its
 /// place at the end of a row, and one timer does for all.
 struct tcp_death_row {
-  using row = list<tcp_timewait_sock, &tcp_timewait_sock::row_node>;
+  using row = slab_list<tcp_timewait_sock, &tcp_timewait_sock::row_node>;
   row time_wait, fin_wait2;
   timer_list timer;
-  [[nodiscard]] row& of(u8 substate) { return substate == tcp_state::fin_wait2 ? fin_wait2 : time_wait; }
+  [[nodiscard]] row& of(tcp_timewait_sock const& tw) { return tw.is_fin_wait2 ? fin_wait2 : time_wait; }
 };
 
 // --- a segment that came
@@ -458,7 +464,7 @@ template <class Net>
 struct alignas(32) inet_ehash_bucket {
   list<sock, &sock::sk_node> socks;
   hlist<tcp_request_sock, &tcp_request_sock::node> requests;
-  hlist<tcp_timewait_sock, &tcp_timewait_sock::node> timewaits;
+  slab_chain<tcp_timewait_sock, &tcp_timewait_sock::hash_node> timewaits;
 };
 /// Whoever has a port.
 struct alignas(cache_line) inet_bind_hashbucket {
@@ -466,7 +472,7 @@ struct alignas(cache_line) inet_bind_hashbucket {
   list<sock, &sock::sk_portaddr_node> bound;      ///< by bind() or listen()
   list<sock, &sock::sk_portaddr_node> connected;  ///< by connect(), or from a listener: however many, none is in the
                                                   ///< way of another connect()
-  list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> timewaits;
+  slab_list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> timewaits;
 };
 /// Every connection of a worker by both its ends, and every port in use. [S145] [S146]
 template <u32 Slots>

@@ -112,7 +112,7 @@ void tcp_v4_timewait_ack(Net& net, sk_buff const& skb, tcp_timewait_sock const& 
   reply.header.seq = tw.snd_nxt;
   reply.header.ack_seq = tw.rcv_nxt;
   reply.header.flags = tcp_flag::ack;
-  reply.header.window = static_cast<u16>(tw.rcv_wnd >> tw.rcv_wscale);
+  reply.header.window = tw.rcv_wnd;
   if (tw.ts_recent != 0)
     reply.opts.tstamp = true, reply.opts.tsval = tcp_time_stamp(net) + tw.ts_offset, reply.opts.tsecr = tw.ts_recent;
   (void)tcp_v4_send_reply(net, reply);
