@@ -25,10 +25,10 @@ struct gentle : module {
   }
   /// Each acknowledgment: what it says of the path.
   template <class Net>
-  static void pkts_acked(Net&, sock& sk, tcp_rate_sample const& rs) {
-    if (rs.rtt_us < 0) return;
+  static void pkts_acked(Net&, sock& sk, ack_sample sample) {
+    if (sample.rtt_us < 0) return;
     auto& path = inet_csk_ca<state>(sk);
-    path.rtt_us = static_cast<u32>(rs.rtt_us) + 1;
+    path.rtt_us = static_cast<u32>(sample.rtt_us) + 1;
     path.least_rtt_us = std::min(path.least_rtt_us, path.rtt_us);
     ++path.measured;
   }

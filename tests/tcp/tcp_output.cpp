@@ -387,6 +387,26 @@ TEST_CASE("a frame that a driver still has is never written: RFC 7323's clock sh
   t.over();
 }
 
+TEST_CASE("a few bytes are copied to be sent, and cloned where there is no frame for a copy", "[S101]") {
+  for (bool const scarce : {false, true}) {
+    tcp_script t;
+    int const fd = t.accepted("mss 1000");
+    auto& pool = t.net().worker().pool;
+    skb_list others;
+    if (scarce) pool.alloc_bulk(pool.available() - 1, others);
+    netdev_priv<rig_dev>(*t.rig.eth0).keeps = true;
+    REQUIRE(t.write(fd, 10));
+    pool.free_list(others);
+    CHECK(skb_shinfo(*t.sk(fd).sk_write_queue.peek()).dataref == (scarce ? 2 : 1));
+    CHECK(pool.alloc_failures == 0);
+    t.out("P. 1:11").after(250).out("P. 1:11");  // while the driver has the first
+    t.in(". 1 ack 11").silent();
+    CHECK(rig_dev::complete(*t.rig.eth0) == 0);
+    netdev_priv<rig_dev>(*t.rig.eth0).keeps = false;
+    t.over();
+  }
+}
+
 TEST_CASE("a repetition of what was acknowledged in part has its own checksum: RFC 9293 §3.8.1", "[MUST-2]") {
   for (u32 const acked : {2u, 5u, 400u, 999u}) {  // behind an odd number of bytes as well
     tcp_script t;

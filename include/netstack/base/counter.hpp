@@ -12,10 +12,14 @@ namespace netstack {
 
 /// Zero when constructed and in zeroed memory. Only the owning worker's thread may change it.
 struct counter {
-  // A load and a store instead of a read-modify-write: with one writer nothing can come between, so no lock prefix,
-  // which would cost about 18 cycles, is needed.
+  // A load and a store instead of an atomic read-modify-write: with one writer nothing can come between, so no lock
+  // prefix, which would cost about 18 cycles, is needed. No compiler makes one instruction of the two.
   NETSTACK_INLINE void operator+=(u64 n) {
+#if defined(__x86_64__) && !defined(NETSTACK_TSAN)
+    asm("addq %1, %0" : "+m"(value_) : "er"(n) : "cc");
+#else
     value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+#endif
   }
   NETSTACK_INLINE void operator++() { *this += 1; }
   void operator++(int) { *this += 1; }

@@ -313,7 +313,7 @@ u32 dev_xmit_finished_list(Net& net, net_device& dev, skb_list& frames, u64 byte
 
 /// Frees what was sent, and runs the queues that wait. How many frames that moved.
 template <class Worker>
-u32 net_tx_action(Worker& worker) {
+NETSTACK_NOINLINE u32 net_tx_action(Worker& worker) {
   auto& sd = worker.softnet;
   sd.pending = static_cast<u8>(sd.pending & ~softnet_data::net_tx);
   u32 const freed = sd.completion_queue.count;
@@ -336,7 +336,7 @@ u32 net_tx_action(Worker& worker) {
 
 /// The kicks that were held back during a poll.
 template <class Worker>
-void net_flush_action(Worker& worker) {
+NETSTACK_NOINLINE void net_flush_action(Worker& worker) {
   while (net_device* dev = worker.softnet.flush_list) {
     worker.softnet.flush_list = std::exchange(dev->next_flush, nullptr);
     dev->flush_pending = false;

@@ -38,7 +38,7 @@ inline void napi_disable(softnet_data& sd, napi_struct& n) {
 namespace detail {
 
 template <class Worker>
-u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
+NETSTACK_INLINE u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
   auto& net = worker.nets[dev.netns];
   using Net = std::remove_reference_t<decltype(net)>;
   auto const& ops = Net::netdev_ops[dev.driver];
@@ -57,12 +57,16 @@ u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
 }
 
 template <class Worker>
-u32 napi_poll(Worker& worker, napi_struct& n, u32 budget) {
+NETSTACK_INLINE u32 __napi_poll(Worker& worker, napi_struct& n, u32 budget) {
   auto& net = worker.nets[n.dev ? n.dev->netns : 0];
   using Net = std::remove_reference_t<decltype(net)>;
   u32 const work = n.dev ? poll_device(worker, *n.dev, budget) : process_backlog(worker, budget);
   for (auto const& trace : Net::napi_traces) trace.trace_napi_poll(net, n, work, budget);
   return work;
+}
+template <class Worker>
+NETSTACK_NOINLINE u32 napi_poll(Worker& worker, napi_struct& n, u32 budget) {
+  return __napi_poll(worker, n, budget);
 }
 
 /// After a device's whole turn: the budget of frames or time is used up, and what is left has to wait. The clock is
@@ -77,7 +81,7 @@ bool net_rx_squeezed(Worker& worker, u32 budget) {
 }
 /// Turn after turn for who is on the list; how many frames that were.
 template <class Worker>
-u32 net_rx_rounds(Worker& worker, u32 budget) {
+NETSTACK_NOINLINE u32 net_rx_rounds(Worker& worker, u32 budget) {
   auto& sd = worker.softnet;
   u32 done = 0;
   while (!sd.poll_list.empty()) {
@@ -116,7 +120,7 @@ u32 net_rx_action(Worker& worker) {
   napi_struct& n = sd.instances.front();
   u32 const weight = std::min<u32>(n.weight, budget);
   sd.current = &n;
-  u32 const work = detail::napi_poll(worker, n, weight);
+  u32 const work = detail::__napi_poll(worker, n, weight);
   if (std::exchange(sd.current, nullptr)) {
     if (work >= weight)
       sd.poll_list.push_back(n);

@@ -207,7 +207,7 @@ void unregister_netdev(Net& net, net_device& dev) {
 
 /// Gives back the devices that went during this poll.
 template <class Worker>
-void netdev_run_todo(Worker& worker) {
+NETSTACK_NOINLINE void netdev_run_todo(Worker& worker) {
   while (net_device* dev = worker.softnet.todo) {
     worker.softnet.todo = dev->next_todo;
     auto& net = worker.nets[dev->netns];

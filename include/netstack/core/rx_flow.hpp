@@ -30,6 +30,11 @@ class rx_flow_burst {
            dev.type == arphrd::ether && dev.running() && !detail::has_onlookers(net, dev);
   }
   template <std::size_t... I>
+  NETSTACK_INLINE void find(Net& net, [[maybe_unused]] u16 at, [[maybe_unused]] bool summed, [[maybe_unused]] bool gro,
+                            std::index_sequence<I...>) {
+    (void)(((row_ = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed, gro)) != nullptr) || ...);
+  }
+  template <std::size_t... I>
   NETSTACK_INLINE bool take(rx_frame const& frame, std::index_sequence<I...>) const {
     return (((n == 1 || row_ == I) && Net::rx_flows[I].take(known_, dev_, frame, now_real_)) || ...);
   }
@@ -42,8 +47,7 @@ class rx_flow_burst {
     taken_.octets = 0;
     if (n == 0 || !possible(net, dev)) return;
     bool const gro = detail::composition_has_gro<Net>() && (dev.features & netif_f::gro);
-    for (row_ = 0; row_ < n && !known_; ++row_) known_ = Net::rx_flows[row_].known(net, dev, at, summed, gro);
-    if (known_) --row_;
+    find(net, at, summed, gro, std::make_index_sequence<n>{});
     taken_.known = known_;
     taken_.row = row_;
   }

@@ -91,27 +91,7 @@ class timer_wheel {
     BUG_ON(running_, "run() from inside a timer");
     running_ = true;
     u64 const target = std::max(now_ns >> TickShift, clock_);
-    if (target < quiet_until_) [[likely]] {
-      clock_ = target;
-      running_ = false;
-      return 0;
-    }
-    unsigned const overdue = overdue_slot + phase_;
-    phase_ ^= 1;
-    quiet_until_ = ~u64{0};  // until something is armed, or found below
-    u32 fired = fire(overdue, ctx);
-    while (busy_levels_ != 0) {
-      next_event const event = first();
-      if (event.tick > target) {
-        quiet_until_ = std::min(quiet_until_, event.tick);
-        break;
-      }
-      clock_ = event.tick;
-      if (event.slot < level_slots)
-        fired += fire(event.slot, ctx);
-      else
-        cascade(event.slot);
-    }
+    u32 const fired = target < quiet_until_ ? 0 : run_due(target, ctx);
     clock_ = target;
     running_ = false;
     return fired;
@@ -129,6 +109,26 @@ class timer_wheel {
   [[nodiscard]] std::size_t size() const { return size_; }
 
  private:
+  NETSTACK_NOINLINE u32 run_due(u64 target, void* ctx) {
+    unsigned const overdue = overdue_slot + phase_;
+    phase_ ^= 1;
+    quiet_until_ = ~u64{0};  // until something is armed, or found below
+    u32 fired = fire(overdue, ctx);
+    while (busy_levels_ != 0) {
+      next_event const event = first();
+      if (event.tick > target) {
+        quiet_until_ = std::min(quiet_until_, event.tick);
+        break;
+      }
+      clock_ = event.tick;
+      if (event.slot < level_slots)
+        fired += fire(event.slot, ctx);
+      else
+        cascade(event.slot);
+    }
+    return fired;
+  }
+
   struct next_event {
     u64 tick;  // the slot's first tick
     unsigned slot;

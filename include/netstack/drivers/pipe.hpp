@@ -153,11 +153,14 @@ inline u32 pipe_reap(pipe::priv& p) {
 
 /// Wakes the receiver if it sleeps. Both sides change receiver_sleeps by read-modify-write, so either the receiver sees
 /// the frames before it sleeps, or this sees that it sleeps: no wake-up is lost. [S78]
-inline void pipe_kick(pipe::priv& p) {
-  if (p.wakeup && p.out->receiver_sleeps.exchange(false, std::memory_order_acq_rel)) {
+NETSTACK_NOINLINE inline void pipe_wake(pipe::priv& p) {
+  if (p.out->receiver_sleeps.exchange(false, std::memory_order_acq_rel)) {
     u64 const one = 1;
     [[maybe_unused]] auto n = ::write(p.out->wakeup, &one, sizeof one);
   }
+}
+inline void pipe_kick(pipe::priv& p) {
+  if (p.wakeup) pipe_wake(p);
 }
 
 template <class Net>
@@ -208,13 +211,17 @@ void pipe_flush(Net&, net_device& dev) {
   pipe_kick(netdev_priv<pipe>(dev));
 }
 
+/// The ring is full: the receiver is behind.
+NETSTACK_NOINLINE inline bool pipe_make_room(pipe::priv& p) {
+  if (pipe_reap(p) != 0) return true;
+  pipe_kick(p);
+  return false;
+}
 template <class Net>
 netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
   auto& p = netdev_priv<pipe>(dev);
-  if (p.in_flight == pipe_cable::ring_size && pipe_reap(p) == 0) [[unlikely]] {
-    pipe_kick(p);
+  if (p.in_flight == pipe_cable::ring_size && !pipe_make_room(p)) [[unlikely]]
     return netdev_tx::busy;
-  }
   ++p.in_flight;
   BUG_ON(!p.out->frames.push(&skb), "pipe ring full");
   if (!more) pipe_kick(p);
@@ -246,6 +253,7 @@ inline bool pipe_is_plain(sk_buff const& from, u32 room, bool unsummed) {
 template <class Net>
 NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, sk_buff& skb, u8* data,
                                      sk_buff const& from) {
+  if (!from.data) __builtin_unreachable();  // so that a frame that lies elsewhere is the only kind here
   if (flow.take({skb, data, from.len, from.data})) [[likely]]
     return;
   std::memcpy(skb.put(from.len), from.data, from.len);
@@ -258,17 +266,12 @@ NETSTACK_NOINLINE inline sk_buff* pipe_copy(net_device& dev, skb_pool& pool, sk_
   if (skb) dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
   return skb;
 }
-inline void pipe_count_rx(net_device& dev, u32 got, u32 missed, u64 bytes) {
-  dev.stats.rx_packets += got;
-  dev.stats.rx_bytes += bytes;
-  dev.stats.rx_missed_errors += missed;
-}
 
 /// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk.
 template <class Net>
-NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe::priv& p, u32 room, bool unsummed, skb_list& rx) {
+NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff& from, u32 room,
+                                      bool unsummed, skb_list& rx) {
   auto& pool = net.worker().pool;
-  sk_buff& from = *p.in->frames.front(0);
   sk_buff* skb;
   if (!pipe_is_plain(from, room, unsummed)) [[unlikely]] {
     skb = pipe_copy(dev, pool, from);
@@ -276,10 +279,14 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe::priv& p, 
     rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
     pipe_copy_plain(flow, dev, *skb, skb->data, from);
   }
-  if (skb) [[likely]]
+  if (skb) [[likely]] {
     rx.push_back(*skb);
-  pipe_count_rx(dev, skb != nullptr, skb == nullptr, from.len);
-  p.in->done.back(0) = &from;
+    ++dev.stats.rx_packets;
+  } else {
+    ++dev.stats.rx_missed_errors;
+  }
+  dev.stats.rx_bytes += from.len;
+  in.done.back(0) = &from;
 }
 /// The first `n`.
 template <class Net>
@@ -308,7 +315,9 @@ NETSTACK_NOINLINE void pipe_receive(Net& net, net_device& dev, pipe::priv& p, u3
       if (sk_buff* const skb = pipe_copy(dev, pool, next(i++))) rx.push_back(*skb), ++got;
     }
   }
-  pipe_count_rx(dev, got, n - got, bytes);
+  dev.stats.rx_packets += got;
+  dev.stats.rx_bytes += bytes;
+  dev.stats.rx_missed_errors += n - got;
 }
 
 template <class Net>
@@ -320,19 +329,24 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
     u64 count = 0;
     [[maybe_unused]] auto n = ::read(p.in->wakeup, &count, sizeof count);
   }
-  auto& frames = p.in->frames;
-  if (frames.empty() || !p.in->acquire(pipe_cable::reader::receiver)) return 0;
+  auto& in = *p.in;
+  auto& frames = in.frames;
+  if (frames.empty() || !in.acquire(pipe_cable::reader::receiver)) return 0;
   auto& pool = net.worker().pool;
   // With an empty pool the frames stay on the wire: back-pressure, not loss.
   u32 const n = frames.filled(std::min(budget, pool.available()));
   if (n != 0) {
-    bool const unsummed = frames.front(0)->ip_summed == ip_summed::partial;
+    sk_buff& first = *frames.front(0);
+    bool const unsummed = first.ip_summed == ip_summed::partial;
     u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
-    n == 1 ? pipe_receive_one(net, dev, p, room, unsummed, rx) : pipe_receive(net, dev, p, n, room, unsummed, rx);
+    if (n == 1)
+      pipe_receive_one(net, dev, in, first, room, unsummed, rx);
+    else
+      pipe_receive(net, dev, p, n, room, unsummed, rx);
     frames.consume(n);
-    p.in->done.publish(n);  // as many as are in flight fit
+    in.done.publish(n);  // as many as are in flight fit
   }
-  p.in->release();
+  in.release();
   return n;
 }
 

@@ -204,14 +204,20 @@ result<int> inet_ioctl(Net& net, sockfs::socket& sock, u32 cmd, void* arg) {
   return op ? op(net, sk, cmd, arg) : result<int>{failure{std::errc::inappropriate_io_control_operation}};
 }
 
+namespace detail {
+template <class Net>
+NETSTACK_NOINLINE result<std::size_t> inet_sendmsg_autobind(Net& net, sock& sk, msghdr& m) {
+  if (auto r = inet_autobind(net, sk); !r) return failure{r.error()};
+  return sk_prot<Net>(sk).sendmsg(net, sk, m);
+}
+}  // namespace detail
 template <class Net>
 result<std::size_t> inet_sendmsg(Net& net, sockfs::socket& sock, msghdr& m) {
   auto& sk = *sock.sk;
   auto const& prot = sk_prot<Net>(sk);
-  if (!prot.sendmsg) return failure{std::errc::operation_not_supported};
-  if (!prot.no_autobind)
-    if (auto r = inet_autobind(net, sk); !r) return failure{r.error()};
-  return prot.sendmsg(net, sk, m);
+  if (!prot.sendmsg) [[unlikely]]
+    return failure{std::errc::operation_not_supported};
+  return prot.no_autobind ? prot.sendmsg(net, sk, m) : detail::inet_sendmsg_autobind(net, sk, m);
 }
 
 template <class Net>

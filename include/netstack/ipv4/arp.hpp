@@ -117,14 +117,27 @@ void arp_error_report(Net& net, neighbour&, sk_buff& skb) {
 }
 
 /// The entry of a next hop, made if there is none. Null: the table is full, or the device is going.
+namespace detail {
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE neighbour* ip_neigh(Net& net, net_device& dev, be32 nexthop) {
+NETSTACK_NOINLINE neighbour* ip_neigh_slow(Net& net, net_device& dev, be32 nexthop) {
   u32 key[4];
-  // One entry serves every next hop of a link that has no addresses.
-  detail::arp_key(key, dev.flags & (iff::loopback | iff::pointopoint) ? be32{} : nexthop);
+  arp_key(key, nexthop);
   if (neighbour* n = neigh_lookup(arp_cache(net), key, dev)) [[likely]]
     return n;
-  return neigh_create(net, detail::arp_table_index<Net>(), key, dev);
+  return neigh_create(net, arp_table_index<Net>(), key, dev);
+}
+}  // namespace detail
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE neighbour* ip_neigh(Net& net, net_device& dev, be32 nexthop) {
+  // One entry serves every next hop of a link that has no addresses.
+  be32 const addr = dev.flags & (iff::loopback | iff::pointopoint) ? be32{} : nexthop;
+  auto& cache = arp_cache(net);
+  // The keys of this cache have one word.
+  if (neighbour* const n = cache.recent; n && n->key[0] == addr.raw() && n->dev == &dev) [[likely]] {
+    ++cache.lookups, ++cache.hits;
+    return n;
+  }
+  return detail::ip_neigh_slow(net, dev, addr);
 }
 
 namespace detail {

@@ -264,7 +264,7 @@ constexpr auto ip_gro_merges = [] {
 
 /// rx_flow_ops::known: the flow that this device saw last, if nothing has changed since.
 template <class Net>
-void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed, bool gro) {
+NETSTACK_INLINE void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed, bool gro) {
   if constexpr (!detail::ip_takes_lists<Net> || !detail::ip_is_sole_handler<Net>) return nullptr;
   in_device const* const in_dev = in_dev_get(dev);
   if (!in_dev) return nullptr;

@@ -37,7 +37,8 @@ typedef u64 sixteen_bytes __attribute__((vector_size(16)));
 
 /// The bytes at p are these, where the mask looks.
 [[nodiscard]] NETSTACK_INLINE bool bytes_match(u8 const* p, sixteen_bytes const& bytes, sixteen_bytes const& mask) {
-  sixteen_bytes const differ = csum_load<sixteen_bytes>(p) ^ bytes;
+  typedef u64 anywhere __attribute__((vector_size(16), aligned(1), may_alias));  // copied, it would stay in memory too
+  sixteen_bytes const differ = *reinterpret_cast<anywhere const*>(p) ^ bytes;
 #if defined(__SSE4_1__)
   typedef long long words __attribute__((vector_size(16)));
   return __builtin_ia32_ptestz128(words(differ), words(mask)) != 0;

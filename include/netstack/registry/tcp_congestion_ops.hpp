@@ -11,6 +11,12 @@ namespace netstack {
 struct sock;
 struct tcp_rate_sample;
 
+/// What an acknowledgment says of the round trip. Passed in registers.
+struct ack_sample {
+  s64 rtt_us;      ///< of the latest segment that was sent once; -1: none
+  u32 pkts_acked;  ///< segments that are known to have arrived only now
+};
+
 /// What an algorithm may keep in each connection, in bytes (Linux's ICSK_CA_PRIV_SIZE).
 inline constexpr std::size_t tcp_ca_priv_size = 104;
 
@@ -41,12 +47,12 @@ struct tcp_congestion_ops {
   void (*cong_avoid)(Net&, sock&, u32 ack, u32 acked) = nullptr;  ///< growth on an acknowledgment
   /// Instead of it: all that an acknowledgment does to window and pacing rate, whatever the state.
   void (*cong_control)(Net&, sock&, tcp_rate_sample const&) = nullptr;
-  void (*pkts_acked)(Net&, sock&, tcp_rate_sample const&) = nullptr;  ///< optional: before either of them
-  void (*set_state)(Net&, sock&, tcp_ca_state) = nullptr;             ///< optional: before the state changes
-  void (*cwnd_event)(Net&, sock&, ca_event) = nullptr;                ///< optional
-  bool non_restricted = false;                                        ///< any user may choose it
-  bool needs_ecn = false;                                             ///< its connections ask for ECN
-  bool fallback = false;                                              ///< the default only where there is no other
+  void (*pkts_acked)(Net&, sock&, ack_sample) = nullptr;   ///< optional: before either of them
+  void (*set_state)(Net&, sock&, tcp_ca_state) = nullptr;  ///< optional: before the state changes
+  void (*cwnd_event)(Net&, sock&, ca_event) = nullptr;     ///< optional
+  bool non_restricted = false;                             ///< any user may choose it
+  bool needs_ecn = false;                                  ///< its connections ask for ECN
+  bool fallback = false;                                   ///< the default only where there is no other
 };
 
 }  // namespace netstack

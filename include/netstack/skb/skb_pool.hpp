@@ -131,14 +131,19 @@ class skb_pool {
   [[nodiscard]] sk_buff& pair(u32 frame) const {
     return *reinterpret_cast<sk_buff*>(pairs_ + std::size_t{frame} * pair_size_);
   }
-  [[nodiscard]] sk_buff& companion(u32 frame) const {
-    return *reinterpret_cast<sk_buff*>(pairs_ + std::size_t{frame} * pair_size_ + slot_size_);
-  }
+  [[nodiscard]] sk_buff& companion(u32 frame) const { return companion_of(pair(frame)); }
   [[nodiscard]] skb_shared_info const& shinfo(u32 frame) const { return shinfo_of(pair(frame)); }
   /// The same for who will write it: the frame's packet will not be freed as one that nobody shared or extended.
   [[nodiscard]] NETSTACK_NO_ASAN skb_shared_info& edit_shinfo(u32 frame) const {
     detail::mark_shinfo_used(pair(frame));
     return shinfo_of(pair(frame));
+  }
+  /// … of a packet.
+  [[nodiscard]] NETSTACK_INLINE skb_shared_info& edit_shinfo(sk_buff& skb) const {
+    if (skb.slot_kind != skb_slot::first) [[unlikely]]
+      return edit_shinfo(skb.frame);
+    detail::mark_shinfo_used(skb);
+    return shinfo_of(skb);
   }
 
   // --- balance ----------------------------------------------------------------------------------------------------
@@ -272,9 +277,10 @@ class skb_pool {
   void drop_payload_ref(sk_buff& skb) {
     if (!skb.nohdr) return;
     skb.nohdr = 0;
-    auto& info = edit_shinfo(skb.frame);
+    sk_buff& first = skb.slot_kind == skb_slot::first ? skb : pair(skb.frame);
+    auto& info = shinfo_of(first);
     --info.payload_refs;
-    if (detail::shinfo_is_clean(info)) detail::mark_shinfo_fresh(pair(skb.frame));
+    if (detail::shinfo_is_clean(info)) detail::mark_shinfo_fresh(first);
   }
   /// cb and extensions.
   void copy_private(sk_buff& to, sk_buff const& from) const {
@@ -286,6 +292,9 @@ class skb_pool {
   u32 report_leaks(F f) const;
 
  private:
+  [[nodiscard]] sk_buff& companion_of(sk_buff& first) const {
+    return *reinterpret_cast<sk_buff*>(reinterpret_cast<std::byte*>(&first) + slot_size_);
+  }
   [[nodiscard]] skb_shared_info& shinfo_of(sk_buff& first) const {
     return *reinterpret_cast<skb_shared_info*>(reinterpret_cast<std::byte*>(&first) + 2 * std::size_t{slot_size_});
   }
@@ -358,8 +367,8 @@ class skb_pool {
 
   [[nodiscard]] NETSTACK_COLD inline sk_buff* fresh_pair();
   NETSTACK_NOINLINE inline void free_slow(sk_buff& skb);
-  [[nodiscard]] inline bool is_lone_companion(sk_buff const& skb) const;
-  inline void put_companion(sk_buff& skb);
+  [[nodiscard]] inline bool is_lone_companion(sk_buff const& skb, sk_buff& first) const;
+  inline void put_companion(sk_buff& skb, sk_buff& first);
   inline bool free_companion(sk_buff& skb);
   void put_data(sk_buff& skb);
   void put_slot(sk_buff& skb);
@@ -393,7 +402,7 @@ class skb_pool {
 
 /// The packet's shared part.
 inline skb_shared_info const& skb_shinfo(sk_buff const& skb) { return skb.pool->shinfo(skb.frame); }
-inline skb_shared_info& skb_edit_shinfo(sk_buff& skb) { return skb.pool->edit_shinfo(skb.frame); }
+NETSTACK_INLINE skb_shared_info& skb_edit_shinfo(sk_buff& skb) { return skb.pool->edit_shinfo(skb); }
 /// True for a super-segment, to be cut into packets of gso_size bytes of payload each.
 [[nodiscard]] NETSTACK_INLINE bool skb_is_gso(sk_buff const& skb) {
   // What nobody wrote need not be read: it lies a cache line away.
@@ -418,7 +427,7 @@ inline bool skb_header_cloned(sk_buff const& skb) {
   return skb.cloned && skb_shinfo(skb).dataref - skb_shinfo(skb).payload_refs != 1;
 }
 /// The packet will be read as payload only: a clone that its owner sends may write headers into the common headroom.
-inline void skb_header_release(sk_buff& skb) {
+NETSTACK_INLINE void skb_header_release(sk_buff& skb) {
   if (skb.nohdr) return;
   skb.nohdr = 1;
   ++skb_edit_shinfo(skb).payload_refs;

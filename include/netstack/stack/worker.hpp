@@ -188,9 +188,10 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   }
 
   void end_softirq() {
-    net_flush_action(*this);
+    if (softnet.flush_list) net_flush_action(*this);
     softnet.in_softirq = false;
-    netdev_run_todo(*this);
+    if (softnet.todo) [[unlikely]]
+      netdev_run_todo(*this);
   }
 
   /// Nothing is left to do before a frame arrives or a timer is due.

@@ -180,7 +180,7 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   if (news.ece) tp.delivered_ce += news.delivered, NET_STATS(net).TCPDeliveredCE += news.delivered;
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // the connection is not there yet
-  if (ca.pkts_acked) ca.pkts_acked(net, sk, news.rs);
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = news.rs.rtt_us, .pkts_acked = news.rs.acked_sacked});
   if (ca.cong_control) return ca.cong_control(net, sk, news.rs);
   if (tp.ca_state == tcp_ca_state::recovery || tp.ca_state == tcp_ca_state::cwr) {
     tcp_cwnd_reduction(tp, news);
@@ -220,36 +220,38 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   tcp_xmit_recovery(net, sk, repair);
 }
 
-/// An acknowledgment that nothing complicates: all that is in flight was sent once, in order, and is not known of, the
-/// oldest of it is acknowledged now, and nobody waits for another sign.
-[[nodiscard]] inline bool tcp_ack_is_plain(sock const& sk, u32 ack) {
+/// The oldest in flight, if an acknowledgment is such that nothing complicates it: all that is in flight was sent once,
+/// in order, and is not known of, the oldest of it is acknowledged now, and nobody waits for another sign. Else null.
+[[nodiscard]] NETSTACK_INLINE sk_buff* tcp_ack_plain_head(sock const& sk, u32 ack) {
   auto const& tp = tcp_sk(sk);
-  sk_buff const* const head = tcp_sent_head(sk);
-  return head && !after(TCP_SKB_CB(const_cast<sk_buff&>(*head)).end_seq, ack) && tp.ca_state == tcp_ca_state::open &&
-         (tp.sacked_out | tp.lost_out | tp.retrans_out | tp.ecn_flags) == 0 && !before(tp.snd_una, tp.rtx_high) &&
-         tp.sack_ok && !tp.sack_indexed && !tp.tlp_outstanding && !tp.urg_mode && tp.rto_stamp == 0 &&
-         tp.mtup.probe_size == 0;
+  sk_buff* const head = tcp_sent_head(sk);
+  bool const plain = head && !after(TCP_SKB_CB(*head).end_seq, ack) && tp.ca_state == tcp_ca_state::open &&
+                     (tp.sacked_out | tp.lost_out | tp.retrans_out | tp.ecn_flags) == 0 &&
+                     !before(tp.snd_una, tp.rtx_high) && tp.sack_ok && !tp.sack_indexed && !tp.tlp_outstanding &&
+                     !tp.urg_mode && tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
+  return plain ? head : nullptr;
 }
-/// What tcp_ack makes of it: the segments leave the queue, and they measure the path.
+/// What tcp_ack makes of it: the segments leave the queue, and they measure the path. By itself: its values and those
+/// of the segment that brought it are too many for the registers.
 template <class Net>
-NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
+NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   auto& tp = tcp_sk(sk);
   auto const& ca = tcp_ca<Net>(sk);
-  u64 const now = net.worker().now, first_sent = TCP_SKB_CB(*tcp_sent_head(sk)).sent;
-  u32 const ack = rx.ack_seq;
+  u64 const now = net.worker().now, first_sent = TCP_SKB_CB(head).sent;
   tcp_rate_sample rs{.prior_in_flight = tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
   tp.snd_una = tp.rtx_high = ack;
-  tp.snd_wl1 = rx.seq;
+  tp.snd_wl1 = seq;
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
   tp.rcv_tstamp = now;
-  sk_buff* last = nullptr;
-  for (sk_buff* skb = tcp_sent_head(sk); skb && !after(TCP_SKB_CB(*skb).end_seq, ack); skb = tcp_sent_after(sk, *skb)) {
+  sk_buff *last = nullptr, *skb = &head;
+  do {
     ++rs.acked_sacked;
     tcp_tsorted_unlink(*skb);
     last = skb;
-  }
+    skb = tcp_sent_after(sk, *skb);
+  } while (skb && !after(TCP_SKB_CB(*skb).end_seq, ack));
   tcp_rate_skb_delivered(tp, TCP_SKB_CB(*last), rs);
   tcp_free_acked(sk, *last, rs.acked_sacked);
   tp.packets_out -= rs.acked_sacked;
@@ -273,19 +275,16 @@ NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, tcp_rx const& rx) {
   tcp_rate_gen(net, tp, rs);
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // of our SYN
-  if (ca.pkts_acked) ca.pkts_acked(net, sk, rs);
-  if (ca.cong_control) return ca.cong_control(net, sk, rs);
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = rs.acked_sacked});
+  if (ca.cong_control) {
+    tcp_rate_sample const told = rs;  // a copy: where nobody asks for it, the sample stays in registers
+    return ca.cong_control(net, sk, told);
+  }
   ca.cong_avoid(net, sk, ack, rs.acked_sacked);
   if (sk.sk_pacing_needed) [[unlikely]]
     tcp_update_pacing_rate(net, sk);
 }
 
-/// … for who rarely has such a one.
-template <class Net>
-NETSTACK_NOINLINE void tcp_ack_plain_rare(Net& net, sock& sk, tcp_rx const& rx) {
-  tcp_ack_update_window(tcp_sk(sk), rx);
-  tcp_ack_plain(net, sk, rx);
-}
 /// Nothing is in flight or waits to be, and that is what it says; but the window may be another.
 [[nodiscard]] inline bool tcp_ack_is_idle(tcp_sock const& tp, u32 ack) {
   return tp.packets_out == 0 && ack == tp.snd_una && !tp.send_head && !tp.tlp_outstanding;
@@ -328,12 +327,14 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
 /// an answer to that is sent if `challenge`.
 template <class Net>
 int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
-  bool const idle = detail::tcp_ack_is_idle(tcp_sk(sk), rx.ack_seq);
-  if (rx.opt.num_sacks != 0 ||
-      (!idle && (after(rx.ack_seq, tcp_sk(sk).snd_nxt) || !detail::tcp_ack_is_plain(sk, rx.ack_seq))))
-    return detail::tcp_ack_any(net, sk, rx, challenge);
+  auto& tp = tcp_sk(sk);
+  bool const idle = detail::tcp_ack_is_idle(tp, rx.ack_seq);
+  sk_buff* const head = idle || after(rx.ack_seq, tp.snd_nxt) ? nullptr : detail::tcp_ack_plain_head(sk, rx.ack_seq);
+  if (rx.opt.num_sacks != 0 || (!idle && !head)) return detail::tcp_ack_any(net, sk, rx, challenge);
   if (rx.seq == rx.end_seq) ++NET_STATS(net).TCPPureAcks;
-  idle ? detail::tcp_ack_idle(net, sk, rx) : detail::tcp_ack_plain_rare(net, sk, rx);
+  if (!head) return detail::tcp_ack_idle(net, sk, rx), 1;
+  detail::tcp_ack_update_window(tp, rx);
+  detail::tcp_ack_plain(net, sk, *head, rx.seq, rx.ack_seq);
   return 1;
 }
 

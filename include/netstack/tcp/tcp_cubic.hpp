@@ -92,24 +92,27 @@ void grow(Net& net, tcp_sock& tp, epoch& e, u32 acked) {
 }
 
 template <class Net>
-void cong_avoid(Net& net, sock& sk, u32, u32 acked) {
+NETSTACK_NOINLINE void cong_avoid_limited(Net& net, sock& sk, u32 acked) {
   auto& tp = tcp_sk(sk);
   auto& ca = inet_csk_ca<state>(sk);
-  if (!tcp_is_cwnd_limited(tp)) return;
   if (tcp_in_slow_start(tp)) {
     acked = tcp_hystart_slow_start(ca.hystart, tp, acked);
     if (acked == 0) return;
   }
   grow(net, tp, ca.now, acked);
 }
+template <class Net>
+void cong_avoid(Net& net, sock& sk, u32, u32 acked) {
+  if (tcp_is_cwnd_limited(tcp_sk(sk))) cong_avoid_limited(net, sk, acked);
+}
 
 /// RFC 9406 §4.3: of the first slow start, whose threshold is not known yet.
 template <class Net>
-void pkts_acked(Net& net, sock& sk, tcp_rate_sample const& rs) {
+void pkts_acked(Net& net, sock& sk, ack_sample sample) {
   auto& tp = tcp_sk(sk);
-  if (tp.snd_ssthresh < tcp_infinite_ssthresh || rs.rtt_us < 0) return;
+  if (tp.snd_ssthresh < tcp_infinite_ssthresh || sample.rtt_us < 0) return;
   auto& ca = inet_csk_ca<state>(sk);
-  if (!tcp_hystart_update(ca.hystart, tp, static_cast<u32>(rs.rtt_us))) return;
+  if (!tcp_hystart_update(ca.hystart, tp, static_cast<u32>(sample.rtt_us))) return;
   tp.snd_ssthresh = ca.now.cwnd_prior = tp.snd_cwnd;
   ++NET_STATS(net).TCPHystartDelayDetect;
   NET_STATS(net).TCPHystartDelayCwnd += tp.snd_cwnd;

@@ -133,7 +133,7 @@ void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
 /// There may be something to send now, or room to write.
 template <class Net>
 NETSTACK_INLINE void tcp_data_snd_check(Net& net, sock& sk) {
-  tcp_push_pending_frames(net, sk);
+  if (tcp_sk(sk).send_head) tcp_push_pending_frames(net, sk);
   if (!tcp_sk(sk).nospace) [[likely]]
     return;
   tcp_sndbuf_expand(net, sk);
@@ -383,10 +383,11 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
   bool const data = rx.seq != rx.end_seq;
   // Data that acknowledges nothing new says nothing to a sender whose network is in order; but that its window is no
   // news either is known up to here, or 2 GiB later no window would be newer.
-  if (rx.ack_seq != tp.snd_una && tcp_ack_is_plain(sk, rx.ack_seq)) [[likely]]
-    ++NET_STATS(net).TCPHPAcks, tcp_ack_plain(net, sk, rx);
+  sk_buff* const head = rx.ack_seq != tp.snd_una ? tcp_ack_plain_head(sk, rx.ack_seq) : nullptr;
+  if (head) [[likely]]
+    ++NET_STATS(net).TCPHPAcks, tcp_ack_plain(net, sk, *head, rx.seq, rx.ack_seq);
   else if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open)
-    (void)tcp_ack(net, sk, rx, true);
+    (void)tcp_ack(net, sk, tcp_rx{rx}, true);  // a copy: what nobody else looks at stays in registers
   else
     tp.snd_wl1 = rx.seq;
   if (tp.tstamp_ok && !after(rx.seq, tp.rcv_wup)) {

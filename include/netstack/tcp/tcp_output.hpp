@@ -70,12 +70,15 @@ NETSTACK_INLINE u32 tcp_current_mss(Net& net, sock& sk) {
 // --- the queue
 
 /// Data that was filled in joins the queue.
-NETSTACK_INLINE void tcp_queue_skb(sock& sk, sk_buff& skb) {
+NETSTACK_INLINE void __tcp_queue_skb(sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
-  skb_header_release(skb);
   tcp_wmem_charge(sk, skb);
   sk.sk_write_queue.queue_tail(skb);
   if (!tp.send_head) tp.send_head = &skb;
+}
+NETSTACK_INLINE void tcp_queue_skb(sock& sk, sk_buff& skb) {
+  skb_header_release(skb);  // clones of it are sent
+  __tcp_queue_skb(sk, skb);
 }
 
 /// Removes the first `n` bytes, which were acknowledged.
@@ -304,20 +307,41 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   return tp.packets_out == 0 && tp.send_head && icsk_due_of(sk, icsk_wait::pacing) == 0;
 }
 
-/// A segment, not too long, with nothing before it and nothing in its way, of a connection in order: it leaves without
-/// further questions. False: tcp_write_xmit has to ask them.
+/// Of a connection in order nothing is in flight, and nothing is in the way of a segment of `n` bytes.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool tcp_may_push_one(Net& net, sock const& sk, u32 n) {
+  auto const& tp = tcp_sk(sk);
+  return sk.sk_write_queue.empty() && tp.ca_state == tcp_ca_state::open && !(tp.nonagle & tcp_nagle::cork) &&
+         !tp.urg_mode && !tp.mtu_probing && !sk.sk_pacing_needed && !after(tp.write_seq + n, tcp_wnd_end(tp)) &&
+         !detail::tcp_was_idle(net, tp);
+}
+/// The only segment of the queue, not in it for more than this call, leaves; tcp_may_push_one was asked. False: it
+/// could not.
 template <class Net>
 NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
   auto& tp = tcp_sk(sk);
-  // The only one of the queue: so nothing is in flight, and whatever is not full may leave as well.
-  if (sk.sk_write_queue.qlen() != 1 || sk.sk_state != tcp_state::established || tp.ca_state != tcp_ca_state::open ||
-      (tp.nonagle & tcp_nagle::cork) || tp.urg_mode || tp.mtu_probing || sk.sk_pacing_needed ||
-      !detail::tcp_snd_wnd_test(tp, skb, mss) || detail::tcp_was_idle(net, tp)) [[unlikely]]
+  auto& cb = TCP_SKB_CB(skb);
+  cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
+  sk_buff* const out = detail::tcp_fresh_to_send(net, skb);
+  if (!out) [[unlikely]]
     return false;
-  TCP_SKB_CB(skb).tcp_flags |= tcp_flag::psh;
-  bool begins = false;
-  if (!detail::tcp_xmit_send_head(net, sk, mss, nullptr, begins)) [[unlikely]]
+  // As tcp_note_leaves, tcp_note_new_data: there are no others.
+  cb.sent = net.worker().now;
+  tcp_rate_skb_sent(net, tp, cb);
+  tcp_ca_event(net, sk, ca_event::tx_start);
+  tp.lsndtime = cb.sent;
+  ++tp.data_segs_out;
+  tp.bytes_sent += skb.len;
+  auto const r = detail::tcp_is_common(tp, tcp_flag::ack) ? detail::tcp_transmit_common(net, sk, *out, cb, nullptr)
+                                                          : tcp_transmit(net, sk, *out, cb);
+  if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]]
     return false;
+  if (skb.len < mss) tp.snd_sml = cb.end_seq;
+  tp.send_head = nullptr;
+  tp.snd_nxt = cb.end_seq;
+  tp.packets_out = 1;
+  tcp_rtx_queue_sent(tp, skb);
+  ++NET_STATS(net).TCPOrigDataSent;
   if (!tcp_schedule_loss_probe(net, sk, true)) tcp_rearm_rto(net, sk);
   detail::tcp_cwnd_validate(tp, tp.packets_out >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, false);

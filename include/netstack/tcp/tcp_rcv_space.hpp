@@ -36,7 +36,7 @@ inline void tcp_rcv_rtt_update(tcp_sock& tp, u64 us, bool by_window) {
 /// What the data's sender takes for a round trip. With time stamps: since what it echoes was sent; without: the time in
 /// which it sends a window.
 template <class Net>
-void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
+NETSTACK_INLINE void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   if (rx.opt.saw_tstamp) {
     if (rx.opt.rcv_tsecr == 0 || rx.opt.rcv_tsecr == tp.rcv_rtt_tsecr || rx.end_seq - rx.seq < tp.rcv_mss) return;
     tp.rcv_rtt_tsecr = rx.opt.rcv_tsecr;
@@ -53,15 +53,10 @@ void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   tp.rcv_rtt_time = now;
 }
 
-/// Something was read. Once in a round trip: if it was more than ever, the buffer becomes such that the window holds
-/// twice that, for the sender may double its own in slow start, and as much again as it grew, since what we tell is
-/// heard a round trip later.
+namespace detail {
 template <class Net>
-void tcp_rcv_space_adjust(Net& net, sock& sk) {
+NETSTACK_NOINLINE void tcp_rcv_space_grow(Net& net, sock& sk, u32 now) {
   auto& tp = tcp_sk(sk);
-  u32 const now = tcp_rcvq_clock(net.worker().now);
-  if (tp.rcv_rtt_us == 0 || u64{now - tp.rcvq_time} << 10 < u64{tp.rcv_rtt_us >> 3} * 1000) [[likely]]
-    return;
   auto const& ns = tcp_pernet(net);
   u32 const copied = tp.copied_seq - tp.rcvq_seq;
   if (copied > tp.rcvq_space) {
@@ -74,6 +69,18 @@ void tcp_rcv_space_adjust(Net& net, sock& sk) {
   }
   tp.rcvq_seq = tp.copied_seq;
   tp.rcvq_time = now;
+}
+}  // namespace detail
+
+/// Something was read. Once in a round trip: if it was more than ever, the buffer becomes such that the window holds
+/// twice that, for the sender may double its own in slow start, and as much again as it grew, since what we tell is
+/// heard a round trip later.
+template <class Net>
+NETSTACK_INLINE void tcp_rcv_space_adjust(Net& net, sock& sk) {
+  auto const& tp = tcp_sk(sk);
+  u32 const now = tcp_rcvq_clock(net.worker().now);
+  if (tp.rcv_rtt_us != 0 && u64{now - tp.rcvq_time} << 10 >= u64{tp.rcv_rtt_us >> 3} * 1000) [[unlikely]]
+    detail::tcp_rcv_space_grow(net, sk, now);
 }
 
 }  // namespace netstack

@@ -91,7 +91,7 @@ NETSTACK_INLINE sk_buff* tcp_new_tail(Net& net, sock& sk) {
   cb.seq = cb.end_seq = tp.write_seq;
   cb.tcp_flags = tcp_flag::ack;
   cb.sacked = cb.eor = 0;
-  tcp_queue_skb(sk, *skb);
+  __tcp_queue_skb(sk, *skb);
   return skb;
 }
 /// Copies as much as the segment holds.
@@ -170,7 +170,11 @@ NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
   u32 const mss = tcp_current_mss(net, sk);
   if (part.iov_len - 1 >= mss || !tcp_may_queue(net, sk)) [[unlikely]]
     return 0;
-  tcp_rate_check_app_limited(tp);
+  bool const alone = tcp_may_push_one(net, sk, static_cast<u32>(part.iov_len));
+  if (alone)
+    tp.app_limited = std::max(tp.delivered, 1u);  // the path is idle
+  else
+    tcp_rate_check_app_limited(tp);
   sk_buff* const skb = tcp_new_tail(net, sk);
   if (!skb) [[unlikely]]
     return 0;
@@ -184,8 +188,9 @@ NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
     skb->csum = csum_partial_copy(to, static_cast<u8 const*>(part.iov_base), n, 0);
   TCP_SKB_CB(*skb).end_seq = tp.write_seq += n;
   tcp_note_dialogue(net, tp);
-  if (!tcp_push_one(net, sk, *skb, mss)) [[unlikely]]
-    tcp_push(net, sk, 0, mss);
+  if (alone && tcp_push_one(net, sk, *skb, mss)) return n;
+  skb_header_release(*skb);
+  tcp_push(net, sk, 0, mss);
   return n;
 }
 
@@ -219,7 +224,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   while (from.count() != 0) {
     sk_buff* skb = tcp_tail_with_room(sk, mss);
     if (!skb && from.count() >= 2 * std::size_t{mss} && tcp_fill_burst(net, sk, from, mss)) continue;
-    if (!skb && tcp_may_queue(net, sk)) skb = tcp_new_tail(net, sk);
+    if (!skb && tcp_may_queue(net, sk) && (skb = tcp_new_tail(net, sk))) skb_header_release(*skb);
     if (skb) {
       tcp_fill(sk, *skb, from, mss);
       continue;

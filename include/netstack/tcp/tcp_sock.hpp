@@ -60,6 +60,7 @@ inline constexpr u8 tcp_rack_recovery_thresh = 16;      ///< RFC 8985 §6.2 step
 inline constexpr u32 tcp_rto_max = 120'000'000;
 inline constexpr u64 tcp_delack_min = 40'000'000;        ///< ns, MUST-40
 inline constexpr u64 tcp_timewait_len = 60'000'000'000;  ///< MUST-13
+inline constexpr u32 tcp_copybreak = 64;                 ///< payload that is copied to be sent, instead of cloned
 inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]
 
 /// RFC 7413: what a server gives, so that a client may send data with its SYN.

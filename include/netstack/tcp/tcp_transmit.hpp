@@ -132,22 +132,26 @@ namespace detail {
 /// MUST-2: the checksum of a header at data, or what of it the device does not do. `pseudo`: of the pseudo header
 /// alone; `sum`: of that, header and options; skb.csum: over the payload.
 NETSTACK_INLINE u16 tcp_header_check(sk_buff& skb, u64 pseudo, u64 sum) {
-  if (skb.ip_summed != ip_summed::partial) return csum_fold(csum_from64to32(sum + skb.csum)).raw();
+  if (skb.ip_summed != ip_summed::partial) [[likely]]
+    return csum_fold(csum_from64to32(csum_add64(sum, skb.csum))).raw();
   skb.csum_start = skb.offset_of(0);
   skb.csum_offset = offsetof(tcphdr, check);
   return static_cast<u16>(~csum_fold(csum_from64to32(pseudo)).raw());
 }
-/// The header of a segment whose options were written, `sum` over them. `flow`: the sum of the pseudo header without
-/// the length. From registers: what was stored in small pieces is not read back.
-NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u32 flow) {
-  u32 const ports = f.source.raw() | u32{f.dest.raw()} << 16;
-  u32 const seq = be32{f.seq}.raw(), ack = be32{f.ack_seq}.raw();
-  u32 const bits = be32{hlen / 4 << 28 | u32{f.flags} << 16 | f.window}.raw();
+/// The header of a segment whose options were written: `stamp` are eight bytes of them, `sum` is over the others.
+/// `flow`: the sum of the pseudo header without the length. From registers, in words as long as they can be: what was
+/// stored in small pieces is not read back.
+NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u64 stamp,
+                                      u32 flow) {
+  u64 const first = f.source.raw() | u64{f.dest.raw()} << 16 | u64{be32{f.seq}.raw()} << 32;
+  u64 const second = be64{u64{f.ack_seq} << 32 | hlen / 4 << 28 | u32{f.flags} << 16 | f.window}.raw();
   u16 const urg = be16{f.urg_ptr}.raw();
   u64 const pseudo = u64{flow} + be16{static_cast<u16>(skb.len)}.raw();
-  u16 const check = tcp_header_check(skb, pseudo, sum + pseudo + ports + seq + ack + bits + urg);
-  u32 const words[5] = {ports, seq, ack, bits, check | u32{urg} << 16};
-  std::memcpy(at, words, sizeof words);
+  u16 const check = tcp_header_check(skb, pseudo, csum_add4(sum + pseudo + urg, first, second, stamp, 0));
+  u32 const last = check | u32{urg} << 16;
+  std::memcpy(at, &first, sizeof first);
+  std::memcpy(at + 8, &second, sizeof second);
+  std::memcpy(at + 16, &last, sizeof last);
   skb.reset_transport_header();
 }
 /// … in front of the payload, with the options that nearly every SYN has: their words need no second look.
@@ -159,7 +163,7 @@ inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_ou
                         be32{tcpopt::syn_wscale_word | opts.wscale}.raw()};
   static_assert(sizeof words == tcpopt::syn_aligned);
   std::memcpy(at + tcp_hlen_min, words, sizeof words);
-  tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2] + words[3] + words[4], flow);
+  tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2] + words[3] + words[4], 0, flow);
 }
 }  // namespace detail
 
@@ -167,11 +171,11 @@ inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_ou
 NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
   constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
   u8* const at = skb.push(hlen);
-  u32 const lead = tcpopt::tstamp_lead, value = be32{tsval}.raw(), echo = be32{tsecr}.raw();
+  u32 const lead = tcpopt::tstamp_lead;
+  u64 const stamp = be64{u64{tsval} << 32 | tsecr}.raw();
   std::memcpy(at + tcp_hlen_min, &lead, sizeof lead);
-  std::memcpy(at + tcp_hlen_min + 4, &value, sizeof value);
-  std::memcpy(at + tcp_hlen_min + 8, &echo, sizeof echo);
-  detail::tcp_write_header(skb, at, f, hlen, u64{lead} + value + echo, flow);
+  std::memcpy(at + tcp_hlen_min + 4, &stamp, sizeof stamp);
+  detail::tcp_write_header(skb, at, f, hlen, lead, stamp, flow);
 }
 /// The same with any options.
 inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
@@ -180,7 +184,7 @@ inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_op
   u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
   u8* const at = skb.push(hlen);
   if (optlen != 0) tcp_options_write(at + tcp_hlen_min, opts);
-  detail::tcp_write_header(skb, at, f, hlen, csum_partial(at + tcp_hlen_min, optlen, 0), flow);
+  detail::tcp_write_header(skb, at, f, hlen, csum_partial(at + tcp_hlen_min, optlen, 0), 0, flow);
 }
 
 // --- a segment of a connection
@@ -208,9 +212,26 @@ NETSTACK_NOINLINE sk_buff* tcp_skb_to_send_slow(Net& net, sk_buff& skb) {
 }
 template <class Net>
 NETSTACK_INLINE sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
+  skb_header_release(skb);  // unless tcp_fresh_to_send copied it, it was
   if (skb_shinfo(skb).dataref == 1 && !skb.is_nonlinear()) [[likely]]
     if (sk_buff* const clone = skb.pool->clone_payload(skb)) return clone;
   return tcp_skb_to_send_slow(net, skb);
+}
+
+/// The same for a fresh segment. To copy a few bytes costs less than to keep account of two packets over one frame.
+template <class Net>
+NETSTACK_INLINE sk_buff* tcp_fresh_to_send(Net& net, sk_buff& skb) {
+  auto& pool = net.worker().pool;
+  if (skb.len > tcp_copybreak || pool.available() == 0) {
+    skb_header_release(skb);
+    return pool.clone_payload(skb);
+  }
+  sk_buff* const out = pool.__alloc_skb(max_tcp_header);
+  std::memcpy(out->data, skb.data, tcp_copybreak);  // without a call: the frames have room for all of it
+  out->tail = out->data + skb.len;
+  out->len = skb.len;
+  out->ip_summed = skb.ip_summed, out->csum = skb.csum;
+  return out;
 }
 
 /// An acknowledgment left: nothing is owed any more.
@@ -244,22 +265,23 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
   return tcp_af_ops<Net>(sk).queue_xmit(net, sk, out);
 }
 /// Of a connection most segments have nothing to say but their numbers and a time stamp.
-[[nodiscard]] inline bool tcp_is_common(tcp_sock const& tp, tcp_skb_cb const& cb) {
-  return (cb.tcp_flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.tstamp_ok && !tp.urg_mode &&
-         !tp.uto_due && (tp.ecn_flags | tp.num_sacks | u8{tp.dsack}) == 0;
+[[nodiscard]] inline bool tcp_is_common(tcp_sock const& tp, u8 flags) {
+  return (flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.tstamp_ok && !(tp.urg_mode | tp.uto_due) &&
+         (tp.ecn_flags | tp.num_sacks | u8{tp.dsack}) == 0;
 }
 /// Sends such a one.
 template <class Net>
 NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb,
                                                  skb_list* together) {
   auto& tp = tcp_sk(sk);
+  u16 const window = tcp_select_window(net, sk);  // by itself: both together are too much for the registers
   tcp_push_stamped_header(out,
                           {.source = tp.inet_sport,
                            .dest = sk.sk_dport,
                            .seq = cb.seq,
                            .ack_seq = tp.rcv_nxt,
                            .flags = cb.tcp_flags,
-                           .window = tcp_select_window(net, sk)},
+                           .window = window},
                           tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent, tp.csum_flow);
   tcp_event_ack_sent(net, sk);
   return tcp_queue_xmit(net, sk, out, together);
@@ -280,7 +302,7 @@ template <class Net>
 NETSTACK_NOINLINE result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tcp_skb_cb const& cb,
                                             skb_list* together = nullptr) {
   auto& tp = tcp_sk(sk);
-  if (detail::tcp_is_common(tp, cb)) return detail::tcp_transmit_common(net, sk, out, cb, together);
+  if (detail::tcp_is_common(tp, cb.tcp_flags)) return detail::tcp_transmit_common(net, sk, out, cb, together);
   bool const syn = (cb.tcp_flags & tcp_flag::syn) != 0;
   tcp_header_fields f{.source = tp.inet_sport, .dest = sk.sk_dport, .seq = cb.seq, .flags = cb.tcp_flags};
   if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
@@ -296,13 +318,11 @@ NETSTACK_NOINLINE result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tc
 }
 
 namespace detail {
-/// What leaves for a segment of the write queue now, which is stamped; null: the pool is empty.
+/// A segment of the write queue is on its way.
 template <class Net>
-NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_INLINE void tcp_note_leaves(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
-  sk_buff* const out = tcp_skb_to_send(net, skb);
-  if (!out) return nullptr;
   cb.sent = net.worker().now;
   tcp_rate_skb_sent(net, tp, cb);
   tcp_pacing_sent(net, sk, skb.len);
@@ -312,6 +332,12 @@ NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
     tp.data_segs_out += skb.len != 0;
     tp.bytes_sent += skb.len;
   }
+}
+/// What leaves for it now; null: the pool is empty.
+template <class Net>
+NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
+  sk_buff* const out = tcp_skb_to_send(net, skb);
+  if (out) tcp_note_leaves(net, sk, skb);
   return out;
 }
 }  // namespace detail
@@ -322,7 +348,7 @@ NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb
   auto& cb = TCP_SKB_CB(skb);
   sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
   if (!out) return failure{std::errc::no_buffer_space};
-  if (detail::tcp_is_common(tcp_sk(sk), cb)) [[likely]]
+  if (detail::tcp_is_common(tcp_sk(sk), cb.tcp_flags)) [[likely]]
     return detail::tcp_transmit_common(net, sk, *out, cb, together);
   return tcp_transmit(net, sk, *out, cb, together);
 }

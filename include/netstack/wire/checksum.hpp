@@ -91,7 +91,7 @@ NETSTACK_INLINE bool csum_check_and_copy(unsigned char* dst, unsigned char const
     if (dst) std::memcpy(dst, src, len);
     return true;
   }
-  return csum_is_right(dst ? detail::csum_bytes<true>(dst, src, len, sum)
+  return csum_is_right(dst ? detail::csum_bytes<true, 64>(dst, src, len, sum)
                            : detail::csum_bytes<false>(nullptr, src, len, sum));
 }
 

@@ -129,14 +129,14 @@ inline void skb_pool::return_all_lent(void const* from) {
     if (is_lent_to(frame, from)) return_lent(frame, from);
 }
 
-/// A clone of a packet that is still there: what a sender's segment is when the driver is done with it.
-inline bool skb_pool::is_lone_companion(sk_buff const& skb) const {
-  return detail::sole_user_of_companion(skb) && skb.pool == this && &companion(skb.frame) == &skb && !skb.nohdr &&
-         (!skb.dst || skb.dst_noref) && shinfo(skb.frame).dataref >= 2;
+/// A clone of a packet that is still there: what a sender's segment is when the driver is done with it. `first`: of the
+/// pair that its frame belongs to.
+inline bool skb_pool::is_lone_companion(sk_buff const& skb, sk_buff& first) const {
+  return detail::sole_user_of_companion(skb) && skb.pool == this && &companion_of(first) == &skb && !skb.nohdr &&
+         (!skb.dst || skb.dst_noref) && shinfo_of(first).dataref >= 2;
 }
 /// Its owner has its memory back already.
-inline void skb_pool::put_companion(sk_buff& skb) {
-  sk_buff& first = pair(skb.frame);
+inline void skb_pool::put_companion(sk_buff& skb, sk_buff& first) {
   auto& info = shinfo_of(first);
   --info.dataref, --info.holds;
   skb.users = 0;
@@ -144,9 +144,10 @@ inline void skb_pool::put_companion(sk_buff& skb) {
   asan_poison(&skb, slot_size_);
 }
 inline bool skb_pool::free_companion(sk_buff& skb) {
-  if (!is_lone_companion(skb)) return false;
+  sk_buff& first = pair(skb.frame);
+  if (!is_lone_companion(skb, first)) return false;
   if (skb.destructor) skb.destructor(skb);
-  put_companion(skb);
+  put_companion(skb, first);
   return true;
 }
 template <class Settle>
@@ -154,9 +155,10 @@ NETSTACK_INLINE void skb_pool::free_companions(skb_list& list, Settle&& settle) 
   skb_list others;
   for (sk_buff* skb = list.first; skb;) {
     sk_buff* const following = skb->next;
-    if (is_lone_companion(*skb)) [[likely]] {
+    sk_buff& first = pair(skb->frame);
+    if (is_lone_companion(*skb, first)) [[likely]] {
       if (skb->destructor) settle(*skb);
-      put_companion(*skb);
+      put_companion(*skb, first);
     } else {
       others.push_back(*skb);
     }
@@ -272,7 +274,7 @@ NETSTACK_INLINE sk_buff* skb_pool::clone_payload(sk_buff& skb) {
   BUG_ON(skb.users == 0 || skb.pool != this || skb.is_nonlinear(), "payload of a free or scattered packet");
   if (skb.slot_kind != skb_slot::first || skb.fclone != 0) [[unlikely]]
     return nullptr;
-  sk_buff& n = companion(skb.frame);
+  sk_buff& n = companion_of(skb);
   asan_unpoison(&n, slot_size_);
   n.next = n.prev = nullptr;
   n.head = skb.head, n.end = skb.end;

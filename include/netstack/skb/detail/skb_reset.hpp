@@ -90,8 +90,8 @@ NETSTACK_INLINE void mark_shinfo_fresh(sk_buff& first) {
   *reinterpret_cast<any_u32*>(&first.users) &= ~std::bit_cast<u32>(skb_hold_group{0, shinfo_used_bit, {}});
 }
 NETSTACK_INLINE void change_fclone(sk_buff& first, u8 fclone) {
-  u8 const used = first.shinfo_used ? shinfo_used_bit : u8{0};
-  set_hold_group(first, first.users, static_cast<u8>(fclone | used), first.slot_kind);
+  auto& group = *reinterpret_cast<any_u32*>(&first.users);
+  group = (group & ~std::bit_cast<u32>(skb_hold_group{0, 3, {}})) | std::bit_cast<u32>(skb_hold_group{0, fclone, {}});
 }
 
 static_assert(offsetof(skb_shared_info, gso_size) % 8 == 0 &&

@@ -77,18 +77,19 @@ NETSTACK_INLINE u64 csum_tail(unsigned char* dst, unsigned char const* src, std:
   return sum;
 }
 
-/// Fewer than csum_inline_below bytes, or the last of more: without a loop, whose counters would push a caller's values
+/// Fewer than `Below` bytes, or the last of more: without a loop, whose counters would push a caller's values
 /// out of their registers.
-template <bool Copy>
+template <bool Copy, std::size_t Below = csum_inline_below<Copy>>
 NETSTACK_INLINE u64 csum_rest(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
   auto const take = [&](std::size_t at) { return csum_take<Copy, u64>(Copy ? dst + at : nullptr, src + at); };
   auto const advance = [&](std::size_t n) { src += n, dst += Copy ? n : 0; };
-  if (!Copy && len & 64) {
+  if (len < 8) return csum_add64(sum, csum_tail<Copy>(dst, src, len));
+  if (Below > 64 && len & 64) {
     sum = csum_add4(sum, take(0), take(8), take(16), take(24));
     sum = csum_add4(sum, take(32), take(40), take(48), take(56));
     advance(64);
   }
-  if (!Copy && len & 32) {
+  if (Below > 32 && len & 32) {
     sum = csum_add4(sum, take(0), take(8), take(16), take(24));
     advance(32);
   }
@@ -104,10 +105,8 @@ NETSTACK_INLINE u64 csum_rest(unsigned char* dst, unsigned char const* src, std:
   if (rest == 0) return sum;
   if constexpr (std::endian::native == std::endian::little) {
     // One load that ends where the block ends, less what was summed already.
-    if (len >= 8) [[likely]] {
-      src += rest, dst += Copy ? rest : 0;
-      return csum_add64(sum, csum_take<Copy, u64>(Copy ? dst - 8 : nullptr, src - 8) >> (64 - 8 * rest));
-    }
+    src += rest, dst += Copy ? rest : 0;
+    return csum_add64(sum, csum_take<Copy, u64>(Copy ? dst - 8 : nullptr, src - 8) >> (64 - 8 * rest));
   }
   return csum_add64(sum, csum_tail<Copy>(dst, src, rest));
 }
@@ -246,9 +245,10 @@ NETSTACK_NOINLINE u64 csum_long(unsigned char* dst, unsigned char const* src, st
   return csum_add64(sum, csum_vector<Copy>(dst, src, len));
 }
 
-template <bool Copy>
+/// `Below`: for a caller that has the registers, and most often few bytes more.
+template <bool Copy, std::size_t Below = csum_inline_below<Copy>>
 NETSTACK_INLINE u64 csum_bytes(unsigned char* dst, unsigned char const* src, std::size_t len, u64 sum) {
-  return len < csum_inline_below<Copy> ? csum_rest<Copy>(dst, src, len, sum) : csum_long<Copy>(dst, src, len, sum);
+  return len < Below ? csum_rest<Copy, Below>(dst, src, len, sum) : csum_long<Copy>(dst, src, len, sum);
 }
 
 }  // namespace netstack::detail::inline NETSTACK_ISA
