@@ -185,7 +185,7 @@ inline void consume_sent_list(skb_pool& pool, skb_list& list) {
   sock* owner = nullptr;
   u32 owed = 0;
   pool.free_bulk(list, [&](sk_buff& skb) {
-    if (skb.destructor != sock_wfree_of) return skb.destructor(skb);
+    if (skb.destructor != sock_wfree_of) return skb_run_destructor(skb);
     if (skb.sk != owner) {
       if (owner) sock_wfree(pool, *owner, owed);
       owner = skb.sk;
@@ -201,7 +201,7 @@ inline void consume_sent_clones(skb_pool& pool, skb_list& list) {
   sock* owner = nullptr;
   u32 owed = 0;
   pool.free_companions(list, [&](sk_buff& skb) {
-    if (skb.destructor != sock_wfree_of) return skb.destructor(skb);
+    if (skb.destructor != sock_wfree_of) return skb_run_destructor(skb);
     if (skb.sk != owner && owner) sock_wfree(pool, *owner, std::exchange(owed, 0));
     owner = skb.sk;
     owed += skb.truesize;

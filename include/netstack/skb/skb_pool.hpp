@@ -22,6 +22,10 @@
 
 namespace netstack {
 
+/// Tells who answers for the packet's memory, if anybody does.
+inline void skb_run_destructor(sk_buff& skb) {
+  if (skb.destructor) skb.destructor(skb);
+}
 /// Detaches the packet from its socket: the destructor gives the memory back to the socket's account. [S42]
 inline void skb_orphan(sk_buff& skb) {
   if (skb.destructor) {
@@ -181,29 +185,26 @@ class skb_pool {
   u32 alloc_bulk(u32 n, skb_list& list, Fill&& fill, site at = site::current());
 
   /// Lets go of one hold on the packet; the last returns the sk_buff, and the frame with the last user of its bytes.
-  void free_skb(sk_buff& skb) {
-    free_one(skb, [](sk_buff& one) { one.destructor(one); });
-  }
-  /// The same, as part of its caller, with settle(skb) instead of the destructor if it is a simple one that has one.
+  void free_skb(sk_buff& skb) { free_one(skb, skb_run_destructor); }
+  /// The same, as part of its caller, with settle(skb) instead of the destructor if it is a simple one.
   template <class Settle>
   NETSTACK_INLINE void free_one(sk_buff& skb, Settle&& settle) {
     if constexpr (asan_enabled) BUG_ON(skb.users == 1 && skb.prev, "packet freed while queued");
     if (is_simple(skb)) [[likely]] {
-      if (skb.destructor) settle(skb);
+      settle(skb);
       put_pair(skb);
     } else if (!free_companion(skb)) {
       free_slow(skb);
     }
   }
   /// free_skb for each packet of the list, which is left empty.
-  void free_bulk(skb_list& list) {
-    free_bulk(list, [](sk_buff& skb) { skb.destructor(skb); });
-  }
-  /// The same, with settle(skb) instead of the destructor for each that has one: for who can do it for many at once.
+  void free_bulk(skb_list& list) { free_bulk(list, skb_run_destructor); }
+  /// The same, with settle(skb) instead of the destructor, if there is one: for who can do it for many at once.
   template <class Settle>
   void free_bulk(skb_list& list, Settle&& settle);
   void free_list(skb_list& list) { free_bulk(list); }
   /// Of the list, the clones whose originals are still there, as a sender keeps them; the others stay in it.
+  /// settle(skb) as above.
   template <class Settle>
   void free_companions(skb_list& list, Settle&& settle);
 

@@ -39,7 +39,7 @@ NETSTACK_INLINE void tcp_eat_skb(sock& sk, sk_buff& skb) {
   sk.sk_receive_queue.unlink(skb);
   u32 owed = 0;
   skb.pool->free_one(skb, [&](sk_buff& one) {
-    if (one.destructor != sock_rfree || one.sk != &sk) return one.destructor(one);
+    if (one.destructor != sock_rfree || one.sk != &sk) return skb_run_destructor(one);
     owed = one.truesize;
   });
   sk.sk_rmem_alloc -= owed;
@@ -55,7 +55,7 @@ inline sk_buff* tcp_eat_skbs(sock& sk, u32 seq) {
   skb_list read = sk.sk_receive_queue.dequeue_to(*last, n);
   u32 owed = 0;
   last->pool->free_bulk(read, [&](sk_buff& one) {
-    if (one.destructor != sock_rfree || one.sk != &sk) return one.destructor(one);
+    if (one.destructor != sock_rfree || one.sk != &sk) return skb_run_destructor(one);
     owed += one.truesize;
   });
   sk.sk_rmem_alloc -= owed;

@@ -52,7 +52,7 @@ inline void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
   tcp_sk(sk).wmem_queued -= skb.truesize;
   sk_mem_uncharge(sk, skb.truesize);
   skb.pool->drop_payload_ref(skb);  // nobody sends it any more: it may go the short way
-  skb.pool->free_one(skb, [](sk_buff& one) { one.destructor(one); });
+  skb.pool->free_one(skb, skb_run_destructor);
 }
 /// Several that were acknowledged.
 inline void tcp_wmem_free_list(sock& sk, skb_list& list) {

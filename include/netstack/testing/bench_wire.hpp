@@ -66,7 +66,9 @@ struct bench_wire : driver {
   template <class Net>
   static void xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
     auto& wire = netdev_priv<bench_wire>(dev);
-    for (sk_buff const* skb = frames.first; skb; skb = skb->next) wire.seen += *skb->data, wire.sent_bytes += skb->len;
+    u64 seen = 0, bytes = 0;
+    for (sk_buff const* skb = frames.first; skb; skb = skb->next) seen += *skb->data, bytes += skb->len;
+    wire.seen += seen, wire.sent_bytes += bytes;
     wire.kicks += !more;
     wire.done.splice(frames);
     if (wire.done.count >= 32) complete(net, dev);
@@ -96,10 +98,10 @@ struct bench_wire : driver {
     u32 got;
     if (wire.copy) {
       // All of the burst first: who reads at once what was just copied waits for the copy's stores.
-      got = pool.alloc_bulk(want, rx, [&](sk_buff&, u8* data) {
-        std::memcpy(data, wire.frame.data(), len);
-        if (wire.vary) wire.vary(wire.vary_ctx, data);
-      });
+      got = pool.alloc_bulk(want, rx,
+                            [from = wire.frame.data(), len](sk_buff&, u8* data) { std::memcpy(data, from, len); });
+      if (wire.vary)
+        for (sk_buff const& skb : rx) wire.vary(wire.vary_ctx, skb.data);
       for (sk_buff* skb = rx.first; skb; skb = skb->next) eth_rx(flow, *skb, dev, skb->data, at, len, summed);
     } else {
       got = pool.alloc_bulk(want, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {

@@ -82,7 +82,7 @@ NETSTACK_INLINE void skb_pool::free_bulk(skb_list& list, Settle&& settle) {
   for (sk_buff* skb = first; skb;) {
     sk_buff* const following = skb->next;
     if (is_simple(*skb)) [[likely]] {
-      if (skb->destructor) settle(*skb);
+      settle(*skb);
       detail::mark_free(*skb);
       last = skb;
       ++simple;
@@ -157,7 +157,7 @@ NETSTACK_INLINE void skb_pool::free_companions(skb_list& list, Settle&& settle) 
     sk_buff* const following = skb->next;
     sk_buff& first = pair(skb->frame);
     if (is_lone_companion(*skb, first)) [[likely]] {
-      if (skb->destructor) settle(*skb);
+      settle(*skb);
       put_companion(*skb, first);
     } else {
       others.push_back(*skb);

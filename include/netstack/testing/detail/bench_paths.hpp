@@ -33,10 +33,12 @@ struct bench_udp {
   static void look(void* self, skb_list& list) {
     auto& app = *static_cast<bench_udp*>(self);
     app.got += list.count;
-    for (sk_buff const* skb = list.first; skb; skb = skb->next) app.seen += *skb->data;
+    u64 seen = 0;
+    for (sk_buff const* skb = list.first; skb; skb = skb->next) seen += *skb->data;
+    app.seen += seen;
   }
-  static bool same_peer(sockaddr_in const& a, sockaddr_in const& b) {
-    return a.sin_port == b.sin_port && a.sin_addr.s_addr == b.sin_addr.s_addr;
+  static bool is_from(sk_buff const& skb, sockaddr_in const& peer) {
+    return skb.transport_hdr<udphdr>()->source == peer.sin_port && ip_hdr(skb)->saddr == peer.sin_addr.s_addr;
   }
   static void echo(void* self, skb_list& list) {
     auto& s = static_cast<bench_udp*>(self)->s;
@@ -44,7 +46,7 @@ struct bench_udp {
       auto const from = udp_source(*list.first);
       sk_buff* last = list.first;  // of neighbours from one peer
       u32 n = 1;
-      for (; last->next && same_peer(udp_source(*last->next), from); last = last->next) ++n;
+      for (; last->next && is_from(*last->next, from); last = last->next) ++n;
       skb_list same = list.cut_front(*last, n);
       (void)s.send(same, from);
     }
