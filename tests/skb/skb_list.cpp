@@ -149,6 +149,7 @@ TEST_CASE("a queue in one word does what a deque does", "[S37]") {
     ok = ok && q.empty() == d.empty() && q.qlen() == d.size() && q.peek() == (d.empty() ? nullptr : d.front());
     if (!ok) FAIL("step " << step);
   }
+  CHECK(q.qlen() == d.size());
 }
 
 TEST_CASE("a packet cannot be in two queues", "[S37]") {
