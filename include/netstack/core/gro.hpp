@@ -137,9 +137,12 @@ void napi_gro_receive_list(Net& net, napi_struct& n, skb_list& burst) {
   if (burst.count == taken.packets || !(n.dev->features & netif_f::gro)) return;
   skb_list up;
   if (taken.packets != 0) up = burst.cut_front(*taken.last, taken.packets);
-  if (burst.count == 1) return up.splice(burst), std::swap(up, burst);  // with nobody to be merged with
-  while (sk_buff* skb = burst.pop_front()) dev_gro_receive(net, n, *skb, up);
-  napi_gro_flush(net, n, up);
+  if (burst.count == 1) {  // with nobody to be merged with
+    up.splice(burst);
+  } else {
+    while (sk_buff* skb = burst.pop_front()) dev_gro_receive(net, n, *skb, up);
+    napi_gro_flush(net, n, up);
+  }
   burst = up;
 }
 

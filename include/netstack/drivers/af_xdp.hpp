@@ -140,8 +140,7 @@ constexpr std::string_view af_xdp::explain(std::errc why) {
       return "another program has this queue of the interface: stop it, or choose another queue";
     case std::errc::text_file_busy:
       return "the interface has an XDP program with another purpose, filter or mode: stop its owner, ask for the same, "
-             "or "
-             "remove it with `ip link set dev IFACE xdp off`";
+             "or remove it with `ip link set dev IFACE xdp off`";
     case std::errc::file_exists: return "the stack has a device of this name: choose another";
     case std::errc::no_such_device_or_address: return "the interface has no such queue: see `ethtool -l IFACE`";
     case std::errc::invalid_argument:

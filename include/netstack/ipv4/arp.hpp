@@ -116,7 +116,6 @@ void arp_error_report(Net& net, neighbour&, sk_buff& skb) {
   kfree_skb(net, skb, drop_reason::neigh_failed);
 }
 
-/// The entry of a next hop, made if there is none. Null: the table is full, or the device is going.
 namespace detail {
 template <class Net>
 NETSTACK_NOINLINE neighbour* ip_neigh_slow(Net& net, net_device& dev, be32 nexthop) {
@@ -127,6 +126,7 @@ NETSTACK_NOINLINE neighbour* ip_neigh_slow(Net& net, net_device& dev, be32 nexth
   return neigh_create(net, arp_table_index<Net>(), key, dev);
 }
 }  // namespace detail
+/// The entry of a next hop, made if there is none. Null: the table is full, or the device is going.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE neighbour* ip_neigh(Net& net, net_device& dev, be32 nexthop) {
   // One entry serves every next hop of a link that has no addresses.

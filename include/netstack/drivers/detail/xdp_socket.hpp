@@ -69,8 +69,7 @@ class xdp_socket {
 
   /// `sibling`: a bound socket over the same memory, or null. Errors: device_or_resource_busy (somebody has the queue),
   /// operation_not_permitted, no_such_device_or_address (no such queue), invalid_argument (a frame size or ring that
-  /// AF_XDP cannot use),
-  /// no_buffer_space (RLIMIT_MEMLOCK), operation_not_supported, the kernel's.
+  /// AF_XDP cannot use), no_buffer_space (RLIMIT_MEMLOCK), operation_not_supported, the kernel's.
   result<void> open(xdp_setup const& setup, xdp_memory const& memory, xdp_socket const* sibling) {
     std::errc why = try_open(setup, memory, sibling);
     // Sockets that share a UMEM are of one kind; where this one cannot be of that, it registers the frames again.
