@@ -129,7 +129,7 @@ class fib_tables {
   [[nodiscard]] fib_info* lookup(be32 daddr) const {
     u32 const addr = daddr.host();
     for (fib_root const& root : roots_) {
-      if (root.prefixes == 0) continue;
+      if (!root.meets(addr)) continue;
       if (fib_info* fi = find(root, addr)) return fi;
     }
     return nullptr;

@@ -26,11 +26,15 @@
 
 namespace netstack {
 
-/// One table: 16 bytes, all zero when empty, read and written by fib_trie only.
+/// One table: 24 bytes, all zero when empty, written by fib_trie only.
 struct fib_root {
   u64 entry = 0;      // of the whole table, unless it has a directory
+  u64 met = 0;        // a bit for each value of an address's first six that a prefix has met since the table was empty
   u32 directory = 0;  // its index and one
   u32 prefixes = 0;
+
+  /// False if no prefix contains addr; most addresses pass a host's own ones, the local table, with this question.
+  [[nodiscard]] bool meets(u32 addr) const { return met >> (addr >> 26) & 1; }
 };
 
 /// Any number of tables, together of at most Prefixes prefixes. A value is a number from 1 to 2^21 - 1; `prefix_of`
@@ -94,6 +98,7 @@ class fib_trie {
     } else if (!add(start(root, p), p, value, prefix_of)) {
       return false;
     }
+    root.met |= (p.len >= 6 ? 1 : ~u64{0} >> (64 - (64U >> p.len))) << slot_of(p.key, 0);
     if (++root.prefixes >= directory_threshold && root.directory == 0) make_directory(root, prefix_of);
     return true;
   }
@@ -121,10 +126,7 @@ class fib_trie {
     } else {
       take(start(root, p), p, value, prefix_of, shorter);
     }
-    if (--root.prefixes == 0 && root.directory != 0) {
-      directories_[root.directory - 1].slots[0].value = std::exchange(free_directory_, root.directory);
-      root.directory = 0;
-    }
+    if (--root.prefixes == 0) clear(root);
   }
 
   /// Cache lines in use, of how many.
@@ -310,6 +312,12 @@ class fib_trie {
     each_slot(d, p, [&](u32& v) {
       if (v == old) v = value;
     });
+  }
+
+  void clear(fib_root& root) {
+    if (root.directory != 0)
+      directories_[root.directory - 1].slots[0].value = std::exchange(free_directory_, root.directory);
+    root = {};
   }
 
   template <class PrefixOf>
