@@ -118,6 +118,36 @@ TEST_CASE("jumbo frames and super-segments come in several frames of the pool", 
   test::echo_every_size(t, 8972);
 }
 
+TEST_CASE("of a list, what Linux refuses is counted, and the rest arrives in order", "[pcap]") {
+  if (cannot_run()) return;
+  pair_t t;
+  packet_socket far;
+  far.open("nst1", 0x88b5);
+  t.dev->max_mtu = 1700;
+  REQUIRE(dev_set_mtu(t.net(), *t.dev, 1700));  // Linux's end keeps 1500
+  constexpr u32 frames = 150;                   // more than one system call takes
+  auto const refused = [](u32 i) { return i == 0 || i == 70 || i == 71 || i == frames - 1; };
+  skb_list list;
+  for (u32 i = 0; i < frames; ++i) {
+    auto f = frame_of(*t.dev, refused(i) ? 1600 : 100, 0x88b5);
+    f[20] = static_cast<u8>(i);
+    sk_buff* skb = t.pool().alloc_skb();
+    REQUIRE(skb);
+    std::memcpy(skb->put(static_cast<u32>(f.size())), f.data(), f.size());
+    skb->dev = t.dev;
+    list.push_back(*skb);
+  }
+  CHECK(dev_queue_xmit_list(t.net(), list) == frames);
+  for (u32 i = 0; i < frames; ++i) {
+    if (refused(i)) continue;
+    std::vector<u8> back;
+    REQUIRE(t.poll_until([&] { return far.receive(back); }));
+    CHECK((back.size() == 100 && back[20] == i));
+  }
+  CHECK(t.dev->stats.tx_errors.read() == 4);
+  CHECK(t.pool().in_use() == 0);
+}
+
 TEST_CASE("a tag stands in the frame, wherever Linux had it", "[S52]") {
   if (cannot_run()) return;
   pair_t t;

@@ -12,6 +12,7 @@
 #include <tuple>
 
 #include "netstack/core/netdev.hpp"
+#include "netstack/core/sock_mem.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/drivers/detail/capture_file.hpp"
 #include "netstack/drivers/detail/linux_if.hpp"
@@ -60,13 +61,32 @@ struct pcap : driver {
   template <class Net>
   static netdev_tx xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
     auto& p = netdev_priv<pcap>(dev);
+    if (p.live && !p.handle.inject(skb) && must_wait(dev)) return netdev_tx::busy;
     p.dump.add(net.worker().now_real, skb);
-    if (p.live && !p.handle.inject(skb)) {
-      if (errno == EAGAIN || errno == ENOBUFS) return netdev_tx::busy;
-      ++dev.stats.tx_errors;
-    }
     consume_skb(skb);
     return netdev_tx::ok;
+  }
+  /// What the kernel did not take: true if it will later, else it is counted.
+  static bool must_wait(net_device& dev) {
+    if (errno == EAGAIN || errno == ENOBUFS) return true;
+    ++dev.stats.tx_errors;
+    return false;
+  }
+  template <class Net>
+  static void xmit_list(Net& net, net_device& dev, skb_list& frames, bool) {
+    auto& p = netdev_priv<pcap>(dev);
+    while (!frames.empty()) {
+      u32 n = p.live ? p.handle.inject(frames) : frames.count;
+      if (n == 0) {
+        if (must_wait(dev)) return;
+        n = 1;
+      }
+      sk_buff* last = frames.first;
+      for (u32 i = 1; i < n; ++i) last = last->next;
+      skb_list done = frames.cut_front(*last, n);
+      for (sk_buff& skb : done) p.dump.add(net.worker().now_real, skb);
+      consume_sent_list(net.worker().pool, done);
+    }
   }
   template <class Net>
   static u32 poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
@@ -100,6 +120,7 @@ struct pcap : driver {
       .ndo_open = open<Net>,
       .ndo_stop = stop<Net>,
       .ndo_start_xmit = xmit<Net>,
+      .ndo_xmit_list = xmit_list<Net>,
       .ndo_poll = poll<Net>,
       .ndo_poll_fd = poll_fd<Net>,
       .ndo_set_mac_address = set_mac_address<Net>,

@@ -113,6 +113,21 @@ class pcap_handle {
     for (u8 i = 0; i < info.nr_frags; ++i) pieces[n++] = {skb_frag_address(skb, info.frags[i]), info.frags[i].size};
     return ::writev(::pcap_fileno(pcap_), pieces, n) == static_cast<ssize_t>(skb.len);
   }
+  /// Linear frames from the front of a list, with one system call; how many were sent. None: errno says why.
+  u32 inject(skb_list const& frames) const {
+    constexpr u32 most = 64;
+    ::iovec pieces[most];
+    ::mmsghdr messages[most];
+    u32 n = 0;
+    for (sk_buff* skb = frames.first; skb && n < most; skb = skb->next, ++n) {
+      pieces[n] = {skb->data, skb->len};
+      messages[n] = {};
+      messages[n].msg_hdr.msg_iov = &pieces[n];
+      messages[n].msg_hdr.msg_iovlen = 1;
+    }
+    int const sent = ::sendmmsg(::pcap_fileno(pcap_), messages, n, 0);
+    return sent > 0 ? static_cast<u32>(sent) : 0;
+  }
   /// Frames that found no room in the kernel's buffer, since the handle was opened.
   [[nodiscard]] u64 lost() const {
     ::pcap_stat s{};

@@ -6,6 +6,7 @@
 #pragma once
 #include "netstack/core/link_watch.hpp"
 #include "netstack/core/netdev.hpp"
+#include "netstack/core/sock_mem.hpp"
 #include "netstack/drivers/detail/tun_queue.hpp"
 #include "netstack/link/eth.hpp"
 #include "netstack/link/ip.hpp"
@@ -54,6 +55,24 @@ struct tuntap : driver {
     }
     consume_skb(skb);
     return netdev_tx::ok;
+  }
+
+  /// Frames are freed after all were written: each write evicts what the next free would touch.
+  template <class Net>
+  static void xmit_list(Net& net, net_device& dev, skb_list& frames, bool) {
+    auto& queue = netdev_priv<tuntap>(dev).queue;
+    sk_buff* last = nullptr;
+    u32 n = 0;
+    for (sk_buff& skb : frames) {
+      auto const answer = queue.send(skb);
+      if (answer == tun_queue::sent::busy) break;
+      dev.stats.tx_errors += answer == tun_queue::sent::failed;
+      last = &skb;
+      ++n;
+    }
+    if (n == 0) return;
+    skb_list done = frames.cut_front(*last, n);
+    consume_sent_list(net.worker().pool, done);
   }
 
   template <class Net>
@@ -105,6 +124,7 @@ struct tuntap : driver {
       .ndo_open = open<Net>,
       .ndo_stop = stop<Net>,
       .ndo_start_xmit = xmit<Net>,
+      .ndo_xmit_list = xmit_list<Net>,
       .ndo_poll = poll<Net>,
       .ndo_poll_fd = poll_fd<Net>,
       .ndo_set_mac_address = Ethernet ? set_mac_address<Net> : nullptr,
