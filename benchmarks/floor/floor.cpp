@@ -5,6 +5,7 @@
 // queues, options, timers, counters beyond one, fragments, or errors to send. What they send is in flight until a burst
 // is complete, as on every device. Ours is quoted as a multiple of these.
 // floor/rx/udp/N, floor/tx/udp/N, floor/echo/udp/N, floor/echo/icmp/N; /csum_off: without the L4 checksum.
+// floor/pool/alloc_free_bulk32.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -281,6 +282,22 @@ void send(benchmark::State& state, std::size_t payload) {
   heap.report();
 }
 
+/// A burst of packets that are a pointer and a length, from a LIFO and back.
+void alloc_free_bulk32(benchmark::State& state) {
+  pool packets;
+  packet* taken[burst];
+  heap_watch const heap{state};
+  while (state.KeepRunningBatch(burst)) {
+    for (auto& p : taken) {
+      p = &packets.take();
+      p->len = 0;
+    }
+    benchmark::DoNotOptimize(taken);
+    for (auto* p : taken) packets.give(*p);
+  }
+  heap.report();
+}
+
 template <bool Sum>
 void add() {
   auto const row = [](std::string const& name, std::size_t payload, auto run) {
@@ -295,6 +312,8 @@ void add() {
   }
 }
 
-bool const registered = (add<true>(), add<false>(), true);
+bool const registered =
+    (add<true>(), add<false>(),
+     fixed_packets(benchmark::RegisterBenchmark("floor/pool/alloc_free_bulk32", alloc_free_bulk32)), true);
 
 }  // namespace
