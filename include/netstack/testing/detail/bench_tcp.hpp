@@ -3,7 +3,7 @@
 //   tcp/bulk/{1460,16K,64K}   two stacks on one thread: 1, 11 or 44 full segments written in one go, copied once on
 //                             the wire, looked at where it lies; per segment: 1448 bytes, since it has a time stamp
 //   tcp/bulk_gso/64K          the same over a device that takes several segments as one packet and sums nothing
-//   tcp/rr/1                  a byte there and a byte back
+//   tcp/rr/1                  a byte there and a byte back; rr/1/idle/1M: while a million other connections are open
 //   tcp/connect_close/N       connect, accept, both ends closed, while N other connections are open
 //   tcp/rx_inorder, rx_ack, rx_ooo   from the driver's edge: 64 bytes that are expected next, and read; an
 //                             acknowledgment that frees a segment; 64 bytes behind a gap (one of 32 fills it)
@@ -89,6 +89,20 @@ struct bench_tcp_pair {
     if (e.client < 0 || !accepted) broken = "no connection";
     return e;
   }
+  /// So many connections stay open, and idle.
+  void keep(u32 open) {
+    for (; opened < open && !broken; ++opened) connect();
+  }
+  /// Both ends, the client's first. True if the server read the end of it.
+  bool close(ends e) {
+    char byte;
+    (void)netstack::close(net_a(), e.client);
+    b.poll();
+    auto const end = recv(net_b(), e.server, &byte, 1);
+    (void)netstack::close(net_b(), e.server);
+    a.poll(), b.poll();
+    return end && *end == 0;
+  }
   template <class Round>
   void measure(benchmark::State& state, u32 ops, Round&& round) {
     bench_measure(*this, state, ops, round);
@@ -164,22 +178,15 @@ void bench_tcp_rr(benchmark::State& state, bench_tcp_pair<Host>& p) {
     got += recv(p.net_a(), client, &byte, 1).value_or(0);
     p.clock.now += 1'000;
   });
-  if (got != offered) state.SkipWithError("bytes were lost");
+  if (got != offered || !p.close(ends)) state.SkipWithError("bytes were lost");
 }
 
 template <class Host>
 void bench_tcp_connect_close(benchmark::State& state, bench_tcp_pair<Host>& p, u32 open) {
-  for (; p.opened < open && !p.broken; ++p.opened) p.connect();
+  p.keep(open);
   u64 cycles = 0;
   p.measure(state, 1, [&] {
-    auto const [client, server] = p.connect();
-    char byte;
-    (void)close(p.net_a(), client);
-    p.b.poll();
-    auto const end = recv(p.net_b(), server, &byte, 1);
-    (void)close(p.net_b(), server);
-    p.a.poll(), p.b.poll();
-    cycles += end && *end == 0;
+    cycles += p.close(p.connect());
     p.clock.now += 10'000'000;  // what is in TIME-WAIT goes again
   });
   if (p.broken) state.SkipWithError(p.broken);
@@ -333,6 +340,13 @@ void bench_tcp(bench_options const& o) {
         bench_row_kept<pair>(
             o, std::string("tcp/connect_close/") + name, kept, [n = n](pair const& p) { return p.opened <= n; },
             [n = n](benchmark::State& state, pair& p) { bench_tcp_connect_close(state, p, n); });
+    if (constexpr u32 n = 1'000'000; n < Host::sizes.max_sock && n < Host::sizes.max_handle)
+      bench_row_kept<pair>(
+          o, "tcp/rr/1/idle/1M", kept, [](pair const& p) { return p.opened <= n; },
+          [](benchmark::State& state, pair& p) {
+            p.keep(n);
+            bench_tcp_rr(state, p);
+          });
   }
 }
 
