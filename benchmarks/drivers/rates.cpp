@@ -3,13 +3,15 @@
 // its own, frame after frame of one size. scripts/bench --drivers runs both in turn.
 //   netstack_bench_drivers ROW ours|raw BYTES SECONDS     prints frames a second
 // rx ends in a handler that looks at the first byte, tx starts with packets whose bytes lie there already; l2fwd sends
-// back what it received, with the addresses exchanged; udp_echo is the whole stack with an application. Needs root.
+// back what it received, with the addresses exchanged; udp_echo is the whole stack with an application; tcp_tx and
+// tcp_rx are a connection's segments, full ones, beside Linux's own connection over the same pair. Needs root.
 #include "netstack/core/dev_config.hpp"
 #include "netstack/drivers/af_xdp.hpp"
 #include "netstack/drivers/pcap.hpp"
 #include "netstack/drivers/tap.hpp"
 #include "netstack/testing/detail/bench_rig.hpp"
 #include "raw.hpp"
+#include "tcp.hpp"
 
 namespace rates::ours {
 
@@ -162,6 +164,46 @@ inline double xdp_udp_echo(meter m, raw::frame f) {
   return r->forward(m, far);
 }
 
+/// A connection with Linux's TCP. What is sent counts once it is acknowledged.
+inline double xdp_tcp(meter m, linux_end::kind far) {
+  linux_end const other{far};
+  auto const r = std::make_unique<xdp_rig>(xdp_params);
+  auto& net = r->net();
+  must(inet_addr_add(net, r->dev->ifindex, *ipv4_prefix::make(bench_addr, 24)).has_value(), "the address");
+  int fd = netstack::socket(net, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
+  sock* sk = nullptr;
+  int const listener = fd;
+  if (far == linux_end::sink)
+    (void)netstack::connect(net, fd, inet_addr_of(bench_peer, tcp_port));
+  else
+    must(
+        netstack::bind(net, fd, inet_addr_of(be32{}, tcp_port)).has_value() && netstack::listen(net, fd, 1).has_value(),
+        "listen");
+  for (double const end = now() + 4; now() < end; r->h.poll()) {
+    if (far == linux_end::source) fd = accept(net, listener, nullptr, nullptr, sock_type::nonblock).value_or(-1);
+    auto* const handle = fd < 0 ? nullptr : sockfs::table_of(net).find(fd);
+    sk = handle ? handle->sk : nullptr;
+    if (sk && sk->sk_state == tcp_state::established) break;
+  }
+  errno = ETIMEDOUT;
+  must(sk && sk->sk_state == tcp_state::established, "the connection");
+  std::vector<char> bytes(piece);
+  segments done;
+  u32 acked = tcp_sk(*sk).snd_una;
+  return m.sent([&] {
+    if (far == linux_end::source) {
+      r->h.poll();
+      return done.add(recv(net, fd, bytes.data(), piece).value_or(0));
+    }
+    (void)send(net, fd, bytes.data(), piece);
+    r->h.poll();
+    u32 const una = tcp_sk(*sk).snd_una;
+    return done.add(una - std::exchange(acked, una));
+  });
+}
+inline double xdp_tcp_tx(meter m, raw::frame) { return xdp_tcp(m, linux_end::sink); }
+inline double xdp_tcp_rx(meter m, raw::frame) { return xdp_tcp(m, linux_end::source); }
+
 inline double pcap_rx(meter m, raw::frame f) {
   make_veth();
   auto const r = std::make_unique<pcap_rig>(drivers::pcap::params{});
@@ -194,6 +236,8 @@ int main(int argc, char** argv) {
       {"drivers/af_xdp/tx", ours::xdp_tx, raw::xdp_tx},
       {"drivers/af_xdp/l2fwd", ours::xdp_l2fwd, raw::xdp_l2fwd},
       {"drivers/af_xdp/udp_echo", ours::xdp_udp_echo, raw::xdp_l2fwd},
+      {"drivers/af_xdp/tcp_tx", ours::xdp_tcp_tx, raw::tcp_tx},
+      {"drivers/af_xdp/tcp_rx", ours::xdp_tcp_rx, raw::tcp_rx},
       {"drivers/pcap/rx", ours::pcap_rx, raw::pcap_rx},
       {"drivers/pcap/inject", ours::pcap_inject, raw::pcap_inject},
       {"drivers/tap/rx", ours::tap_rx, raw::tap_rx},
