@@ -28,8 +28,8 @@ inline sockaddr_in end_of(char const* addr) {
 }
 inline void without_offloads(char const* interface) {
   int const fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  for (std::uint32_t const what : {ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM}) {
-    ethtool_value off{what, 0};
+  for (int const what : {ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO, ETHTOOL_STXCSUM}) {
+    ethtool_value off{static_cast<std::uint32_t>(what), 0};
     ifreq request{};
     std::strcpy(request.ifr_name, interface);
     request.ifr_data = reinterpret_cast<char*>(&off);
