@@ -160,7 +160,6 @@ class xdp_queue {
     auto const frame = static_cast<u32>(d.addr / pool->frame_size());
     auto* const pair = reinterpret_cast<std::byte*>(&pool->pair(frame));
     for (u32 line = 0; line < 4; ++line) __builtin_prefetch(pair + line * cache_line, 1);
-    __builtin_prefetch(&pool->shinfo(frame), 1);
     __builtin_prefetch(pool->frames() + d.addr);
   }
   sk_buff& packet_of(::xdp_desc const& d) {
