@@ -129,12 +129,10 @@ void dev_gro_receive(Net& net, napi_struct& n, sk_buff& skb, skb_list& up) {
   n.gro_list[n.gro_count++] = &skb;
 }
 
-/// A device's burst: afterwards it is what goes up, and nothing is held. It may begin with packets that the driver
-/// recognised (core/rx_flow), which no protocol would merge.
+namespace detail {
 template <class Net>
-void napi_gro_receive_list(Net& net, napi_struct& n, skb_list& burst) {
+NETSTACK_NOINLINE void gro_receive_burst(Net& net, napi_struct& n, skb_list& burst) {
   rx_flow_taken const& taken = net.worker().softnet.flow_taken;
-  if (burst.count == taken.packets || !(n.dev->features & netif_f::gro)) return;
   skb_list up;
   if (taken.packets != 0) up = burst.cut_front(*taken.last, taken.packets);
   if (burst.count == 1) {  // with nobody to be merged with
@@ -144,6 +142,15 @@ void napi_gro_receive_list(Net& net, napi_struct& n, skb_list& burst) {
     napi_gro_flush(net, n, up);
   }
   burst = up;
+}
+}  // namespace detail
+
+/// A device's burst: afterwards it is what goes up, and nothing is held. It may begin with packets that the driver
+/// recognised (core/rx_flow), which no protocol would merge.
+template <class Net>
+NETSTACK_INLINE void napi_gro_receive_list(Net& net, napi_struct& n, skb_list& burst) {
+  if (burst.count == net.worker().softnet.flow_taken.packets || !(n.dev->features & netif_f::gro)) return;
+  detail::gro_receive_burst(net, n, burst);
 }
 
 }  // namespace netstack

@@ -4,6 +4,7 @@
 // device, decorators of the driver, GRO, RPS, stamps. rx: made by a driver's ndo_poll for its burst → link/eth eth_rx →
 // take(); read by ipv4/ip_list_rcv
 #pragma once
+#include <array>
 #include <utility>
 
 #include "netstack/core/dev_input.hpp"
@@ -15,6 +16,19 @@
 
 namespace netstack {
 
+namespace detail {
+/// By row of netdev_ops: the driver recognises frames of flows, nothing decorates it, and nobody stamps what it has.
+template <class Net>
+constexpr auto rx_flow_drivers = [] {
+  std::array<bool, Net::netdev_ops.size()> may{};
+  for (std::size_t i = 0; i < may.size(); ++i) {
+    auto const& ops = Net::netdev_ops[i];
+    may[i] = ops.ndo_flow_poll && ops.ndo_flow_poll == ops.ndo_poll && !ops.ndo_rxtstamp;
+  }
+  return may;
+}();
+}  // namespace detail
+
 template <class Net>
 class rx_flow_burst {
   static constexpr std::size_t n = Net::rx_flows.size();
@@ -25,9 +39,8 @@ class rx_flow_burst {
   void const* known_ = nullptr;  // null again with the first frame that is of another kind
 
   static bool possible(Net& net, net_device const& dev) {
-    auto const& ops = Net::netdev_ops[dev.driver];
-    return ops.ndo_flow_poll && ops.ndo_flow_poll == ops.ndo_poll && !ops.ndo_rxtstamp && dev.rps_cpus == 0 &&
-           dev.type == arphrd::ether && dev.running() && !detail::has_onlookers(net, dev);
+    return detail::rx_flow_drivers<Net>[dev.driver] && dev.rps_cpus == 0 && dev.type == arphrd::ether &&
+           dev.running() && !detail::has_onlookers(net, dev);
   }
   template <std::size_t... I>
   NETSTACK_INLINE void find(Net& net, [[maybe_unused]] u16 at, [[maybe_unused]] bool summed, [[maybe_unused]] bool gro,

@@ -129,7 +129,12 @@ struct pipe : driver {
 
 namespace detail {
 
-NETSTACK_NOINLINE inline void pipe_free_list(pipe::priv& p, u32 n) {
+NETSTACK_NOINLINE inline void pipe_free_several(pipe::priv& p, u32 n) {
+  constexpr u32 few = 4;  // for which a list does not pay off
+  if (n < few) {
+    for (u32 i = 0; i < n; ++i) consume_skb(*p.out->done.front(i));
+    return;
+  }
   skb_list sent;
   for (u32 i = 0; i < n; ++i) sent.push_back(*p.out->done.front(i));
   consume_sent_clones(*sent.first->pool, sent);
@@ -139,13 +144,7 @@ inline u32 pipe_reap(pipe::priv& p) {
   auto& done = p.out->done;
   u32 const n = done.filled(pipe_cable::ring_size);
   if (n == 0) return 0;
-  constexpr u32 few = 4;  // for which a list does not pay off
-  if (n == 1)
-    consume_skb(*done.front(0));
-  else if (n < few)
-    for (u32 i = 0; i < n; ++i) consume_skb(*done.front(i));
-  else
-    pipe_free_list(p, n);
+  n == 1 ? consume_skb(*done.front(0)) : pipe_free_several(p, n);
   done.consume(n);
   p.in_flight -= n;
   return n;

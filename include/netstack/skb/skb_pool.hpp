@@ -193,8 +193,8 @@ class skb_pool {
     if (is_simple(skb)) [[likely]] {
       settle(skb);
       put_pair(skb);
-    } else if (!free_companion(skb)) {
-      free_slow(skb);
+    } else {
+      free_other(skb);
     }
   }
   /// free_skb for each packet of the list, which is left empty.
@@ -322,6 +322,10 @@ class skb_pool {
     if constexpr (asan_enabled)
       BUG_ON(simple && !detail::shinfo_is_clean(shinfo_of(skb)), "shared info written without skb_edit_shinfo");
     return simple;
+  }
+  /// Apart: what it needs of the stack and of registers is not for the many that are simple.
+  NETSTACK_NOINLINE void free_other(sk_buff& skb) {
+    if (!free_companion(skb)) free_slow(skb);
   }
   NETSTACK_INLINE void prepare(sk_buff& skb, u32 headroom, site at) const {
     u8* const data = skb.head + headroom;

@@ -225,10 +225,10 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
 [[nodiscard]] NETSTACK_INLINE sk_buff* tcp_ack_plain_head(sock const& sk, u32 ack) {
   auto const& tp = tcp_sk(sk);
   sk_buff* const head = tcp_sent_head(sk);
-  bool const plain = head && !after(TCP_SKB_CB(*head).end_seq, ack) && tp.ca_state == tcp_ca_state::open &&
-                     (tp.sacked_out | tp.lost_out | tp.retrans_out | tp.ecn_flags) == 0 &&
-                     !before(tp.snd_una, tp.rtx_high) && tp.sack_ok && !tp.sack_indexed && !tp.tlp_outstanding &&
-                     !tp.urg_mode && tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
+  constexpr tcp_marks amiss{.ca_state = tcp_any_ca_state, .ecn_flags = 0xff, .sack_ok = true, .urg_mode = true};
+  bool const plain = head && !after(TCP_SKB_CB(*head).end_seq, ack) && tp.match(amiss, {.sack_ok = true}) &&
+                     (tp.sacked_out | tp.lost_out | tp.retrans_out) == 0 && !before(tp.snd_una, tp.rtx_high) &&
+                     !tp.sack_indexed && !tp.tlp_outstanding && tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
   return plain ? head : nullptr;
 }
 /// What tcp_ack makes of it: the segments leave the queue, and they measure the path. By itself: its values and those
@@ -236,7 +236,6 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
 template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   auto& tp = tcp_sk(sk);
-  auto const& ca = tcp_ca<Net>(sk);
   u64 const now = net.worker().now, first_sent = TCP_SKB_CB(head).sent;
   tcp_rate_sample rs{.prior_in_flight = tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
@@ -252,9 +251,8 @@ NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq,
     last = skb;
     skb = tcp_sent_after(sk, *skb);
   } while (skb && !after(TCP_SKB_CB(*skb).end_seq, ack));
+  // All that the last tells is made use of before it is freed: kept beyond that, it would not fit the registers.
   tcp_rate_skb_delivered(tp, TCP_SKB_CB(*last), rs);
-  tcp_free_acked(sk, *last, rs.acked_sacked);
-  tp.packets_out -= rs.acked_sacked;
   rs.rtt_us = static_cast<s64>((now - rs.sent) / 1000);
   auto const oldest_us =
       static_cast<u32>(first_sent == rs.sent ? rs.rtt_us : static_cast<s64>((now - first_sent) / 1000));
@@ -265,18 +263,21 @@ NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq,
   tcp_rtt_estimator(tp, oldest_us);
   tcp_update_rtt_min(net, tp, oldest_us);
   tcp_set_rto(net, tp);
+  tcp_rate_gen(net, tp, rs);
+  NET_STATS(net).TCPDelivered += rs.acked_sacked;
+  tp.packets_out -= rs.acked_sacked;
+  tcp_free_acked(sk, *last, rs.acked_sacked);
   if (tp.packets_out == 0) {
     inet_csk_clear_xmit_timer(net, sk);
-    if (!tp.send_head) tcp_chrono_update(sk, now, false);
+    if (!tp.send_head) tcp_chrono_update(sk, net.worker().now, false);
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }
-  NET_STATS(net).TCPDelivered += rs.acked_sacked;
-  tcp_rate_gen(net, tp, rs);
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // of our SYN
+  auto const& ca = tcp_ca<Net>(sk);
   if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = rs.acked_sacked});
-  if (ca.cong_control) {
+  if (ca.cong_control) [[unlikely]] {
     tcp_rate_sample const told = rs;  // a copy: where nobody asks for it, the sample stays in registers
     return ca.cong_control(net, sk, told);
   }

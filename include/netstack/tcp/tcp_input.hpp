@@ -360,8 +360,8 @@ struct tcp_run_words {
 NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, tcp_rx& rx) {
   constexpr u32 hlen = tcp_run_words::hlen;
   u8 const* const th = skb.data;
-  if (!tp.tstamp_ok || skb.headlen() < hlen || !tcp_run_words{tp}.alike(th) ||
-      (tp.num_sacks | tp.urg_data | tp.ecn_flags) != 0 || tp.ofo)
+  constexpr tcp_marks amiss{.ecn_flags = 0xff, .num_sacks = 0xff, .urg_data = 0xffff, .tstamp_ok = true};
+  if (!tp.match(amiss, {.tstamp_ok = true}) || skb.headlen() < hlen || !tcp_run_words{tp}.alike(th) || tp.ofo)
     return false;
   rx.seq = csum_load<be32>(th + 4).host();
   rx.ack_seq = csum_load<be32>(th + 8).host();

@@ -34,7 +34,7 @@ template <class Net>
   auto const& tp = tcp_sk(sk);
   dst_entry const* const dst = sk.sk_dst_cache;
   return dst && !dst->obsolete && dst->dev && dst->dev->mtu == tp.pmtu_cookie && dst->mtu == 0 &&
-         ipv4_net(net).pmtu_learned == 0 && tp.num_sacks + tp.dsack == 0 && !tp.mtu_probing;
+         ipv4_net(net).pmtu_learned == 0 && tp.match({.num_sacks = 0xff, .mtu_probing = true, .dsack = true}, {});
 }
 }  // namespace detail
 
@@ -69,16 +69,16 @@ NETSTACK_INLINE u32 tcp_current_mss(Net& net, sock& sk) {
 
 // --- the queue
 
-/// Data that was filled in joins the queue.
-NETSTACK_INLINE void __tcp_queue_skb(sock& sk, sk_buff& skb) {
+/// What was, or is yet to be, filled in joins the queue.
+NETSTACK_INLINE void tcp_queue_charged(sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
-  tcp_wmem_charge(sk, skb);
+  skb_header_release(skb);  // clones of it are sent
   sk.sk_write_queue.queue_tail(skb);
   if (!tp.send_head) tp.send_head = &skb;
 }
 NETSTACK_INLINE void tcp_queue_skb(sock& sk, sk_buff& skb) {
-  skb_header_release(skb);  // clones of it are sent
-  __tcp_queue_skb(sk, skb);
+  tcp_wmem_charge(sk, skb);
+  tcp_queue_charged(sk, skb);
 }
 
 /// Removes the first `n` bytes, which were acknowledged.
@@ -129,21 +129,30 @@ void tcp_rearm_rto(Net& net, sock& sk) {
   inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans,
                             stood_in ? std::max<u64>(tcp_rto_left(net, sk), 1) : icsk.icsk_rto);
 }
+namespace detail {
+/// tcp_schedule_loss_probe, with so many in flight, while nothing is believed lost; `rto`: us until it would be due.
+template <class Net>
+NETSTACK_INLINE bool tcp_start_loss_probe(Net& net, sock& sk, u32 packets_out, u64 rto) {
+  auto const& tp = tcp_sk(sk);
+  auto const& ns = tcp_pernet(net);
+  // RFC 7413 §5: no more to who may not be there than it takes to find out
+  if (ns.sysctl_tcp_early_retrans < 3 || !tcp_is_sack(tp) || tp.fastopen_rsk) return false;
+  u64 pto = tcp_timeout_init;
+  if (tp.srtt_us != 0)  // one segment alone may be acknowledged late
+    pto = (tp.srtt_us >> 2) + (packets_out == 1 ? ns.sysctl_tcp_rto_min_us : tcp_timeout_min);
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::loss_probe, std::min(pto, rto));
+  return true;
+}
+}  // namespace detail
+
 /// RFC 8985 §7.2: when nothing is heard for two round trips, what was sent last may be lost, and nothing behind it
 /// would tell. True: the probe's timer runs in the RTO's place. `restart`: the RTO would begin anew.
 template <class Net>
 NETSTACK_INLINE bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   auto const& tp = tcp_sk(sk);
-  auto const& ns = tcp_pernet(net);
   bool const calm = tp.ca_state == tcp_ca_state::open || tp.ca_state == tcp_ca_state::cwr;
-  if (ns.sysctl_tcp_early_retrans < 3 || tp.packets_out == 0 || !tcp_is_sack(tp) || !calm) return false;
-  if (tp.fastopen_rsk) return false;  // RFC 7413 §5: no more to who may not be there than it takes to find out
-  u64 pto = tcp_timeout_init;
-  if (tp.srtt_us != 0)  // one segment alone may be acknowledged late
-    pto = (tp.srtt_us >> 2) + (tp.packets_out == 1 ? ns.sysctl_tcp_rto_min_us : tcp_timeout_min);
-  u64 const rto = restart ? tp.icsk_rto : tcp_rto_left(net, sk);
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::loss_probe, std::min(pto, rto));
-  return true;
+  if (tp.packets_out == 0 || !calm) return false;
+  return detail::tcp_start_loss_probe(net, sk, tp.packets_out, restart ? tp.icsk_rto : tcp_rto_left(net, sk));
 }
 /// SHLD-30: how long until a closed window is asked about again: ever longer; us.
 template <class Net>
@@ -311,40 +320,42 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_may_push_one(Net& net, sock const& sk, u32 n) {
   auto const& tp = tcp_sk(sk);
-  return sk.sk_write_queue.empty() && tp.ca_state == tcp_ca_state::open && !(tp.nonagle & tcp_nagle::cork) &&
-         !tp.urg_mode && !tp.mtu_probing && !sk.sk_pacing_needed && !after(tp.write_seq + n, tcp_wnd_end(tp)) &&
-         !detail::tcp_was_idle(net, tp);
+  constexpr tcp_marks amiss{
+      .nonagle = tcp_nagle::cork, .ca_state = tcp_any_ca_state, .nospace = true, .urg_mode = true, .mtu_probing = true};
+  return sk.sk_write_queue.empty() && tp.match(amiss, {}) && !sk.sk_pacing_needed &&
+         !after(tp.write_seq + n, tcp_wnd_end(tp)) && !detail::tcp_was_idle(net, tp);
 }
-/// The only segment of the queue, not in it for more than this call, leaves; tcp_may_push_one was asked. False: it
-/// could not.
+/// Such a one, charged but not queued yet, leaves; tcp_may_push_one was asked. False: it could not, and is not queued.
 template <class Net>
 NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
+  u64 const now = net.worker().now;
   cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
   sk_buff* const out = detail::tcp_fresh_to_send(net, skb);
   if (!out) [[unlikely]]
     return false;
-  // As tcp_note_leaves, tcp_note_new_data: there are no others.
-  cb.sent = net.worker().now;
-  tcp_rate_skb_sent(net, tp, cb);
+  // As tcp_note_leaves, tcp_note_new_data, tcp_cwnd_validate: there are no others.
+  cb.sent = now;
+  tcp_rate_skb_alone(net, tp, cb);
   tcp_ca_event(net, sk, ca_event::tx_start);
-  tp.lsndtime = cb.sent;
+  tp.lsndtime = now;
   ++tp.data_segs_out;
   tp.bytes_sent += skb.len;
   auto const r = detail::tcp_is_common(tp, tcp_flag::ack) ? detail::tcp_transmit_common(net, sk, *out, cb, nullptr)
                                                           : tcp_transmit(net, sk, *out, cb);
   if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]]
     return false;
-  if (skb.len < mss) tp.snd_sml = cb.end_seq;
-  tp.send_head = nullptr;
-  tp.snd_nxt = cb.end_seq;
-  tp.packets_out = 1;
+  u32 const end_seq = cb.end_seq;
+  sk.sk_write_queue.queue_tail(skb);
+  if (skb.len < mss) tp.snd_sml = end_seq;
+  tp.snd_nxt = tp.cwnd_usage_seq = end_seq;
+  tp.packets_out = tp.max_packets_out = 1;
+  tp.cwnd_limited = tp.snd_cwnd <= 1;
   tcp_rtx_queue_sent(tp, skb);
   ++NET_STATS(net).TCPOrigDataSent;
-  if (!tcp_schedule_loss_probe(net, sk, true)) tcp_rearm_rto(net, sk);
-  detail::tcp_cwnd_validate(tp, tp.packets_out >= tp.snd_cwnd);
-  tcp_chrono_update(sk, net.worker().now, false);
+  if (!detail::tcp_start_loss_probe(net, sk, 1, tp.icsk_rto)) tcp_rearm_rto(net, sk);
+  tcp_chrono_set(tp, now, tcp_chrono::busy);
   return true;
 }
 

@@ -43,6 +43,15 @@ void tcp_rate_skb_sent(Net& net, tcp_sock& tp, tcp_skb_cb& cb) {
   cb.tx = tcp_rate_stamp(net, tp);
 }
 
+/// … with nothing in flight, and nothing behind it: the path is the application's to use.
+template <class Net>
+NETSTACK_INLINE void tcp_rate_skb_alone(Net& net, tcp_sock& tp, tcp_skb_cb& cb) {
+  u32 const now = tcp_clock_us(net), delivered = tp.delivered;
+  tp.app_limited = std::max(delivered, 1u);
+  tp.first_tx = tp.delivered_time = now;
+  cb.tx = {.first_tx = now, .delivered_time = now, .delivered = delivered, .is_app_limited = true};
+}
+
 /// The segment arrived. Of several the one that was sent last makes the sample.
 inline void tcp_rate_skb_delivered(tcp_sock& tp, tcp_skb_cb const& cb, tcp_rate_sample& rs) {
   if (rs.any && (cb.sent < rs.sent || (cb.sent == rs.sent && !after(cb.end_seq, rs.end_seq)))) return;

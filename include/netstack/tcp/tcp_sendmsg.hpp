@@ -76,9 +76,9 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
   sk.sk_write_queue.queue_tail(burst);
   return got != 0;
 }
-/// A new, empty one at its end; null: the pool, or the proto's memory, is used up.
+/// A new, empty one, charged; null: the pool, or the proto's memory, is used up.
 template <class Net>
-NETSTACK_INLINE sk_buff* tcp_new_tail(Net& net, sock& sk) {
+NETSTACK_INLINE sk_buff* tcp_new_segment(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   sk_buff* const skb = net.worker().pool.__alloc_skb(max_tcp_header);
   if (!skb) return nullptr;
@@ -91,7 +91,7 @@ NETSTACK_INLINE sk_buff* tcp_new_tail(Net& net, sock& sk) {
   cb.seq = cb.end_seq = tp.write_seq;
   cb.tcp_flags = tcp_flag::ack;
   cb.sacked = cb.eor = 0;
-  __tcp_queue_skb(sk, *skb);
+  tcp_wmem_charge(sk, *skb);
   return skb;
 }
 /// Copies as much as the segment holds.
@@ -158,38 +158,47 @@ template <class Net>
 void tcp_note_dialogue(Net& net, tcp_sock& tp) {
   if (!tp.pingpong && tp.lrcvtime != 0 && net.worker().now - tp.lrcvtime < tcp_delack_min) tp.pingpong = true;
 }
+/// A segment of the `n` bytes, as many as fit behind the headers and not more; null as above.
+template <class Net>
+NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u32 n) {
+  sk_buff* const skb = tcp_new_segment(net, sk);
+  if (!skb) [[unlikely]]
+    return nullptr;
+  auto& tp = tcp_sk(sk);
+  u8* const to = skb->data;
+  skb->tail = to + n;
+  skb->len = n;
+  if (skb->ip_summed == ip_summed::partial)
+    std::memcpy(to, from, n);
+  else
+    skb->csum = csum_partial_copy(to, static_cast<u8 const*>(from), n, 0);
+  TCP_SKB_CB(*skb).end_seq = tp.write_seq += n;
+  tcp_note_dialogue(net, tp);
+  return skb;
+}
 /// A call whose bytes fit into one segment, before which none waits: most of a dialogue's. How many were taken; 0: it
 /// is another one.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
-  auto& tp = tcp_sk(sk);
-  if (m.msg_iov.size() != 1 || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 || tp.send_head ||
+  if (m.msg_iov.size() != 1 || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
       sk.sk_state != tcp_state::established || (sk.sk_shutdown & send_shutdown) || sk.sk_err != 0) [[unlikely]]
     return 0;
   iovec const part = m.msg_iov.front();
   u32 const mss = tcp_current_mss(net, sk);
   if (part.iov_len - 1 >= mss || !tcp_may_queue(net, sk)) [[unlikely]]
     return 0;
-  bool const alone = tcp_may_push_one(net, sk, static_cast<u32>(part.iov_len));
-  if (alone)
-    tp.app_limited = std::max(tp.delivered, 1u);  // the path is idle
-  else
-    tcp_rate_check_app_limited(tp);
-  sk_buff* const skb = tcp_new_tail(net, sk);
+  auto const n = static_cast<u32>(part.iov_len);
+  bool const alone = tcp_may_push_one(net, sk, n);
+  if (!alone) {
+    if (tcp_sk(sk).send_head) [[unlikely]]
+      return 0;
+    tcp_rate_check_app_limited(tcp_sk(sk));
+  }
+  sk_buff* const skb = tcp_new_filled(net, sk, part.iov_base, n);
   if (!skb) [[unlikely]]
     return 0;
-  auto const n = static_cast<u32>(part.iov_len);
-  u8* const to = skb->data;  // mss is what fits behind the headers, and not more
-  skb->tail = to + n;
-  skb->len = n;
-  if (skb->ip_summed == ip_summed::partial)
-    std::memcpy(to, part.iov_base, n);
-  else
-    skb->csum = csum_partial_copy(to, static_cast<u8 const*>(part.iov_base), n, 0);
-  TCP_SKB_CB(*skb).end_seq = tp.write_seq += n;
-  tcp_note_dialogue(net, tp);
   if (alone && tcp_push_one(net, sk, *skb, mss)) return n;
-  skb_header_release(*skb);
+  tcp_queue_charged(sk, *skb);
   tcp_push(net, sk, 0, mss);
   return n;
 }
@@ -224,7 +233,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   while (from.count() != 0) {
     sk_buff* skb = tcp_tail_with_room(sk, mss);
     if (!skb && from.count() >= 2 * std::size_t{mss} && tcp_fill_burst(net, sk, from, mss)) continue;
-    if (!skb && tcp_may_queue(net, sk) && (skb = tcp_new_tail(net, sk))) skb_header_release(*skb);
+    if (!skb && tcp_may_queue(net, sk) && (skb = tcp_new_segment(net, sk))) tcp_queue_charged(sk, *skb);
     if (skb) {
       tcp_fill(sk, *skb, from, mss);
       continue;

@@ -7,6 +7,7 @@
 #pragma once
 #include <algorithm>
 #include <bit>
+#include <cstring>
 
 #include "netstack/base/multilinear.hpp"
 #include "netstack/core/slab_list.hpp"
@@ -101,26 +102,13 @@ struct alignas(cache_line) tcp_numbers {
   u16 mss_cache = tcp_mss_default;                    ///< payload of a full segment
   u8 snd_wscale = 0, rcv_wscale = 0;
 };
-/// What most segments touch: the next.
-struct alignas(cache_line) tcp_flow {
-  u32 ts_recent = 0;  ///< RFC 7323 §4.3 TS.Recent
-  u32 tsoffset = 0;   ///< our clock's, so that it says nothing of the host's
-  u32 srtt_us = 0;    ///< smoothed round-trip time, times 8; 0: none yet
-  u32 rttvar_us = 0;  ///< times 4
-  u32 snd_ssthresh = tcp_infinite_ssthresh;
-  u32 snd_cwnd_cnt = 0;
-  u32 wmem_queued = 0;           ///< truesize in the write queue (Linux's sk_wmem_queued)
-  u32 csum_flow = 0;             ///< sum of addresses, protocol and ports, for every segment's checksum
-  sk_buff* send_head = nullptr;  ///< the first that was never sent; in sk_write_queue
-  u32 pmtu_cookie = 0;           ///< the path's MTU by which mss_cache was found; 0: it has to be found again
-  u16 advmss = tcp_mss_default;
-  u16 rcv_mss = tcp_mss_default;  ///< what the peer's full segments are
-  u8 quick_acks = 0;              ///< so many acknowledgments are not delayed
-  u8 nonagle = 0;                 ///< tcp_nagle::…
+/// What is unusual about a connection, in one word: most segments ask for several of these, and compare them at once.
+struct alignas(8) tcp_marks {
+  u8 nonagle = 0;  ///< tcp_nagle::…
   tcp_ca_state ca_state = tcp_ca_state::open;
-  u8 events = 0;         ///< tcp_event::…
-  u8 scaling_ratio = 0;  ///< payload of a full segment in what its frame costs, of 256
-  u8 ecn_flags = 0;      ///< tcp_ecn::…
+  u8 ecn_flags = 0;  ///< tcp_ecn::…
+  u8 num_sacks = 0;  ///< of tcp_ofo::selective_acks
+  u16 urg_data = 0;  ///< tcp_urg_bits::…; 0: none ahead
   bool tstamp_ok : 1 = false;
   bool sack_ok : 1 = false;
   bool wscale_ok : 1 = false;
@@ -135,6 +123,38 @@ struct alignas(cache_line) tcp_flow {
   bool urg_mode : 1 = false;     ///< urgent data of ours is not acknowledged yet
   bool mtu_probing : 1 = false;  ///< tcp_mtup is in use
   bool uto_due : 1 = false;      ///< RFC 5482: the next segment with room for it says how long we wait
+  bool dsack : 1 = false;        ///< the next acknowledgment tells duplicate_sack
+
+  [[nodiscard]] NETSTACK_INLINE u64 word() const {
+    u64 w;
+    std::memcpy(&w, static_cast<void const*>(this), sizeof w);
+    return w;
+  }
+  /// What `mask` names is as in `is`.
+  [[nodiscard]] NETSTACK_INLINE bool match(tcp_marks const& mask, tcp_marks const& is) const {
+    return (word() & mask.word()) == is.word();
+  }
+};
+static_assert(sizeof(tcp_marks) == 8);
+inline constexpr auto tcp_any_ca_state = static_cast<tcp_ca_state>(0xff);
+
+/// What most segments touch: the next.
+struct alignas(cache_line) tcp_flow : tcp_marks {
+  u32 ts_recent = 0;  ///< RFC 7323 §4.3 TS.Recent
+  u32 tsoffset = 0;   ///< our clock's, so that it says nothing of the host's
+  u32 srtt_us = 0;    ///< smoothed round-trip time, times 8; 0: none yet
+  u32 rttvar_us = 0;  ///< times 4
+  u32 snd_ssthresh = tcp_infinite_ssthresh;
+  u32 snd_cwnd_cnt = 0;
+  u32 wmem_queued = 0;           ///< truesize in the write queue (Linux's sk_wmem_queued)
+  u32 csum_flow = 0;             ///< sum of addresses, protocol and ports, for every segment's checksum
+  sk_buff* send_head = nullptr;  ///< the first that was never sent; in sk_write_queue
+  u32 pmtu_cookie = 0;           ///< the path's MTU by which mss_cache was found; 0: it has to be found again
+  u16 advmss = tcp_mss_default;
+  u16 rcv_mss = tcp_mss_default;  ///< what the peer's full segments are
+  u8 quick_acks = 0;              ///< so many acknowledgments are not delayed
+  u8 events = 0;                  ///< tcp_event::…
+  u8 scaling_ratio = 0;           ///< payload of a full segment in what its frame costs, of 256
 };
 /// What is counted and stamped as segments come and go: the third.
 struct alignas(cache_line) tcp_counts {
@@ -146,9 +166,6 @@ struct alignas(cache_line) tcp_counts {
   u32 snd_sml = 0;          ///< end of the last segment that was less than full
   u32 max_packets_out = 0;  ///< in the window that ends with cwnd_usage_seq
   u32 cwnd_usage_seq = 0;
-  u8 num_sacks = 0;  ///< of tcp_ofo::selective_acks
-  bool dsack = false;
-  u16 urg_data = 0;  ///< tcp_urg_bits::…; 0: none ahead
 };
 static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line && sizeof(tcp_counts) == cache_line);
 
