@@ -231,10 +231,9 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
                      !tp.sack_indexed && !tp.tlp_outstanding && tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
   return plain ? head : nullptr;
 }
-/// What tcp_ack makes of it: the segments leave the queue, and they measure the path. By itself: its values and those
-/// of the segment that brought it are too many for the registers.
-template <class Net>
-NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
+/// tcp_ack_plain; `Rated`: the algorithm wants the whole sample, which else needs not be kept together.
+template <bool Rated, class Net>
+NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   auto& tp = tcp_sk(sk);
   u64 const now = net.worker().now, first_sent = TCP_SKB_CB(head).sent;
   tcp_rate_sample rs{.prior_in_flight = tp.packets_out};
@@ -277,13 +276,22 @@ NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq,
     return;  // of our SYN
   auto const& ca = tcp_ca<Net>(sk);
   if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = rs.acked_sacked});
-  if (ca.cong_control) [[unlikely]] {
-    tcp_rate_sample const told = rs;  // a copy: where nobody asks for it, the sample stays in registers
-    return ca.cong_control(net, sk, told);
-  }
+  if constexpr (Rated) return ca.cong_control(net, sk, rs);
   ca.cong_avoid(net, sk, ack, rs.acked_sacked);
   if (sk.sk_pacing_needed) [[unlikely]]
     tcp_update_pacing_rate(net, sk);
+}
+template <class Net>
+NETSTACK_NOINLINE void tcp_ack_plain_rated(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
+  tcp_ack_plain_for<true>(net, sk, head, seq, ack);
+}
+/// What tcp_ack makes of it: the segments leave the queue, and they measure the path. By itself: its values and those
+/// of the segment that brought it are too many for the registers.
+template <class Net>
+NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
+  if (tcp_ca<Net>(sk).cong_control) [[unlikely]]
+    return tcp_ack_plain_rated(net, sk, head, seq, ack);
+  tcp_ack_plain_for<false>(net, sk, head, seq, ack);
 }
 
 /// Nothing is in flight or waits to be, and that is what it says; but the window may be another.

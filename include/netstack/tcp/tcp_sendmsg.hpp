@@ -86,7 +86,6 @@ NETSTACK_INLINE sk_buff* tcp_new_segment(Net& net, sock& sk) {
     consume_skb(*skb);
     return nullptr;
   }
-  if (tcp_device_sums(sk)) skb->ip_summed = ip_summed::partial;
   auto& cb = TCP_SKB_CB(*skb);
   cb.seq = cb.end_seq = tp.write_seq;
   cb.tcp_flags = tcp_flag::ack;
@@ -168,8 +167,8 @@ NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u3
   u8* const to = skb->data;
   skb->tail = to + n;
   skb->len = n;
-  if (skb->ip_summed == ip_summed::partial)
-    std::memcpy(to, from, n);
+  if (tcp_device_sums(sk))
+    skb->ip_summed = ip_summed::partial, std::memcpy(to, from, n);
   else
     skb->csum = csum_partial_copy(to, static_cast<u8 const*>(from), n, 0);
   TCP_SKB_CB(*skb).end_seq = tp.write_seq += n;
@@ -233,7 +232,10 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   while (from.count() != 0) {
     sk_buff* skb = tcp_tail_with_room(sk, mss);
     if (!skb && from.count() >= 2 * std::size_t{mss} && tcp_fill_burst(net, sk, from, mss)) continue;
-    if (!skb && tcp_may_queue(net, sk) && (skb = tcp_new_segment(net, sk))) tcp_queue_charged(sk, *skb);
+    if (!skb && tcp_may_queue(net, sk) && (skb = tcp_new_segment(net, sk))) {
+      if (tcp_device_sums(sk)) skb->ip_summed = ip_summed::partial;
+      tcp_queue_charged(sk, *skb);
+    }
     if (skb) {
       tcp_fill(sk, *skb, from, mss);
       continue;

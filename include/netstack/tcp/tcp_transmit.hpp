@@ -220,11 +220,12 @@ NETSTACK_INLINE sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
 
 /// tcp_copybreak bytes, whatever of them counts: the frames have room for all of them, and so it takes no call.
 NETSTACK_INLINE void tcp_copy_few(u8* to, u8 const* from) {
-  typedef u64 half __attribute__((vector_size(tcp_copybreak / 2), aligned(1), may_alias));
-  auto* const halves = reinterpret_cast<half*>(to);
-  auto const* const read = reinterpret_cast<half const*>(from);
-  half const second = read[1];
-  halves[0] = read[0], halves[1] = second;
+  typedef u64 half __attribute__((vector_size(tcp_copybreak / 2)));
+  half first, second;
+  std::memcpy(&first, from, sizeof first);
+  std::memcpy(&second, from + sizeof first, sizeof second);
+  std::memcpy(to, &first, sizeof first);
+  std::memcpy(to + sizeof first, &second, sizeof second);
 }
 
 /// The same for a fresh segment. To copy a few bytes costs less than to keep account of two packets over one frame.
