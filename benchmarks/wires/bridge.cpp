@@ -68,7 +68,7 @@ int main(int argc, char** argv) {
   std::signal(SIGINT, [](int) { stop = 1; });
   std::puts("ready");
   std::fflush(stdout);
-  for (u64 const end = h.worker().now + 600'000'000'000; !stop && h.worker().now < end;)
+  for (u64 const end = h.worker().now + 3'600'000'000'000; !stop && h.worker().now < end;)
     if (h.poll() == 0) h.wait(1'000'000);
   for (auto* dev : devices) unregister_netdev(net, *dev);
   return 0;
