@@ -176,13 +176,13 @@ class sk_buff_head {
     qlen_ += burst.count;
     burst = {};
   }
-  /// Takes the packets from the first to `last` out, as a burst.
+  /// Takes the packets from the first to `last` out, as a burst; the caller, who goes through it anyway, clears the
+  /// `prev` of each.
   [[nodiscard]] skb_list dequeue_to(sk_buff& last, u32 n) {
     skb_list burst{.first = ends_.next, .last = &last, .count = n};
     ends_.next = last.next;
     at(last.next).prev = sentinel();
     last.next = nullptr;
-    for (sk_buff* skb = burst.first; skb; skb = skb->next) skb->prev = nullptr;
     qlen_ -= n;
     return burst;
   }

@@ -201,7 +201,13 @@ class skb_pool {
   void free_bulk(skb_list& list) { free_bulk(list, skb_run_destructor); }
   /// The same, with settle(skb) instead of the destructor, if there is one: for who can do it for many at once.
   template <class Settle>
-  void free_bulk(skb_list& list, Settle&& settle);
+  void free_bulk(skb_list& list, Settle&& settle) {
+    free_bulk(
+        list, [](sk_buff&) {}, settle);
+  }
+  /// The same, with leave(skb) before each is looked at: what else there is to do for each, in one pass.
+  template <class Leave, class Settle>
+  void free_bulk(skb_list& list, Leave&& leave, Settle&& settle);
   void free_list(skb_list& list) { free_bulk(list); }
   /// Of the list, the clones whose originals are still there, as a sender keeps them; the others stay in it.
   /// settle(skb) as above.

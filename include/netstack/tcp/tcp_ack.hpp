@@ -71,8 +71,7 @@ NETSTACK_INLINE void tcp_free_acked(sock& sk, sk_buff& last, u32 n) {
     sk.sk_write_queue.unlink(last);
     return tcp_wmem_free_skb(sk, last);
   }
-  skb_list acked = sk.sk_write_queue.dequeue_to(last, n);
-  tcp_wmem_free_list(sk, acked);
+  tcp_wmem_free_first(sk, last, n);
 }
 /// A segment is acknowledged that was repeated, believed lost, or selectively acknowledged before.
 template <class Net>
@@ -231,6 +230,21 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
                      !tp.sack_indexed && !tp.tlp_outstanding && tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
   return plain ? head : nullptr;
 }
+/// The last that it acknowledges, when there are several in flight, and how many; none of them is in flight any more.
+NETSTACK_NOINLINE inline sk_buff* tcp_acked_last(sock& sk, sk_buff& head, u32 ack, u32& n) {
+  auto& tp = tcp_sk(sk);
+  if (ack == tp.snd_nxt) {  // all: none has to be asked
+    n = tp.packets_out;
+    tp.tsorted_sent_queue.clear();
+    return tcp_sent_tail(sk);
+  }
+  sk_buff *last = nullptr, *skb = &head;
+  for (n = 0; skb && !after(TCP_SKB_CB(*skb).end_seq, ack); skb = tcp_sent_after(sk, *skb), ++n) {
+    tcp_tsorted_unlink(*skb);
+    last = skb;
+  }
+  return last;
+}
 /// tcp_ack_plain; `Rated`: the algorithm wants the whole sample, which else needs not be kept together.
 template <bool Rated, class Net>
 NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
@@ -243,13 +257,13 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
   tp.rcv_tstamp = now;
-  sk_buff *last = nullptr, *skb = &head;
-  do {
-    ++rs.acked_sacked;
-    tcp_tsorted_unlink(*skb);
-    last = skb;
-    skb = tcp_sent_after(sk, *skb);
-  } while (skb && !after(TCP_SKB_CB(*skb).end_seq, ack));
+  sk_buff* last = &head;
+  u32 n = 1;
+  if (tp.packets_out == 1)
+    tcp_tsorted_unlink(head);
+  else
+    last = tcp_acked_last(sk, head, ack, n);
+  rs.acked_sacked = n;
   // All that the last tells is made use of before it is freed: kept beyond that, it would not fit the registers.
   tcp_rate_skb_delivered(tp, TCP_SKB_CB(*last), rs);
   rs.rtt_us = static_cast<s64>((now - rs.sent) / 1000);

@@ -290,7 +290,7 @@ NETSTACK_INLINE bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
   skb_dst_drop(skb);
   skb.dev = nullptr;
   auto& cb = TCP_SKB_CB(skb);  // what else is in it is for what is sent, or for who is put into a tree
-  cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.ack_seq = rx.ack_seq, cb.tcp_flags = rx.flags;
+  cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.tcp_flags = rx.flags;
   return true;
 }
 

@@ -46,7 +46,8 @@ class tcp_run_queue {
     if (!sk_mem_has(sk_, skb.truesize)) (void)sk_mem_ahead(sk_, u64{from.count} * skb.truesize);
     if (sk_.sk_rmem_alloc + charged_ > sk_.sk_rcvbuf || !sk_rmem_schedule(net, sk_, skb.truesize)) return false;
     (void)from.pop_front();
-    TCP_SKB_CB(skb) = {.seq = seq, .end_seq = seq + len, .ack_seq = tcp_sk(sk_).snd_una, .tcp_flags = tcp_flag::ack};
+    auto& cb = TCP_SKB_CB(skb);
+    cb.seq = seq, cb.end_seq = seq + len, cb.tcp_flags = tcp_flag::ack;
     skb_dst_drop(skb);
     skb_orphan(skb);
     skb.dev = nullptr;

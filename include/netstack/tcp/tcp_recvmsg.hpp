@@ -54,10 +54,12 @@ inline sk_buff* tcp_eat_skbs(sock& sk, u32 seq) {
   if (n == 1) return tcp_eat_skb(sk, *last), skb;
   skb_list read = sk.sk_receive_queue.dequeue_to(*last, n);
   u32 owed = 0;
-  last->pool->free_bulk(read, [&](sk_buff& one) {
-    if (one.destructor != sock_rfree || one.sk != &sk) return skb_run_destructor(one);
-    owed += one.truesize;
-  });
+  last->pool->free_bulk(
+      read, [](sk_buff& one) { one.prev = nullptr; },
+      [&](sk_buff& one) {
+        if (one.destructor != sock_rfree || one.sk != &sk) return skb_run_destructor(one);
+        owed += one.truesize;
+      });
   sk.sk_rmem_alloc -= owed;
   sk_mem_uncharge(sk, owed);
   return skb;

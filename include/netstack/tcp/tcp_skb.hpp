@@ -44,18 +44,18 @@ struct tcp_tx_stamp {
 };
 
 struct tcp_skb_cb {
-  tcp_rb_node node{};    ///< rx: out of order; tx: in tcp_sock::sack_index
   tcp_list_node link{};  ///< tx: in tcp_sock::sent_queue or lost_queue
   tcp_tx_stamp tx{};
   u64 sent = 0;              ///< tx: worker time when it was sent last
   u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
-  u32 ack_seq = 0;           ///< rx
   u8 tcp_flags = 0;
-  u8 sacked = 0;      ///< tx: tcpcb::…
-  u8 ip_dsfield = 0;  ///< rx
-  u8 eor = 0;         ///< tx: nothing may be appended
+  u8 sacked = 0;       ///< tx: tcpcb::…
+  u8 eor = 0;          ///< tx: nothing may be appended
+  tcp_rb_node node{};  ///< rx: out of order; tx: in tcp_sock::sack_index
 };
 static_assert(sizeof(tcp_skb_cb) == 80);
+static_assert(offsetof(tcp_skb_cb, node) <= cache_line,
+              "what every segment needs is one cache line behind its sk_buff");
 [[nodiscard]] inline tcp_skb_cb& TCP_SKB_CB(sk_buff& skb) { return skb.cb<tcp_skb_cb>(); }
 
 namespace detail {
@@ -84,7 +84,11 @@ struct tcp_rb_traits {
   static color red() { return false; }
 };
 
-/// The node is the first of the control block, which lies behind its sk_buff.
+/// The packet whose control block, which lies behind it, has a node there.
+template <std::size_t Offset>
+sk_buff* tcp_skb_of(void const* node) {
+  return reinterpret_cast<sk_buff*>(reinterpret_cast<std::uintptr_t>(node) - Offset) - 1;
+}
 struct tcp_skb_in_tree {
   using node_traits = tcp_rb_traits;
   using node = tcp_rb_node;
@@ -96,10 +100,8 @@ struct tcp_skb_in_tree {
   static constexpr boost::intrusive::link_mode_type link_mode = boost::intrusive::normal_link;
   static node_ptr to_node_ptr(sk_buff& skb) { return &TCP_SKB_CB(skb).node; }
   static const_node_ptr to_node_ptr(sk_buff const& skb) { return &TCP_SKB_CB(const_cast<sk_buff&>(skb)).node; }
-  static pointer to_value_ptr(node_ptr n) { return reinterpret_cast<sk_buff*>(n) - 1; }
-  static const_pointer to_value_ptr(const_node_ptr n) { return reinterpret_cast<sk_buff const*>(n) - 1; }
+  static pointer to_value_ptr(const_node_ptr n) { return tcp_skb_of<offsetof(tcp_skb_cb, node)>(n); }
 };
-static_assert(offsetof(tcp_skb_cb, node) == 0);
 
 struct tcp_skb_in_list {
   struct node_traits {
@@ -120,14 +122,7 @@ struct tcp_skb_in_list {
   static constexpr boost::intrusive::link_mode_type link_mode = boost::intrusive::normal_link;
   static node_ptr to_node_ptr(sk_buff& skb) { return &TCP_SKB_CB(skb).link; }
   static const_node_ptr to_node_ptr(sk_buff const& skb) { return &TCP_SKB_CB(const_cast<sk_buff&>(skb)).link; }
-  static pointer to_value_ptr(node_ptr n) { return tcp_skb_in_tree::to_value_ptr(cb_of(n)); }
-  static const_pointer to_value_ptr(const_node_ptr n) { return tcp_skb_in_tree::to_value_ptr(cb_of(n)); }
-
- private:
-  static tcp_rb_node* cb_of(const_node_ptr n) {
-    auto const at = reinterpret_cast<std::uintptr_t>(n) - offsetof(tcp_skb_cb, link);
-    return reinterpret_cast<tcp_rb_node*>(at);
-  }
+  static pointer to_value_ptr(const_node_ptr n) { return tcp_skb_of<offsetof(tcp_skb_cb, link)>(n); }
 };
 
 struct tcp_seq_less {

@@ -54,18 +54,19 @@ inline void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
   skb.pool->drop_payload_ref(skb);  // nobody sends it any more: it may go the short way
   skb.pool->free_one(skb, skb_run_destructor);
 }
-/// Several that were acknowledged.
-inline void tcp_wmem_free_list(sock& sk, skb_list& list) {
-  if (list.empty()) return;
-  auto& pool = *list.first->pool;
+/// The first n, which end with `last`.
+NETSTACK_NOINLINE inline void tcp_wmem_free_first(sock& sk, sk_buff& last, u32 n) {
+  auto& pool = *last.pool;
   u32 truesize = 0;
-  for (sk_buff* skb = list.first; skb; skb = skb->next) {
-    truesize += skb->truesize;
-    pool.drop_payload_ref(*skb);
-  }
+  skb_list list = sk.sk_write_queue.dequeue_to(last, n);
+  auto const leave = [&](sk_buff& skb) {
+    skb.prev = nullptr;
+    truesize += skb.truesize;
+    pool.drop_payload_ref(skb);
+  };
+  pool.free_bulk(list, leave, skb_run_destructor);
   tcp_sk(sk).wmem_queued -= truesize;
   sk_mem_uncharge(sk, truesize);
-  pool.free_bulk(list);
 }
 /// It enters it.
 inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {

@@ -68,10 +68,10 @@ NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, sit
   return got;
 }
 
-template <class Settle>
-NETSTACK_INLINE void skb_pool::free_bulk(skb_list& list, Settle&& settle) {
+template <class Leave, class Settle>
+NETSTACK_INLINE void skb_pool::free_bulk(skb_list& list, Leave&& leave, Settle&& settle) {
   if constexpr (asan_enabled) {
-    while (sk_buff* skb = list.pop_front()) free_skb(*skb);
+    while (sk_buff* skb = list.pop_front()) leave(*skb), free_skb(*skb);
     return;
   }
   // The burst is linked already: what is simple stays in it and becomes the top of the free list.
@@ -81,6 +81,7 @@ NETSTACK_INLINE void skb_pool::free_bulk(skb_list& list, Settle&& settle) {
   u32 simple = 0;
   for (sk_buff* skb = first; skb;) {
     sk_buff* const following = skb->next;
+    leave(*skb);
     if (is_simple(*skb)) [[likely]] {
       settle(*skb);
       detail::mark_free(*skb);
