@@ -50,7 +50,7 @@ TEST_CASE("a queue does what a deque does, and its length is exact", "[S37][S182
     auto& q = queues[which];
     auto& d = oracles[which];
     bool ok = true;
-    switch (random() % 12) {
+    switch (random() % 14) {
       case 0:
       case 1:
         if (!pool.idle.empty()) d.push_back(&pool.take()), skb_queue_tail(q, *d.back());
@@ -124,6 +124,32 @@ TEST_CASE("a queue does what a deque does, and its length is exact", "[S37][S182
       }
       case 11:
         ok = skb_peek(q) == (d.empty() ? nullptr : d.front()) && skb_peek_tail(q) == (d.empty() ? nullptr : d.back());
+        break;
+      case 12: {  // a burst, which knows its links backwards or not
+        bool const linked = random() % 2 != 0;
+        skb_list burst;
+        for (auto n = random() % 4; n != 0 && !pool.idle.empty(); --n) {
+          sk_buff& skb = pool.take();
+          if (linked) skb.prev = burst.last;
+          burst.push_back(skb);
+          d.push_back(&skb);
+        }
+        linked ? q.queue_linked(burst) : q.queue_tail(burst);
+        ok = burst.empty() && burst.count == 0;
+        break;
+      }
+      case 13:
+        if (!d.empty()) {
+          auto const n = pick(d) + 1;
+          skb_list burst = q.dequeue_to(*d[n - 1], static_cast<u32>(n));
+          ok = burst.count == n && burst.last == d[n - 1] && !burst.last->next;
+          for (sk_buff& skb : burst) {
+            ok &= &skb == d.front();
+            skb.next = skb.prev = nullptr;
+            pool.idle.push_back(&skb);
+            d.pop_front();
+          }
+        }
         break;
     }
     ok = ok && skb_queue_len(q) == d.size() && skb_queue_empty(q) == d.empty() && forward(q) == d && backward(q) == d;

@@ -346,8 +346,10 @@ TEST_CASE("a burst is freed packet by packet where a packet is not simple", "[S3
       }
     }
     list.push_back(new_skb(other));  // of a second stack in this thread: it goes home
-    pool->free_bulk(list);
-    bool ok = list.empty() && list.last == nullptr && list.count == 0 && other->in_use() == 0;
+    u32 left = 0;
+    pool->free_bulk(
+        list, [&](sk_buff&) { ++left; }, skb_run_destructor);
+    bool ok = list.empty() && list.last == nullptr && list.count == 0 && other->in_use() == 0 && left == 9;
     ok &= pool->in_use() == u32{held != nullptr} + u32{clone != nullptr};
     ok &= dst.refcnt == (odd & 4 ? 1U : 2U) && destroyed - before == (odd & 16 ? 1 : 0);
     if (held) {

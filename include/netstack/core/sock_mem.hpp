@@ -196,18 +196,23 @@ inline void consume_sent_list(skb_pool& pool, skb_list& list) {
   if (owner) sock_wfree(pool, *owner, owed);
 }
 
-/// The same for a device by which mostly clones leave.
-inline void consume_sent_clones(skb_pool& pool, skb_list& list) {
+/// The same for a device by which mostly clones leave: at(i) is one of n.
+template <class At>
+void consume_sent_clones(skb_pool& pool, u32 n, At&& at) {
   sock* owner = nullptr;
   u32 owed = 0;
-  pool.free_companions(list, [&](sk_buff& skb) {
+  skb_list others;
+  auto const settle = [&](sk_buff& skb) {
     if (skb.destructor != sock_wfree_of) return skb_run_destructor(skb);
     if (skb.sk != owner && owner) sock_wfree(pool, *owner, std::exchange(owed, 0));
     owner = skb.sk;
     owed += skb.truesize;
-  });
+  };
+  for (u32 i = 0; i < n; ++i)
+    if (sk_buff& skb = at(i); !pool.free_companion(skb, settle)) [[unlikely]]
+      others.push_back(skb);
   if (owner) sock_wfree(pool, *owner, owed);
-  if (!list.empty()) consume_sent_list(pool, list);
+  if (!others.empty()) consume_sent_list(pool, others);
 }
 
 inline void skb_set_owner_r(sk_buff& skb, sock& sk) {

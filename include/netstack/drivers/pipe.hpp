@@ -130,14 +130,8 @@ struct pipe : driver {
 namespace detail {
 
 NETSTACK_NOINLINE inline void pipe_free_several(pipe::priv& p, u32 n) {
-  constexpr u32 few = 4;  // for which a list does not pay off
-  if (n < few) {
-    for (u32 i = 0; i < n; ++i) consume_skb(*p.out->done.front(i));
-    return;
-  }
-  skb_list sent;
-  for (u32 i = 0; i < n; ++i) sent.push_back(*p.out->done.front(i));
-  consume_sent_clones(*sent.first->pool, sent);
+  auto& done = p.out->done;
+  consume_sent_clones(*done.front(0)->pool, n, [&](u32 i) -> sk_buff& { return *done.front(i); });
 }
 /// Frees what the receiver has handled.
 inline u32 pipe_reap(pipe::priv& p) {

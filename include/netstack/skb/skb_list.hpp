@@ -176,6 +176,13 @@ class sk_buff_head {
     qlen_ += burst.count;
     burst = {};
   }
+  /// The same for a burst in which each, but the first, has the one before it as its `prev` already.
+  void queue_linked(skb_list& burst) {
+    if (burst.empty()) return;
+    link_after(ends_.prev, burst.first, burst.last);
+    qlen_ += burst.count;
+    burst = {};
+  }
   /// Takes the packets from the first to `last` out, as a burst; the caller, who goes through it anyway, clears the
   /// `prev` of each.
   [[nodiscard]] skb_list dequeue_to(sk_buff& last, u32 n) {

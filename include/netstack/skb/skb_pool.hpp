@@ -209,10 +209,9 @@ class skb_pool {
   template <class Leave, class Settle>
   void free_bulk(skb_list& list, Leave&& leave, Settle&& settle);
   void free_list(skb_list& list) { free_bulk(list); }
-  /// Of the list, the clones whose originals are still there, as a sender keeps them; the others stay in it.
-  /// settle(skb) as above.
+  /// A clone whose original is still there, as a sender keeps it; settle(skb) as above. False: it is another packet.
   template <class Settle>
-  void free_companions(skb_list& list, Settle&& settle);
+  bool free_companion(sk_buff& skb, Settle&& settle);
 
   /// Another sk_buff that shares skb's data. The first clone takes the companion beside the original; null when the
   /// clone slots are used up. The clone has no owner socket (as in Linux: skb_clone drops sk and destructor).
@@ -286,7 +285,7 @@ class skb_pool {
     skb.nohdr = 0;
     sk_buff& first = skb.slot_kind == skb_slot::first ? skb : pair(skb.frame);
     auto& info = shinfo_of(first);
-    --info.payload_refs;
+    detail::drop_payload_ref(info);
     if (detail::shinfo_is_clean(info)) detail::mark_shinfo_fresh(first);
   }
   /// cb and extensions.

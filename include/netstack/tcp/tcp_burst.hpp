@@ -20,8 +20,8 @@ namespace detail {
 /// The header of segments that say nothing but their data, an acknowledgment and the time.
 class tcp_burst_header {
   static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
-  u32 ports_, ack_, bits_, lead_, tsval_, tsecr_;
-  u64 pseudo_, sum_;
+  u32 ports_, ack_, bits_, lead_;
+  u64 stamp_, pseudo_, sum_;
 
  public:
   /// The window is told from now on.
@@ -33,19 +33,18 @@ class tcp_burst_header {
     ack_ = be32{tp.rcv_nxt}.raw();
     bits_ = be32{hlen / 4 << 28 | u32{tcp_flag::ack} << 16 | window}.raw();
     lead_ = tcpopt::tstamp_lead;
-    tsval_ = be32{tcp_time_stamp(net) + tp.tsoffset}.raw();
-    tsecr_ = be32{tp.ts_recent}.raw();
+    stamp_ = be64{u64{tcp_time_stamp(net) + tp.tsoffset} << 32 | tp.ts_recent}.raw();
     pseudo_ = u64{tp.csum_flow} + be16{static_cast<u16>(payload + hlen)}.raw();
-    sum_ = pseudo_ + ports_ + ack_ + bits_ + lead_ + tsval_ + tsecr_;
+    sum_ = csum_add64(pseudo_ + ports_ + ack_ + bits_ + lead_, stamp_);
   }
   /// In front of the payload, as tcp_push_header does.
   NETSTACK_INLINE void push(sk_buff& skb, u32 number, bool psh) const {
     constexpr u32 push_bit = be32{u32{tcp_flag::psh} << 16}.raw();
     u32 const seq = be32{number}.raw(), more = psh ? push_bit : 0;
     u8* const at = skb.push(hlen);
-    u16 const check = tcp_header_check(skb, pseudo_, sum_ + seq + more);
-    u32 const words[8] = {ports_, seq, ack_, bits_ | more, check, lead_, tsval_, tsecr_};
-    std::memcpy(at, words, sizeof words);
+    u16 const check = tcp_header_check(skb, pseudo_, csum_add64(sum_, u64{seq} + more));
+    u64 const words[4] = {ports_ | u64{seq} << 32, ack_ | u64{bits_ | more} << 32, check | u64{lead_} << 32, stamp_};
+    for (u32 i = 0; i < 4; ++i) std::memcpy(at + 8 * i, &words[i], 8);  // no more than one register holds
     skb.reset_transport_header();
   }
 };

@@ -27,7 +27,7 @@ class tcp_run_queue {
   ~tcp_run_queue() {
     sk_.sk_rmem_alloc += charged_;
     sk_mem_settle(sk_);
-    sk_.sk_receive_queue.queue_tail(queued_);
+    sk_.sk_receive_queue.queue_linked(queued_);
     if (!spent_.empty()) spent_.first->pool->free_bulk(spent_);
   }
   void spent(sk_buff& skb) { spent_.push_back(skb); }
@@ -37,7 +37,12 @@ class tcp_run_queue {
   NETSTACK_INLINE bool take(Net& net, skb_list& from, u32 seq, u32 hlen, u32 len) {
     sk_buff& skb = *from.first;
     if (tail_ && len <= tail_->tailroom()) {
-      std::memcpy(tail_->put(len), skb.data + hlen, len);
+      u8 const* const bytes = skb.data + hlen;
+      if (len <= tcp_copybreak && tail_->tailroom() >= tcp_copybreak && skb.end - bytes >= tcp_copybreak)
+        std::memcpy(tail_->tail, bytes, tcp_copybreak);  // without a call
+      else
+        std::memcpy(tail_->tail, bytes, len);
+      tail_->tail += len, tail_->len += len;
       TCP_SKB_CB(*tail_).end_seq = seq + len;
       spent_.push_back(*from.pop_front());
       ++copied_;
@@ -57,6 +62,7 @@ class tcp_run_queue {
     skb.destructor = sock_rfree;
     charged_ += skb.truesize;
     sk_mem_charge(sk_, skb.truesize);
+    skb.prev = queued_.last;
     queued_.push_back(skb);
     tail_ = skb_cloned(skb) ? nullptr : &skb;
     return true;

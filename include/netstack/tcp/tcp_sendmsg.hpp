@@ -53,7 +53,9 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
   bool const summed = !tcp_device_sums(sk);
   u32 seq = tp.write_seq;
   skb_list burst;
+  sk_buff* before = nullptr;
   u32 const got = pool.alloc_bulk(n, burst, [&](sk_buff& skb, u8*) {
+    skb.prev = std::exchange(before, &skb);
     skb.data = skb.head + max_tcp_header;
     skb.tail = skb.data + mss;
     skb.len = mss;
@@ -73,7 +75,7 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
   sk_mem_charge(sk, got * cost);
   sk_mem_settle(sk);
   if (!tp.send_head) tp.send_head = burst.first;
-  sk.sk_write_queue.queue_tail(burst);
+  sk.sk_write_queue.queue_linked(burst);
   return got != 0;
 }
 /// A new, empty one, charged; null: the pool, or the proto's memory, is used up.

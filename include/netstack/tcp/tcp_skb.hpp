@@ -40,7 +40,7 @@ struct tcp_tx_stamp {
   u32 first_tx = 0;        ///< when the oldest in flight was sent
   u32 delivered_time = 0;  ///< when `delivered` was last known to grow
   u32 delivered = 0;       ///< segments
-  bool is_app_limited = false;
+  u32 is_app_limited = 0;  ///< or not; without a gap the stamp is copied as two words
 };
 
 struct tcp_skb_cb {

@@ -144,29 +144,16 @@ inline void skb_pool::put_companion(sk_buff& skb, sk_buff& first) {
   set_fclone(first, 0);
   asan_poison(&skb, slot_size_);
 }
-inline bool skb_pool::free_companion(sk_buff& skb) {
+template <class Settle>
+NETSTACK_INLINE bool skb_pool::free_companion(sk_buff& skb, Settle&& settle) {
   sk_buff& first = pair(skb.frame);
   if (!is_lone_companion(skb, first)) return false;
-  if (skb.destructor) skb.destructor(skb);
+  settle(skb);
   put_companion(skb, first);
   return true;
 }
-template <class Settle>
-NETSTACK_INLINE void skb_pool::free_companions(skb_list& list, Settle&& settle) {
-  skb_list others;
-  for (sk_buff* skb = list.first; skb;) {
-    sk_buff* const following = skb->next;
-    sk_buff& first = pair(skb->frame);
-    if (is_lone_companion(*skb, first)) [[likely]] {
-      settle(*skb);
-      put_companion(*skb, first);
-    } else {
-      others.push_back(*skb);
-    }
-    skb = following;
-  }
-  list = others;
-}
+
+inline bool skb_pool::free_companion(sk_buff& skb) { return free_companion(skb, skb_run_destructor); }
 
 void skb_pool::free_slow(sk_buff& skb) {
   if (skb.pool != this) return skb.pool->free_skb(skb);
