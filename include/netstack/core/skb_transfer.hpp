@@ -15,12 +15,17 @@ namespace detail {
 /// the pool has not enough frames.
 inline bool copy_frags(skb_pool& pool, sk_buff& copy, sk_buff const& skb) {
   auto const& info = skb_shinfo(skb);
-  for (u32 i = 0; i < info.nr_frags; ++i) {
-    u32 const frame = pool.alloc_frame(), size = info.frags[i].size;
+  auto& to = skb_edit_shinfo(copy);
+  for (; to.nr_frags < info.nr_frags; ++to.nr_frags) {
+    auto const& from = info.frags[to.nr_frags];
+    u32 const frame = pool.alloc_frame();
     if (frame == skb_pool::no_frame) return false;
-    std::memcpy(pool.frame_data(frame), skb_frag_address(skb, info.frags[i]), size);
-    skb_add_rx_frag(copy, i, frame, 0, size, pool.frame_truesize());
+    std::memcpy(pool.frame_data(frame), skb_frag_address(skb, from), from.size);
+    to.frags[to.nr_frags] = {frame, 0, from.size};
   }
+  copy.len += skb.data_len;
+  copy.data_len = skb.data_len;
+  copy.truesize += info.nr_frags * pool.frame_truesize();
   return true;
 }
 /// That is worth it: no frame holds less than half of what it could, on average.

@@ -230,6 +230,8 @@ class skb_pool {
     BUG_ON(is_free(frame), "get_frame of a free frame");
     ++edit_shinfo(frame).holds;
   }
+  /// … of the frame of a packet at hand.
+  void get_frame(sk_buff& skb) { ++edit_shinfo(skb).holds; }
   void put_frame(u32 frame) {
     BUG_ON(is_free(frame), "put_frame of a free frame");
     put_hold(frame);

@@ -160,7 +160,7 @@ bool tcp_transmit_super(Net& net, sock& sk, u32 mss, bool& begins) {
   auto& info = skb_edit_shinfo(*out);
   u32 n = 0;
   for (; skb && n < most && detail::tcp_may_join(*skb, mss); skb = sk.sk_write_queue.after(*skb)) {
-    pool.get_frame(skb->frame);
+    pool.get_frame(*skb);
     info.frags[n++] = {skb->frame, skb->headroom(), mss};
     auto& cb = TCP_SKB_CB(*skb);
     cb.sent = now;
