@@ -298,7 +298,7 @@ TEST_CASE("buffer sizes that were set by hand are the kernel's") {
   });
 }
 
-TEST_CASE("/proc/net/tcp is the kernel's, word for word, in every state that can be looked at", "[S166]") {
+TEST_CASE("/proc/net/tcp is the kernel's, word for word, in every state that can be looked at", "[S166][S167]") {
   beside_the_kernel([](both& two) {
     CHECK(two.our_proc() == both::their_proc());  // the header, and nobody yet
     auto t = connected(two, 1001, false);
@@ -389,6 +389,92 @@ TEST_CASE("TCP_INFO says what the kernel's says of the same conversation", "[S92
       CHECK(o.tcpi_total_rto == k.tcpi_total_rto);
     }
     for (auto const& p : {t.client, t.server, t.listener}) two.close(p);
+  });
+}
+
+TEST_CASE("what a connection has from its listener is the kernel's", "[S92][S147]") {
+  beside_the_kernel([](both& two) {
+    struct {
+      int level, option, value;
+    } constexpr told[]{{SOL_TCP, TCP_NODELAY, 1},
+                       {SOL_TCP, TCP_KEEPIDLE, 77},
+                       {SOL_TCP, TCP_KEEPINTVL, 33},
+                       {SOL_TCP, TCP_KEEPCNT, 5},
+                       {SOL_TCP, TCP_SYNCNT, 3},
+                       {SOL_TCP, TCP_LINGER2, 17},
+                       {SOL_TCP, TCP_USER_TIMEOUT, 12},
+                       {SOL_TCP, TCP_NOTSENT_LOWAT, 4096},
+                       {SOL_SOCKET, SO_KEEPALIVE, 1},
+                       {SOL_SOCKET, SO_OOBINLINE, 1},
+                       {SOL_SOCKET, SO_RCVLOWAT, 9},
+                       {SOL_SOCKET, SO_REUSEADDR, 1},
+                       {SOL_SOCKET, SO_REUSEPORT, 1},
+                       {SOL_SOCKET, SO_MARK, 7},
+                       {SOL_SOCKET, SO_PEEK_OFF, 3},
+                       {SOL_IP, IP_TTL, 99},
+                       {SOL_IP, IP_TOS, 8},
+                       {SOL_IP, IP_MTU_DISCOVER, 0},
+                       {SOL_SOCKET, SO_PRIORITY, 3}};
+    auto const listener = two.open(false);
+    for (auto const& [level, option, value] : told) (void)two.set(listener, level, option, value);
+    REQUIRE(two.bind(listener, both::name(0x7f000001, 1004)) == 0);
+    REQUIRE(two.listen(listener, 5) == 0);
+    (void)two.set(listener, SOL_TCP, TCP_FASTOPEN, 4);  // a column of its line
+    two.same_proc(true);
+    auto const client = two.open();
+    (void)two.connect(client, both::name(0x7f000001, 1004));
+    auto const server = two.accept(listener);
+    for (auto const& [level, option, value] : told) {
+      two.call = std::to_string(level) + "/" + std::to_string(option);
+      two.get(server, level, option);
+      two.over = false;
+    }
+    for (auto const& p : {client, server}) {
+      netstack::tcp_info k{};
+      ::socklen_t len = sizeof k;
+      REQUIRE(::getsockopt(p.theirs, SOL_TCP, TCP_INFO, &k, &len) == 0);
+      auto const o = netstack::getsockopt<netstack::tcp_info>(two.net(), p.ours, SOL_TCP, TCP_INFO).value();
+      CHECK(o.tcpi_segs_in == k.tcpi_segs_in);
+      if (p.ours == server.ours) CHECK(o.tcpi_delivery_rate_app_limited == k.tcpi_delivery_rate_app_limited);
+    }
+    for (auto const& p : {client, server, listener}) two.close(p);
+  });
+}
+
+TEST_CASE("what waits to be sent or read when something else is asked for", "[S92][S103]") {
+  beside_the_kernel([](both& two) {
+    auto t = connected(two, 1005, false);
+    two.before = "TCP_NODELAY pushes what TCP_CORK holds back, once\n";
+    (void)two.set(t.client, SOL_TCP, TCP_CORK, 1);
+    for (unsigned size : {100u, 50u}) {
+      (void)two.send(t.client, size);
+      two.call = "held back";
+      (void)two.receive(t.server, 200);
+      if (size == 100) (void)two.set(t.client, SOL_TCP, TCP_NODELAY, 1);
+      two.run();
+      (void)two.receive(t.server, 200);
+    }
+    (void)two.set(t.client, SOL_TCP, TCP_CORK, 0);
+    two.run();
+    (void)two.receive(t.server, 200);
+    two.before = "no bytes do not push what MSG_MORE holds back\n";
+    (void)two.send(t.client, 10, MSG_MORE);
+    (void)two.send(t.client, 0);
+    (void)two.receive(t.server, 100);
+    (void)two.send(t.client, 10);
+    (void)two.receive(t.server, 100);
+    two.before = "closed with bytes unread behind an urgent one: the peer hears of it\n";
+    (void)two.send(t.client, 1, MSG_OOB);
+    (void)two.send(t.client, 100);
+    two.close(t.server);
+    two.watch(t.client);
+    (void)two.receive(t.client, 10);
+    two.close(t.client);
+    two.close(t.listener);
+    auto const p = two.open();
+    two.before = "no name at all\n";
+    (void)two.set(p, SOL_TCP, TCP_CONGESTION, 0, 0);
+    two.close(p);
   });
 }
 

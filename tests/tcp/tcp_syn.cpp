@@ -3,6 +3,7 @@
 // what happens when they are full, TCP_DEFER_ACCEPT, and that who is connected gets the memory there is.
 #include "netstack/tcp/tcp_syn.hpp"
 
+#include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -265,6 +266,20 @@ TEST_CASE("TCP_DEFER_ACCEPT: the connection begins with data; without, at the en
   t.over();
 }
 
+TEST_CASE("a SYN-ACK that is repeated for hours leaves every two minutes: RFC 6298 §2.5", "[S147]") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_synack_retries", "255"));
+  t.listen();
+  t.in("S 0 mss 1000").out("S. 0 ack 1");
+  t.after(130'000).pending.clear();  // after 1, 3, 7 … 127 seconds
+  for (int n = 7; n < 100; ++n) {
+    t.after(120'000);
+    INFO("repetition " << n);
+    REQUIRE(t.pending.size() == 1);
+    t.out("S. 0 ack 1").silent();
+  }
+}
+
 TEST_CASE("TCP_DEFER_ACCEPT is kept in repetitions, and told in seconds", "[S148]") {
   tcp_script t;
   int const fd = t.listen();
@@ -278,7 +293,7 @@ TEST_CASE("TCP_DEFER_ACCEPT is kept in repetitions, and told in seconds", "[S148
 
 // --- memory
 
-TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected lives", "[S145]") {
+TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected lives", "[S99][S145]") {
   tcp_script t;
   auto& memory = tcp_worker_of(t.net()).memory;
   auto& limits = tcp_pernet(t.net()).limits;

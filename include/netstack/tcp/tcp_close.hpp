@@ -44,6 +44,7 @@ void tcp_init_state(Net& net, sock& sk) {
   sk.sk_shutdown = 0;
   sock_reset_flag(sk, sock_flags::done);
   tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
+  tp.rate_app_limited = true;
   tp.pacing_release = 0;
   tp.mtup = {}, tp.mtu_probing = false;
   tp.uto_due = false;
@@ -90,7 +91,8 @@ NETSTACK_COLD void tcp_abort(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
 }
 inline bool tcp_purge_received(sock& sk) {
-  bool const unread = !sk.sk_receive_queue.empty() && tcp_inq(sk) != 0;
+  u32 const fin = sock_flag(sk, sock_flags::done) ? 1 : 0;
+  bool const unread = !sk.sk_receive_queue.empty() && tcp_sk(sk).rcv_nxt - fin != tcp_sk(sk).copied_seq;
   skb_queue_purge(sk.sk_receive_queue);
   return unread;
 }

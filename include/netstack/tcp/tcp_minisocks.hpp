@@ -252,7 +252,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.sk_rcvbuf = listener.sk_rcvbuf;
   child.sk_sndbuf = listener.sk_sndbuf;
   child.sk_mark = listener.sk_mark;
-  child.sk_priority = listener.sk_priority;
+  child.sk_peek_off = listener.sk_peek_off;
   child.sk_pacing_rate = child.sk_max_pacing_rate = listener.sk_max_pacing_rate;
   child.sk_pacing_needed = listener.sk_max_pacing_rate != pacing_unlimited;
   child.sk_rcvlowat = listener.sk_rcvlowat;
@@ -281,6 +281,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.keepalive_intvl = listener.keepalive_intvl;
   child.keepalive_probes = listener.keepalive_probes;
   child.linger2 = listener.linger2;
+  child.notsent_lowat = listener.notsent_lowat;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }
 
@@ -325,7 +326,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
     tcp_update_rtt_min(net, tp, rtt_us);
     tcp_set_rto(net, tp);
   }
-  tp.delivered = 1;  // the SYN-ACK
+  tp.delivered = tp.segs_in = 1;  // the SYN-ACK; the SYN
   ++TCP_STATS(net).PassiveOpens;
   return child;
 }

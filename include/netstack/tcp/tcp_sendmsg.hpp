@@ -252,7 +252,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
     mss = tcp_current_mss(net, sk);
   }
   std::size_t const queued = len - from.count();
-  if (queued == 0 && !r) return failure{r.error()};
+  if (queued == 0) return r ? result<std::size_t>{0u} : failure{r.error()};
   tcp_note_dialogue(net, tp);
   tcp_push(net, sk, m.msg_flags, mss);
   return queued;

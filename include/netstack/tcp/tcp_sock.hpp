@@ -216,7 +216,7 @@ struct tcp_settings {
   bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
   bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
-  bool rate_app_limited : 1 = false;
+  bool rate_app_limited : 1 = true;
   u32 urg_seq = 0;  ///< the peer's urgent byte
   u32 snd_up = 0;   ///< behind our own, in urg_mode
   // --- answers to what is amiss ---

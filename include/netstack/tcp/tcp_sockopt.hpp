@@ -78,7 +78,8 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
   switch (optname) {
     case tcp_opt::nodelay:  // MUST-17
       tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::off : tp.nonagle & ~tcp_nagle::off);
-      if (val) tcp_push_pending_frames(net, sk);
+      if (val && tp.send_head)  // what waits leaves, TCP_CORK or not
+        __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::push);
       return {};
     case tcp_opt::cork:
       tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::cork : tp.nonagle & ~tcp_nagle::cork);
@@ -248,6 +249,7 @@ result<void> tcp_setsockopt(Net& net, sock& sk, int level, int optname, std::spa
   tcp_sk(sk).pmtu_cookie = 0;  // IP's options take room of every segment
   if (level != sol::tcp) return ip_setsockopt(net, sk, level, optname, optval);
   if (optname == tcp_opt::congestion) {
+    if (optval.empty()) return failure{std::errc::invalid_argument};
     std::string_view name{reinterpret_cast<char const*>(optval.data()), std::min<std::size_t>(optval.size(), 15)};
     return tcp_set_congestion_control(net, sk, name.substr(0, name.find('\0')));
   }

@@ -183,7 +183,7 @@ void reqsk_timer_handler(void*, timer_list& timer) {
     (void)tcp_v4_send_request(net, req, tcp_flag::syn | tcp_flag::ack);
   }
   ++req.num_timeout;
-  u64 const wait = std::min(u64{tcp_timeout_init} << req.num_timeout, u64{tcp_rto_max}) * 1000;
+  u64 const wait = std::min(u64{tcp_timeout_init} << std::min<u32>(req.num_timeout, 30), u64{tcp_rto_max}) * 1000;
   net.worker().timers.mod_timer(req.rsk_timer, net.worker().now + wait);
 }
 
