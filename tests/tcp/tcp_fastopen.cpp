@@ -311,6 +311,14 @@ TEST_CASE("as much goes with the SYN as the server's MSS was, options left out",
   t.over();
 }
 
+TEST_CASE("a server whose MSS has no room for options gets what the least MSS has", "[RFC 7413]") {
+  tcp_script t;
+  acquaint(t, 20);
+  CHECK(fast(t, t.stream(), 3000).value() == tcp_min_mss - 40);
+  t.out("S 0:48 fo cookie").silent();
+  t.over();
+}
+
 TEST_CASE("where SYNs with data vanish, none are sent for a while: RFC 7413 §4.1.3.1", "[RFC 7413]") {
   tcp_script t;
   acquaint(t);

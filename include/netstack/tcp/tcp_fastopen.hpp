@@ -125,7 +125,8 @@ sk_buff* tcp_queue_syn_data(Net& net, sock& sk, u16 mss) {
   auto& tp = tcp_sk(sk);
   auto& from = *tp.fastopen_req->data;
   // RFC 7413 §4.1.3: as long as the server's MSS is not known, the least that everybody takes.
-  u32 room = std::min<u32>(mss != 0 ? mss : tcp_mss_default, tp.advmss) - static_cast<u32>(tcpopt::max_len);
+  u32 const theirs = mss != 0 ? std::max<u32>(mss, tcp_min_mss) : tcp_mss_default;
+  u32 room = std::min<u32>(theirs, tp.advmss) - static_cast<u32>(tcpopt::max_len);
   room = std::min(room, tcp_frame_room(net));
   sk_buff* const skb = from.count() != 0 ? net.worker().pool.alloc_skb(max_tcp_header) : nullptr;
   if (!skb) return nullptr;
