@@ -85,6 +85,10 @@ TEST_CASE("what came twice is told first: RFC 2883 §4") {
   t.in(data(6, 16)).out(". 1 ack 16 sack 6-11 sack 21-31");
   CHECK(t.ext().TCPDSACKOldSent.read() == 2);
   CHECK(t.ext().TCPDSACKOfoSent.read() == 1);
+  // The block around it follows, however late what else came: by that a sender knows what was told.
+  t.in(data(41, 51)).out(". 1 ack 16 sack 41-51 sack 21-31");
+  t.in(data(21, 26)).out(". 1 ack 16 sack 21-26 sack 21-31 sack 41-51");
+  CHECK(t.ext().TCPDSACKOfoSent.read() == 2);
   t.over();
 }
 

@@ -266,12 +266,13 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   ++NET_STATS(net).TCPOFOQueue;
   ++tp.rcv_ooopack;
   (void)tcp_ecn_data_received(tp, rx);  // acknowledged at once anyway
-  if (!copied) {
-    if (!tcp_ofo_insert(net, tp, skb)) return drop(net, skb, drop_reason::tcp_ofomerge);
-    skb_set_owner_r(skb, sk);
-  }
+  bool const fresh = copied || tcp_ofo_insert(net, tp, skb);
+  // RFC 2883 §4: also where the segment told of what came twice, the block around it is the next.
   if (tp.sack_ok) tcp_sack_new_ofo_skb(tp, cb.seq, cb.end_seq);
-  return copied ? verdict::consumed() : verdict::kept();
+  if (!fresh) return drop(net, skb, drop_reason::tcp_ofomerge);
+  if (copied) return verdict::consumed();
+  skb_set_owner_r(skb, sk);
+  return verdict::kept();
 }
 
 }  // namespace detail
