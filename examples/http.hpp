@@ -33,7 +33,7 @@ struct http_request {
   u16 status = 0;
   u32 length = 0;  ///< of the request, the empty line included
   bool head = false;
-  bool keep_alive = false;
+  bool keep_alive = false, close = false;
   bool content = false;  ///< something follows the request, which nobody will look at
   std::string_view path;
 };
@@ -62,11 +62,17 @@ inline bool take_line(std::string_view& text, std::string_view& line) {
 /// RFC 9112 §3: the status that this request line deserves, 200 if it is good.
 inline u16 read_request_line(std::string_view line, http_request& r, bool& http11) {
   auto const one = line.find(' '), two = line.rfind(' ');
-  if (one == line.npos || one == two) return 400;
+  if (one == line.npos || one == two || one == 0) return 400;
   auto const method = line.substr(0, one), version = line.substr(two + 1);
   r.path = line.substr(one + 1, two - one - 1);
   if (version.size() != 8 || version.substr(0, 5) != "HTTP/" || version[6] != '.') return 400;
   if (version[5] != '1') return 505;
+  // RFC 9112 §3.2.2: asked as a proxy would be; whoever is meant, it is here. What is asked for has no parameters.
+  if (same_word(r.path.substr(0, 7), "http://")) {
+    auto const slash = r.path.find('/', 7);
+    r.path = slash == r.path.npos ? std::string_view{"/"} : r.path.substr(slash);
+  }
+  r.path = r.path.substr(0, r.path.find('?'));
   if (r.path.empty() || r.path[0] != '/' || r.path.find(' ') != r.path.npos) return 400;
   http11 = r.keep_alive = version[7] != '0';
   r.head = method == "HEAD";
@@ -84,8 +90,11 @@ inline void read_field(std::string_view line, http_request& r, u32& hosts) {
   if (same_word(name, "host")) ++hosts;
   if (same_word(name, "transfer-encoding") || (same_word(name, "content-length") && value != "0")) r.content = true;
   if (!same_word(name, "connection")) return;
-  if (same_word(value, "close")) r.keep_alive = false;
-  if (same_word(value, "keep-alive")) r.keep_alive = true;
+  for (auto rest = value; !rest.empty(); rest.remove_prefix(std::min(rest.find(','), rest.size() - 1) + 1)) {
+    auto const option = trimmed(rest.substr(0, rest.find(',')));
+    if (same_word(option, "close")) r.close = true;
+    if (same_word(option, "keep-alive")) r.keep_alive = true;
+  }
 }
 
 }  // namespace detail
@@ -108,7 +117,7 @@ inline http_request read_request(std::string_view text, bool full) {
       r.length = static_cast<u32>(text.size() - rest.size());
       if (http11 && hosts != 1) r.status = 400;  // RFC 9112 §3.2
       if (r.content && r.status == 200) r.status = 400;
-      if (r.content || (r.status != 200 && r.status != 405)) r.keep_alive = false;
+      if (r.close || r.content || (r.status != 200 && r.status != 405)) r.keep_alive = false;
       return r;
     }
   }

@@ -186,6 +186,17 @@ TEST_CASE("the web server: pages, statuses, connections that stay, requests that
   CHECK(first_line(ask("GET / HTTP/2.0\r\n\r\n")) == "HTTP/1.1 505 HTTP Version Not Supported");
   CHECK(first_line(ask("GET / HTTP/1.1\r\n" + std::string(5000, 'x'))) ==
         "HTTP/1.1 431 Request Header Fields Too Large");
+  // A close among other words, and last; the whole address, as proxies are asked; parameters.
+  for (char const* good : {"GET /bytes/3 HTTP/1.1\r\nHost: x\r\nConnection: te, Close\r\n\r\n",
+                           "GET http://x/bytes/3 HTTP/1.0\r\nConnection: close,keep-alive\r\n\r\n",
+                           "GET HTTP://x:80/bytes/3?a=b HTTP/1.0\r\n\r\n"}) {
+    INFO(good);
+    auto const answer = ask(good);
+    CHECK(first_line(answer) == "HTTP/1.1 200 OK");
+    CHECK(says(answer, "Connection: close\r\n"));
+    CHECK(says(answer, "\r\n\r\n" + page(3)));
+  }
+  CHECK(first_line(ask("GET http://x HTTP/1.0\r\n\r\n")) == "HTTP/1.1 200 OK");
   // One after another without waiting; the second ends the connection.
   auto const two = ask("GET /bytes/3 HTTP/1.1\r\n" + host + "\r\nGET /bytes/5 HTTP/1.1\r\nConnection: close\r\n" +
                        host + "\r\nGET /bytes/7 HTTP/1.1\r\n" + host + "\r\n");
