@@ -259,7 +259,6 @@ TEST_CASE("slab: AddressSanitizer sees a freed object as freed", "[S179][slab]")
 namespace {
 struct linked {
   int name;
-  slab_place chain_node{};
   slab_node list_node{};
 };
 template <class List, class Slab>
@@ -273,9 +272,8 @@ std::vector<int> names(List const& list, Slab& slab) {
 TEST_CASE("lists by place do what a vector does, whichever is unlinked", "[S182]") {
   auto pool = std::make_unique<slab<linked, 64>>();
   pool->init();
-  slab_chain<linked, &linked::chain_node> chain;
   slab_list<linked, &linked::list_node> list;
-  std::vector<linked*> in_chain, in_list;
+  std::vector<linked*> in_list;
   auto const names_of = [](std::vector<linked*> const& v) {
     std::vector<int> names;
     for (auto const* each : v) names.push_back(each->name);
@@ -286,8 +284,6 @@ TEST_CASE("lists by place do what a vector does, whichever is unlinked", "[S182]
     if (random() % 2 == 0 && in_list.size() < 60) {
       linked& fresh = *pool->alloc(step);
       auto const at = random() % (in_list.size() + 1);
-      chain.push_front(*pool, fresh);
-      in_chain.insert(in_chain.begin(), &fresh);
       if (at == in_list.size())
         list.push_back(*pool, fresh);
       else if (at == 0)
@@ -298,13 +294,10 @@ TEST_CASE("lists by place do what a vector does, whichever is unlinked", "[S182]
     } else if (!in_list.empty()) {
       auto const at = in_list.begin() + static_cast<std::ptrdiff_t>(random() % in_list.size());
       linked* const gone = *at;
-      chain.erase(*pool, *gone);
       list.erase(*pool, *gone);
       in_list.erase(at);
-      std::erase(in_chain, gone);
       pool->free(gone);
     }
-    REQUIRE(names(chain, *pool) == names_of(in_chain));
     REQUIRE(names(list, *pool) == names_of(in_list));
     REQUIRE(list.empty() == in_list.empty());
     REQUIRE(list.front(*pool) == (in_list.empty() ? nullptr : in_list.front()));

@@ -313,9 +313,9 @@ struct basic_tcp_script {
     if (listener >= 0 && sockfs::table_of(net()).find(listener)) found = tcp_state::listen;
     if (figure >= 0 && sockfs::table_of(net()).find(figure)) found = state(figure);
     if (w.requests.in_use() != 0) found = tcp_state::syn_recv;
-    for (auto const& bucket : w.hashinfo.ehash) {
-      for (auto& sk : bucket.socks) found = sk.sk_state;
-      for (auto& tw : bucket.timewaits.in(w.timewaits)) found = tw.substate();
+    for (inet_link const slot : w.hashinfo.slots()) {
+      for (auto& sk : inet_chain_of<tcp_sock>(w, slot)) found = sk.sk_state;
+      for (auto& tw : inet_chain_of<tcp_timewait_sock>(w, slot)) found = tw.substate();
     }
     return names[found];
   }

@@ -5,7 +5,12 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <map>
+#include <random>
 #include <set>
+#include <string>
+#include <vector>
 
 #include "support/tcp_script.hpp"
 
@@ -212,6 +217,166 @@ TEST_CASE("the listener that asks for more of what a SYN has is preferred", "[S1
   CHECK(inet_lookup_listener(t.net(), other) == &t.sk(wide));
   other.hnum = 81;
   CHECK(inet_lookup_listener(t.net(), other) == nullptr);
+  t.over();
+}
+
+TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does what a vector does", "[S145]") {
+  tcp_script t;
+  auto& net = t.net();
+  auto& w = tcp_worker_of(net);
+  constexpr u32 hash = 7;  // for all of them
+  struct member {
+    inet_link link;
+    u16 port = 0;
+  };
+  auto const key_of = [](u16 port) {
+    return inet_ehash_key{.saddr = peer_addr, .daddr = our_addr, .sport = be16{port}, .hnum = 80};
+  };
+  auto const link_of = [](auto& slab, auto& object) {
+    return inet_link{std::remove_reference_t<decltype(object)>::kind, slab.index_of(&object)};
+  };
+  std::vector<member> members;  // the latest first
+  auto const insert = [&](u16 port) {
+    auto const put = [&](auto& slab, auto& object) {
+      detail::inet_ehash_insert(net, object, hash);
+      members.insert(members.begin(), {link_of(slab, object), port});
+    };
+    if (port % 3 == 0) {
+      auto& sk = *w.socks.alloc();
+      sk.sk_net = &net, sk.sk_hash = hash, sk.sk_daddr = peer_addr, sk.sk_rcv_saddr = our_addr;
+      sk.sk_dport = be16{port}, sk.sk_num = 80;
+      put(w.socks, sk);
+    } else if (port % 3 == 1) {
+      auto& req = *w.requests.alloc();
+      req.net = &net, req.key = key_of(port);
+      put(w.requests, req);
+    } else {
+      auto& tw = *w.timewaits.alloc();
+      tw.netns = net.index, tw.saddr = peer_addr, tw.daddr = our_addr, tw.sport = be16{port}, tw.hnum = 80;
+      put(w.timewaits, tw);
+    }
+  };
+  auto const erase = [&](std::size_t which) {
+    inet_link const link = members[which].link;
+    auto const take = [&](auto& slab) {
+      auto& object = slab.at(link.index());
+      detail::inet_ehash_erase(net, object, hash);
+      slab.free(&object);
+    };
+    if (link.kind() == inet_kind::sock) take(w.socks);
+    if (link.kind() == inet_kind::request) take(w.requests);
+    if (link.kind() == inet_kind::timewait) take(w.timewaits);
+    members.erase(members.begin() + static_cast<std::ptrdiff_t>(which));
+  };
+  auto const same = [&](auto& slab, inet_kind kind, auto const& range) {
+    std::vector<u32> seen, expected;
+    for (auto& each : range) seen.push_back(link_of(slab, each).word);
+    for (auto const& m : members)
+      if (m.link.kind() == kind) expected.push_back(m.link.word);
+    return seen == expected;
+  };
+  std::mt19937 random(80);
+  u16 port = 0;
+  for (int step = 0; step < 600; ++step) {
+    if (members.size() < 12 && random() % 2 == 0)
+      insert(++port);
+    else if (!members.empty())
+      erase(random() % members.size());
+    inet_link const slot = detail::inet_ehash_slot(net, hash);
+    REQUIRE(same(w.socks, inet_kind::sock, inet_chain_of<tcp_sock>(w, slot)));
+    REQUIRE(same(w.requests, inet_kind::request, inet_chain_of<tcp_request_sock>(w, slot)));
+    REQUIRE(same(w.timewaits, inet_kind::timewait, inet_chain_of<tcp_timewait_sock>(w, slot)));
+    for (auto const& m : members) REQUIRE(inet_lookup(net, key_of(m.port), hash) == m.link);
+    REQUIRE(inet_lookup(net, key_of(0), hash) == inet_link{});
+  }
+  // The body of a loop may take away the one that it is given.
+  while (!members.empty()) erase(0);
+  for (u16 n = 1; n <= 9; ++n) insert(n);
+  for (auto& req : inet_chain_of<tcp_request_sock>(w, detail::inet_ehash_slot(net, hash)))
+    detail::inet_ehash_erase(net, req, hash), w.requests.free(&req);
+  CHECK(w.requests.in_use() == 0);
+  std::erase_if(members, [](member const& m) { return m.link.kind() == inet_kind::request; });
+  CHECK(members.size() == 6);
+  while (!members.empty()) erase(members.size() - 1);
+  CHECK(detail::inet_ehash_slot(net, hash) == inet_link{});
+  t.over();
+}
+
+TEST_CASE("the table grows by a slot with each entry, and finds whom it found", "[S145]") {
+  tcp_script t;
+  auto& net = t.net();
+  auto& w = tcp_worker_of(net);
+  auto& info = w.hashinfo;
+  u32 const room = static_cast<u32>(std::size(info.ehash));
+  u32 const before = info.size();
+  REQUIRE(before < room / 4);
+  auto const key_of = [](u32 n) {
+    return inet_ehash_key{.saddr = be32{0xcb007100u + n}, .daddr = our_addr, .sport = be16{7}, .hnum = 80};
+  };
+  std::map<u32, tcp_timewait_sock*> members;  // by n
+  std::mt19937 random(145);
+  for (u32 n = 0; n < room + 100; ++n) {
+    auto& tw = *w.timewaits.alloc();
+    auto const key = key_of(n);
+    tw.netns = net.index, tw.saddr = key.saddr, tw.daddr = key.daddr, tw.sport = key.sport, tw.hnum = key.hnum;
+    detail::inet_ehash_insert(net, tw, inet_ehashfn(net, key));
+    members[n] = &tw;
+    if (random() % 4 == 0) {
+      auto const gone = std::next(members.begin(), static_cast<std::ptrdiff_t>(random() % members.size()));
+      detail::inet_ehash_erase(net, *gone->second, inet_ehashfn(net, gone->second->key()));
+      w.timewaits.free(gone->second);
+      members.erase(gone);
+    }
+    REQUIRE(info.entries == members.size());
+    REQUIRE(info.size() >= std::min(static_cast<u32>(members.size()), room));
+    if (n % 16 != 0 && n > 100) continue;
+    for (auto const& [m, member] : members) {
+      inet_link const link{inet_kind::timewait, w.timewaits.index_of(member)};
+      REQUIRE(inet_lookup(net, key_of(m), inet_ehashfn(net, key_of(m))) == link);
+    }
+  }
+  CHECK(info.size() == room);
+  u32 longest = 0, seen = 0;
+  for (inet_link const slot : info.slots()) {
+    u32 length = 0;
+    for ([[maybe_unused]] auto const& each : inet_chain_of<tcp_timewait_sock>(w, slot)) ++length;
+    longest = std::max(longest, length), seen += length;
+  }
+  CHECK(seen == members.size());
+  CHECK(longest <= 8);
+  for (auto const& [m, member] : members) {
+    detail::inet_ehash_erase(net, *member, inet_ehashfn(net, member->key()));
+    w.timewaits.free(member);
+  }
+  CHECK(info.entries == 0);
+  t.over();
+}
+
+TEST_CASE("/proc/net/tcp lists once who stays while it is read, though the table grows", "[S166]") {
+  tcp_script t;
+  auto& net = t.net();
+  auto& w = tcp_worker_of(net);
+  std::vector<tcp_timewait_sock*> all;
+  auto const add = [&](u32 n) {
+    auto& tw = *w.timewaits.alloc();
+    tw.netns = net.index, tw.saddr = be32{0xcb007100u + n}, tw.daddr = our_addr, tw.sport = be16{7}, tw.hnum = 80;
+    detail::inet_ehash_insert(net, tw, inet_ehashfn(net, tw.key()));
+    all.push_back(&tw);
+  };
+  for (u32 n = 0; n < 60; ++n) add(n);
+  std::map<u64, int> times;  // place: how often
+  char room[seq_record_max];
+  seq_cursor at;
+  for (u32 n = 60;; ++n) {
+    seq_file m{room};
+    if (!tcp4_seq_show(net, m, at)) break;
+    std::string_view const line(room, m.count());
+    ++times[std::strtoull(std::string(line.substr(line.find_last_not_of(" \n") - 15, 16)).c_str(), nullptr, 16)];
+    if (n < 200) add(n), add(n + 1000);
+  }
+  for (u32 i = 0; i < 60; ++i) CHECK(times[u64{w.timewaits.index_of(all[i])} + 1] == 1);
+  for (auto const& [place, n] : times) CHECK(n == 1);
+  for (auto* tw : all) detail::inet_ehash_erase(net, *tw, inet_ehashfn(net, tw->key())), w.timewaits.free(tw);
   t.over();
 }
 

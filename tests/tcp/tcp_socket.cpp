@@ -350,7 +350,7 @@ TEST_CASE("what a connection costs, and how near each other the numbers lie that
   STATIC_REQUIRE(sizeof(tcp_ofo) <= cache_line);
   STATIC_REQUIRE(sizeof(tcp_request_sock) <= 128);
   STATIC_REQUIRE(sizeof(tcp_timewait_sock) == cache_line);
-  STATIC_REQUIRE(sizeof(inet_ehash_bucket) == 32);
+  STATIC_REQUIRE(sizeof(inet_link) == 4);
   STATIC_REQUIRE(sizeof(sockfs::socket) <= 48);
   STATIC_REQUIRE(sizeof(icsk_listening) <= tcp_ca_priv_size);
   STATIC_REQUIRE(sizeof(tcp_numbers) + sizeof(tcp_flow) + sizeof(tcp_counts) == 3 * cache_line);

@@ -2,7 +2,7 @@
 // Decides: which linked lists the stack uses: Boost.Intrusive's, under Linux's names. The node is a member of the
 // object, so linking never allocates and unlinking needs no search; an object is on as many lists as it has nodes.
 // Nodes do not check and do not unlink themselves: who frees an object unlinks it first. [S182]
-// Linux: include/linux/list.h (list_head, hlist_node, list_for_each_entry_safe)
+// Linux: include/linux/list.h (list_head, list_for_each_entry_safe)
 #pragma once
 #include <boost/intrusive/list.hpp>
 #include <boost/intrusive/slist.hpp>
@@ -25,11 +25,6 @@ using list = boost::intrusive::list<T, boost::intrusive::member_hook<T, list_hea
 template <class T, slist_head T::*Node>
 using slist = boost::intrusive::slist<T, boost::intrusive::member_hook<T, slist_head, Node>,
                                       boost::intrusive::constant_time_size<false>, boost::intrusive::cache_last<true>>;
-
-/// Hash chain: singly linked through its member Node, one pointer a slot; erase() searches the chain.
-template <class T, slist_head T::*Node>
-using hlist = boost::intrusive::slist<T, boost::intrusive::member_hook<T, slist_head, Node>,
-                                      boost::intrusive::constant_time_size<false>, boost::intrusive::linear<true>>;
 
 /// Visits every element; the visitor may unlink and free the element it is given, though no other.
 template <class List, class F>

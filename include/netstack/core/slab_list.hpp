@@ -55,41 +55,6 @@ class slab_range {
 
 }  // namespace detail
 
-/// Hash chain: singly linked through its member Node; erase() searches the chain.
-template <class T, slab_place T::*Node>
-class slab_chain {
-  slab_place first_ = 0;
-  static slab_place next_of(T const& object) { return object.*Node; }
-
- public:
-  template <class Slab>
-  void push_front(Slab& slab, T& object) {
-    object.*Node = first_;
-    first_ = slab.index_of(&object) + 1;
-  }
-  template <class Slab>
-  void erase(Slab& slab, T& object) {
-    slab_place const place = slab.index_of(&object) + 1;
-    slab_place* link = &first_;
-    while (*link != place) link = &(slab.at(*link - 1).*Node);
-    *link = object.*Node;
-  }
-  /// The first that is meant; null: none.
-  template <class Slab, class Meant>
-  [[nodiscard]] T* find(Slab& slab, Meant meant) const {
-    for (slab_place at = first_; at != 0;) {
-      T& object = slab.at(at - 1);
-      if (meant(object)) return &object;
-      at = next_of(object);
-    }
-    return nullptr;
-  }
-  template <class Slab>
-  [[nodiscard]] auto in(Slab& slab) const {
-    return detail::slab_range<Slab, next_of>{slab, first_};
-  }
-};
-
 /// Doubly linked list through its member Node.
 template <class T, slab_node T::*Node>
 class slab_list {

@@ -33,7 +33,21 @@ struct icsk_listening {
   u32 syn_qlen;  ///< half open
 };
 
+/// What stands in a slot of the table by both ends.
+enum class inet_kind : u8 { none, sock, request, timewait };
+/// The next in such a slot, whatever it is: its place in the slab of its kind, in half the room of a pointer.
+struct inet_link {
+  static constexpr u32 kind_shift = 30;
+  u32 word = 0;
+  constexpr inet_link() = default;
+  constexpr inet_link(inet_kind kind, u32 index) : word(static_cast<u32>(kind) << kind_shift | index) {}
+  [[nodiscard]] constexpr inet_kind kind() const { return static_cast<inet_kind>(word >> kind_shift); }
+  [[nodiscard]] constexpr u32 index() const { return word & ((u32{1} << kind_shift) - 1); }
+  friend constexpr bool operator==(inet_link a, inet_link b) { return a.word == b.word; }
+};
+
 struct inet_connection_sock : inet_sock {
+  inet_link ehash_next{};
   /// One for all: it fires at the earliest of the deadlines, or before it, since one that moves away costs a store.
   timer_list icsk_timer;
   u64 icsk_due[icsk_wait_kinds]{};  ///< worker time; 0: nothing is waited for

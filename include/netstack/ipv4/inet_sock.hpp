@@ -48,11 +48,11 @@ struct inet_sock : sock {
   bool bind_address_no_port : 1 = false;
   bool defer_connect : 1 = false;  ///< connect() was called, and waits for data to go with the SYN
   u32 uc_index = 0;                ///< IP_UNICAST_IF
+  inet_options* opt = nullptr;     ///< IP_OPTIONS, of its own in ipv4_worker::ip_options; null: none
   u32 mc_index = 0;                ///< IP_MULTICAST_IF
   be32 mc_addr{};
   u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
   u16 local_port_hi = 0;
-  inet_options* opt = nullptr;  ///< IP_OPTIONS, of its own in ipv4_worker::ip_options; null: none
 };
 
 [[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }

@@ -19,54 +19,171 @@ template <class Net>
          net.index;
 }
 template <class Net>
-[[nodiscard]] inet_ehash_bucket& inet_ehash_bucket_of(Net& net, u32 hash) {
-  auto& info = tcp_worker_of(net).hashinfo;
-  return info.ehash[hash & info.mask];
-}
-template <class Net>
-[[nodiscard]] inet_ehash_bucket& inet_ehash_bucket_of(Net& net, inet_ehash_key const& key) {
-  return inet_ehash_bucket_of(net, inet_ehashfn(net, key));
+[[nodiscard]] u32 inet_bhashfn(Net& net, u16 port) {
+  return (port + net.index * 0x9e37u) & (tcp_worker_of(net).hashinfo.bind_slots - 1);
 }
 template <class Net>
 [[nodiscard]] inet_bind_hashbucket& inet_bind_bucket_of(Net& net, u16 port) {
-  auto& info = tcp_worker_of(net).hashinfo;
-  return info.bhash[(port + net.index * 0x9e37u) & (info.bind_slots - 1)];
+  return tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)];
 }
 [[nodiscard]] inline inet_ehash_key inet_key_of(sock const& sk) {
   return {.saddr = sk.sk_daddr, .daddr = sk.sk_rcv_saddr, .sport = sk.sk_dport, .hnum = sk.sk_num};
 }
 
-// --- lookup
+// --- chains: connections, half-open ones and those in TIME-WAIT of a slot, in one, the latest first
 
 namespace detail {
-inline bool inet_match(sock const& sk, void const* net, u32 hash, inet_ehash_key const& key) {
-  return sk.sk_hash == hash && sk.sk_daddr == key.saddr && sk.sk_rcv_saddr == key.daddr && sk.sk_dport == key.sport &&
-         sk.sk_num == key.hnum && sk.sk_net == net && (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
+/// The slab of a kind, of tcp_worker.
+template <inet_kind Kind, class Worker>
+[[nodiscard]] auto& inet_slab(Worker& w) {
+  if constexpr (Kind == inet_kind::sock)
+    return w.socks;
+  else if constexpr (Kind == inet_kind::request)
+    return w.requests;
+  else
+    return w.timewaits;
+}
+/// visit(what the link, which is not the end, leads to).
+template <class Worker, class F>
+decltype(auto) inet_visit(Worker& w, inet_link at, F&& visit) {
+  switch (at.kind()) {
+    case inet_kind::sock: return visit(w.socks.at(at.index()));
+    case inet_kind::request: return visit(w.requests.at(at.index()));
+    default: return visit(w.timewaits.at(at.index()));
+  }
+}
+template <class Net>
+[[nodiscard]] inet_link& inet_ehash_slot(Net& net, u32 hash) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  return info.ehash[info.slot(hash)];
+}
+template <class Net>
+[[nodiscard]] u32 inet_hash_of(Net&, sock const& sk) {
+  return sk.sk_hash;
+}
+template <class Net>
+[[nodiscard]] u32 inet_hash_of(Net&, tcp_request_sock const& req) {
+  return inet_ehashfn(*static_cast<Net*>(req.net), req.key);
+}
+template <class Net>
+[[nodiscard]] u32 inet_hash_of(Net& net, tcp_timewait_sock const& tw) {
+  return inet_ehashfn(net.worker().nets[tw.netns], tw.key());
+}
+/// One slot more, and into it what belongs there.
+template <class Net>
+NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
+  auto& w = tcp_worker_of(net);
+  auto& info = w.hashinfo;
+  u32 const fresh = info.size(), mask = info.mask();
+  inet_link *goes = &info.ehash[fresh], *stays = &info.ehash[fresh & mask >> 1];
+  for (inet_link at = *stays; at != inet_link{};)
+    inet_visit(w, at, [&](auto& each) {
+      inet_link*& end = (inet_hash_of(net, each) & mask) == fresh ? goes : stays;
+      *end = at;
+      end = &each.ehash_next;
+      at = *end;
+    });
+  *goes = *stays = {};
+  ++info.grown;
+  if (info.size() > mask) info.masked = 2 * mask + 1;
+}
+/// `hash`: of the object's ends.
+template <class Net, class T>
+void inet_ehash_insert(Net& net, T& object, u32 hash) {
+  auto& info = tcp_worker_of(net).hashinfo;
+  if (++info.entries > info.size() && info.size() < std::size(info.ehash)) [[unlikely]]
+    inet_ehash_grow(net);
+  inet_link& slot = inet_ehash_slot(net, hash);
+  object.ehash_next = slot;
+  slot = {T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object)};
+}
+template <class Net, class T>
+void inet_ehash_erase(Net& net, T& object, u32 hash) {
+  auto& w = tcp_worker_of(net);
+  inet_link const link{T::kind, inet_slab<T::kind>(w).index_of(&object)};
+  inet_link* at = &inet_ehash_slot(net, hash);
+  while (*at != link) at = inet_visit(w, *at, [](auto& other) { return &other.ehash_next; });
+  *at = object.ehash_next;
+  --w.hashinfo.entries;
 }
 }  // namespace detail
 
-/// `hash`: of the key, for who asks in more than one list.
-template <class Net>
-[[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key, u32 hash) {
-  for (auto& sk : inet_ehash_bucket_of(net, hash).socks)
-    if (detail::inet_match(sk, &net, hash, key)) return &sk;
-  return nullptr;
+/// `for (T& each : inet_chain<T, Worker>{w, slot})`: those of one kind; the body may unlink and free the one it is
+/// given.
+template <class T, class Worker>
+class inet_chain {
+  Worker& w_;
+  inet_link first_;
+
+ public:
+  class iterator {
+    Worker* w_;
+    inet_link at_, next_;
+    void settle() {
+      for (; at_ != inet_link{}; at_ = next_) {
+        next_ = detail::inet_visit(*w_, at_, [](auto& each) { return each.ehash_next; });
+        if (at_.kind() == T::kind) return;
+      }
+    }
+
+   public:
+    iterator(Worker& w, inet_link first) : w_(&w), at_(first) { settle(); }
+    T& operator*() const { return detail::inet_slab<T::kind>(*w_).at(at_.index()); }
+    iterator& operator++() {
+      at_ = next_;
+      settle();
+      return *this;
+    }
+    friend bool operator==(iterator const& a, std::default_sentinel_t) { return a.at_ == inet_link{}; }
+  };
+  inet_chain(Worker& w, inet_link first) : w_(w), first_(first) {}
+  [[nodiscard]] iterator begin() const { return {w_, first_}; }
+  [[nodiscard]] std::default_sentinel_t end() const { return {}; }
+};
+template <class T, class Worker>
+[[nodiscard]] inet_chain<T, Worker> inet_chain_of(Worker& w, inet_link slot) {
+  return {w, slot};
 }
+
+// --- lookup
+
+namespace detail {
+template <class Net>
+bool inet_match(Net& net, sock const& sk, u32 hash, inet_ehash_key const& key) {
+  return sk.sk_hash == hash && sk.sk_daddr == key.saddr && sk.sk_rcv_saddr == key.daddr && sk.sk_dport == key.sport &&
+         sk.sk_num == key.hnum && sk.sk_net == &net && (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
+}
+template <class Net>
+bool inet_match(Net& net, tcp_request_sock const& req, u32, inet_ehash_key const& key) {
+  return req.key == key && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif);
+}
+template <class Net>
+bool inet_match(Net& net, tcp_timewait_sock const& tw, u32, inet_ehash_key const& key) {
+  return tw.key() == key && tw.netns == net.index && (tw.dif == 0 || tw.dif == key.dif);
+}
+}  // namespace detail
+
+/// Whom a segment between these ends, whose hash it is, is meant for, unless it is a listener.
+template <class Net>
+[[nodiscard]] NETSTACK_NOINLINE inet_link inet_lookup(Net& net, inet_ehash_key const& key, u32 hash) {
+  auto& w = tcp_worker_of(net);
+  inet_link at = detail::inet_ehash_slot(net, hash);
+  while (at != inet_link{}) {
+    bool found = false;
+    inet_link const next = detail::inet_visit(w, at, [&](auto const& each) {
+      found = detail::inet_match(net, each, hash, key);
+      return each.ehash_next;
+    });
+    if (found) break;
+    at = next;
+  }
+  return at;
+}
+/// The connection that it is meant for.
 template <class Net>
 [[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key) {
-  return inet_lookup_established(net, key, inet_ehashfn(net, key));
-}
-template <class Net>
-[[nodiscard]] tcp_request_sock* inet_lookup_request(Net& net, inet_ehash_key const& key, u32 hash) {
-  for (auto& req : inet_ehash_bucket_of(net, hash).requests)
-    if (req.key == key && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif)) return &req;
-  return nullptr;
-}
-template <class Net>
-[[nodiscard]] tcp_timewait_sock* inet_lookup_timewait(Net& net, inet_ehash_key const& key, u32 hash) {
-  return inet_ehash_bucket_of(net, hash).timewaits.find(tcp_worker_of(net).timewaits, [&](auto const& tw) {
-    return tw.key() == key && tw.netns == net.index && (tw.dif == 0 || tw.dif == key.dif);
-  });
+  inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
+  return found.kind() == inet_kind::sock ? &tcp_worker_of(net).socks.at(found.index()) : nullptr;
 }
 
 namespace detail {
@@ -117,7 +234,7 @@ result<void> inet_hash(Net& net, sock& sk) {
     inet_bind_bucket_of(net, sk.sk_num).listeners.push_front(sk);
   } else {
     sk.sk_hash = inet_ehashfn(net, inet_key_of(sk));
-    inet_ehash_bucket_of(net, sk.sk_hash).socks.push_front(sk);
+    detail::inet_ehash_insert(net, tcp_sk(sk), sk.sk_hash);
   }
   tcp_sk(sk).hashed = true;
   return {};
@@ -128,9 +245,10 @@ void inet_unhash(Net& net, sock& sk) {
   if (!tcp_sk(sk).hashed) return;
   tcp_sk(sk).hashed = false;
   flow_genid_bump(net.worker().softnet);
-  auto& slot = sk.sk_state == tcp_state::listen ? inet_bind_bucket_of(net, sk.sk_num).listeners
-                                                : inet_ehash_bucket_of(net, sk.sk_hash).socks;
-  slot.erase(slot.iterator_to(sk));
+  if (sk.sk_state != tcp_state::listen) [[likely]]
+    return detail::inet_ehash_erase(net, tcp_sk(sk), sk.sk_hash);
+  auto& listeners = inet_bind_bucket_of(net, sk.sk_num).listeners;
+  listeners.erase(listeners.iterator_to(sk));
 }
 
 // --- ports
@@ -145,6 +263,7 @@ void inet_bind_hash(Net& net, sock& sk, u16 port, bool shares) {
   auto& bucket = inet_bind_bucket_of(net, port);
   sk.sk_num = port;
   (shares ? bucket.connected : bucket.bound).push_front(sk);
+  if (!shares) tcp_worker_of(net).hashinfo.set_bound(inet_bhashfn(net, port));
   tcp_sk(sk).bound = true;
   tcp_sk(sk).shares_port = shares;
 }
@@ -155,6 +274,7 @@ void inet_put_port(Net& net, sock& sk) {
   auto& bucket = inet_bind_bucket_of(net, sk.sk_num);
   auto& slot = tcp_sk(sk).shares_port ? bucket.connected : bucket.bound;
   slot.erase(slot.iterator_to(sk));
+  if (!tcp_sk(sk).shares_port) tcp_worker_of(net).hashinfo.set_bound(inet_bhashfn(net, sk.sk_num));
   tcp_sk(sk).bound = false;
   sk.sk_num = 0;
 }
@@ -231,25 +351,33 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
 /// Nobody else has both ends of the connection that is to be, but perhaps `tw`, whose place it may take.
 template <class Net>
 bool inet_check_established(Net& net, sock const& sk, inet_ehash_key const& key, tcp_timewait_sock*& tw) {
-  u32 const hash = inet_ehashfn(net, key);
-  if (inet_lookup_established(net, key, hash)) return false;
-  tw = inet_lookup_timewait(net, key, hash);
-  return !tw || tcp_twsk_unique(net, sk, *tw);
+  inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
+  tw = found.kind() == inet_kind::timewait ? &tcp_worker_of(net).timewaits.at(found.index()) : nullptr;
+  return found.kind() != inet_kind::sock && (!tw || tcp_twsk_unique(net, sk, *tw));
 }
 
-/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers; what
-/// bind() or listen() holds is not for it.
+/// Does bind() or listen() hold it?
 template <class Net>
-bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_sock*& tw) {
-  inet_ehash_key key = inet_key_of(sk);
-  key.hnum = port;
-  key.dif = sk.sk_bound_dev_if;
+NETSTACK_COLD bool inet_port_bound(Net& net, sock const& sk, u16 port) {
   for (auto const& other : inet_bind_bucket_of(net, port).bound)
     if (other.sk_net == &net && other.sk_num == port &&
         (sock_flag(other, sock_flags::bindport_lock) || other.sk_state == tcp_state::listen ||
          other.sk_state == tcp_state::close) &&
         inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr))
-      return false;
+      return true;
+  return false;
+}
+/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers.
+template <class Net>
+bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_sock*& tw) {
+  inet_ehash_key key = inet_key_of(sk);
+  key.hnum = port;
+  key.dif = sk.sk_bound_dev_if;
+  u32 const slot = inet_bhashfn(net, port);
+  auto const& info = tcp_worker_of(net).hashinfo;
+  __builtin_prefetch(&info.bhash[slot], 1);  // it will have the port
+  if (info.is_bound(slot) && inet_port_bound(net, sk, port)) [[unlikely]]
+    return false;
   return inet_check_established(net, sk, key, tw);
 }
 

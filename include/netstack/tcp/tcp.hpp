@@ -167,16 +167,15 @@ result<void> tcp_sk_init(Net& net) {
 template <class Net>
 void tcp_sk_exit(Net& net) {
   auto& w = tcp_worker_of(net);
-  for (auto& bucket : w.hashinfo.ehash) {
-    list_for_each_entry_safe(bucket.requests, [&](tcp_request_sock& req) {
+  for (inet_link const& slot : w.hashinfo.slots()) {
+    for (auto& req : inet_chain_of<tcp_request_sock>(w, slot))
       if (req.net == &net) inet_csk_reqsk_queue_drop(net, req);
-    });
-    list_for_each_entry_safe(bucket.socks, [&](sock& sk) {
-      if (sk.sk_net != &net) return;
+    for (auto& sk : inet_chain_of<tcp_sock>(w, slot)) {
+      if (sk.sk_net != &net) continue;
       tcp_set_state(net, sk, tcp_state::close);
       inet_csk_destroy_sock(net, sk);
-    });
-    for (auto& tw : bucket.timewaits.in(w.timewaits))
+    }
+    for (auto& tw : inet_chain_of<tcp_timewait_sock>(w, slot))
       if (tw.netns == net.index) inet_twsk_kill(net, tw);
   }
   for (auto& known : w.fastopen_cache)

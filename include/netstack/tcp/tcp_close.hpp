@@ -109,10 +109,10 @@ void inet_csk_listen_stop(Net& net, sock& sk) {
     sock_put(*child);
   }
   if (inet_csk(sk).icsk_listen.syn_qlen == 0) return;
-  for (auto& bucket : tcp_worker_of(net).hashinfo.ehash)
-    list_for_each_entry_safe(bucket.requests, [&](tcp_request_sock& req) {
+  auto& w = tcp_worker_of(net);
+  for (inet_link const& slot : w.hashinfo.slots())
+    for (auto& req : inet_chain_of<tcp_request_sock>(w, slot))
       if (req.rsk_listener == &sk) inet_csk_reqsk_queue_drop(net, req);
-    });
 }
 
 /// proto::init.

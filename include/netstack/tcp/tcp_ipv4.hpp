@@ -355,12 +355,13 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
   bool const demuxed = sk != nullptr;
   if (demuxed) skb_steal_sock(skb);
   if (!sk) {
-    u32 const hash = inet_ehashfn(net, key);
-    sk = inet_lookup_established(net, key, hash);
-    if (!sk) {
-      if (auto* req = inet_lookup_request(net, key, hash)) return tcp_v4_request_rcv(net, *req, skb, rx);
-      if (auto* tw = inet_lookup_timewait(net, key, hash)) return tcp_v4_timewait_rcv(net, *tw, skb, rx, key);
-      sk = inet_lookup_listener(net, key);
+    auto& w = tcp_worker_of(net);
+    inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
+    switch (found.kind()) {
+      case inet_kind::sock: sk = &w.socks.at(found.index()); break;
+      case inet_kind::request: return tcp_v4_request_rcv(net, w.requests.at(found.index()), skb, rx);
+      case inet_kind::timewait: return tcp_v4_timewait_rcv(net, w.timewaits.at(found.index()), skb, rx, key);
+      case inet_kind::none: sk = inet_lookup_listener(net, key); break;
     }
   }
   if (!sk) {
@@ -544,8 +545,10 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
   inet_ehash_key const key{
       .saddr = quoted.daddr, .daddr = quoted.saddr, .sport = th.dest, .hnum = th.source.host(), .dif = skb.skb_iif};
   auto const& icmph = *skb.transport_hdr<icmphdr>();
-  u32 const hash = inet_ehashfn(net, key);
-  if (sock* const sk = inet_lookup_established(net, key, hash)) {
+  auto& w = tcp_worker_of(net);
+  inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
+  if (found.kind() == inet_kind::sock) {
+    sock* const sk = &w.socks.at(found.index());
     if (quoted.ttl < inet_sk(*sk).min_ttl) {  // RFC 5082 §3: who sees less of our TTL is farther away than the peer
       ++NET_STATS(net).TCPMinTTLDrop;
       return;
@@ -559,7 +562,8 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
     detail::tcp_v4_err_connection(net, *sk, icmph, quoted, info);
     tcp_tell(*sk);
     sock_put(*sk);
-  } else if (auto* const req = inet_lookup_request(net, key, hash)) {
+  } else if (found.kind() == inet_kind::request) {
+    auto* const req = &w.requests.at(found.index());
     if (th.seq.host() != req->snt_isn) {
       ++NET_STATS(net).OutOfWindowIcmps;
     } else if (detail::tcp_req_err_abort(icmph)) {
@@ -567,7 +571,7 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
       ++req->rsk_listener->sk_drops;
       inet_csk_reqsk_queue_drop(net, *req);
     }
-  } else if (!inet_lookup_timewait(net, key, hash)) {
+  } else if (found.kind() == inet_kind::none) {
     ++ICMP_STATS(net).InErrors;
   }
 }

@@ -3,6 +3,8 @@
 // [S175]
 // Linux: net/ipv4/tcp_ipv4.c (get_tcp4_sock, get_openreq4, get_timewait4_sock), net/ipv4/proc.c
 #pragma once
+#include <bit>
+
 #include "netstack/core/sock_alloc.hpp"
 #include "netstack/tcp/tcp_recvmsg.hpp"
 
@@ -61,61 +63,99 @@ void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, u64 due, u8 
              retrans, 0, 0, 0, active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
 }
 
-/// Of a slot's members in this namespace, the next by place in their slab: who stays while the text is read is listed
+/// Of a port's listeners in this namespace, the next by place in their slab: who stays while the text is read is listed
 /// once, whatever else comes and goes.
-template <class Slab, class List, class Mine>
-auto* tcp_seq_next(Slab const& slab, List const& slot, Mine mine, u64 after_place, u64& found_at) {
-  decltype(&*slot.begin()) found = nullptr;
+template <class Net>
+sock const* tcp_seq_listener(Net& net, u64 port, u64 after_place, u64& found_at) {
+  auto& w = tcp_worker_of(net);
+  sock const* found = nullptr;
   found_at = ~u64{0};
-  for (auto& entry : slot) {
-    u64 const place = u64{slab.index_of(static_cast<typename Slab::value_type const*>(&entry))} + 1;
-    if (mine(entry) && place > after_place && place < found_at) found = &entry, found_at = place;
+  for (auto& sk : w.hashinfo.bhash[port].listeners) {
+    u64 const place = u64{w.socks.index_of(&tcp_sk(sk))} + 1;
+    if (sk.sk_net == &net && place > after_place && place < found_at) found = &sk, found_at = place;
   }
   return found;
 }
 
+/// A hash with its bits in reverse: an order that stays the same when the table grows between two reads, since each
+/// slot has a range of it, and a new one takes half of another's.
+[[nodiscard]] constexpr u32 tcp_seq_order(u32 hash) {
+  hash = (hash & 0x5555'5555u) << 1 | (hash >> 1 & 0x5555'5555u);
+  hash = (hash & 0x3333'3333u) << 2 | (hash >> 2 & 0x3333'3333u);
+  hash = (hash & 0x0f0f'0f0fu) << 4 | (hash >> 4 & 0x0f0f'0f0fu);
+  return bswap(hash);
+}
+template <class Net>
+bool tcp_seq_mine(Net& net, sock const& sk) {
+  return sk.sk_net == &net;
+}
+template <class Net>
+bool tcp_seq_mine(Net& net, tcp_request_sock const& req) {
+  return req.net == &net;
+}
+template <class Net>
+bool tcp_seq_mine(Net& net, tcp_timewait_sock const& tw) {
+  return tw.netns == net.index;
+}
+/// The next of the table by order, then by link, from the one on that `order` and `after` tell; moves them to it. The
+/// end: there is none.
+template <class Net>
+inet_link tcp_seq_next(Net& net, u64& order, u64& after) {
+  auto& w = tcp_worker_of(net);
+  auto& info = w.hashinfo;
+  u32 const shift = 32 - static_cast<u32>(std::bit_width(info.mask()));
+  for (; order >> 32 == 0; order = ((order >> shift) + 1) << shift, after = 0) {
+    inet_link found;
+    u64 best = 0;
+    for (inet_link at = info.ehash[info.slot(tcp_seq_order(static_cast<u32>(order)))]; at != inet_link{};)
+      at = inet_visit(w, at, [&](auto const& each) {
+        u64 const here = tcp_seq_order(inet_hash_of(net, each));
+        bool const later = here > order || (here == order && at.word > after);
+        bool const sooner = found == inet_link{} || here < best || (here == best && at.word < found.word);
+        if (here >> shift == order >> shift && later && sooner && tcp_seq_mine(net, each)) found = at, best = here;
+        return each.ehash_next;
+      });
+    if (found != inet_link{}) return order = best, after = found.word, found;
+  }
+  return {};
+}
+
 }  // namespace detail
 
-/// One sock a record: listeners first, then by slot connections, those that ended, and those that are half open.
+/// One sock a record: listeners first, then connections, those that are half open and those that ended, mingled.
 template <class Net>
 bool tcp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
   auto& w = tcp_worker_of(net);
-  auto& info = w.hashinfo;
-  u64 const ports = info.bind_slots, slots = u64{info.mask} + 1;
-  for (; at.bucket < ports + 3 * slots; ++at.bucket, at.key = 0) {
-    // First the listeners; then three kinds of each slot in turn.
-    bool const listening = at.bucket < ports;
-    u64 const slot = listening ? at.bucket : (at.bucket - ports) / 3, kind = listening ? 3 : (at.bucket - ports) % 3;
-    u64 place = 0;
-    std::size_t const start = m.count();
-    u32 const sl = static_cast<u32>(at.index);
-    if (kind == 3 || kind == 0) {
-      auto& list = kind == 3 ? info.bhash[slot].listeners : info.ehash[slot].socks;
-      auto* const sk = detail::tcp_seq_next(
-          w.socks, list, [&](sock const& e) { return e.sk_net == &net; }, at.key, place);
-      if (!sk) continue;
-      detail::tcp_seq_sock(net, m, *sk, sl, place);
-    } else if (kind == 1) {
-      auto* const tw = detail::tcp_seq_next(
-          w.timewaits, info.ehash[slot].timewaits.in(w.timewaits), [&](auto const& e) { return e.netns == net.index; },
-          at.key, place);
-      if (!tw) continue;
-      s32 const left = static_cast<s32>(tw->due - tcp_time_stamp(net));
-      u64 const due = net.worker().now + (left > 0 ? static_cast<u64>(left) * 1'000'000 : 0);
-      detail::tcp_seq_mini(net, m, tw->key(), due, tw->substate(), 3, 0, sl, place);
-    } else {
-      auto* const req = detail::tcp_seq_next(
-          w.requests, info.ehash[slot].requests, [&](auto const& e) { return e.net == &net; }, at.key, place);
-      if (!req) continue;
-      detail::tcp_seq_mini(net, m, req->key, req->rsk_timer.expires, tcp_state::syn_recv, 1, req->num_timeout, sl,
-                           place);
-    }
-    at.key = place;
-    ++at.index;
-    seq_pad(m, start, tcp_seq_width, '\n');
-    return true;
+  u64 const ports = w.hashinfo.bind_slots;
+  std::size_t const start = m.count();
+  u32 const sl = static_cast<u32>(at.index);
+  sock const* sk = nullptr;
+  u64 place = 0;
+  for (; at.bucket < ports && !sk; sk ? at.key = place : (++at.bucket, at.key = 0))
+    sk = detail::tcp_seq_listener(net, at.bucket, at.key, place);
+  inet_link link;
+  if (!sk) {
+    u64 order = at.bucket - ports;
+    link = detail::tcp_seq_next(net, order, at.key);
+    at.bucket = ports + order;
+    if (link == inet_link{}) return false;
+    place = u64{link.index()} + 1;
+    if (link.kind() == inet_kind::sock) sk = &w.socks.at(link.index());
   }
-  return false;
+  if (sk) {
+    detail::tcp_seq_sock(net, m, *sk, sl, place);
+  } else if (link.kind() == inet_kind::timewait) {
+    auto const& tw = w.timewaits.at(link.index());
+    s32 const left = static_cast<s32>(tw.due - tcp_time_stamp(net));
+    u64 const due = net.worker().now + (left > 0 ? static_cast<u64>(left) * 1'000'000 : 0);
+    detail::tcp_seq_mini(net, m, tw.key(), due, tw.substate(), 3, 0, sl, place);
+  } else {
+    auto const& req = w.requests.at(link.index());
+    detail::tcp_seq_mini(net, m, req.key, req.rsk_timer.expires, tcp_state::syn_recv, 1, req.num_timeout, sl, place);
+  }
+  ++at.index;
+  seq_pad(m, start, tcp_seq_width, '\n');
+  return true;
 }
 
 template <class Net>

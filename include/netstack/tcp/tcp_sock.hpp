@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <span>
 
 #include "netstack/base/multilinear.hpp"
 #include "netstack/core/slab_list.hpp"
@@ -225,6 +226,7 @@ struct tcp_settings {
 };
 
 struct tcp_sock : inet_connection_sock, tcp_account, tcp_rcvq, tcp_settings, tcp_numbers, tcp_flow, tcp_counts {
+  static constexpr inet_kind kind = inet_kind::sock;
   tcp_ofo* ofo = nullptr;           ///< null: nothing waits behind a gap
   tcp_sack_block duplicate_sack{};  ///< RFC 2883; empty: none
   // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
@@ -315,7 +317,7 @@ struct inet_ehash_key {
 
 /// A SYN that was answered: SYN-RECEIVED without a connection yet.
 struct tcp_request_sock {
-  slist_head node{};
+  static constexpr inet_kind kind = inet_kind::request;
   void* net = nullptr;
   sock* rsk_listener = nullptr;  ///< held
   timer_list rsk_timer{};
@@ -323,6 +325,7 @@ struct tcp_request_sock {
   u32 rcv_isn = 0, snt_isn = 0;
   u32 ts_recent = 0, ts_off = 0;
   u32 rcv_wnd = 0;
+  inet_link ehash_next{};
   u8 ireq_opt = 0;  ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
   u64 sent = 0;     ///< worker time when the SYN-ACK left
   u32 oow_ack_stamp = 0;
@@ -340,13 +343,14 @@ static_assert(sizeof(tcp_request_sock) <= 128);
 
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
 struct tcp_timewait_sock {
+  static constexpr inet_kind kind = inet_kind::timewait;
   be32 saddr{}, daddr{};  ///< of its inet_ehash_key
   be16 sport{};
   u16 hnum = 0;
   u32 due = 0;  ///< when it goes: worker time in ms, modulo 2^32
   u32 rcv_nxt = 0, snd_nxt = 0;
   u32 ts_recent = 0, ts_offset = 0;
-  slab_place hash_node = 0;
+  inet_link ehash_next{};
   slab_node bind_node{};
   slab_node row_node{};  ///< in tcp_death_row
   u16 dif = 0;           ///< the device it is bound to, which has no larger number; 0: any
@@ -477,13 +481,6 @@ template <class Net>
   return tcp_pernet(net).mib;
 }
 
-/// Whoever may be meant by a segment between two ends. Of each kind of sock a chain of its own, so that none needs to
-/// look like another; side by side, so that a look-up that finds none costs one cache line.
-struct alignas(32) inet_ehash_bucket {
-  list<sock, &sock::sk_node> socks;
-  hlist<tcp_request_sock, &tcp_request_sock::node> requests;
-  slab_chain<tcp_timewait_sock, &tcp_timewait_sock::hash_node> timewaits;
-};
 /// Whoever has a port.
 struct alignas(cache_line) inet_bind_hashbucket {
   list<sock, &sock::sk_node> listeners;
@@ -493,13 +490,33 @@ struct alignas(cache_line) inet_bind_hashbucket {
   slab_list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> timewaits;
 };
 /// Every connection of a worker by both its ends, and every port in use. [S145] [S146]
+/// Of the first table as many slots are used as there ever were entries: linear hashing, where one slot after the other
+/// comes into use and takes half of an earlier one's chain. So what is touched of a table that has room for a million
+/// is no more than its entries need, and lies in the caches.
 template <u32 Slots>
 struct inet_hashinfo {
   static_assert(std::has_single_bit(Slots));
-  static constexpr u32 mask = Slots - 1;
+  static constexpr u32 least = Slots < 16 ? Slots : 16;
   static constexpr u32 bind_slots = Slots < 65536 ? Slots : 65536;  ///< there are no more ports
-  inet_ehash_bucket ehash[Slots];
+  u32 entries;                                                      ///< in all chains
+  u32 grown, masked;                                                ///< slots in use beyond `least`, and their mask
+  [[nodiscard]] u32 size() const { return least + grown; }
+  /// Of twice as many slots as the power of two that is used already.
+  [[nodiscard]] u32 mask() const { return (2 * least - 1) | masked; }
+  [[nodiscard]] u32 slot(u32 hash) const {
+    u32 const at = hash & mask();
+    return at < size() ? at : at & mask() >> 1;
+  }
+  [[nodiscard]] std::span<inet_link const> slots() const { return {ehash, size()}; }
+  inet_link ehash[Slots];  ///< the first in each
   inet_bind_hashbucket bhash[bind_slots];
+  /// Bits: where `bound` is not empty. All that must be read to choose a port, so that it never waits for memory.
+  u64 bhash_bound[(bind_slots + 63) / 64];
+  [[nodiscard]] bool is_bound(u32 slot) const { return (bhash_bound[slot / 64] >> slot % 64 & 1) != 0; }
+  void set_bound(u32 slot) {
+    u64 const bit = u64{1} << slot % 64;
+    bhash_bound[slot / 64] = (bhash_bound[slot / 64] & ~bit) | (bhash[slot].bound.empty() ? 0 : bit);
+  }
 };
 
 /// perworker of tcp.

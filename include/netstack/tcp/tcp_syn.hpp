@@ -249,7 +249,7 @@ template <class Net>
 void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tcp_fastopen_cookie const& cookie) {
   sock_hold(sk);
   ++inet_csk(sk).icsk_listen.syn_qlen;
-  inet_ehash_bucket_of(net, req.key).requests.push_front(req);
+  inet_ehash_insert(net, req, inet_ehashfn(net, req.key));
   req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent = net.worker().now;
   net.worker().timers.mod_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
