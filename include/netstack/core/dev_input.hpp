@@ -12,6 +12,7 @@
 #include "netstack/registry/packet_type.hpp"
 #include "netstack/registry/rx_handler.hpp"
 #include "netstack/skb/skb_copy.hpp"
+#include "netstack/skb/skb_headers.hpp"
 #include "netstack/skb/skb_pull.hpp"
 #include "netstack/wire/vlan.hpp"
 
@@ -80,9 +81,10 @@ inline bool skb_vlan_untag(sk_buff& skb) {
   return true;
 }
 
+/// Both headers begin at data. The word is written whole, since it is read whole at once.
 inline void reset_headers(sk_buff& skb) {
-  skb.reset_network_header();
-  skb.reset_transport_header();
+  u64 const others = load_link_word(skb) & ~at_network_header(0xffff);
+  store_link_word(skb, others | at_network_header(static_cast<u16>(skb.headroom())));
   skb.reset_mac_len();
 }
 

@@ -19,6 +19,14 @@ template <class Net>
   BUG_ON(true, "a protosw row names a proto that is in no module's `protos`");
   return 0;
 }
+/// The same, of one whose name is not copied: nearly always a look at a pointer or two.
+template <class Net>
+[[nodiscard]] u8 proto_index_of(proto<Net> const& prot) {
+  for (std::size_t i = 0; i < Net::proto_list.size(); ++i)
+    if (static_cast<void const*>(Net::proto_list[i].name) == prot.name) [[likely]]
+      return static_cast<u8>(i);
+  return proto_index<Net>(prot.name);
+}
 /// Open sockets of a proto, and of all, in a namespace's slice.
 template <class Net>
 [[nodiscard]] u32 sock_prot_inuse_get(Net const& net, u8 prot_idx) {
@@ -56,7 +64,7 @@ template <class Net>
   if (!sk) return nullptr;
   auto const& core = net_generic<net_core>(net);
   sk->sk_net = &net;
-  sk->sk_prot_idx = proto_index<Net>(prot.name);
+  sk->sk_prot_idx = proto_index_of(prot);
   sk->sk_family = static_cast<u8>(family);
   sk->sk_sndbuf = static_cast<u32>(core.sysctl_wmem_default);
   sk->sk_rcvbuf = static_cast<u32>(core.sysctl_rmem_default);

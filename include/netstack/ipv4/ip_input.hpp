@@ -31,9 +31,10 @@ inline void count_ecn(ipstats_mib& mib, u8 tos) {
   }
 }
 
-/// The header's own sanity, and the packet cut to the datagram's length: whatever the link padded is gone.
+/// The header's own sanity, and the packet cut to the datagram's length: whatever the link padded is gone. Why it is
+/// dropped; not_specified: it is not.
 template <class Net>
-std::optional<drop_reason> ip_rcv_core(Net& net, sk_buff& skb) {
+drop_reason ip_rcv_core(Net& net, sk_buff& skb) {
   if (skb.pkt_type == pkt_type::otherhost) return drop_reason::otherhost;
   auto& mib = IP_STATS(net);
   ++mib.InReceives;
@@ -58,7 +59,7 @@ std::optional<drop_reason> ip_rcv_core(Net& net, sk_buff& skb) {
   if (skb.len != len && !pskb_trim_rcsum(skb, len)) return drop_reason::nomem;
   skb.transport_header = static_cast<u16>(skb.network_header + hlen);
   IPCB(skb) = {.iif = skb.skb_iif};
-  return {};
+  return drop_reason::not_specified;
 }
 
 /// Early demultiplexing may find the socket, and with it the route.
@@ -186,8 +187,8 @@ verdict ip_local_deliver(Net& net, sk_buff& skb) {
 /// The packet type's handler: data at the network header.
 template <class Net>
 verdict ip_rcv(Net& net, sk_buff& skb) {
-  if (auto why = detail::ip_rcv_core(net, skb)) [[unlikely]]
-    return drop(net, skb, *why);
+  if (auto const why = detail::ip_rcv_core(net, skb); why != drop_reason::not_specified) [[unlikely]]
+    return drop(net, skb, why);
   return NF_HOOK<nf_inet::pre_routing>(net, skb, detail::ip_rcv_finish<Net>);
 }
 

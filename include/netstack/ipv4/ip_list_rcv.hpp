@@ -166,7 +166,7 @@ class ip_burst {
   }
 
   verdict receive_one(sk_buff& skb, u64 link_word) {
-    if (auto why = ip_rcv_core(net_, skb)) return drop(net_, skb, *why);
+    if (auto const why = ip_rcv_core(net_, skb); why != drop_reason::not_specified) return drop(net_, skb, why);
     if constexpr (!Net::template nf_hooks<nf_inet::pre_routing>.empty()) {
       return NF_HOOK<nf_inet::pre_routing>(net_, skb, ip_rcv_finish<Net>);
     } else {

@@ -8,6 +8,7 @@
 // RFC 791 §3.1, RFC 6864 (atomic datagrams need no identification)
 #pragma once
 #include "netstack/ipv4/ip_output.hpp"
+#include "netstack/ipv4/ip_pattern.hpp"
 
 namespace netstack {
 
@@ -35,14 +36,8 @@ bool ip_way_keep(Net& net, ip_way& way, rtable& rt, flowi4 const& fl4, ip_tx con
   if (!rt.dev || rt.rt_type != rtn::unicast || rt.output != dst_out::unicast || rt.mtu != 0 || tx.optlen != 0 ||
       !detail::ip_dont_fragment(tx, ns) || ns.pmtu_learned != 0 || ns.redirects_learned != 0)
     return false;
-  iphdr const iph{.tos = tx.tos,
-                  .frag_off = be16{ip_df},
-                  .ttl = detail::ip_select_ttl(ns, rt, tx),
-                  .protocol = tx.protocol,
-                  .saddr = fl4.saddr,
-                  .daddr = fl4.daddr};
-  std::memcpy(&way.first, &iph, 8);
-  std::memcpy(&way.second, reinterpret_cast<u8 const*>(&iph) + 8, 8);
+  way.first = detail::ip_first_words(0x45, tx.tos, ip_df);
+  way.second = detail::ip_select_ttl(ns, rt, tx) | detail::ip_second_words(tx.protocol, fl4.saddr);
   way.daddr = fl4.daddr;
   way.mark = tx.mark;
   way.priority = tx.priority;

@@ -14,9 +14,9 @@ enum class drop_reason : u16;  // registry/drop_reasons.hpp: the numbers are the
 
 class [[nodiscard]] verdict {
   enum class kind : u8 { kept, consumed, free, resubmit };
-  kind kind_;
-  u16 value_;
-  constexpr verdict(kind k, u16 v) : kind_(k), value_(v) {}
+  u32 word_;  // the kind, and above it the reason or the protocol: one word, so that it stays in a register
+  constexpr verdict(kind k, u16 v) : word_(u32{v} << 16 | static_cast<u8>(k)) {}
+  [[nodiscard]] constexpr bool is(kind k) const { return static_cast<u8>(word_) == static_cast<u8>(k); }
 
  public:
   static constexpr verdict kept() { return {kind::kept, 0}; }
@@ -24,13 +24,19 @@ class [[nodiscard]] verdict {
   static constexpr verdict free(drop_reason why) { return {kind::free, static_cast<u16>(why)}; }
   static constexpr verdict resubmit(u8 protocol) { return {kind::resubmit, protocol}; }
 
-  [[nodiscard]] constexpr bool is_kept() const { return kind_ == kind::kept; }
-  [[nodiscard]] constexpr bool is_consumed() const { return kind_ == kind::consumed; }
-  [[nodiscard]] constexpr bool is_drop() const { return kind_ == kind::free; }
-  [[nodiscard]] constexpr bool is_resubmit() const { return kind_ == kind::resubmit; }
-  [[nodiscard]] constexpr drop_reason reason() const { return static_cast<drop_reason>(value_); }
-  [[nodiscard]] constexpr u8 protocol() const { return static_cast<u8>(value_); }
+  [[nodiscard]] constexpr bool is_kept() const { return is(kind::kept); }
+  [[nodiscard]] constexpr bool is_consumed() const { return is(kind::consumed); }
+  [[nodiscard]] constexpr bool is_drop() const { return is(kind::free); }
+  [[nodiscard]] constexpr bool is_resubmit() const { return is(kind::resubmit); }
+  [[nodiscard]] constexpr drop_reason reason() const { return static_cast<drop_reason>(word_ >> 16); }
+  [[nodiscard]] constexpr u8 protocol() const { return static_cast<u8>(word_ >> 16); }
   friend constexpr bool operator==(verdict, verdict) = default;
+
+  /// As a number, for who keeps it with something else.
+  [[nodiscard]] constexpr u32 bits() const { return word_; }
+  static constexpr verdict of_bits(u32 word) {
+    return {static_cast<kind>(static_cast<u8>(word)), static_cast<u16>(word >> 16)};
+  }
 };
 
 static_assert(sizeof(verdict) == 4);

@@ -101,7 +101,7 @@ class composed_stack : public namespaces<Host> {
   [[nodiscard]] net<Host>& init_net(u32 of_worker = 0) const { return machine_->workers[of_worker].nets[0]; }
 
   /// One round of work of a worker, on that worker's thread; 0: it found nothing to do.
-  u32 poll(u32 of_worker = 0) {
+  NETSTACK_INLINE u32 poll(u32 of_worker = 0) {
     u32 work = worker(of_worker).poll();
     if (of_worker == 0 && machine_->cleanup_pending.load(std::memory_order_relaxed)) work += this->cleanup_dead_nets();
     return work;

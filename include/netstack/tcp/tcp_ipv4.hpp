@@ -208,11 +208,23 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
 
 namespace detail {
 
-/// Reads the header, which lies at data, once for all; false: it is cut short or cannot be.
-inline bool tcp_read_header(sk_buff& skb, tcp_rx& rx) {
+bool tcp_read_header(sk_buff& skb, tcp_rx& rx);
+/// Of a header that is in pieces, or none.
+NETSTACK_NOINLINE inline bool tcp_pull_header(sk_buff& skb, tcp_rx& rx) {
   if (!pskb_may_pull(skb, static_cast<u32>(tcp_hlen_min))) return false;
   u32 const hlen = static_cast<u32>(skb.peek<tcphdr>()->header_len());
-  if (hlen < tcp_hlen_min || hlen > skb.len || !pskb_may_pull(skb, hlen)) return false;
+  return hlen >= tcp_hlen_min && hlen <= skb.len && pskb_may_pull(skb, hlen) && tcp_read_header(skb, rx);
+}
+NETSTACK_NOINLINE inline bool tcp_read_options(tcp_rx& rx, u8 const* options, u32 len) {
+  (void)tcp_parse_others(rx.opt, options, len, rx.has(tcp_flag::syn));
+  return true;
+}
+/// Reads the header, which lies at data, once for all; false: it is cut short or cannot be.
+inline bool tcp_read_header(sk_buff& skb, tcp_rx& rx) {
+  u32 const linear = skb.headlen();
+  u32 const hlen = linear < tcp_hlen_min ? 0 : static_cast<u32>(skb.peek<tcphdr>()->header_len());
+  if (hlen < tcp_hlen_min || hlen > linear) [[unlikely]]
+    return tcp_pull_header(skb, rx);
   auto const& th = *skb.peek<tcphdr>();
   rx.seq = th.seq.host();
   rx.ack_seq = th.ack_seq.host();
@@ -224,7 +236,8 @@ inline bool tcp_read_header(sk_buff& skb, tcp_rx& rx) {
   rx.end_seq = rx.seq + th.syn() + th.fin() + skb.len - hlen;
   if (u32 const optlen = hlen - static_cast<u32>(tcp_hlen_min); optlen != 0) {
     u8 const* const options = skb.data + tcp_hlen_min;
-    if (!tcp_parse_stamp(rx.opt, options, optlen)) (void)tcp_parse_options(rx.opt, options, optlen, th.syn());
+    if (!tcp_parse_stamp(rx.opt, options, optlen)) [[unlikely]]
+      return tcp_read_options(rx, options, optlen);
   }
   return true;
 }
@@ -239,10 +252,10 @@ verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   sock_hold(sk);
   if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, skb);
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
-  if (outcome.reset) tcp_v4_send_reset(net, skb, rx);
+  if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
   tcp_tell(sk);
   sock_put(sk);
-  return outcome.v;
+  return outcome.v();
 }
 
 /// RFC 5082 §3: it comes from farther away than IP_MINTTL allows.
@@ -387,8 +400,8 @@ NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
   if (sk.sk_owned) return tcp_add_backlog(net, sk, skb);
   rx.more = true;
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
-  if (outcome.reset) tcp_v4_send_reset(net, skb, rx);
-  return outcome.v;
+  if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
+  return outcome.v();
 }
 template <class Net>
 NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {

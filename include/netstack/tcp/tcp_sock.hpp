@@ -397,8 +397,12 @@ struct tcp_rx {
 };
 /// What became of a segment: its verdict, and whether whoever knows the IP version answers it with a RST.
 struct tcp_outcome {
-  verdict v;
-  bool reset = false;
+  constexpr tcp_outcome(verdict v, bool reset = false) : word_(u64{reset} << 32 | v.bits()) {}
+  [[nodiscard]] constexpr verdict v() const { return verdict::of_bits(static_cast<u32>(word_)); }
+  [[nodiscard]] constexpr bool reset() const { return word_ >> 32 != 0; }
+
+ private:
+  u64 word_;  // as verdict's
 };
 
 // --- counters and settings

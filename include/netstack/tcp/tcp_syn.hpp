@@ -276,8 +276,9 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
   }
   // Who is connected needs what memory there is.
   if (tcp_out_of_memory(net)) return detail::tcp_listendrop(net, sk, skb, drop_reason::proto_mem);
-  tcp_request_sock passing;  // with a cookie it is needed no longer than its answer
-  tcp_request_sock* const req = no_room ? &passing : tcp_worker_of(net).requests.alloc();
+  // With a cookie it is needed no longer than its answer.
+  alignas(tcp_request_sock) std::byte passing[sizeof(tcp_request_sock)];
+  tcp_request_sock* const req = no_room ? ::new (passing) tcp_request_sock : tcp_worker_of(net).requests.alloc();
   if (!req) return detail::tcp_listendrop(net, sk, skb, drop_reason::tcp_request_full);
   auto const& iph = *ip_hdr(skb);
   auto const& th = *skb.transport_hdr<tcphdr>();

@@ -197,15 +197,17 @@ NETSTACK_INLINE constexpr bool tcp_parse_stamp(tcp_options_received& rx, unsigne
   rx.rcv_tsecr = detail::get_be32(block + 8);
   return true;
 }
-/// The options of a segment; `syn`: its SYN bit. False: a malformed one ended the reading early.
-constexpr bool tcp_parse_options(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
-  rx = {};
-  if (tcp_parse_stamp(rx, block, len)) [[likely]]
-    return true;
+/// The options of a segment; `rx`: nothing yet, `syn`: its SYN bit. False: a malformed one ended the reading early.
+constexpr bool tcp_parse_others(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
   if (syn && detail::note_common_syn(rx, block, len)) return true;
   tcp_option_parser parser{block, len};
   while (auto const* option = parser.next()) detail::note_tcp_option(rx, *option, syn);
   return !parser.malformed();
+}
+/// The same, whatever is in `rx` yet.
+constexpr bool tcp_parse_options(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
+  rx = {};
+  return tcp_parse_stamp(rx, block, len) || tcp_parse_others(rx, block, len, syn);
 }
 
 /// What a segment of ours says.
