@@ -73,7 +73,7 @@ TEST_CASE("an algorithm is chosen by name, for a socket, a namespace and its lis
   int const first = t.stream();
   CHECK(algorithm(net, first) == "bbr");
   CHECK(choose(net, first, "vegas") == errc::no_such_file_or_directory);
-  CHECK(choose(net, first, "") == errc::no_such_file_or_directory);
+  CHECK(choose(net, first, "") == errc::invalid_argument);
   CHECK(choose(net, first, "cubicle") == errc::no_such_file_or_directory);
   CHECK(choose(net, first, std::string_view("reno\0junk", 9)) == errc{});
   CHECK(algorithm(net, first) == "reno");
