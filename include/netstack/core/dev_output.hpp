@@ -199,7 +199,7 @@ NETSTACK_INLINE result<void> __dev_queue_xmit(Net& net, sk_buff& skb, bool more 
   }
   if (skb.tx_flags & skbtx::sched_tstamp) [[unlikely]]
     __skb_tstamp_tx(net, skb, scm_tstamp::sched);
-  skb_dst_drop(skb);
+  if (skb.dst) skb_dst_drop(skb);
   netdev_queue* txq = &dev.tx[0];
   if (dev.real_num_tx_queues != 1) [[unlikely]] {
     skb.queue_mapping = netdev_pick_tx(net, dev, skb);

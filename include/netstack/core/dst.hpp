@@ -21,6 +21,9 @@ struct dst_entry : dst_ref {
   dst_out output = dst_out::none;
   bool obsolete = false;  ///< its route is gone or may be another: a kept copy must be looked up again
   u32 mtu = 0;            ///< the route's own; 0: the device's
+  u64 plain_genid = 0;    ///< while softnet_data::route_genid is this, it is right, and these hold:
+  u32 plain_mtu = 0;      ///< the device's MTU is the path's
+  u32 plain_room = 0;     ///< behind the network header, on a way to a station; 0: it is of another kind
   u64 serial = 0;         ///< no other dst of this worker ever has it, though its memory is used again
 };
 

@@ -50,7 +50,7 @@ NETSTACK_INLINE u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
   if constexpr (composition_has_gro<Net>()) napi_gro_receive_list(net, dev.napi, burst);
   if constexpr (Net::sizes.workers > 1)
     if (dev.rps_cpus != 0) rps_steer(net, dev, burst);
-  if (rx_flow_deliver(net, burst)) return work;
+  if (rx_flow_deliver(net, worker.softnet, burst)) return work;
   netif_receive_skb_list(net, burst);
   worker.softnet.flow_taken.packets = 0;
   return work;

@@ -93,8 +93,7 @@ NETSTACK_INLINE void rx_flow_deliver(Net& net, rx_flow_taken const& taken, skb_l
 /// Delivers a burst of which the driver recognised every packet: no protocol has to be asked for. False: it is not such
 /// a one.
 template <class Net>
-NETSTACK_INLINE bool rx_flow_deliver(Net& net, skb_list& burst) {
-  auto& sd = net.worker().softnet;
+NETSTACK_INLINE bool rx_flow_deliver(Net& net, softnet_data& sd, skb_list& burst) {
   if (sd.flow_taken.packets == 0 || sd.flow_taken.packets != burst.count) return false;
   rx_flow_taken const taken = sd.flow_taken;
   sd.flow_taken.packets = 0;

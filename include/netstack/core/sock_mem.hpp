@@ -180,6 +180,13 @@ inline void sock_wfree(skb_pool& pool, sock& sk, u32 len) {
 inline void sock_wfree(sk_buff& skb) { sock_wfree(*skb.pool, *skb.sk, skb.truesize); }
 inline constexpr void (*sock_wfree_of)(sk_buff&) = sock_wfree;
 
+/// Frees a packet that a driver is done with.
+NETSTACK_INLINE void consume_sent_skb(sk_buff& skb) {
+  skb.pool->free_one(skb, [](sk_buff& sent) {
+    if (sent.destructor != sock_wfree_of) return skb_run_destructor(sent);
+    sock_wfree(*sent.pool, *sent.sk, sent.truesize);
+  });
+}
 /// Frees packets that a driver is done with. Their sockets are told once for neighbours of the same.
 inline void consume_sent_list(skb_pool& pool, skb_list& list) {
   sock* owner = nullptr;

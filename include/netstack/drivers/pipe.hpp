@@ -138,7 +138,7 @@ inline u32 pipe_reap(pipe::priv& p) {
   auto& done = p.out->done;
   u32 const n = done.filled(pipe_cable::ring_size);
   if (n == 0) return 0;
-  n == 1 ? consume_skb(*done.front(0)) : pipe_free_several(p, n);
+  n == 1 ? consume_sent_skb(*done.front(0)) : pipe_free_several(p, n);
   done.consume(n);
   p.in_flight -= n;
   return n;

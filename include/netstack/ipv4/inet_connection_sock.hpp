@@ -60,6 +60,7 @@ struct inet_connection_sock : inet_sock {
   u8 icsk_ca_idx = 0;                   ///< of Net::tcp_congestion
   bool icsk_ca_setsockopt : 1 = false;  ///< it was chosen for this socket
   bool icsk_ca_initialized : 1 = false;
+  bool icsk_ca_deaf : 1 = false;      ///< what follows a pause is no news to it now: ca_event::tx_start
   u8 icsk_defer_accept = 0;           ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
   u32 icsk_user_timeout = 0;          ///< ms; 0: as many tries as the namespace allows
   void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*

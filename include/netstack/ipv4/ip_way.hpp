@@ -28,6 +28,25 @@ constexpr bool ip_ways_possible =
     Net::template nf_hooks<nf_inet::local_out>.empty() && Net::template nf_hooks<nf_inet::post_routing>.empty() &&
     std::endian::native == std::endian::little;
 
+namespace detail {
+/// ip_rt_is_plain, after something changed.
+template <class Net>
+NETSTACK_NOINLINE bool ip_rt_look(Net& net, rtable& rt) {
+  auto const& ns = ipv4_net(net);
+  if (rt.obsolete || !rt.dev || rt.mtu != 0 || ns.pmtu_learned != 0) return false;
+  bool const station = rt.rt_type == rtn::unicast && rt.output == dst_out::unicast && ns.redirects_learned == 0;
+  rt.plain_mtu = rt.dev->mtu;
+  rt.plain_room = station ? std::min<u32>(rt.dev->mtu, ip_max_mtu) - static_cast<u32>(ip_hlen_min) : 0;
+  rt.plain_genid = net.worker().softnet.route_genid;
+  return station;
+}
+}  // namespace detail
+/// A way that is still right, to a station, and nothing was learnt about paths.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool ip_rt_is_plain(Net& net, rtable& rt) {
+  return rt.plain_genid == net.worker().softnet.route_genid ? rt.plain_room != 0 : detail::ip_rt_look(net, rt);
+}
+
 /// Notes the way of a datagram that ip_send_skb would send. False: it is not of the kind that repeats.
 template <class Net>
 bool ip_way_keep(Net& net, ip_way& way, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {

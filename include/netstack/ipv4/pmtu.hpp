@@ -46,6 +46,7 @@ void ipv4_update_pmtu(Net& net, be32 daddr, u32 mtu) {
   peer->pmtu_learned = mtu;
   peer->pmtu_expires = net.worker().now + ns.ip_rt_mtu_expires;  // RFC 1191 §6.3
   ++ns.pmtu_learned;
+  route_genid_bump(net.worker().softnet);  // no way is plain any more
 }
 
 /// Where the packet is handed on the link: its destination, the route's gateway, or a better one that was learnt.
@@ -74,6 +75,7 @@ void ipv4_redirect(Net& net, sk_buff& skb, be32 daddr, be32 gateway) {
   if (inet_peer* peer = inet_getpeer(net, daddr, true)) {
     peer->redirect_learned = gateway;
     ++ipv4_net(net).redirects_learned;
+    route_genid_bump(net.worker().softnet);
   }
 }
 

@@ -82,6 +82,18 @@ inline constexpr net_protocol<Net> tcp_protocol{
     .name = "TCP",
 };
 
+namespace detail {
+/// The row's proto is TCP's and binds by itself: neither has to be looked up, as inet_sendmsg would.
+template <class Net>
+result<std::size_t> tcp_stream_sendmsg(Net& net, sockfs::socket& sock, msghdr& m) {
+  return tcp_sendmsg(net, *sock.sk, m);
+}
+template <class Net>
+result<std::size_t> tcp_stream_recvmsg(Net& net, sockfs::socket& sock, msghdr& m, u32 flags) {
+  return tcp_recvmsg(net, *sock.sk, m, flags);
+}
+}  // namespace detail
+
 template <class Net>
 inline constexpr proto_ops<Net> inet_stream_ops{
     .name = "inet_stream_ops",
@@ -98,8 +110,8 @@ inline constexpr proto_ops<Net> inet_stream_ops{
     .shutdown = inet_stream_shutdown,
     .setsockopt = sock_common_setsockopt,
     .getsockopt = sock_common_getsockopt,
-    .sendmsg = inet_sendmsg,
-    .recvmsg = sock_common_recvmsg,
+    .sendmsg = detail::tcp_stream_sendmsg,
+    .recvmsg = detail::tcp_stream_recvmsg,
     .mmap = sock_no_mmap,
     .sendpage = inet_sendpage,
 };

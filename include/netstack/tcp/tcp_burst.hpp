@@ -89,7 +89,7 @@ u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begi
   most = std::min(most, detail::tcp_burst_room(tp, mss));
   bool const plain = tp.tstamp_ok && tp.num_sacks + tp.dsack == 0 && !tp.urg_mode && !sk.sk_pacing_needed;
   if (!plain || most < 2 || !detail::tcp_is_plain_segment(*tp.send_head, mss)) return 0;
-  if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
+  if (tcp_packets_in_flight(tp) == 0) tcp_ca_tx_start(net, sk);
   u64 const now = net.worker().now;
   tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
   detail::tcp_burst_header const header{net, sk, mss};
@@ -153,7 +153,7 @@ bool tcp_transmit_super(Net& net, sock& sk, u32 mss, bool& begins) {
   auto& pool = net.worker().pool;
   sk_buff* const out = pool.alloc_skb(max_tcp_header);
   if (!out) return false;
-  if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
+  if (tcp_packets_in_flight(tp) == 0) tcp_ca_tx_start(net, sk);
   u64 const now = net.worker().now;
   tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
   tcp_skb_cb whole{.seq = tp.snd_nxt};

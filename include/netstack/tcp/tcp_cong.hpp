@@ -57,6 +57,12 @@ template <class Net>
 void tcp_ca_event(Net& net, sock& sk, ca_event what) {
   if (auto* event = tcp_ca<Net>(sk).cwnd_event) event(net, sk, what);
 }
+/// Something leaves, and nothing was in flight.
+template <class Net>
+NETSTACK_INLINE void tcp_ca_tx_start(Net& net, sock& sk) {
+  if (!inet_csk(sk).icsk_ca_deaf) [[unlikely]]
+    tcp_ca_event(net, sk, ca_event::tx_start);
+}
 template <class Net>
 void tcp_set_ca_state(Net& net, sock& sk, tcp_ca_state state) {
   if (auto* set_state = tcp_ca<Net>(sk).set_state) set_state(net, sk, state);
@@ -111,6 +117,7 @@ template <class Net>
 template <class Net>
 void tcp_init_congestion_control(Net& net, sock& sk) {
   inet_csk(sk).icsk_ca_initialized = true;
+  inet_csk(sk).icsk_ca_deaf = false;
   if (auto* init = tcp_ca<Net>(sk).init) init(net, sk);
 }
 /// … and ends; the next finds no trace of it.
@@ -119,7 +126,7 @@ void tcp_cleanup_congestion_control(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
   auto* const release = tcp_ca<Net>(sk).release;
   if (icsk.icsk_ca_initialized && release) release(net, sk);
-  icsk.icsk_ca_initialized = false;
+  icsk.icsk_ca_initialized = icsk.icsk_ca_deaf = false;
   std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), std::byte{});
 }
 /// What a socket starts with, unless it was told otherwise: the namespace's.

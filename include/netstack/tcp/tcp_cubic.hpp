@@ -49,11 +49,15 @@ struct state {
   tcp_hystart hystart{};
 };
 
+/// Pauses concern an epoch that runs, and nothing else.
+inline void note_running(sock& sk) { inet_csk(sk).icsk_ca_deaf = !inet_csk_ca<state>(sk).now.running; }
+
 [[nodiscard]] constexpr u32 ms(u64 ns) { return static_cast<u32>(ns / 1'000'000); }
 
 template <class Net>
 void init(Net&, sock& sk) {
   inet_csk_ca<state>(sk) = {};
+  note_running(sk);
   tcp_hystart_reset(inet_csk_ca<state>(sk).hystart, tcp_sk(sk));
 }
 
@@ -100,6 +104,7 @@ NETSTACK_NOINLINE void cong_avoid_limited(Net& net, sock& sk, u32 acked) {
     if (acked == 0) return;
   }
   grow(net, tp, ca.now, acked);
+  note_running(sk);
 }
 template <class Net>
 void cong_avoid(Net& net, sock& sk, u32, u32 acked) {
@@ -125,12 +130,14 @@ u32 ssthresh(Net&, sock& sk) {
   auto& ca = inet_csk_ca<state>(sk);
   ca.saved = ca.now;
   ca.now = {.w_max = cwnd < ca.now.w_max ? cwnd * 17 / 20 : cwnd, .cwnd_prior = cwnd};
+  note_running(sk);
   return std::max(cwnd * 7 / 10, 2u);
 }
 template <class Net>
 u32 undo_cwnd(Net& net, sock& sk) {
   auto& ca = inet_csk_ca<state>(sk);
   ca.now = ca.saved;
+  note_running(sk);
   return tcp_reno_undo_cwnd(net, sk);
 }
 template <class Net>

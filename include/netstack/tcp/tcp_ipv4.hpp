@@ -34,17 +34,16 @@ result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
 inline u8 tcp_v4_tos(sock const& sk) {
   return static_cast<u8>(inet_sk(sk).tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0));
 }
-/// The way of a connection's next segments, while it is the common one: the route it has is still right, to a station,
-/// nothing was learnt about paths, no options, and routers may not cut. False: ip_send_skb knows the others.
+/// The way of a connection's next segments, while it is the common one: the route it has is still right and plain, no
+/// options, and routers may not cut. False: ip_send_skb knows the others.
 template <class Net>
 NETSTACK_INLINE bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
   if constexpr (!ip_ways_possible<Net>) return false;
   auto const& inet = inet_sk(sk);
   auto const& ns = ipv4_net(net);
-  rtable* const rt = sk_rt_check(sk);
-  if (!rt || !rt->dev || rt->rt_type != rtn::unicast || rt->output != dst_out::unicast || rt->mtu != 0 ||
-      inet.opt != nullptr || (ns.pmtu_learned | ns.redirects_learned) != 0 ||
-      !ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ns)) [[unlikely]]
+  auto* const rt = static_cast<rtable*>(sk.sk_dst_cache);
+  if (!rt || !ip_rt_is_plain(net, *rt) || inet.opt != nullptr || !ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ns))
+      [[unlikely]]
     return false;
   u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ns.sysctl_ip_default_ttl;
   way.rt = rt;
@@ -92,7 +91,7 @@ NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& s
 template <class Net>
 result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
   if (ip_way way; detail::tcp_v4_way(net, sk, way)) [[likely]]
-    if (detail::tcp_v4_fits(skb, *way.rt->dev, ip_way_room(net, way))) [[likely]]
+    if (detail::tcp_v4_fits(skb, *way.rt->dev, way.rt->plain_room)) [[likely]]
       return ip_way_send(net, skb, way);
   return detail::ip_queue_xmit_slow(net, sk, skb);
 }
@@ -126,7 +125,7 @@ void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
 }
 namespace detail {
 template <class Net>
-NETSTACK_NOINLINE rtable const* tcp_v4_find_route(Net& net, sock& sk) {
+NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
   flowi4 fl4;
   return tcp_v4_route(net, sk, fl4).value_or(nullptr);
 }
@@ -135,9 +134,10 @@ NETSTACK_NOINLINE rtable const* tcp_v4_find_route(Net& net, sock& sk) {
 /// inet_connection_sock_af_ops::mtu.
 template <class Net>
 u32 tcp_v4_mtu(Net& net, sock& sk) {
-  rtable const* rt = sk_rt_check(sk);
+  rtable* rt = sk_rt_check(sk);
   if (!rt) rt = detail::tcp_v4_find_route(net, sk);
   if (!rt || !rt->dev) return 0;
+  (void)ip_rt_is_plain(net, *rt);  // then mss_cache lasts
   // IP_PMTUDISC_PROBE and what is above it: whatever was told of the path, the link's own counts.
   bool const deaf = inet_sk(sk).pmtudisc >= ip_pmtudisc::probe;
   return std::min<u32>(deaf ? rt->dev->mtu : ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);

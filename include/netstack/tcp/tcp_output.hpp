@@ -33,8 +33,8 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_mss_is_known(Net& net, sock const& sk) {
   auto const& tp = tcp_sk(sk);
   dst_entry const* const dst = sk.sk_dst_cache;
-  return dst && !dst->obsolete && dst->dev && dst->dev->mtu == tp.pmtu_cookie && dst->mtu == 0 &&
-         ipv4_net(net).pmtu_learned == 0 && tp.match({.num_sacks = 0xff, .mtu_probing = true, .dsack = true}, {});
+  return dst && dst->plain_genid == net.worker().softnet.route_genid && dst->plain_mtu == tp.pmtu_cookie &&
+         tp.match({.num_sacks = 0xff, .mtu_probing = true, .dsack = true}, {});
 }
 }  // namespace detail
 
@@ -338,7 +338,7 @@ NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
   // As tcp_note_leaves, tcp_note_new_data, tcp_cwnd_validate: there are no others.
   cb.sent = now;
   tcp_rate_skb_alone(net, tp, cb);
-  tcp_ca_event(net, sk, ca_event::tx_start);
+  tcp_ca_tx_start(net, sk);
   tp.lsndtime = now;
   ++tp.data_segs_out;
   tp.bytes_sent += skb.len;

@@ -116,6 +116,26 @@ NETSTACK_INLINE void tcp_event_read(Net& net, sock& sk, std::size_t copied) {
   tcp_rcv_space_adjust(net, sk);
   tcp_cleanup_rbuf(net, sk, copied != 0);
 }
+/// memcpy of at least one byte, and often not many: for few it takes no call. What is between the ends is copied twice.
+NETSTACK_INLINE void tcp_copy_out(u8* to, u8 const* from, u32 n) {
+  auto const ends = [&]<class Word>(Word first, Word last) {
+    std::memcpy(&first, from, sizeof first);
+    std::memcpy(&last, from + n - sizeof last, sizeof last);
+    std::memcpy(to, &first, sizeof first);
+    std::memcpy(to + n - sizeof last, &last, sizeof last);
+  };
+  if (n < 4) {
+    u8 const middle = from[n / 2];
+    ends(u8{}, u8{});
+    to[n / 2] = middle;
+  } else if (n < 8) {
+    ends(u32{}, u32{});
+  } else if (n <= 16) {
+    ends(u64{}, u64{});
+  } else {
+    std::memcpy(to, from, n);
+  }
+}
 /// A call that one packet satisfies, and reads to its end: most of a dialogue's. How much was read; 0: it is another
 /// one.
 template <class Net>
@@ -131,7 +151,7 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
   if (n - 1 >= skb->len || n > part.iov_len || skb->is_nonlinear() ||
       (n != part.iov_len && (sk.sk_receive_queue.qlen() != 1 || n < sk.sk_rcvlowat))) [[unlikely]]
     return 0;
-  std::memcpy(part.iov_base, skb->data + offset, n);
+  tcp_copy_out(static_cast<u8*>(part.iov_base), skb->data + offset, n);
   tp.copied_seq += n;
   tcp_eat_skb(sk, *skb);
   m.msg_flags = m.msg_namelen = 0;

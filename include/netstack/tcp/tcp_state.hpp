@@ -48,7 +48,7 @@ void inet_csk_init_timers(Net& net, sock& sk);
 // --- what is sent and kept
 
 /// A segment leaves the write queue: its memory is the proto's again.
-inline void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
+NETSTACK_INLINE void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
   tcp_sk(sk).wmem_queued -= skb.truesize;
   sk_mem_uncharge(sk, skb.truesize);
   skb.pool->drop_payload_ref(skb);  // nobody sends it any more: it may go the short way

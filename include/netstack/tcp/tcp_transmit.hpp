@@ -338,7 +338,7 @@ NETSTACK_INLINE void tcp_note_leaves(Net& net, sock& sk, sk_buff& skb) {
   tcp_rate_skb_sent(net, tp, cb);
   tcp_pacing_sent(net, sk, skb.len);
   if (cb.end_seq != cb.seq) {
-    if (tcp_packets_in_flight(tp) == 0) tcp_ca_event(net, sk, ca_event::tx_start);
+    if (tcp_packets_in_flight(tp) == 0) tcp_ca_tx_start(net, sk);
     tp.lsndtime = net.worker().now;
     tp.data_segs_out += skb.len != 0;
     tp.bytes_sent += skb.len;
