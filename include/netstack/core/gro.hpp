@@ -148,8 +148,8 @@ NETSTACK_NOINLINE void gro_receive_burst(Net& net, napi_struct& n, skb_list& bur
 /// A device's burst: afterwards it is what goes up, and nothing is held. It may begin with packets that the driver
 /// recognised (core/rx_flow), which no protocol would merge.
 template <class Net>
-NETSTACK_INLINE void napi_gro_receive_list(Net& net, napi_struct& n, skb_list& burst) {
-  if (burst.count == net.worker().softnet.flow_taken.packets || !(n.dev->features & netif_f::gro)) return;
+NETSTACK_INLINE void napi_gro_receive_list(Net& net, softnet_data const& sd, napi_struct& n, skb_list& burst) {
+  if (burst.count == sd.flow_taken.packets || !(n.dev->features & netif_f::gro)) return;
   detail::gro_receive_burst(net, n, burst);
 }
 

@@ -47,7 +47,7 @@ NETSTACK_INLINE u32 poll_device(Worker& worker, net_device& dev, u32 budget) {
   u32 const work = ops.ndo_poll(net, dev, budget, burst);
   if (ops.ndo_rxtstamp) [[unlikely]]
     for (sk_buff& skb : burst) skb_defer_rx_timestamp(net, dev, skb);
-  if constexpr (composition_has_gro<Net>()) napi_gro_receive_list(net, dev.napi, burst);
+  if constexpr (composition_has_gro<Net>()) napi_gro_receive_list(net, worker.softnet, dev.napi, burst);
   if constexpr (Net::sizes.workers > 1)
     if (dev.rps_cpus != 0) rps_steer(net, dev, burst);
   if (rx_flow_deliver(net, worker.softnet, burst)) return work;

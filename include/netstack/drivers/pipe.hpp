@@ -129,19 +129,24 @@ struct pipe : driver {
 
 namespace detail {
 
-NETSTACK_NOINLINE inline void pipe_free_several(pipe::priv& p, u32 n) {
+NETSTACK_NOINLINE inline u32 pipe_reap_several(pipe::priv& p, u32 n) {
   auto& done = p.out->done;
   consume_sent_clones(*done.front(0)->pool, n, [&](u32 i) -> sk_buff& { return *done.front(i); });
+  done.consume(n);
+  p.in_flight -= n;
+  return n;
 }
 /// Frees what the receiver has handled.
 inline u32 pipe_reap(pipe::priv& p) {
   auto& done = p.out->done;
   u32 const n = done.filled(pipe_cable::ring_size);
   if (n == 0) return 0;
-  n == 1 ? consume_sent_skb(*done.front(0)) : pipe_free_several(p, n);
-  done.consume(n);
-  p.in_flight -= n;
-  return n;
+  if (n != 1) return pipe_reap_several(p, n);
+  sk_buff& sent = *done.front(0);
+  done.consume(1);
+  --p.in_flight;
+  consume_sent_skb(sent);
+  return 1;
 }
 
 /// Wakes the receiver if it sleeps. Both sides change receiver_sleeps by read-modify-write, so either the receiver sees

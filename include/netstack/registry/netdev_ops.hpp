@@ -22,8 +22,9 @@ struct net_device;
 /// was taken, the core keeps the skb at the queue's head and tries again. [S76]
 enum class netdev_tx : u8 { ok, busy };
 
+/// As large as a power of two, so that a row is found by a shift.
 template <class Net>
-struct net_device_ops {
+struct alignas(256) net_device_ops {
   result<void> (*ndo_open)(Net&, net_device&) = nullptr;                          ///< required
   void (*ndo_stop)(Net&, net_device&) = nullptr;                                  ///< required: nothing in flight after
   netdev_tx (*ndo_start_xmit)(Net&, net_device&, sk_buff&, bool more) = nullptr;  ///< required; more: a flush may wait

@@ -36,8 +36,9 @@ enum class ca_event : u8 {
   loss,          ///< the timer fired
 };
 
+/// As large as a power of two, so that a row is found by a shift.
 template <class Net>
-struct tcp_congestion_ops {
+struct alignas(128) tcp_congestion_ops {
   char const* name = "";                    ///< at most 15 characters (TCP_CA_NAME_MAX)
   std::size_t priv_size = 0;                ///< of its state in the connection, which is zeroed before init
   void (*init)(Net&, sock&) = nullptr;      ///< optional: the connection is there, or chose it

@@ -265,7 +265,9 @@ inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
 /// The segment has its header.
 template <class Net>
 NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, skb_list* together) {
-  skb_set_owner_w(out, sk);
+  out.sk = &sk;  // as skb_set_owner_w; nobody's until now
+  out.destructor = sock_wfree;
+  sk.sk_wmem_alloc += out.truesize;
   ++TCP_STATS(net).OutSegs;
   ++tcp_sk(sk).segs_out;
   if (together) {
