@@ -407,6 +407,32 @@ TEST_CASE("a few bytes are copied to be sent, and cloned where there is no frame
   }
 }
 
+TEST_CASE("a writer without a frame is told to try again, or waits until anybody gives one back", "[S103]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  auto& pool = t.net().worker().pool;
+  skb_list others;
+  pool.alloc_bulk(pool.available(), others);
+  CHECK(t.write(fd, 10, msg::dontwait).error() == std::errc::resource_unavailable_try_again);
+  struct {
+    timer_list due;
+    skb_list& frames;
+    skb_pool& pool;
+  } back{{}, others, pool};
+  back.due.function = [](void*, timer_list& due) {
+    auto& b = from_timer<&decltype(back)::due>(due);
+    b.pool.free_list(b.frames);
+  };
+  t.net().worker().timers.mod_timer(back.due, t.net().worker().now + 1'000'000);
+  sockfs::table_of(t.net()).find(fd)->nonblock = false;
+  t.rig.clock.step = 1000;  // while it waits
+  CHECK(t.write(fd, 10).value_or(0) == 10);
+  t.rig.clock.step = 0;
+  t.out("P. 1:11");
+  t.in(". 1 ack 11").silent();
+  t.over();
+}
+
 TEST_CASE("a repetition of what was acknowledged in part has its own checksum: RFC 9293 §3.8.1", "[MUST-2]") {
   for (u32 const acked : {2u, 5u, 400u, 999u}) {  // behind an odd number of bytes as well
     tcp_script t;

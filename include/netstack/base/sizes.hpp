@@ -22,7 +22,7 @@ struct config {
   u32 max_peer = 512;        ///< inet_peers over all namespaces
   u32 max_sock = 512;        ///< sockets of each proto
   u32 max_request = 256;     ///< TCP connections that are half open
-  u32 max_ofo = 256;         ///< TCP connections that keep what came behind a gap
+  u32 max_ofo = ~0U;         ///< TCP connections that keep what came behind a gap; by default every one may
   u32 max_timewait = 512;    ///< TCP connections in TIME_WAIT
   u32 max_handle = 512;      ///< socket handles (file descriptors of sockfs)
   u32 sock_hash = 256;       ///< buckets of each socket hash, a power of two

@@ -136,18 +136,18 @@ NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   __tcp_push_pending_frames(net, sk, mss, more ? static_cast<u8>(tp.nonagle | tcp_nagle::cork) : tp.nonagle);
 }
 
-/// Room in the send buffer, or a frame that one of our own segments gives back. Errors: sk_wait_event's,
-/// tcp_send_error's, no_buffer_space (none of ours is out, and there is no frame).
+/// Room in the send buffer, or a frame: one that a segment of ours gives back, or if none is out, anybody's. Errors:
+/// sk_wait_event's, tcp_send_error's.
 template <class Net>
 result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
   auto& tp = tcp_sk(sk);
   u32 const had = tp.wmem_queued;
-  if (had == 0) return failure{std::errc::no_buffer_space};
   tp.nospace = true;
   tcp_chrono_update(sk, net.worker().now, tp.chrono == tcp_chrono::rwnd_limited);
   u32 const notsent = tp.write_seq - tp.snd_nxt;
   auto const ready = [&] {
-    bool const less = tp.wmem_queued < had || tp.write_seq - tp.snd_nxt < notsent;
+    bool const less =
+        had != 0 ? tp.wmem_queued < had || tp.write_seq - tp.snd_nxt < notsent : net.worker().pool.available() != 0;
     return !tcp_can_send(sk) || (tcp_may_queue(net, sk) && less);
   };
   if (auto r = sk_wait_event(net, sk, timeo, 0, ready); !r) return r;
