@@ -407,7 +407,7 @@ TEST_CASE("a few bytes are copied to be sent, and cloned where there is no frame
   }
 }
 
-TEST_CASE("a writer without a frame is told to try again, or waits until anybody gives one back", "[S103]") {
+TEST_CASE("a writer without a frame is told to try again, or waits until anybody gives one back", "[S100]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
   auto& pool = t.net().worker().pool;
