@@ -280,13 +280,15 @@ TEST_CASE("CUBIC: a false alarm brings the old curve back, a timeout begins one 
 
 TEST_CASE("CUBIC: a pause does not move along the curve: RFC 9438 §5.8") {
   cubic_flow f(500);
+  CHECK(f.tp.icsk_ca_deaf);  // no epoch runs: a pause is no news
   f.loss();
+  CHECK(f.tp.icsk_ca_deaf);
   f.run(50, 20);
   auto& ca = inet_csk_ca<cubic::state>(f.t.sk(f.fd));
   u32 const start = ca.now.start_ms;
   f.tp.lsndtime = f.t.rig.clock.now;
   f.t.after(3000);
-  tcp_ca_event(f.t.net(), f.t.sk(f.fd), ca_event::tx_start);
+  tcp_ca_tx_start(f.t.net(), f.t.sk(f.fd));
   CHECK(ca.now.start_ms == start + 3000);
 }
 
