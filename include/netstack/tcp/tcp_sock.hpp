@@ -501,9 +501,10 @@ template <u32 Slots>
 struct inet_hashinfo {
   static_assert(std::has_single_bit(Slots));
   static constexpr u32 least = Slots < 16 ? Slots : 16;
-  static constexpr u32 bind_slots = Slots < 65536 ? Slots : 65536;  ///< there are no more ports
-  u32 entries;                                                      ///< in all chains
-  u32 grown, masked;                                                ///< slots in use beyond `least`, and their mask
+  /// Ports share them. A new connection enters its port's: were there more than the second cache holds, it would wait.
+  static constexpr u32 bind_slots = Slots < 4096 ? Slots : 4096;
+  u32 entries;        ///< in all chains
+  u32 grown, masked;  ///< slots in use beyond `least`, and their mask
   [[nodiscard]] u32 size() const { return least + grown; }
   /// Of twice as many slots as the power of two that is used already.
   [[nodiscard]] u32 mask() const { return (2 * least - 1) | masked; }
