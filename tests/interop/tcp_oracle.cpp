@@ -441,6 +441,27 @@ TEST_CASE("what a connection has from its listener is the kernel's", "[S92][S147
   });
 }
 
+TEST_CASE("a stream has no multicast of its own, and a cookie is read whole or not at all", "[S92]") {
+  beside_the_kernel([](both& two) {
+    auto const p = two.open();
+    for (int const option : {IP_MULTICAST_TTL, IP_MULTICAST_LOOP, IP_MULTICAST_IF}) {
+      two.call = std::to_string(option);
+      (void)two.set(p, SOL_IP, option, 0);
+      two.over = false;
+    }
+    for (::socklen_t const room : {0u, 4u, 7u}) {
+      netstack::u64 cookie = 0;
+      ::socklen_t len = room;
+      netstack::u32 ours = room;
+      REQUIRE(::getsockopt(p.theirs, SOL_SOCKET, SO_COOKIE, &cookie, &len) == -1);
+      REQUIRE(errno == EINVAL);
+      CHECK(netstack::getsockopt(two.net(), p.ours, SOL_SOCKET, SO_COOKIE, &cookie, &ours).error() ==
+            std::errc::invalid_argument);
+    }
+    two.close(p);
+  });
+}
+
 TEST_CASE("what waits to be sent or read when something else is asked for", "[S92][S103]") {
   beside_the_kernel([](both& two) {
     auto t = connected(two, 1005, false);

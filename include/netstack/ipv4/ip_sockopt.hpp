@@ -69,6 +69,7 @@ result<void> ip_set_options(Net& net, inet_sock& inet, std::span<std::byte const
 /// IP_MULTICAST_IF: an address of the device, or {group, address, ifindex}.
 template <class Net>
 result<void> ip_set_multicast_if(Net& net, inet_sock& inet, std::span<std::byte const> optval) {
+  if (inet.sk_type == sock_type::stream) return failure{std::errc::invalid_argument};
   be32 addr{};
   int ifindex = 0;
   if (optval.size() >= 12) {
@@ -123,6 +124,7 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
       while (sk_buff* skb = val ? nullptr : inet.sk_error_queue.dequeue()) consume_skb(*skb);
       return {};
     case ip_opt::multicast_ttl:
+      if (inet.sk_type == sock_type::stream) return failure{std::errc::invalid_argument};
       if (val == -1) val = 1;
       return byte(inet.mc_ttl, 0, 255);
     case ip_opt::multicast_loop: inet.mc_loop = val != 0; return {};

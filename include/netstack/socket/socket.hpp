@@ -280,8 +280,10 @@ result<void> getsockopt(Net& net, int fd, int level, int optname, void* optval, 
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
     if (!optlen || detail::bad_address(optval, *optlen)) return failure{std::errc::bad_address};
     std::span const out{static_cast<std::byte*>(optval), *optlen};
-    auto const n = level == sol::socket && optname == so::cookie ? result<u32>{detail::put_opt(out, s.i_ino)}
-                   : level == sol::socket                        ? sock_getsockopt(home, *s.sk, optname, out)
+    bool const cookie = level == sol::socket && optname == so::cookie;
+    if (cookie && out.size() < sizeof s.i_ino) return failure{std::errc::invalid_argument};
+    auto const n = cookie                 ? result<u32>{detail::put_opt(out, s.i_ino)}
+                   : level == sol::socket ? sock_getsockopt(home, *s.sk, optname, out)
                                           : sockfs::ops_of<Net>(s).getsockopt(home, s, level, optname, out);
     if (!n) return failure{n.error()};
     *optlen = *n;
