@@ -12,7 +12,6 @@
 // the worker that owns the pool, so no count here is atomic. Linux: net/core/skbuff.c (alloc_skb, kfree_skb, skb_clone)
 #pragma once
 #include <cstring>
-#include <utility>
 
 #include "netstack/base/asan.hpp"
 #include "netstack/base/sizes.hpp"
@@ -166,12 +165,11 @@ class skb_pool {
   [[nodiscard]] sk_buff* alloc_skb(u32 headroom, site at = site::current()) { return __alloc_skb(headroom, at); }
   /// The same, as part of its caller.
   [[nodiscard]] NETSTACK_INLINE sk_buff* __alloc_skb(u32 headroom, site at = site::current()) {
-    if (!free_pairs_ || !plain_) [[unlikely]]
-      return alloc_skb_slow(headroom, at);
-    sk_buff* const skb = std::exchange(free_pairs_, free_pairs_->next);
-    ++in_use_;
-    skb->next = nullptr;
-    empty(*skb, headroom);
+    sk_buff* skb = take_pair();
+    if (skb) [[likely]] {
+      skb->next = nullptr;
+      prepare(*skb, headroom, at);
+    }
     return skb;
   }
   [[nodiscard]] sk_buff* alloc_skb(site at = site::current()) { return alloc_skb(headroom_, at); }
@@ -336,13 +334,10 @@ class skb_pool {
   NETSTACK_NOINLINE void free_other(sk_buff& skb) {
     if (!free_companion(skb)) free_slow(skb);
   }
-  NETSTACK_INLINE void empty(sk_buff& skb, u32 headroom) const {
+  NETSTACK_INLINE void prepare(sk_buff& skb, u32 headroom, site at) const {
     u8* const data = skb.head + headroom;
     BUG_ON(data > skb.end, "headroom beyond the frame");
     detail::reset_skb(skb, data, truesize_);
-  }
-  NETSTACK_INLINE void prepare(sk_buff& skb, u32 headroom, site at) const {
-    empty(skb, headroom);
     if (!plain_) [[unlikely]]
       prepare_more(skb, at);
   }
@@ -361,15 +356,6 @@ class skb_pool {
     first.prev = nullptr;
     --lent_;
     return first;
-  }
-  /// With more to do than to take the newest free packet: alone, so that whoever does no more saves no registers.
-  [[nodiscard]] NETSTACK_NOINLINE sk_buff* alloc_skb_slow(u32 headroom, site at) {
-    sk_buff* skb = take_pair();
-    if (skb) [[likely]] {
-      skb->next = nullptr;
-      prepare(*skb, headroom, at);
-    }
-    return skb;
   }
   [[nodiscard]] sk_buff* take_pair() {
     sk_buff* skb = free_pairs_;
