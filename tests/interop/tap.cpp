@@ -175,6 +175,32 @@ TEST_CASE("an interface deleted under the device takes its carrier away, and wak
   CHECK(claim<drivers::tap>({.ifname = "nst0"}) == std::errc{});
 }
 
+TEST_CASE("what Linux refuses of a list is counted, and freed", "[tap]") {
+  if (cannot_run()) return;
+  test::netns ns;
+  test::be_quiet();
+  host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  auto made = register_netdev<drivers::tap>(net, "eth0", {.ifname = "nst0", .bring_up = true});
+  REQUIRE((made && dev_open(net, **made)));
+  auto& dev = **made;
+  for (int i = 0; i < 2000 && !dev.carrier_ok(); ++i)
+    if (h.poll() == 0) h.wait(1'000'000);
+  auto const send = [&] {
+    skb_list list;
+    h.worker().pool.alloc_bulk(3, list);
+    for (sk_buff& skb : list) std::memset(skb.put(100), 0x5a, 100), skb.dev = &dev;
+    return dev_queue_xmit_list(net, list);
+  };
+  CHECK(send() == 3);
+  CHECK(dev.stats.tx_errors.read() == 0);
+  test::netns::run("ip link set nst0 down");
+  CHECK(send() == 3);
+  CHECK(dev.stats.tx_errors.read() == 3);
+  CHECK(h.worker().pool.in_use() == 0);
+}
+
 TEST_CASE("frames longer than a pool frame are read into several, and longer than the MTU are dropped", "[tap]") {
   if (cannot_run()) return;
   test::netns ns;

@@ -46,13 +46,15 @@ struct tuntap : driver {
     if (p.queue.multi_queue) p.queue.file.set_attached(false);
   }
 
+  /// Writes the frame; false: it has to wait. What Linux refuses is counted.
+  static bool write(net_device& dev, sk_buff& skb) {
+    auto const answer = netdev_priv<tuntap>(dev).queue.send(skb);
+    dev.stats.tx_errors += answer == tun_queue::sent::failed;
+    return answer != tun_queue::sent::busy;
+  }
   template <class Net>
   static netdev_tx xmit(Net&, net_device& dev, sk_buff& skb, bool) {
-    switch (netdev_priv<tuntap>(dev).queue.send(skb)) {
-      case tun_queue::sent::busy: return netdev_tx::busy;
-      case tun_queue::sent::failed: ++dev.stats.tx_errors; break;
-      case tun_queue::sent::ok: break;
-    }
+    if (!write(dev, skb)) return netdev_tx::busy;
     consume_skb(skb);
     return netdev_tx::ok;
   }
@@ -60,13 +62,10 @@ struct tuntap : driver {
   /// Frames are freed after all were written: each write evicts what the next free would touch.
   template <class Net>
   static void xmit_list(Net& net, net_device& dev, skb_list& frames, bool) {
-    auto& queue = netdev_priv<tuntap>(dev).queue;
     sk_buff* last = nullptr;
     u32 n = 0;
     for (sk_buff& skb : frames) {
-      auto const answer = queue.send(skb);
-      if (answer == tun_queue::sent::busy) break;
-      dev.stats.tx_errors += answer == tun_queue::sent::failed;
+      if (!write(dev, skb)) break;
       last = &skb;
       ++n;
     }
