@@ -132,13 +132,13 @@ class program {
     inject(flags, seq, ack, window, std::span(options).first(len), data, urgent);
   }
   /// The peer as it should be: the next data, everything acknowledged.
-  void honest() {
-    u8 const n = in_.byte();
+  void honest() { honest(in_.byte() * 8u); }
+  void honest(u32 data) {
     std::array<u8, tcpopt::tstamp_aligned> options{};
     tcp_out_options o;
     o.tstamp = timestamps_, o.tsval = 1'000, o.tsecr = tsval_;
     if (timestamps_) tcp_options_write(options.data(), o);
-    inject(tcp_flag::ack, rcv_nxt_, snd_nxt_, 30'000, std::span(options).first(o.size()), n * 8u, 0);
+    inject(tcp_flag::ack, rcv_nxt_, snd_nxt_, 30'000, std::span(options).first(o.size()), data, 0);
   }
   void write() {
     char text[4096];
@@ -152,7 +152,8 @@ class program {
     u8 buf[4096];
     u8 const how = in_.byte();
     auto* const tp = connection();
-    u32 const before = tp ? tp->copied_seq : 0;
+    u32 const peeked = how & 1 && tp ? static_cast<u32>(std::max(tp->sk_peek_off, 0)) : 0;  // SO_PEEK_OFF
+    u32 const before = tp ? tp->copied_seq + peeked : 0;
     bool const urgent = tp && tp->urg_data;  // its byte is left out, so a peek may begin one later
     auto const r = recv(net(), fd_, buf, std::size_t{how} * 16, msg::dontwait | (how & 1 ? msg::peek : 0));
     u32 const n = r ? static_cast<u32>(*r) : 0;
@@ -270,7 +271,7 @@ class program {
     inject(active ? tcp_flag::syn | tcp_flag::ack : tcp_flag::syn, peer_isn_, snd_nxt_, 30'000,
            std::span(options).first(o.size()), 0, 0);
     if (active) return;
-    honest();
+    honest(0);
     adopt();
     if (more & 2) (void)setsockopt(net(), fd_, sol::tcp, tcp_opt::nodelay, 1);
   }
@@ -279,9 +280,9 @@ class program {
   program(u8 const* data, std::size_t size) : in_(data, size) {}
 
   void run_all() {
-    static constexpr std::array steps{&program::segment, &program::honest, &program::write,  &program::read,
-                                      &program::end,     &program::time,   &program::option, &program::icmp,
-                                      &program::adopt,   &program::segment};
+    static constexpr std::array<void (program::*)(), 10> steps{
+        &program::segment, &program::honest, &program::write, &program::read,  &program::end,
+        &program::time,    &program::option, &program::icmp,  &program::adopt, &program::segment};
     u8 const how = in_.byte();
     furnish(how, in_.byte());
     for (int n = 0; n < 128 && !in_.empty(); ++n) (this->*steps[in_.byte() % steps.size()])();
