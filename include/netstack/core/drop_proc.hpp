@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the two texts that Linux has no file for: why packets were rejected (net/drop_reasons: name and count of
-// each reason that occurred), and whether all are back in the pool (net/skb_pool). Linux: net/core/drop_monitor.c (the
-// nearest relative)
+// each reason that occurred), and whether all are back in the pool (net/skb_pool).
+// Linux: net/core/drop_monitor.c (the nearest relative)
 #pragma once
 #include "netstack/core/drop.hpp"
 #include "netstack/registry/proc.hpp"

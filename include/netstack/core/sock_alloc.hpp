@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a sock comes and goes: from its proto's slab, with the namespace's buffer sizes, counted in the
 // namespace as long as its handle is open; back to the slab when the last packet that is charged to it is freed. [S89]
-// [S102] Linux: net/core/sock.c (sk_alloc, sock_init_data, sk_destruct), include/net/sock.h (sock_prot_inuse_add)
+// Linux: net/core/sock.c (sk_alloc, sock_init_data, sk_destruct), include/net/sock.h (sock_prot_inuse_add) [S102]
 #pragma once
 #include <string_view>
 

@@ -2,8 +2,8 @@
 // Decides: what a socket pays for its packets. Each costs its truesize: queued for the reader it counts in
 // sk_rmem_alloc, on its way out in sk_wmem_alloc; the packet's destructor gives it back exactly once, when the packet
 // is freed or orphaned. Where the proto as a whole is limited, the socket takes pages from proto_memory first. [S42]
-// [S46] [S99] [S155] rx: called by sock_queue_rcv_skb; tx: by sock_alloc_send_skb; both: by skb_pool::free_skb through
-// the destructor. Linux: net/core/sock.c (sock_wfree, sock_rfree, __sk_mem_raise_allocated), include/net/sock.h
+// rx: called by sock_queue_rcv_skb; tx: by sock_alloc_send_skb; both: by skb_pool::free_skb through the destructor.
+// Linux: net/core/sock.c (sock_wfree, sock_rfree, __sk_mem_raise_allocated), include/net/sock.h [S46] [S99] [S155]
 #pragma once
 #include "netstack/core/sock.hpp"
 #include "netstack/skb/skb_pool.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: whether a socket takes a packet: received data up to SO_RCVBUF, errors likewise, and what arrives while a
 // call works on the socket waits in the backlog. A packet that does not fit is dropped under its own reason. [S46]
-// [S97] [S100] rx: called by udp_queue_rcv_skb, raw_rcv, tcp_v4_rcv → calls sk_data_ready; then read by core/datagram.
-// Linux: net/core/sock.c (sock_queue_rcv_skb, __release_sock), net/core/skbuff.c (sock_queue_err_skb)
+// rx: called by udp_queue_rcv_skb, raw_rcv, tcp_v4_rcv → calls sk_data_ready; then read by core/datagram.
+// Linux: net/core/sock.c (sock_queue_rcv_skb, __release_sock), net/core/skbuff.c (sock_queue_err_skb) [S97] [S100]
 #pragma once
 #include "netstack/core/drop.hpp"
 #include "netstack/core/sock_mem.hpp"

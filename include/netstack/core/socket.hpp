@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what a socket handle is, Linux's struct socket and its inode in one (struct socket_alloc): the face that the
 // calls see, in front of the sock that the protocol sees. It stands in namespace sockfs, since netstack::socket() is
-// the call. [S24] [S27] Linux: include/linux/net.h (struct socket), include/net/sock.h (struct socket_alloc)
+// the call. [S24] [S27]
+// Linux: include/linux/net.h (struct socket), include/net/sock.h (struct socket_alloc)
 #pragma once
 #include "netstack/core/sock.hpp"
 #include "netstack/registry/proto_ops.hpp"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: which counters each of IPv4's, ICMP's and ARP's rejections moves: the one place where a drop reason meets
-// the MIBs. A reason that moves none is one that Linux does not count either. [S136] [S164] Linux: the IP_INC_STATS and
-// ICMP_INC_STATS calls of net/ipv4; RFC 4293 (which event belongs to which counter)
+// the MIBs. A reason that moves none is one that Linux does not count either. [S136] [S164]
+// Linux: the IP_INC_STATS and ICMP_INC_STATS calls of net/ipv4; RFC 4293 (which event belongs to which counter)
 #pragma once
 #include "netstack/ipv4/netns_ipv4.hpp"
 #include "netstack/registry/drop_reasons.hpp"

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: which routes exist because of addresses and devices, and which ones a user may add. An address brings a
 // local route to itself, one to its subnet, and its broadcasts; two addresses may want the same one, and the later
-// takes it over when the earlier goes. A device that goes down keeps its local routes only. [S130] tx: called by
-// ipv4/devinet and the control API → changes ipv4/fib; every change empties the route cache first Linux:
-// net/ipv4/fib_frontend.c (fib_add_ifaddr, fib_del_ifaddr, fib_magic, fib_netdev_event), fib_semantics.c (fib_check_nh)
+// takes it over when the earlier goes. A device that goes down keeps its local routes only. [S130]
+// tx: called by ipv4/devinet and the control API → changes ipv4/fib; every change empties the route cache first
+// Linux: net/ipv4/fib_frontend.c (fib_add_ifaddr, fib_del_ifaddr, fib_magic, fib_netdev_event), fib_semantics.c
+// (fib_check_nh)
 #pragma once
 #include "netstack/core/rtnl.hpp"
 #include "netstack/ipv4/inet_addr.hpp"

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how pings that come in a burst are answered: the route, the way's headers and the limits are asked for once,
 // each request becomes its reply where it lies, and all leave as one list. What is not of the common kind is
-// icmp_rcv's. rx: called by ipv4/ip_list_rcv as inet_protos[1].flow → ipv4/ip_way ip_way_burst Linux: none (its
-// icmp_echo answers one by one) RFC 792, RFC 1122 §3.2.2.6 (echo), RFC 1624 (the reply's checksum)
+// icmp_rcv's.
+// rx: called by ipv4/ip_list_rcv as inet_protos[1].flow → ipv4/ip_way ip_way_burst
+// Linux: none (its icmp_echo answers one by one)
+// RFC 792, RFC 1122 §3.2.2.6 (echo), RFC 1624 (the reply's checksum)
 #pragma once
 #include "netstack/ipv4/icmp.hpp"
 

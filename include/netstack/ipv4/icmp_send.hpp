@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: whether an ICMP error may be sent about a datagram, to whom, from which address, and how much of the
-// datagram it quotes. [S154] [S158] [S159] [S160] tx: called by ipv4/ip_input, ip_forward, route_input, arp and the
-// transports (icmp_send) → ipv4/ip_output ip_send_skb Linux: net/ipv4/icmp.c (__icmp_send, icmp_push_reply) RFC 792,
-// RFC 1122 §3.2.2 (when not to send), RFC 1812 §4.3.2 (source, length, precedence, rate)
+// datagram it quotes. [S154] [S158] [S159] [S160]
+// tx: called by ipv4/ip_input, ip_forward, route_input, arp and the transports (icmp_send) → ipv4/ip_output ip_send_skb
+// Linux: net/ipv4/icmp.c (__icmp_send, icmp_push_reply)
+// RFC 792, RFC 1122 §3.2.2 (when not to send), RFC 1812 §4.3.2 (source, length, precedence, rate)
 #pragma once
 #include "netstack/core/sock_mem.hpp"
 #include "netstack/ipv4/icmp_limit.hpp"

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what IPv4 offers to the transports above it and to its own files: how a datagram is sent, routed and
 // reported. Declarations; the head of each says which file has the body. Include ipv4/ipv4.hpp to use them, this file
-// to name them. Linux: include/net/ip.h, include/net/route.h, include/net/icmp.h
+// to name them.
+// Linux: include/net/ip.h, include/net/route.h, include/net/icmp.h
 #pragma once
 #include "netstack/base/result.hpp"
 #include "netstack/core/dst.hpp"

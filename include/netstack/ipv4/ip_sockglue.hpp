@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what an IPv4 socket tells its reader about each packet (IP_PKTINFO, IP_RECVTTL …), what a writer may say
 // about one packet in control messages, and how ICMP errors wait for MSG_ERRQUEUE. The options themselves:
-// ip_sockopt.hpp. rx: called by udp_queue_rcv_skb, udp_recvmsg, udp_err; tx: called by udp_sendmsg Linux:
-// net/ipv4/ip_sockglue.c (ip_cmsg_recv_offset, ip_cmsg_send, ip_icmp_error, ip_recv_error) [S43] [S118]
+// ip_sockopt.hpp.
+// rx: called by udp_queue_rcv_skb, udp_recvmsg, udp_err; tx: called by udp_sendmsg
+// Linux: net/ipv4/ip_sockglue.c (ip_cmsg_recv_offset, ip_cmsg_send, ip_icmp_error, ip_recv_error) [S43] [S118]
 #pragma once
 #include "netstack/core/datagram.hpp"
 #include "netstack/core/sock_opt.hpp"

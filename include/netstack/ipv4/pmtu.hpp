@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what is remembered of a destination beyond its route: how large a datagram its path carries, which gateway
 // it should rather use, and which identification its next datagram gets. All of it lives in the destination's
-// inet_peer, so it is bounded and forgotten with it. [S133] tx: called by ipv4/ip_output; written by ICMP's
-// err_handlers through ipv4_update_pmtu and ipv4_redirect Linux: net/ipv4/route.c (__ip_rt_update_pmtu,
-// __ip_do_redirect, ip_rt_send_redirect, __ip_select_ident) RFC 1191 §3, §6.3 (aging), RFC 1122 §3.2.2.2 (redirects),
-// RFC 1812 §5.2.7.2, RFC 6864 §4.1
+// inet_peer, so it is bounded and forgotten with it. [S133]
+// tx: called by ipv4/ip_output; written by ICMP's err_handlers through ipv4_update_pmtu and ipv4_redirect
+// Linux: net/ipv4/route.c (__ip_rt_update_pmtu, __ip_do_redirect, ip_rt_send_redirect, __ip_select_ident)
+// RFC 1191 §3, §6.3 (aging), RFC 1122 §3.2.2.2 (redirects), RFC 1812 §5.2.7.2, RFC 6864 §4.1
 #pragma once
 #include "netstack/ipv4/route_output.hpp"
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what becomes of a received datagram by its addresses: ours, to be forwarded, a broadcast, a group, or
-// refused, each refusal under its own reason. [S44] [S137] rx: called by ipv4/ip_input ip_rcv_finish → sets skb.dst
-// (borrowed) to a cached way Linux: net/ipv4/route.c (ip_route_input_slow, ip_route_input_mc, ip_error), fib_frontend.c
-// (fib_validate_source) RFC 1122 §3.2.1.3 (addresses), RFC 1812 §4.2.3.1, §5.3.7 (martians), RFC 3704 (reverse path)
+// refused, each refusal under its own reason. [S44] [S137]
+// rx: called by ipv4/ip_input ip_rcv_finish → sets skb.dst (borrowed) to a cached way
+// Linux: net/ipv4/route.c (ip_route_input_slow, ip_route_input_mc, ip_error), fib_frontend.c (fib_validate_source)
+// RFC 1122 §3.2.1.3 (addresses), RFC 1812 §4.2.3.1, §5.3.7 (martians), RFC 3704 (reverse path)
 #pragma once
 #include <optional>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what runs at boot and in which order. The composition sorts all initcalls by level, keeps list order within
 // a level, and runs each exactly once; a failure of a critical one undoes those before it in reverse. [S1] [S2] [S6]
-// [S7] Linux: include/linux/init.h, init/main.c
+// Linux: include/linux/init.h, init/main.c [S7]
 #pragma once
 #include "netstack/base/result.hpp"
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: who hears of a change of a device or an address, Linux's notifier chains, by descending priority. [S71]
-// [S129] Linux: include/linux/netdevice.h (NETDEV_*), include/linux/notifier.h
+// Linux: include/linux/netdevice.h (NETDEV_*), include/linux/notifier.h [S129]
 #pragma once
 #include "netstack/base/config.hpp"
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a protocol tells drivers by what the frames of a flow are recognised, so that a frame becomes a packet
-// of the flow at once, instead of one of each layer in turn. Linux: none in software (its nearest: a NIC's flow
-// director, ndo_rx_flow_steer)
+// of the flow at once, instead of one of each layer in turn.
+// Linux: none in software (its nearest: a NIC's flow director, ndo_rx_flow_steer)
 #pragma once
 #include "netstack/skb/skb_list.hpp"
 

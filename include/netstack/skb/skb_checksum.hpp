@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what is done about the L4 checksum, by what is known of it (ip_summed). rx: a sum that the device made or
 // vouches for saves ours, and a wrong one is found out by ours; tx: a sum that the device cannot finish is finished
-// here. Sums are wire/checksum.hpp's: congruences modulo 0xffff that csum_fold ends. [S45] rx: called by udp_rcv,
-// tcp_v4_rcv, icmp_rcv; tx: called by dev_queue_xmit, the TAP driver → calls csum_partial Linux: net/core/skbuff.c
-// (skb_checksum), net/core/dev.c (skb_checksum_help), net/core/datagram.c
+// here. Sums are wire/checksum.hpp's: congruences modulo 0xffff that csum_fold ends. [S45]
+// rx: called by udp_rcv, tcp_v4_rcv, icmp_rcv; tx: called by dev_queue_xmit, the TAP driver → calls csum_partial
+// Linux: net/core/skbuff.c (skb_checksum), net/core/dev.c (skb_checksum_help), net/core/datagram.c
 #pragma once
 #include "netstack/skb/skb_pull.hpp"
 #include "netstack/wire/checksum.hpp"

@@ -2,8 +2,8 @@
 // Decides: how a module adds members of its own to every sk_buff. It says `using skb_ext = my_ext;`; the composition
 // makes one skb_ext_layout of all of them, and its size becomes the pool's ExtensionBytes. Without extensions an
 // sk_buff is not a byte larger. They lie behind cb, are zero in a fresh packet, and are copied by skb_clone and
-// skb_copy. [S50] Linux: include/linux/skbuff.h (struct skb_ext; nfct, nf_bridge, sp, secmark and their #ifdefs before
-// it)
+// skb_copy. [S50]
+// Linux: include/linux/skbuff.h (struct skb_ext; nfct, nf_bridge, sp, secmark and their #ifdefs before it)
 #pragma once
 #include <initializer_list>
 #include <type_traits>

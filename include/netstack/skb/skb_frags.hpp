@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how data comes to lie beyond the linear area: whole pool frames, or parts of them, as frags; what does not
-// go into max_skb_frags of them, in packets of the frag list. [S39] [S46] Linux: include/linux/skbuff.h
-// (skb_fill_page_desc, skb_add_rx_frag), net/core/skbuff.c (alloc_skb_with_frags)
+// go into max_skb_frags of them, in packets of the frag list. [S39] [S46]
+// Linux: include/linux/skbuff.h (skb_fill_page_desc, skb_add_rx_frag), net/core/skbuff.c (alloc_skb_with_frags)
 #pragma once
 #include <algorithm>
 #include <cstring>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how the layers mark where their header starts, and how the flow hash is kept. All offsets count from head,
-// so they survive push and pull; skb_copy.hpp moves them when it moves the bytes. [S51] [S53] [S54] Linux:
-// include/linux/skbuff.h (skb_reset_network_header, skb_set_hash, …)
+// so they survive push and pull; skb_copy.hpp moves them when it moves the bytes. [S51] [S53] [S54]
+// Linux: include/linux/skbuff.h (skb_reset_network_header, skb_set_hash, …)
 #pragma once
 #include <array>
 #include <bit>

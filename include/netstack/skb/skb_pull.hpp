@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how scattered bytes come into the linear area, and how a packet is cut from behind. A layer that wants to
-// read its header asks pskb_may_pull once; a packet of one linear piece passes with one compare. [S38] [S39] rx: called
-// by ip_rcv, udp_rcv, … → calls skb_copy_bits Linux: net/core/skbuff.c (__pskb_pull_tail, ___pskb_trim),
-// include/linux/skbuff.h (pskb_may_pull, skb_linearize)
+// read its header asks pskb_may_pull once; a packet of one linear piece passes with one compare. [S38] [S39]
+// rx: called by ip_rcv, udp_rcv, … → calls skb_copy_bits
+// Linux: net/core/skbuff.c (__pskb_pull_tail, ___pskb_trim), include/linux/skbuff.h (pskb_may_pull, skb_linearize)
 #pragma once
 #include "netstack/skb/skb_copy.hpp"
 

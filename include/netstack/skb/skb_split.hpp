@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how one packet becomes two and two become one without copying what lies in frags: both refer to the frame,
 // or the one hands its frame to the other. [S39] [S46] rx: skb_try_coalesce, called by tcp_try_coalesce and
-// ip_frag_reasm; tx: skb_split, called by tcp_fragment Linux: net/core/skbuff.c (skb_split, skb_try_coalesce)
+// ip_frag_reasm; tx: skb_split, called by tcp_fragment
+// Linux: net/core/skbuff.c (skb_split, skb_try_coalesce)
 #pragma once
 #include "netstack/skb/skb_pull.hpp"
 

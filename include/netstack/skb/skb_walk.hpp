@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the order of a packet's bytes when they lie in several places: the linear area, then the frags, then each
 // packet of the frag list the same way. Everything that reads or fills scattered data goes through for_each_piece.
-// [S39] Linux: net/core/skbuff.c (skb_copy_bits, skb_store_bits), net/core/datagram.c (skb_copy_datagram_iter)
+// Linux: net/core/skbuff.c (skb_copy_bits, skb_store_bits), net/core/datagram.c (skb_copy_datagram_iter) [S39]
 #pragma once
 #include <algorithm>
 #include <cstring>

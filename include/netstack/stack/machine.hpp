@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what boot() maps: the workers, the namespace table, the boot trace. sizeof(machine<Host>) is the memory
 // bound. The namespace table belongs to the thread of worker 0; the counts of live slices are all it shares. [S11]
-// [S17] [S18] Linux: net/core/net_namespace.c (net_namespace_list, cleanup_list)
+// Linux: net/core/net_namespace.c (net_namespace_list, cleanup_list) [S17] [S18]
 #pragma once
 #include <atomic>
 #include <span>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what /proc/sys/net is to a program: read, write and list settings by path, in the namespace that the caller
 // names. A write is parsed and checked once, then applied by rtnl() in every worker's slice, so that they agree; a
-// worker that polls elsewhere follows with its next poll(). [S23] [S29] [S30] [S31] [S32] Linux: fs/proc/proc_sysctl.c,
-// net/sysctl_net.c
+// worker that polls elsewhere follows with its next poll(). [S23] [S29] [S30] [S31] [S32]
+// Linux: fs/proc/proc_sysctl.c, net/sysctl_net.c
 #pragma once
 #include "netstack/core/rtnl.hpp"
 #include "netstack/stack/net.hpp"

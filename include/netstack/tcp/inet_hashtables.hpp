@@ -2,8 +2,9 @@
 // Decides: which connection, half-open connection, ended connection or listener a segment is for, and who may have
 // which port. A connection is found by both its ends exactly, a listener as the one that asks for most of what the
 // segment has (local address, device); equal ones of a SO_REUSEPORT group by a hash of the flow. Where IPv6 sockets
-// come, they come in here. rx: called by tcp_v4_rcv, tcp_v4_err; tables filled by hash, get_port and connect Linux:
-// net/ipv4/inet_hashtables.c, net/ipv4/inet_connection_sock.c (inet_csk_get_port) [S98] [S105] [S146]
+// come, they come in here.
+// rx: called by tcp_v4_rcv, tcp_v4_err; tables filled by hash, get_port and connect
+// Linux: net/ipv4/inet_hashtables.c, net/ipv4/inet_connection_sock.c (inet_csk_get_port) [S98] [S105] [S146]
 #pragma once
 #include "netstack/base/siphash.hpp"
 #include "netstack/ipv4/inet_port.hpp"

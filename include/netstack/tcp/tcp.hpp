@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what module `tcp` registers: its protocol number, its proto, its row of inetsw, its counters, settings and
-// drop reasons. A segment's way: tcp_ipv4.hpp and tcp_input.hpp in, tcp_sendmsg.hpp and tcp_output.hpp out. Linux:
-// net/ipv4/tcp_ipv4.c (tcp_prot, tcp_sk_init), net/ipv4/tcp.c (tcp_init), net/ipv4/af_inet.c (tcp_protocol,
+// drop reasons. A segment's way: tcp_ipv4.hpp and tcp_input.hpp in, tcp_sendmsg.hpp and tcp_output.hpp out.
+// Linux: net/ipv4/tcp_ipv4.c (tcp_prot, tcp_sk_init), net/ipv4/tcp.c (tcp_init), net/ipv4/af_inet.c (tcp_protocol,
 // inet_stream_ops) [S91] [S92] [S99] [S101] [S145] [S148]
 #pragma once
 #include "netstack/ipv4/inet_stream.hpp"

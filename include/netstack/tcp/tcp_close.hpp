@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a TCP socket begins and ends: its defaults, shutdown(), close() in every state, and starting over. What
 // is closed while the connection still has something to say lives on without a handle. called by sk_prot's init,
-// shutdown, close, disconnect, destroy Linux: net/ipv4/tcp.c (tcp_init_sock, tcp_close, tcp_shutdown, tcp_disconnect),
-// net/ipv4/inet_connection_sock.c (inet_csk_listen_stop); RFC 9293 §3.6 (closing), RFC 2525 §2.17 (data that was not
-// read) [S104] [S148]
+// shutdown, close, disconnect, destroy
+// Linux: net/ipv4/tcp.c (tcp_init_sock, tcp_close, tcp_shutdown, tcp_disconnect), net/ipv4/inet_connection_sock.c
+// (inet_csk_listen_stop); RFC 9293 §3.6 (closing), RFC 2525 §2.17 (data that was not read) [S104] [S148]
 #pragma once
 #include "netstack/tcp/tcp_ipv4.hpp"
 #include "netstack/tcp/tcp_recvmsg.hpp"

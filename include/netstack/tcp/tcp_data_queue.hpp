@@ -2,9 +2,10 @@
 // Decides: where received data goes: in order into the queue of the reader, beyond that into a tree by sequence number,
 // whose every operation costs O(log n) whatever a sender makes up. What fits into the frame before it is copied there,
 // so that many small segments hold few frames. And when an acknowledgment is owed: at once when something is amiss,
-// else with every second full segment or after a while. rx: called by tcp_input → calls tcp_fin Linux:
-// net/ipv4/tcp_input.c (tcp_data_queue, tcp_data_queue_ofo, tcp_ofo_queue, tcp_event_data_recv, tcp_fin) RFC 9293
-// §3.10.7.4 seventh and eighth, RFC 5681 §4.2 (delayed ACK), RFC 2018 §4, RFC 2883
+// else with every second full segment or after a while.
+// rx: called by tcp_input → calls tcp_fin
+// Linux: net/ipv4/tcp_input.c (tcp_data_queue, tcp_data_queue_ofo, tcp_ofo_queue, tcp_event_data_recv, tcp_fin)
+// RFC 9293 §3.10.7.4 seventh and eighth, RFC 5681 §4.2 (delayed ACK), RFC 2018 §4, RFC 2883
 #pragma once
 #include "netstack/skb/skb_split.hpp"
 #include "netstack/tcp/tcp_minisocks.hpp"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: explicit congestion notification, by which a router marks what it would else have lost. Both ends agree with
 // their SYNs; data is sent as capable (ECT), a mark (CE) is echoed with every acknowledgment (ECE) until the sender
-// says that its window is smaller (CWR), and a sender reduces it once in a window. rx: called by tcp_input,
-// tcp_data_queue, tcp_ack; tx: by tcp_connect, tcp_transmit, tcp_retransmit_skb Linux: net/ipv4/tcp_input.c and
-// tcp_output.c (tcp_ecn_*); RFC 3168 §6.1
+// says that its window is smaller (CWR), and a sender reduces it once in a window.
+// rx: called by tcp_input, tcp_data_queue, tcp_ack; tx: by tcp_connect, tcp_transmit, tcp_retransmit_skb
+// Linux: net/ipv4/tcp_input.c and tcp_output.c (tcp_ecn_*); RFC 3168 §6.1
 #pragma once
 #include "netstack/tcp/tcp_sock.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how TCP lies on IPv4: which socket a segment is for, what is answered for none, how a segment of a
 // connection is routed, how a connection is opened from here, and what an ICMP error does to it. All that knows an IPv4
-// address is here, in tcp_syn.hpp and in inet_hashtables.hpp. rx: called by ip_local_deliver through inet_protos →
-// calls tcp_do_rcv; tx: queue_xmit → calls ip_send_skb Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC
-// 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
+// address is here, in tcp_syn.hpp and in inet_hashtables.hpp.
+// rx: called by ip_local_deliver through inet_protos → calls tcp_do_rcv; tx: queue_xmit → calls ip_send_skb
+// Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
 #pragma once
 #include "netstack/ipv4/datagram.hpp"
 #include "netstack/ipv4/icmp_errno.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how an application's bytes become segments: copied once, into frames of the pool with room for the headers
-// in front, and summed in the same pass unless the device will do it. tx: called by inet_sendmsg as sk_prot's sendmsg
-// and sendpage → calls tcp_write_xmit Linux: net/ipv4/tcp.c (tcp_sendmsg_locked, tcp_push), net/core/stream.c
-// (sk_stream_wait_memory) [S96] [S100] [S103]
+// in front, and summed in the same pass unless the device will do it.
+// tx: called by inet_sendmsg as sk_prot's sendmsg and sendpage → calls tcp_write_xmit
+// Linux: net/ipv4/tcp.c (tcp_sendmsg_locked, tcp_push), net/core/stream.c (sk_stream_wait_memory) [S96] [S100] [S103]
 #pragma once
 #include "netstack/core/msghdr.hpp"
 #include "netstack/tcp/tcp_timer.hpp"

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what a change of state brings with it, how a connection ends whatever the reason, what the application is
 // told and when. Nothing is told in the midst of a segment: it is noted, and told when the connection is in order,
-// since a callback may do anything, closing it included. called by all of tcp/ Linux: net/ipv4/tcp.c (tcp_set_state,
-// tcp_done, tcp_write_queue_purge), net/ipv4/inet_connection_sock.c (inet_csk_destroy_sock, inet_csk_reset_xmit_timer),
-// net/ipv4/tcp_input.c (tcp_reset)
+// since a callback may do anything, closing it included. called by all of tcp/
+// Linux: net/ipv4/tcp.c (tcp_set_state, tcp_done, tcp_write_queue_purge), net/ipv4/inet_connection_sock.c
+// (inet_csk_destroy_sock, inet_csk_reset_xmit_timer), net/ipv4/tcp_input.c (tcp_reset)
 #pragma once
 #include "netstack/core/sock_alloc.hpp"
 #include "netstack/core/sock_queue.hpp"

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what happens when nothing happens: a segment is repeated ever more rarely until the connection is given up,
 // a closed window is asked about, an acknowledgment waits no longer, a silent peer is asked whether it lives. called by
-// worker.timers → calls tcp_retransmit_skb, tcp_write_wakeup, tcp_send_ack Linux: net/ipv4/tcp_timer.c; RFC 6298 §5,
-// RFC 9293 §3.8.3 (R1, R2), §3.8.4 (keepalive), §3.8.6.1 (probes)
+// worker.timers → calls tcp_retransmit_skb, tcp_write_wakeup, tcp_send_ack
+// Linux: net/ipv4/tcp_timer.c; RFC 6298 §5, RFC 9293 §3.8.3 (R1, R2), §3.8.4 (keepalive), §3.8.6.1 (probes)
 #pragma once
 #include "netstack/tcp/tcp_minisocks.hpp"
 #include "netstack/tcp/tcp_user_timeout.hpp"

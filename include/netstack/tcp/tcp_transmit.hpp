@@ -2,10 +2,10 @@
 // Decides: how one segment leaves: its options, the window it tells, its header and checksum, and whose bytes it is
 // made of. A segment of the write queue stays there until it is acknowledged, and what leaves is a clone of it whose
 // headers lie in the common headroom. While a driver still has that clone, its frame is immutable: a repetition then
-// gets its headers in a frame of its own and refers to the payload. tx: called by tcp_output, tcp_timer → calls
-// icsk_af_ops.queue_xmit Linux: net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_established_options, tcp_syn_options,
-// __tcp_select_window) RFC 9293 §3.1, §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC
-// 2883 §4
+// gets its headers in a frame of its own and refers to the payload.
+// tx: called by tcp_output, tcp_timer → calls icsk_af_ops.queue_xmit
+// Linux: net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_established_options, tcp_syn_options, __tcp_select_window)
+// RFC 9293 §3.1, §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC 2883 §4
 #pragma once
 #include <algorithm>
 #include <bit>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what a driver that sits on one of Linux's own interfaces asks of it and tells it: number, address, MTU,
 // link; which foreign addresses its hardware shall let through. All by one packet socket that receives nothing, so the
-// kernel takes the wishes back when the program ends, however it ends. Linux: packet(7), netdevice(7)
+// kernel takes the wishes back when the program ends, however it ends.
+// Linux: packet(7), netdevice(7)
 #pragma once
 #include <linux/if_packet.h>
 #include <sys/ioctl.h>

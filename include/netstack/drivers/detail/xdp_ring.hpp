@@ -2,8 +2,8 @@
 // Decides: how the four rings between a program and the kernel are read and written. A ring has one writer and one
 // reader, each with an index that only it advances; what lies between belongs to the reader. Producer and consumer
 // rings are different types, and so is what they carry: a frame number goes into a fill ring and comes out of a
-// completion ring, a descriptor comes out of an rx ring and goes into a tx ring. Linux:
-// Documentation/networking/af_xdp.rst, net/xdp/xsk_queue.h
+// completion ring, a descriptor comes out of an rx ring and goes into a tx ring.
+// Linux: Documentation/networking/af_xdp.rst, net/xdp/xsk_queue.h
 #pragma once
 #include <linux/if_xdp.h>
 #include <sys/mman.h>

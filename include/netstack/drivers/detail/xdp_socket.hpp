@@ -2,8 +2,8 @@
 // Decides: how one queue of an interface is claimed: a socket, its four rings, and the pool's frames as UMEM, our own
 // or one that another socket of this worker registered. What the kernel offers of zero copy and of frames in several
 // pieces is found by asking for the best first. Knows no packet. (libxdp would keep the first socket of a UMEM until
-// the last goes, so that its queue could not be given back; therefore the system calls themselves.) Linux:
-// Documentation/networking/af_xdp.rst, net/xdp/xsk.c
+// the last goes, so that its queue could not be given back; therefore the system calls themselves.)
+// Linux: Documentation/networking/af_xdp.rst, net/xdp/xsk.c
 #pragma once
 #include <sys/socket.h>
 #include <unistd.h>

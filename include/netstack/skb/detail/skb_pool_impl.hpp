@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the parts of skb_pool that are not on every packet's way: fresh slots, bursts, clones, and what is returned
-// when by a packet that was shared. Included by skb_pool.hpp only. Linux: net/core/skbuff.c (skb_release_data,
-// kfree_skbmem, __skb_clone)
+// when by a packet that was shared. Included by skb_pool.hpp only.
+// Linux: net/core/skbuff.c (skb_release_data, kfree_skbmem, __skb_clone)
 #pragma once
 #include <algorithm>
 #include <utility>

@@ -3,7 +3,8 @@
 // so members that a fresh packet needs lie in aligned groups of 16 bytes, each written by one store. On the free list
 // an sk_buff keeps head, end, pool and frame, its third line is zero and its shared info is clean; alloc writes
 // everything else but cb. Who frees a list waits for each link and has time for stores, so the third line is cleared
-// then. Linux: net/core/skbuff.c (__build_skb_around, skb_release_data)
+// then.
+// Linux: net/core/skbuff.c (__build_skb_around, skb_release_data)
 #pragma once
 #include <array>
 #include <bit>
