@@ -184,7 +184,9 @@ class program {
     static constexpr std::array levels{sol::socket, sol::ip, sol::tcp};
     int const level = levels[in_.byte() % levels.size()], name = in_.byte();
     int const value = offset();
-    if (name != so::rcvbuf || level != sol::socket || value > 0) (void)setsockopt(net(), fd_, level, name, value);
+    // Bound to a device that does not bring them, a connection leaves its segments to another one of the same two ends.
+    bool const second = name == so::bindtoifindex, no_room = name == so::rcvbuf && value <= 0;
+    if (level != sol::socket || !(second || no_room)) (void)setsockopt(net(), fd_, level, name, value);
     run();
   }
   void icmp() {
