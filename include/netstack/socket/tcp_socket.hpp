@@ -14,73 +14,51 @@
 // Linux: none (its nearest: tcp_read_sock inside, MSG_ZEROCOPY outside)
 #pragma once
 #include "netstack/skb/skb_ptr.hpp"
-#include "netstack/socket/socket.hpp"
+#include "netstack/socket/socket_handle.hpp"
 #include "netstack/tcp/tcp.hpp"
 #include "netstack/tcp/tcp_zerocopy.hpp"
 
 namespace netstack {
 
 template <class Net>
-class tcp_socket {
- public:
-  using callback = void (*)(void* ctx);
+class tcp_socket : public socket_handle<Net> {
+  using handle = socket_handle<Net>;
+  using typename handle::hook;
+  using handle::net, handle::sk;
 
-  explicit tcp_socket(Net& net) : net_(&net) {}
-  tcp_socket(tcp_socket const&) = delete;
-  tcp_socket& operator=(tcp_socket const&) = delete;
-  ~tcp_socket() { close(); }
+ public:
+  using typename handle::callback;
+  using handle::is_open;
+
+  explicit tcp_socket(Net& in) : handle(in) {}
+  ~tcp_socket() { this->close(); }  // while its callbacks are there
 
   /// Errors: those of socket(); already_connected when it is open.
-  result<void> open() {
-    if (is_open()) return failure{std::errc::already_connected};
-    auto const fd = netstack::socket(*net_, af::inet, sock_type::stream | sock_type::nonblock, ipproto::tcp);
-    return fd ? adopt(*fd) : result<void>{failure{fd.error()}};
-  }
+  result<void> open() { return hooked(this->make(sock_type::stream | sock_type::nonblock, ipproto::tcp)); }
   /// Takes over the handle of a TCP socket, such as accept() gave. Errors: bad_file_descriptor, already_connected.
-  result<void> adopt(int fd) {
-    if (is_open()) return failure{std::errc::already_connected};
-    enter(net_->worker());
-    auto* const handle = sockfs::table_of(*net_).find(fd);
-    if (!handle || !handle->sk || handle->sk->sk_protocol != ipproto::tcp)
-      return failure{std::errc::bad_file_descriptor};
-    handle_ = handle;
-    ino_ = handle->i_ino;
-    install();
-    return {};
-  }
-  void close() {
-    if (is_open()) (void)netstack::close(*net_, handle_->fd);
-    handle_ = nullptr;
-  }
-  /// False also when the namespace went away and took the socket along.
-  [[nodiscard]] bool is_open() const { return handle_ && handle_->i_ino == ino_; }
-  [[nodiscard]] int fd() const { return is_open() ? handle_->fd : -1; }
+  result<void> adopt(int fd) { return hooked(this->hold(fd, ipproto::tcp)); }
 
-  /// There is something to read, or the end; there is room again to send; the connection is there, or is no more; an
-  /// error waits (so::error).
-  void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
-  void on_write_space(callback f, void* ctx) { write_space_ = {f, ctx}, install(); }
-  void on_state_change(callback f, void* ctx) { state_change_ = {f, ctx}, install(); }
-  void on_error_report(callback f, void* ctx) { error_report_ = {f, ctx}, install(); }
+  /// The connection is there, or is no more.
+  void on_state_change(callback f, void* ctx) { state_change_ = {f, ctx}, (void)hooked({}); }
 
   /// Shows what can be read, piece by piece: u32 f(std::span<u8 const>) answers how much of it was used. Errors:
   /// bad_file_descriptor, and those of tcp_read_sock.
   template <class F>
   result<std::size_t> read(F&& f) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
-    enter(net_->worker());
+    enter(net().worker());
     sock& s = sk();
     sock_hold(s);
-    auto r = tcp_read_sock(*net_, s, f);
+    auto r = tcp_read_sock(net(), s, f);
     sock_put(s);
     return r;
   }
 
   /// How many bytes one segment carries now: the most that a packet may be filled with.
-  [[nodiscard]] u32 segment() { return is_open() ? tcp_current_mss(*net_, sk()) : 0; }
+  [[nodiscard]] u32 segment() { return is_open() ? tcp_current_mss(net(), sk()) : 0; }
   /// An empty packet with room for the headers in front: fill it with skb->put(n). Errors: no_buffer_space.
   result<skb_ptr> allocate() {
-    sk_buff* const skb = net_->worker().pool.alloc_skb(max_tcp_header);
+    sk_buff* const skb = net().worker().pool.alloc_skb(max_tcp_header);
     if (!skb) return failure{std::errc::no_buffer_space};
     return skb_ptr{skb};
   }
@@ -88,44 +66,26 @@ class tcp_socket {
   /// unless there is an error. Errors: bad_file_descriptor, and those of tcp_send_skb.
   result<void> send(skb_ptr& skb, u32 flags = 0) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
-    enter(net_->worker());
+    enter(net().worker());
     sock& s = sk();
     sock_hold(s);
-    auto const r = tcp_send_skb(*net_, s, *skb, flags);
+    auto const r = tcp_send_skb(net(), s, *skb, flags);
     if (r) (void)skb.release();
     sock_put(s);
     return r;
   }
 
  private:
-  struct hook {
-    callback f = nullptr;
-    void* ctx = nullptr;
-  };
-  template <hook tcp_socket::*Which>
-  static void call(sock& sk) {
-    auto const& self = *static_cast<tcp_socket*>(sk.sk_user_data);
-    hook const h = self.*Which;
-    auto& worker = self.net_->worker();  // the callback may end the socket
-    bool const outer = std::exchange(worker.polling, true);
-    h.f(h.ctx);
-    worker.polling = outer;
+  static void call_state_change(sock& sk) {
+    auto const& self = static_cast<tcp_socket const&>(handle::of(sk));
+    self.run(self.state_change_);
   }
-  void install() {
-    if (!is_open()) return;
-    sock& s = sk();
-    s.sk_user_data = this;
-    s.sk_data_ready = data_ready_.f ? call<&tcp_socket::data_ready_> : nullptr;
-    s.sk_write_space = write_space_.f ? call<&tcp_socket::write_space_> : nullptr;
-    s.sk_state_change = state_change_.f ? call<&tcp_socket::state_change_> : nullptr;
-    s.sk_error_report = error_report_.f ? call<&tcp_socket::error_report_> : nullptr;
+  result<void> hooked(result<void> made) {
+    if (made && is_open()) sk().sk_state_change = state_change_.f ? call_state_change : nullptr;
+    return made;
   }
-  [[nodiscard]] sock& sk() const { return *handle_->sk; }
 
-  Net* net_;
-  sockfs::socket* handle_ = nullptr;
-  u64 ino_ = 0;
-  hook data_ready_, write_space_, state_change_, error_report_;
+  hook state_change_;
 };
 
 }  // namespace netstack

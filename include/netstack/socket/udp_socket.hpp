@@ -16,7 +16,7 @@
 #include "netstack/core/skb_transfer.hpp"
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_ptr.hpp"
-#include "netstack/socket/socket.hpp"
+#include "netstack/socket/socket_handle.hpp"
 #include "netstack/udp/udp.hpp"
 
 namespace netstack {
@@ -31,61 +31,47 @@ struct udp_datagram {
 };
 
 template <class Net>
-class udp_socket {
- public:
-  using callback = void (*)(void* ctx);
-  using list_callback = void (*)(void* ctx, skb_list& datagrams);
+class udp_socket : public socket_handle<Net> {
+  using handle = socket_handle<Net>;
+  using handle::net, handle::sk;
 
-  explicit udp_socket(Net& net) : net_(&net) {}
-  udp_socket(udp_socket const&) = delete;
-  udp_socket& operator=(udp_socket const&) = delete;
-  ~udp_socket() { close(); }
+ public:
+  using list_callback = void (*)(void* ctx, skb_list& datagrams);
+  using handle::is_open, handle::fd;
+
+  explicit udp_socket(Net& in) : handle(in) {}
+  ~udp_socket() { this->close(); }  // while its callbacks are there
 
   /// Errors: those of socket(); already_connected when it is open.
   result<void> open() {
-    if (is_open()) return failure{std::errc::already_connected};
-    auto const fd = netstack::socket(*net_, af::inet, sock_type::dgram, ipproto::udp);
-    if (!fd) return failure{fd.error()};
-    handle_ = sockfs::table_of(*net_).find(*fd);
-    ino_ = handle_->i_ino;
-    install();
-    return {};
+    auto const made = this->make(sock_type::dgram, ipproto::udp);
+    if (made) hook_datagrams();
+    return made;
   }
-  void close() {
-    if (is_open()) (void)netstack::close(*net_, handle_->fd);
-    handle_ = nullptr;
+
+  result<void> bind(sockaddr_in const& addr) { return netstack::bind(net(), fd(), addr); }
+  result<void> connect(sockaddr_in const& addr) { return netstack::connect(net(), fd(), addr); }
+  result<sockaddr_in> local() const { return netstack::getsockname(net(), fd()); }
+
+  /// Instead of a queue and on_data_ready: run inside poll() with the datagrams of one burst, in order, each packet's
+  /// data at its payload. What is left in the list when it returns is freed. udp_source(skb) tells whom one is from.
+  void on_datagrams(list_callback f, void* ctx) {
+    datagrams_ = {f, ctx};
+    if (is_open()) hook_datagrams();
   }
-  /// False also when the namespace went away and took the socket along.
-  [[nodiscard]] bool is_open() const { return handle_ && handle_->i_ino == ino_; }
-  /// For every call that this class does not have. -1 when it is closed.
-  [[nodiscard]] int fd() const { return is_open() ? handle_->fd : -1; }
-
-  result<void> bind(sockaddr_in const& addr) { return netstack::bind(*net_, fd(), addr); }
-  result<void> connect(sockaddr_in const& addr) { return netstack::connect(*net_, fd(), addr); }
-  result<sockaddr_in> local() const { return netstack::getsockname(*net_, fd()); }
-
-  /// Datagrams were queued, one or more; half of the send buffer is free again; an error waits (so::error). Run inside
-  /// poll(), write_space only there and never inside another callback; the others also inside the call that leads to
-  /// them: shutdown() for data_ready; for error_report a sendto() that is too long, or reading the error queue.
-  void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
-  /// Instead of a queue: run inside poll() with the datagrams of one burst, in order, each packet's data at its
-  /// payload. What is left in the list when it returns is freed. udp_source(skb) tells whom one is from.
-  void on_datagrams(list_callback f, void* ctx) { datagrams_ = {f, ctx}, install(); }
-  void on_write_space(callback f, void* ctx) { write_space_ = {f, ctx}, install(); }
-  void on_error_report(callback f, void* ctx) { error_report_ = {f, ctx}, install(); }
 
   /// The next datagram, without waiting: the packet itself, no longer charged to the socket. Errors:
   /// resource_unavailable_try_again (none there), bad_file_descriptor, the socket's pending error.
   result<udp_datagram> receive(u32 flags = msg::dontwait) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
-    enter(net_->worker());
+    enter(net().worker());
     sock& s = sk();
     u32 off = 0;
-    auto const got = __skb_recv_datagram(*net_, s, flags & ~msg::peek, off);
+    auto const got = __skb_recv_datagram(net(), s, flags & ~msg::peek, off);
     if (!got) return failure{got.error()};
     if (!*got) return failure{std::errc::resource_unavailable_try_again};  // shut down for reading
     sk_buff& skb = **got;
-    ++UDP_STATS(*net_).InDatagrams;
+    ++UDP_STATS(net()).InDatagrams;
     skb_orphan(skb);
     bool const asked = (inet_sk(s).cmsg_flags & ip_cmsg::pktinfo) != 0;
     return udp_datagram{skb_ptr{&skb}, udp_source(skb), asked ? INET_SKB_RCV(skb).spec_dst : be32{}};
@@ -93,7 +79,7 @@ class udp_socket {
 
   /// An empty packet with room for the headers in front: fill it with skb->put(n). Errors: no_buffer_space.
   result<skb_ptr> allocate() {
-    sk_buff* skb = net_->worker().pool.alloc_skb(headroom);
+    sk_buff* skb = net().worker().pool.alloc_skb(headroom);
     if (!skb) return failure{std::errc::no_buffer_space};
     return skb_ptr{skb};
   }
@@ -104,9 +90,9 @@ class udp_socket {
   /// in front, or of another worker's pool, moves to another frame. Errors: those of sendto().
   result<void> send(skb_ptr& skb, sockaddr_view to = {}, be32 from = {}) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
-    enter(net_->worker());
+    enter(net().worker());
     sock& s = sk();
-    if (detail::udp_way* way = way_of(s, to); way && skb->len + udp_hlen <= detail::udp_way_room(*net_, *way))
+    if (detail::udp_way* way = way_of(s, to); way && skb->len + udp_hlen <= detail::udp_way_room(net(), *way))
         [[likely]] {
       net_device const& dev = *way->ip.rt->dev;
       u32 const csum = sum_of(*skb, detail::udp_csum_mode_of(s, dev));
@@ -116,10 +102,10 @@ class udp_socket {
       }
       sk_buff* out = skb.release();
       skb_set_owner_w(*out, s);
-      return detail::udp_way_send(*net_, udp_sk(s), *out, *way, csum);
+      return detail::udp_way_send(net(), udp_sk(s), *out, *way, csum);
     }
-    if (auto r = sock_wait_for_wmem(*net_, s, 0); !r) return r;
-    if (auto r = inet_autobind(*net_, s); !r) return r;
+    if (auto r = sock_wait_for_wmem(net(), s, 0); !r) return r;
+    if (auto r = inet_autobind(net(), s); !r) return r;
     detail::udp_flow flow;
     msghdr m{.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_flags = msg::dontwait};
     std::byte control[cmsg_space(sizeof(in_pktinfo))];
@@ -127,7 +113,7 @@ class udp_socket {
       m.msg_control = control;
       put_cmsg(m, sol::ip, ip_opt::pktinfo, in_pktinfo{.ipi_spec_dst = {from}});
     }
-    if (auto r = detail::udp_prepare(*net_, s, m, skb->len, flow); !r) {
+    if (auto r = detail::udp_prepare(net(), s, m, skb->len, flow); !r) {
       skb.reset();
       return r;
     }
@@ -135,10 +121,10 @@ class udp_socket {
       skb.reset();
       return failure{std::errc::no_buffer_space};
     }
-    detail::udp_way_keep(*net_, udp_sk(s), flow);
+    detail::udp_way_keep(net(), udp_sk(s), flow);
     sk_buff* out = skb.release();
     skb_set_owner_w(*out, s);
-    return udp_send_skb(*net_, s, *out, flow, sum_of(*out, flow.csum_mode));
+    return udp_send_skb(net(), s, *out, flow, sum_of(*out, flow.csum_mode));
   }
 
   /// Appends bytes to a packet of allocate(), or of the pool; into an empty one it sums them on the way for send().
@@ -161,7 +147,7 @@ class udp_socket {
   /// What is left in the list did not fit into the send buffer. Errors: send()'s, for the first packet only.
   result<u32> send(skb_list& burst, sockaddr_view to = {}) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
-    enter(net_->worker());
+    enter(net().worker());
     u32 taken = 0;
     while (!burst.empty()) {
       if (detail::udp_way* way = way_of(sk(), to)) taken += send_run(burst, *way);
@@ -181,13 +167,13 @@ class udp_socket {
   /// sendto() without waiting would: how many were taken (Linux's sendmmsg). Errors: sendto()'s, for the first only.
   result<u32> send(std::span<iovec const> datagrams, sockaddr_view to = {}) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};
-    enter(net_->worker());
+    enter(net().worker());
     u32 taken = 0;
     while (taken < datagrams.size()) {
       if (detail::udp_way* way = way_of(sk(), to)) taken += copy_run(datagrams.subspan(taken), *way);
       if (taken == datagrams.size()) break;
       iovec const& next = datagrams[taken];
-      auto const r = netstack::sendto(*net_, fd(), next.iov_base, next.iov_len, msg::dontwait, to);
+      auto const r = netstack::sendto(net(), fd(), next.iov_base, next.iov_len, msg::dontwait, to);
       if (!r && taken == 0) return failure{r.error()};
       if (!r) break;
       ++taken;
@@ -199,36 +185,11 @@ class udp_socket {
   static constexpr u32 headroom =
       128;  ///< Ethernet, IPv4 with options and UDP fit, and the payload starts a cache line
 
-  struct hook {
-    callback f = nullptr;
-    void* ctx = nullptr;
-  };
-
-  /// Also outside poll() the worker counts as polling meanwhile: whoever waits in a callback waits for itself.
-  template <hook udp_socket::*Which>
-  static void call(sock& sk) {
-    auto const& self = *static_cast<udp_socket*>(sk.sk_user_data);
-    hook const h = self.*Which;
-    auto& worker = self.net_->worker();  // the callback may end the socket
-    bool const outer = std::exchange(worker.polling, true);
-    h.f(h.ctx);
-    worker.polling = outer;
-  }
   static void hand_over(sock& sk, skb_list& list) {
-    auto const h = static_cast<udp_socket*>(sk.sk_user_data)->datagrams_;
+    auto const h = static_cast<udp_socket const&>(handle::of(sk)).datagrams_;
     h.f(h.ctx, list);
   }
-  /// Hooks that nobody set cost a packet nothing.
-  void install() {
-    if (!is_open()) return;
-    sock& s = sk();
-    s.sk_user_data = this;
-    s.sk_data_ready = data_ready_.f ? call<&udp_socket::data_ready_> : nullptr;
-    s.sk_write_space = write_space_.f ? call<&udp_socket::write_space_> : nullptr;
-    udp_sk(s).encap_rcv = datagrams_.f ? hand_over : nullptr;
-    s.sk_error_report = error_report_.f ? call<&udp_socket::error_report_> : nullptr;
-  }
-  [[nodiscard]] sock& sk() const { return *handle_->sk; }
+  void hook_datagrams() { udp_sk(sk()).encap_rcv = datagrams_.f ? hand_over : nullptr; }
 
   static void push_front(skb_list& list, sk_buff& skb) {
     skb.next = list.first;
@@ -239,16 +200,16 @@ class udp_socket {
   /// Packets from the front of the burst that are the caller's alone and fit; how many.
   u32 send_run(skb_list& burst, detail::udp_way const& way) {
     auto& s = udp_sk(sk());
-    u32 const most = detail::udp_way_room(*net_, way);
+    u32 const most = detail::udp_way_room(net(), way);
     auto const mode = detail::udp_csum_mode_of(s, *way.ip.rt->dev);
-    ip_way_burst<Net> out{*net_, way.ip, detail::udp_way_summed(mode)};
+    ip_way_burst<Net> out{net(), way.ip, detail::udp_way_summed(mode)};
     if (most < udp_hlen || !out.ready()) return 0;
     constexpr u32 front = ip_way_burst<Net>::headroom + static_cast<u32>(udp_hlen);
     detail::udp_way_header header{way, mode, 0};
     u32 const room = s.sk_sndbuf - std::min(sk_wmem_alloc_get(s), s.sk_sndbuf);
     u32 taken = 0, charged = 0, len = ~u32{0};
     sk_buff *skb = burst.first, *last = nullptr;
-    auto const& pool = net_->worker().pool;
+    auto const& pool = net().worker().pool;
     for (; skb && charged < room && skb->pool == &pool && skb_is_own(*skb, most - static_cast<u32>(udp_hlen), front);
          skb = skb->next) {
       if (skb->len != len) {
@@ -272,16 +233,16 @@ class udp_socket {
     burst.count -= taken;
     if (!skb) burst.last = nullptr;
     s.sk_wmem_alloc += charged;
-    UDP_STATS(*net_).OutDatagrams += out.send(first, *last, taken);
+    UDP_STATS(net()).OutDatagrams += out.send(first, *last, taken);
     return taken;
   }
   /// Pieces from the front that fit, each copied, summed and given its headers in one go; how many.
   u32 copy_run(std::span<iovec const> pieces, detail::udp_way const& way) {
     auto& s = udp_sk(sk());
-    auto& pool = net_->worker().pool;
-    u32 const most = std::min(detail::udp_way_room(*net_, way), pool.frame_size() - pool.rx_headroom());
+    auto& pool = net().worker().pool;
+    u32 const most = std::min(detail::udp_way_room(net(), way), pool.frame_size() - pool.rx_headroom());
     auto const mode = detail::udp_csum_mode_of(s, *way.ip.rt->dev);
-    ip_way_burst<Net> out{*net_, way.ip, detail::udp_way_summed(mode)};
+    ip_way_burst<Net> out{net(), way.ip, detail::udp_way_summed(mode)};
     constexpr u32 front = ip_way_burst<Net>::headroom + static_cast<u32>(udp_hlen);
     if (most < udp_hlen || pool.rx_headroom() < front || !out.ready()) return 0;
     u32 const room = s.sk_sndbuf - std::min(sk_wmem_alloc_get(s), s.sk_sndbuf), cost = pool.frame_truesize();
@@ -317,7 +278,7 @@ class udp_socket {
       out.push(skb, header.write(skb, data, mode, csum), at, {});
     });
     s.sk_wmem_alloc += taken * cost;
-    UDP_STATS(*net_).OutDatagrams += out.send(*burst.first, *burst.last, taken);
+    UDP_STATS(net()).OutDatagrams += out.send(*burst.first, *burst.last, taken);
     return taken;
   }
   /// A packet that never was a frame has the sum that fill() made.
@@ -337,7 +298,7 @@ class udp_socket {
   /// How the last datagram left, if this one goes there too.
   detail::udp_way* way_of(sock& s, sockaddr_view to) {
     return detail::udp_way_of(
-        *net_, s, {.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_iov = {&nothing, 1}});
+        net(), s, {.msg_name = const_cast<void*>(to.data()), .msg_namelen = to.size(), .msg_iov = {&nothing, 1}});
   }
   static constexpr iovec nothing{};
 
@@ -348,7 +309,7 @@ class udp_socket {
   /// The packet itself, forgetful of where it came from, with headers' room of its own in front: moved to another frame
   /// where others read this one, or where it is another pool's. False: the pool is empty.
   bool make_own(skb_ptr& held, u32 needed) {
-    auto& pool = net_->worker().pool;
+    auto& pool = net().worker().pool;
     if (held->pool != &pool || skb_shared(*held)) {
       sk_buff* twin = held->pool != &pool ? skb_copy_to_pool(pool, *held, 0) : skb_clone(*held);
       if (!twin) return false;
@@ -360,10 +321,6 @@ class udp_socket {
     return true;
   }
 
-  Net* net_;
-  sockfs::socket* handle_ = nullptr;
-  u64 ino_ = 0;
-  hook data_ready_, write_space_, error_report_;
   struct {
     list_callback f = nullptr;
     void* ctx = nullptr;
