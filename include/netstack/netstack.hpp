@@ -9,6 +9,7 @@
 #include "netstack/ipv4/ipv4.hpp"
 #include "netstack/presets.hpp"
 #include "netstack/socket/socket.hpp"
+#include "netstack/socket/tcp_socket.hpp"
 #include "netstack/socket/udp_socket.hpp"
 #include "netstack/stack/procfs.hpp"
 #include "netstack/stack/stack.hpp"
