@@ -159,7 +159,8 @@ class program {
     u32 const n = r ? static_cast<u32>(*r) : 0;
     if (n && !(how & 1 && urgent)) {
       require(tp, "only a connection has bytes");
-      u32 const first = how & 1 ? before : tp->copied_seq - n;
+      bool const end = sock_flag(*tp, sock_flags::done) && tp->copied_seq == tp->rcv_nxt;  // the FIN was read as well
+      u32 const first = how & 1 ? before : tp->copied_seq - n - end;
       require(first == before || (urgent && first == before + 1), "what is read is what comes next");
       for (u32 i = 0; i < n; ++i) require(buf[i] == byte_at(first + i), "a byte that is read is that of its number");
     }

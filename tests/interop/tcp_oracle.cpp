@@ -503,7 +503,7 @@ TEST_CASE("random calls on TCP sockets have the kernel's answers", "[S92][S103][
   beside_the_kernel([](both& two) {
     std::mt19937 random;
     auto const below = [&](std::size_t n) { return static_cast<unsigned>(random() % n); };
-    constexpr unsigned rounds = 60;
+    constexpr unsigned rounds = 200;
     for (unsigned seed = 0; seed < rounds; ++seed) {
       random.seed(seed);
       two.over = false;

@@ -92,7 +92,7 @@ NETSTACK_COLD void tcp_abort(Net& net, sock& sk) {
 }
 inline bool tcp_purge_received(sock& sk) {
   u32 const fin = sock_flag(sk, sock_flags::done) ? 1 : 0;
-  bool const unread = !sk.sk_receive_queue.empty() && tcp_sk(sk).rcv_nxt - fin != tcp_sk(sk).copied_seq;
+  bool const unread = !sk.sk_receive_queue.empty() && before(tcp_sk(sk).copied_seq, tcp_sk(sk).rcv_nxt - fin);
   skb_queue_purge(sk.sk_receive_queue);
   return unread;
 }

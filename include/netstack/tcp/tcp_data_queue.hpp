@@ -121,7 +121,10 @@ NETSTACK_INLINE sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
 template <class Net>
 NETSTACK_INLINE void tcp_queue_rcv(Net& net, sock& sk, sk_buff& skb) {
-  if (skb.len == 0) return consume_skb(skb);  // a FIN, and nothing else
+  if (skb.len == 0) {  // a FIN, and nothing else: it is read with what is before it
+    if (sk_buff* const last = sk.sk_receive_queue.peek_tail()) TCP_SKB_CB(*last).tcp_flags |= tcp_flag::fin;
+    return consume_skb(skb);
+  }
   auto const& cb = TCP_SKB_CB(skb);
   sk_buff* const tail = tcp_tail_for(sk, skb, cb.seq);
   s32 delta = 0;

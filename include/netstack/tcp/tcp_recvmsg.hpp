@@ -69,6 +69,13 @@ inline sk_buff* tcp_skb_at(sock& sk, u32 seq, bool peek) {
   return peek ? tcp_skb_from(sk, sk.sk_receive_queue.peek(), seq) : tcp_eat_skbs(sk, seq);
 }
 
+/// Whoever has read everything that came with the peer's FIN, or asks for more than there is, has read the FIN, which
+/// has a sequence number, too.
+inline void tcp_eat_fin(sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (sock_flag(sk, sock_flags::done) && tp.copied_seq + 1 == tp.rcv_nxt) tp.copied_seq = tp.rcv_nxt;
+}
+
 /// There is nothing more to read: is that the end (true), an error, or is it worth waiting? An error waits for the next
 /// call if this one has something to tell.
 inline result<bool> tcp_read_end(sock& sk, bool copied) {
@@ -148,7 +155,7 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
   u32 const offset = tp.copied_seq - cb.seq, n = skb->len - offset;
   iovec const part = m.msg_iov.front();
   // Read in part before, it has less than it holds, or else nothing that counts.
-  if (n - 1 >= skb->len || n > part.iov_len || skb->is_nonlinear() ||
+  if (n - 1 >= skb->len || n > part.iov_len || skb->is_nonlinear() || (cb.tcp_flags & tcp_flag::fin) != 0 ||
       (n != part.iov_len && (sk.sk_receive_queue.qlen() != 1 || n < sk.sk_rcvlowat))) [[unlikely]]
     return 0;
   tcp_copy_out(static_cast<u8*>(part.iov_base), skb->data + offset, n);
@@ -194,9 +201,12 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
       }
       seq += n, copied += n, left -= n;
       if (!peek) tp.copied_seq = seq;
+      if (!peek && (TCP_SKB_CB(*skb).tcp_flags & tcp_flag::fin)) [[unlikely]]
+        tcp_eat_fin(sk);
       if (tp.urg_data != 0 && after(tp.copied_seq, tp.urg_seq)) tp.urg_data = 0;
       continue;
     }
+    if (!peek) tcp_eat_fin(sk);
     if (copied >= target) break;
     auto const end = tcp_read_end(sk, copied != 0);
     if (!end) return failure{end.error()};

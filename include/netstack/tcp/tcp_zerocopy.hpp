@@ -65,6 +65,7 @@ result<std::size_t> tcp_read_sock(Net& net, sock& sk, F&& f) {
     if (tp.urg_data != 0 && after(seq, tp.urg_seq)) tp.urg_data = 0;
   }
   (void)detail::tcp_eat_skbs(sk, seq);
+  if (more) detail::tcp_eat_fin(sk);
   if (used != 0) {
     tcp_rcv_space_adjust(net, sk);
     tcp_cleanup_rbuf(net, sk, true);
