@@ -182,6 +182,24 @@ TEST_CASE("IP_RECVERR keeps what the error was about", "[S118]") {
   CHECK(h.host.worker().pool.in_use() == 0);
 }
 
+TEST_CASE("IP_RECVORIGDSTADDR takes its port of what an error quoted, if that has one", "[S43][S118]") {
+  inet_host<host> h;
+  int const fd = h.udp(5000);
+  for (int option : {ip_opt::recverr, ip_opt::recvorigdstaddr}) REQUIRE(setsockopt(h.net(), fd, sol::ip, option, 1));
+  for (char const* const sent : {"", "abc", "abcd", "more than that"}) {
+    inject_error(h, 3, 1, 5000, 53, sent);
+    alignas(8) std::byte control[128];
+    msghdr m{.msg_control = control};
+    REQUIRE(recvmsg(h.net(), fd, m, msg::errqueue));
+    bool told = false;
+    for_each_cmsg(std::span(control).first(m.msg_controllen), [&](cmsg_view const& c) {
+      if (c.level == sol::ip && c.type == ip_opt::recvorigdstaddr) told = true;
+      return true;
+    });
+    CHECK(told == (std::string(sent).size() >= 4));
+  }
+}
+
 TEST_CASE("the error queue is bounded by the receive buffer, and emptied with the option", "[S46]") {
   inet_host<host> h;
   auto& net = h.net();

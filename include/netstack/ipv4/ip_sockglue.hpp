@@ -5,12 +5,15 @@
 // rx: called by udp_queue_rcv_skb, udp_recvmsg, udp_err; tx: called by udp_sendmsg
 // Linux: net/ipv4/ip_sockglue.c (ip_cmsg_recv_offset, ip_cmsg_send, ip_icmp_error, ip_recv_error) [S43] [S118]
 #pragma once
+#include <array>
+
 #include "netstack/core/datagram.hpp"
 #include "netstack/core/sock_opt.hpp"
 #include "netstack/core/sock_queue.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
 #include "netstack/ipv4/ip_options_echo.hpp"
 #include "netstack/ipv4/route_output.hpp"
+#include "netstack/skb/skb_walk.hpp"
 #include "netstack/wire/icmp.hpp"
 
 namespace netstack {
@@ -54,7 +57,12 @@ inline void ip_cmsg_recv(sock const& sk, msghdr& m, sk_buff const& skb, u32 ifin
     put_cmsg(m, sol::ip, ip_opt::retopts, reply.data, reply.len);
   }
   if (flags & ip_cmsg::origdstaddr) {
-    auto const* ports = reinterpret_cast<be16 const*>(skb.head + skb.transport_header);
+    // Of a packet that reported an error this is what it quoted of the payload, and there may be less of it.
+    std::array<be16, 2> ports;
+    if (skb.transport_offset() < 0)
+      std::memcpy(ports.data(), skb.head + skb.transport_header, sizeof ports);
+    else if (!skb_copy_bits(skb, static_cast<u32>(skb.transport_offset()), ports.data(), sizeof ports))
+      return;
     put_cmsg(m, sol::ip, ip_opt::recvorigdstaddr,
              sockaddr_in{.sin_family = af::inet, .sin_port = ports[1], .sin_addr = {iph.daddr}});
   }
