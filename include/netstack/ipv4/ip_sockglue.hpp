@@ -140,7 +140,9 @@ inline void ip_icmp_error(sock& sk, sk_buff& skb, int err, be16 port, u32 info, 
                         .ifindex = ifindex};
   skb_dst_drop(*copy);
   auto const skip = static_cast<u32>(payload - copy->data);
-  if (!copy->pull(skip) || !sock_queue_err_skb(sk, *copy)) consume_skb(*copy);
+  if (!copy->pull(skip)) return consume_skb(*copy);
+  copy->reset_transport_header();
+  if (!sock_queue_err_skb(sk, *copy)) consume_skb(*copy);
 }
 
 /// Queues an error that this host found itself (EMSGSIZE before anything was sent).
