@@ -115,6 +115,12 @@ inline char const* interface_gone(device_options const& o, net_device& dev) {
   return gone ? "Linux's interface is gone: start again when there is one" : nullptr;
 }
 
+/// … or it is, but down. A TAP's or TUN's other end is Linux's alone to see.
+inline char const* interface_down(device_options const& o, net_device& dev) {
+  bool const down = !dev.carrier_ok() && (o.is("xdp") || o.is("pcap"));
+  return down ? "Linux's interface is down: bring it up, and start again" : nullptr;
+}
+
 /// Once: what a person cannot see who pings over a wire that leaves checksums open, and gets no more than that.
 template <class Net>
 void hint_at_checksums(Net& net, device_options const& o, bool& hinted) {

@@ -209,7 +209,8 @@ class http_session {
     char text[longest_request];
     u32 const n = io.receive(text, sizeof text, msg::peek);
     if (n == 0) return false;
-    auto const request = read_request({text, n}, n == sizeof text);
+    auto request = read_request({text, n}, n == sizeof text);
+    if (request.status == 0 && io.all_came()) request.status = 400;  // RFC 9112 §8: it will never be whole
     if (request.status == 0) return false;
     (void)io.receive(text, request.length, msg::trunc);
     answer(request);

@@ -71,15 +71,50 @@ static s64 read_page(net_t& net, int fd, answer const& a, std::FILE* out) {
   return a.length < 0 || got == a.length ? got : -1;
 }
 
-static int fetch(net_t& net, url const& what, std::FILE* out, services::complaint const& fail) {
+/// A connection that ends with its interface: no call waits for what cannot come. One that is only down gets a while,
+/// as long as those take that are down themselves at first when a program is attached.
+struct connection {
+  net_t& net;
+  services::device_options const& options;
+  net_device& dev;
+  int fd = -1;
+  char const* gone = nullptr;  // what to do about the interface
+  u64 seen = net.worker().now;
+  timer_list timer{};
+
+  void watch() {
+    timer.function = [](void*, timer_list& t) { from_timer<&connection::timer>(t).look(); };
+    look();
+  }
+  ~connection() {
+    net.worker().timers.del_timer(timer);
+    if (fd >= 0) (void)close(net, fd);
+  }
+
+ private:
+  void look() {
+    u64 const now = net.worker().now;
+    char const* const down = services::interface_down(options, dev);
+    if (!down) seen = now;
+    gone = services::interface_gone(options, dev);
+    if (!gone && now - seen >= 5'000'000'000) gone = down;
+    if (gone)
+      (void)shutdown(net, fd, shut::rdwr);
+    else
+      net.worker().timers.mod_timer(timer, now + 100'000'000);
+  }
+};
+
+static int fetch(connection& c, url const& what, std::FILE* out, services::complaint const& says) {
+  auto& net = c.net;
+  auto const fail = [&](std::string const& where, auto why) {
+    return c.gone ? says(c.options.dev, c.gone) : says(where, why);
+  };
   char const* const where = what.path.c_str();
   auto const fd = socket(net, af::inet, sock_type::stream);
   if (!fd) return fail("socket", fd.error());
-  struct closer {
-    net_t& net;
-    int fd;
-    ~closer() { (void)close(net, fd); }
-  } const closing{net, *fd};
+  c.fd = *fd;
+  c.watch();
   if (auto r = setsockopt(net, *fd, sol::socket, so::rcvtimeo, timeval{30, 0}); !r) return fail("socket", r.error());
   if (auto r = setsockopt(net, *fd, sol::socket, so::sndtimeo, timeval{30, 0}); !r) return fail("socket", r.error());
   if (auto r = connect(net, *fd, what.at); !r) return fail("connect", r.error());
@@ -126,7 +161,8 @@ int main(int argc, char** argv) {
     std::optional<services::inetd<net_t>> services;
     if (serve)
       if (auto r = services.emplace(net).start(); !r) return fail("services", r.error());
-    code = fetch(net, *what, out, fail);
+    connection c{.net = net, .options = options, .dev = *dev};
+    code = fetch(c, *what, out, fail);
   }
   if (std::fclose(out) != 0) return fail(output, "this file cannot be written");
   // What was said last gets a second to arrive.

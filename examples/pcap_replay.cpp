@@ -43,17 +43,26 @@ static void write_sample(char const* path) {
   std::fclose(file);
 }
 
+/// Files that were created for what cannot be done after all: they go again.
+struct created {
+  std::vector<std::filesystem::path> files{};
+  ~created() {
+    std::error_code none;
+    for (auto const& file : files) std::filesystem::remove(file, none);
+  }
+};
 /// A file to be written: not one of those that are read or written already; created, but not emptied yet.
-static bool writable(std::string const& path, std::initializer_list<std::string const*> others) {
+static bool writable(std::string const& path, std::initializer_list<std::string const*> others, created& fresh) {
   std::error_code none;
+  bool const there = std::filesystem::exists(path, none);
   for (auto const* other : others)
     if (std::filesystem::equivalent(path, *other, none)) {
       fail(path, "this is the same file as " + *other + ": name another");
       return false;
     }
-  if (std::ofstream(path, std::ios::app)) return true;
-  fail(path, "this file cannot be written");
-  return false;
+  if (!std::ofstream(path, std::ios::app)) return fail(path, "this file cannot be written"), false;
+  if (!there) fresh.files.push_back(std::filesystem::canonical(path, none));
+  return true;
 }
 /// What could not be written of a file, if anything: false.
 static bool whole(std::string const& path, u64 lost) {
@@ -78,8 +87,9 @@ int main(int argc, char** argv) {
   auto const ours = mac.empty() ? mac_addr{} : parse_mac(mac);
   if (!ours || (!mac.empty() && (ours->is_zero() || ours->is_multicast())))
     return fail(mac, "a host's Ethernet address looks like 02:00:00:00:00:01");
-  if (!answers.empty() && !writable(answers, {&file})) return 1;
-  if (!drops.empty() && !writable(drops, {&file, &answers})) return 1;
+  created fresh;
+  if (!answers.empty() && !writable(answers, {&file}, fresh)) return 1;
+  if (!drops.empty() && !writable(drops, {&file, &answers}, fresh)) return 1;
 
   host h;
   if (auto r = h.boot(); !r) return fail("boot", std::make_error_code(r.error()).message());
@@ -99,6 +109,7 @@ int main(int argc, char** argv) {
     if (auto r = drivers::drop_capture::start(net, drops.c_str()); !r)
       return fail(drops, std::make_error_code(r.error()).message());
   if (!dev_open(net, **made) || !inet_addr_add(net, (*made)->ifindex, *prefix)) return fail(addr, "refused");
+  fresh.files.clear();
 
   while (!drivers::pcap::finished(**made))
     if (h.poll() == 0) h.wait(1'000'000'000);

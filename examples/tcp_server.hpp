@@ -36,6 +36,10 @@ class stream {
   [[nodiscard]] bool ended() const { return ended_; }    ///< the peer sends no more, and all of it was read
   [[nodiscard]] bool broken() const { return broken_; }  ///< nothing can be sent any more
   [[nodiscard]] u64 moved() const { return moved_; }     ///< bytes, both ways
+  /// Behind what has come, read or not, nothing follows.
+  [[nodiscard]] bool all_came() const {
+    return ended_ || (sockfs::table_of(*net_).find(fd_)->sk->sk_shutdown & rcv_shutdown) != 0;
+  }
 
   /// What has come, up to n > 0 bytes; how many. msg::peek leaves them, msg::trunc throws them away.
   u32 receive(void* to, u32 n, u32 flags = 0) {

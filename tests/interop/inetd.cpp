@@ -386,6 +386,18 @@ TEST_CASE("pcap_replay plays a recording to the host that was recorded, and says
   CHECK(says(refusal(replay({"--answers", out, "--drops", out}), "pcap_replay"), "this is the same file as " + out));
   CHECK(says(refusal(replay({"--answers", "/dev/full"}), "pcap_replay"), "/dev/full: there is no room for the file"));
   CHECK(says(refusal(replay({"--mac", "02:00"}), "pcap_replay"), "Ethernet address looks like"));
+  // What cannot be played leaves no files behind; one that was there stays as it was.
+  std::string const fresh = dir.path + "/new.pcap";
+  for (std::string const& none : {dir.path + "/none.pcap", dir.path, std::string("/dev/null")})
+    CHECK_FALSE(
+        refusal({example("pcap_replay"), none, "--answers", fresh, "--drops", dir.path + "/new.pcapng"}, "pcap_replay")
+            .empty());
+  CHECK_FALSE(
+      refusal({example("pcap_replay"), in, "--addr", "192.0.2.2/33", "--answers", fresh}, "pcap_replay").empty());
+  CHECK(netns::attempt("ls " + dir.path + "/new*").status != 0);
+  CHECK_FALSE(refusal({example("pcap_replay"), dir.path + "/none.pcap", "--answers", link}, "pcap_replay").empty());
+  CHECK(says(told({"--answers", fresh}, 0), "received 4 frames"));
+  CHECK(netns::attempt("test -s " + fresh).status == 0);
   CHECK(netns::attempt("cmp " + in + " " + dir.path + "/copy").status == 0);
 }
 

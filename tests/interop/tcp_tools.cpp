@@ -7,10 +7,12 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <regex>
 #include <set>
+#include <tuple>
 
 #include "netstack/base/asan.hpp"
 #include "support/ethtool.hpp"
@@ -186,6 +188,12 @@ TEST_CASE("the web server: pages, statuses, connections that stay, requests that
                           "GET / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", "GET / HTTP/x.1\r\n\r\n"}) {
     INFO(bad);
     CHECK((first_line(ask(bad)) == "HTTP/1.1 400 Bad Request" || says(ask(bad), " 505 ")));
+  }
+  {
+    stream const half(80);  // it says half of what it wants, and that this is all
+    half.say("GET / HTTP/1.1\r\nHost");
+    REQUIRE(::shutdown(half.fd, SHUT_WR) == 0);
+    CHECK(first_line(half.hear()) == "HTTP/1.1 400 Bad Request");
   }
   CHECK(first_line(ask("GET / HTTP/2.0\r\n\r\n")) == "HTTP/1.1 505 HTTP Version Not Supported");
   CHECK(first_line(ask("GET / HTTP/1.1\r\n" + std::string(5000, 'x'))) ==
@@ -377,5 +385,47 @@ TEST_CASE("http_get fetches from a web server of Linux, over TAP and over AF_XDP
     auto const missing = ns.attempt(get + "/nothing --output /dev/null");
     CHECK(missing.status != 0);
     CHECK(says(missing.text, " 404 "));
+  }
+}
+
+TEST_CASE("http_get does not wait for a page when its interface is gone, or down") {
+  if (cannot_run_inetd() || skip_without_example("http_get")) return;
+  netns ns;
+  ns.run("ip tuntap add nst2 mode tap && ip addr add 198.51.100.1/24 dev nst2 && ip link set nst2 up");
+  auto const made = [&] {
+    ns.run(
+        "ip link add nst0 type veth peer name nst1 && ip link set nst0 up && ip link set nst1 up && "
+        "ip addr add 192.0.2.1/24 dev nst1");
+    ethtool_set("nst1", ethtool_stxcsum, false);
+  };
+  for (auto const& [dev, end, why] :
+       {std::tuple{"tap:nst2", "ip link del nst2", "Linux's interface was deleted"},
+        {"pcap:nst0", "ip link del nst0", "Linux's interface is gone"},
+        {"xdp:nst0", "ip link set nst0 down", "Linux's interface is down: bring it up"}}) {
+    INFO(dev);
+    bool const tap = std::string(dev) == "tap:nst2";
+    if (!tap) made();
+    std::string const net = tap ? "198.51.100" : "192.0.2";
+    // Who asks is connected, and hears nothing: nobody accepts.
+    int const deaf = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in here{};
+    socklen_t len = sizeof here;
+    here.sin_family = AF_INET;
+    REQUIRE(::bind(deaf, reinterpret_cast<sockaddr const*>(&here), sizeof here) == 0);
+    REQUIRE(::getsockname(deaf, reinterpret_cast<sockaddr*>(&here), &len) == 0);
+    REQUIRE(::listen(deaf, 8) == 0);
+    program get({example("http_get"), "--dev", dev, "--addr", net + ".2/24",
+                 net + ".1:" + std::to_string(ntohs(here.sin_port)) + "/page"});
+    pollfd asked{.fd = deaf, .events = POLLIN, .revents = 0};
+    REQUIRE(::poll(&asked, 1, program::patience_ms) == 1);
+    auto const before = std::chrono::steady_clock::now();
+    ns.run(end);
+    auto const told = get.wait();
+    INFO(told.text);
+    CHECK(std::chrono::steady_clock::now() - before < std::chrono::seconds(20));  // of 30
+    CHECK(told.code == 1);
+    CHECK(says(told.text, std::string("http_get: ") + dev + ": " + why));
+    (void)ns.attempt("ip link del nst0");
+    ::close(deaf);
   }
 }
