@@ -638,6 +638,45 @@ TEST_CASE("two threads that claim queues of one interface at once share its prog
   CHECK(!says(ns.run("ip link show nst0"), "xdp"));
 }
 
+TEST_CASE("frames of a list that others hold too leave in their turn, without a wait", "[xdp][S76]") {
+  if (cannot_run()) return;
+  netns ns;
+  test::make_veth();
+  host h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  auto a = register_netdev<af_xdp>(net, "a", {.ifname = "nst0"}),
+       b = register_netdev<af_xdp>(net, "b", {.ifname = "nst1"});
+  REQUIRE((a && b && dev_open(net, **a) && dev_open(net, **b) && test::carrier(h, {*a, *b})));
+  constexpr u32 frames = 7;
+  u64 const before = (*b)->stats.rx_packets.read(), sent = (*a)->stats.tx_packets.read();
+  auto& pool = net.worker().pool;
+  skb_list list;
+  std::vector<sk_buff*> others;
+  for (u32 i = 0; i < frames; ++i) {
+    sk_buff& skb = *pool.alloc_skb();
+    std::memset(skb.put(60), static_cast<int>(i), 60);
+    skb.dev = *a;
+    eth_header(skb, **a, 0x88b5, (*b)->dev_addr);
+    if (i % 3 == 0) others.push_back(&skb_get(skb));  // the first and the last among them
+    list.push_back(skb);
+  }
+  CHECK(dev_queue_xmit_list(net, list) == frames);
+  CHECK((*a)->tx[0].qdisc.empty());
+  CHECK((*a)->stats.tx_packets.read() - sent == frames);
+  for (u32 i = 0; i < others.size(); ++i) {
+    CHECK(!skb_shared(*others[i]));
+    CHECK(others[i]->data[others[i]->len - 1] == 3 * i);
+    consume_skb(*others[i]);
+  }
+  for (int i = 0; i < 2000 && (*b)->stats.rx_packets.read() - before < frames; ++i)
+    if (h.poll() == 0) h.wait(1'000'000);
+  CHECK((*b)->stats.rx_packets.read() - before >= frames);  // Linux has words of its own on the wire
+  for (int i = 0; i < 2000 && pool.in_use() != 0; ++i)
+    if (h.poll() == 0) h.wait(1'000'000);
+  CHECK(pool.in_use() == 0);
+}
+
 TEST_CASE("a million packets between two AF_XDP devices, without heap, and no frame is copied", "[S33]") {
   if (cannot_run()) return;
   netns ns;

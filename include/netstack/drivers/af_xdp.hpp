@@ -272,16 +272,18 @@ netdev_tx xdp_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
   return netdev_tx::ok;
 }
 
-/// A frame that others hold too stays: ndo_start_xmit knows what to do with it.
 template <class Net>
 void xdp_xmit_list(Net&, net_device& dev, skb_list& frames, bool more) {
   auto& queue = netdev_priv<af_xdp>(dev).queue;
-  while (frames.first && !skb_shared(*frames.first)) {
-    if (!queue.room(1)) [[unlikely]] {
+  while (sk_buff* const skb = frames.first) {
+    bool const shared = skb_shared(*skb);
+    u32 const pieces = shared ? xdp_queue::max_pieces : 1;
+    if (!queue.room(pieces)) [[unlikely]] {
       (void)queue.kick();
-      if (!queue.room(1)) break;
+      if (!queue.room(pieces)) break;
     }
-    queue.send(*frames.pop_front());
+    frames.pop_front();
+    shared ? (void)xdp_xmit_odd(dev, *skb, true) : queue.send(*skb);
   }
   if (!more) (void)queue.kick();
 }
