@@ -4,6 +4,7 @@
 // sends.
 #include "netstack/drivers/pipe.hpp"
 
+#include <chrono>
 #include <thread>
 
 #include "netstack/stack/stack.hpp"
@@ -69,6 +70,7 @@ struct station {
   void run(u32 frames, std::atomic<int>& unfinished) {
     auto& state = worker_generic<sink>(h.worker(worker));
     bool finished = false;
+    auto const patience = std::chrono::steady_clock::now() + std::chrono::seconds(120);
     while (unfinished.load(std::memory_order_acquire) > 0) {
       for (u32 burst = 0; burst < 16 && sent < frames && send(sent); ++burst) ++sent;
       u32 const work = h.poll(worker);
@@ -76,6 +78,8 @@ struct station {
         finished = true;
         unfinished.fetch_sub(1, std::memory_order_acq_rel);
       }
+      // What is refused again and again, or lost, ends the run too: the counts tell.
+      if (work == 0 && std::chrono::steady_clock::now() > patience) unfinished.store(0, std::memory_order_release);
       if (work == 0 && sleep && (sent == frames || h.worker(worker).pool.available() < 512)) h.wait(2'000'000, worker);
     }
     for (int i = 0; i < 3; ++i) h.poll(worker);
