@@ -596,3 +596,73 @@ TEST_CASE("the peer's window is heard after any amount of data from it: RFC 9293
   CHECK(at.snd_wnd == 900);
   t.over();
 }
+
+// --- while a call works on the connection
+
+TEST_CASE("what comes while a call owns the connection waits in its backlog, and is taken in order", "[S97][S147]") {
+  bool const burst = GENERATE(false, true);
+  tcp_script t;
+  int const fd = t.accepted();
+  auto& sk = t.sk(fd);
+  netdev_priv<rig_dev>(*t.rig.eth0).recognises = burst;
+  auto const together = [&](std::initializer_list<char const*> segments) {
+    for (char const* text : segments) {
+      bytes frame;
+      append(frame, ethhdr{our_mac, peer_mac, be16{eth_p::ip}});
+      netdev_priv<rig_dev>(*t.rig.eth0)
+          .rx.push_back(frame +
+                        datagram{.protocol = ipproto::tcp, .payload = t.bytes_of(tcp_seg::parse(text))}.build());
+    }
+    t.collect();
+  };
+  REQUIRE(lock_sock(sk));
+  CHECK(lock_sock(sk).error() == errc::resource_deadlock_would_occur);
+  together({"P. 1:6 ack 1", "P. 11:16 ack 1", "P. 6:11 ack 1", "F. 16 ack 1"});
+  t.after(1000).silent();
+  CHECK(sk.sk_backlog.qlen() == 4);
+  CHECK(t.tp(fd).rcv_nxt == t.peer_isn + 1);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
+  release_sock(t.net(), sk);
+  t.collect();
+  CHECK((sk.sk_backlog.empty() && sk.sk_backlog_len == 0 && !sk.sk_owned));
+  REQUIRE(!t.pending.empty());
+  CHECK(t.read_segment(t.pending.back()).ack == 17);
+  t.pending.clear();
+  t.read(fd, 15);
+  CHECK(t.read_error(fd) == 0);
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  // The connection may end there, and the call still has it until it is done.
+  REQUIRE(lock_sock(sk));
+  together({"R 17", "R 17"});
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  release_sock(t.net(), sk);
+  CHECK(t.state(fd) == tcp_state::close);
+  t.collect();
+  t.silent().over();
+}
+
+TEST_CASE("the backlog holds what both buffers may; what is beyond comes again", "[S97]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  auto& sk = t.sk(fd);
+  sk.sk_rcvbuf = sk.sk_sndbuf = 20'000;
+  REQUIRE(lock_sock(sk));
+  u32 const truesize = t.net().worker().pool.frame_truesize();
+  u32 const most = 40'000 / truesize + 1;
+  for (u32 i = 0; i < 20; ++i) t.in("P. " + std::to_string(1 + 10 * i) + ":" + std::to_string(11 + 10 * i) + " ack 1");
+  t.silent();
+  CHECK(sk.sk_backlog.qlen() == most);
+  CHECK(t.drops(drop_reason::socket_backlog) == 20 - most);
+  CHECK(t.ext().TCPBacklogDrop.read() == 20 - most);
+  CHECK(sk.sk_drops == 20 - most);
+  release_sock(t.net(), sk);
+  t.collect();
+  t.pending.clear();
+  u32 const taken = t.tp(fd).rcv_nxt - t.peer_isn - 1;
+  CHECK((taken != 0 && taken <= 10 * most));
+  t.read(fd, taken);
+  t.in("P. " + std::to_string(1 + taken) + ":201 ack 1");
+  t.read(fd, 200 - taken);
+  t.pending.clear();
+  t.over();
+}
