@@ -23,12 +23,12 @@ namespace netstack {
 template <class Net>
 class tcp_socket : public socket_handle<Net> {
   using handle = socket_handle<Net>;
-  using typename handle::hook;
   using handle::net, handle::sk;
+  using typename handle::hook;
 
  public:
-  using typename handle::callback;
   using handle::is_open;
+  using typename handle::callback;
 
   explicit tcp_socket(Net& in) : handle(in) {}
   ~tcp_socket() { this->close(); }  // while its callbacks are there
