@@ -252,7 +252,8 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
       put(w.requests, req);
     } else {
       auto& tw = *w.timewaits.alloc();
-      tw.netns = net.index, tw.saddr = peer_addr, tw.daddr = our_addr, tw.sport = be16{port}, tw.hnum = 80;
+      tw.netns = static_cast<u8>(net.index), tw.saddr = peer_addr, tw.daddr = our_addr, tw.sport = be16{port},
+      tw.hnum = 80;
       put(w.timewaits, tw);
     }
   };
@@ -318,7 +319,8 @@ TEST_CASE("the table grows by a slot with each entry, and finds whom it found", 
   for (u32 n = 0; n < room + 100; ++n) {
     auto& tw = *w.timewaits.alloc();
     auto const key = key_of(n);
-    tw.netns = net.index, tw.saddr = key.saddr, tw.daddr = key.daddr, tw.sport = key.sport, tw.hnum = key.hnum;
+    tw.netns = static_cast<u8>(net.index), tw.saddr = key.saddr, tw.daddr = key.daddr, tw.sport = key.sport,
+    tw.hnum = key.hnum;
     detail::inet_ehash_insert(net, tw, inet_ehashfn(net, key));
     members[n] = &tw;
     if (random() % 4 == 0) {
@@ -359,7 +361,8 @@ TEST_CASE("/proc/net/tcp lists once who stays while it is read, though the table
   std::vector<tcp_timewait_sock*> all;
   auto const add = [&](u32 n) {
     auto& tw = *w.timewaits.alloc();
-    tw.netns = net.index, tw.saddr = be32{0xcb007100u + n}, tw.daddr = our_addr, tw.sport = be16{7}, tw.hnum = 80;
+    tw.netns = static_cast<u8>(net.index), tw.saddr = be32{0xcb007100u + n}, tw.daddr = our_addr, tw.sport = be16{7},
+    tw.hnum = 80;
     detail::inet_ehash_insert(net, tw, inet_ehashfn(net, tw.key()));
     all.push_back(&tw);
   };

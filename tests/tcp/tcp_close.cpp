@@ -263,6 +263,37 @@ TEST_CASE("an old time stamp in TIME-WAIT is counted apart, and backlogs that ar
   t.over();
 }
 
+TEST_CASE("TIME-WAIT of a socket that is bound to a device, whatever the device's number", "[S104]") {
+  u32 const ifindex = GENERATE(7u, 65'536u, 70'000u, (1u << 24) - 1, 1u << 24);
+  bool const waits = ifindex >> 24 == 0;  // a larger number is not kept
+  tcp_script t;
+  unregister_netdev(t.net(), *t.rig.eth0);
+  t.rig.eth0 = register_netdev<rig_dev>(t.net(), "eth%d", {}, ifindex).value();
+  REQUIRE((dev_open(t.net(), *t.rig.eth0) && inet_addr_add(t.net(), ifindex, ipv4_cidr("192.0.2.1/24"))));
+  t.rig.know(*t.rig.eth0, peer_addr, peer_mac);
+  auto* const other = t.rig.add_device({.mac = mac_addr{{2, 0, 0, 0, 0, 2}}}, "");
+  REQUIRE((other->ifindex & 0xffff) != (ifindex & 0xffff));
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::socket, so::bindtoifindex, static_cast<int>(ifindex)));
+  t.close(t.accepted());
+  t.out("F. 1 ack 1").in("F. 1 ack 2").out(". 2 ack 2").silent();
+  CHECK(mine(t).timewaits.in_use() == waits);
+  CHECK(t.ext().TCPTimeWaitOverflow.read() == !waits);
+  t.in("F. 1 ack 2");  // once more
+  waits ? t.out(". 2 ack 2") : t.out("R 2");
+  t.silent();
+  // The port is taken for its device alone.
+  for (u32 const dev : {ifindex, other->ifindex}) {
+    int const fd = t.stream();
+    REQUIRE(setsockopt(t.net(), fd, sol::socket, so::bindtoifindex, static_cast<int>(dev)));
+    REQUIRE(netstack::close(t.net(), std::exchange(t.listener, t.stream())));
+    auto const bound = bind(t.net(), fd, inet_addr_of({}, tcp_script::port));
+    CHECK((bound ? errc{} : bound.error()) == (waits && dev == ifindex ? errc::address_in_use : errc{}));
+    t.close(fd);
+  }
+  t.over();
+}
+
 TEST_CASE("a SYN from farther away than its listener allows ends no TIME-WAIT", "[S104][RFC 6191]") {
   tcp_script t;
   t.close(t.accepted());

@@ -116,16 +116,17 @@ template <class Net>
 void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   auto& tp = tcp_sk(sk);
   auto& w = tcp_worker_of(net);
-  bool const room = w.timewaits.in_use() < tcp_pernet(net).sysctl_tcp_max_tw_buckets && sk.sk_bound_dev_if <= 0xffff;
+  bool const room = w.timewaits.in_use() < tcp_pernet(net).sysctl_tcp_max_tw_buckets &&
+                    sk.sk_bound_dev_if >> tcp_timewait_sock::dif_bits == 0;
   tcp_timewait_sock* const tw = room ? w.timewaits.alloc() : nullptr;
   if (!tw) {
     ++NET_STATS(net).TCPTimeWaitOverflow;
     return tcp_done(net, sk);
   }
-  tw->netns = net.index;
+  tw->netns = static_cast<u8>(net.index);
   tw->saddr = sk.sk_daddr, tw->daddr = sk.sk_rcv_saddr;
   tw->sport = sk.sk_dport, tw->hnum = sk.sk_num;
-  tw->dif = static_cast<u16>(sk.sk_bound_dev_if);
+  tw->dif = sk.sk_bound_dev_if & ((u32{1} << tcp_timewait_sock::dif_bits) - 1);
   tw->is_fin_wait2 = substate == tcp_state::fin_wait2;
   tw->rcv_nxt = tp.rcv_nxt;
   tw->snd_nxt = tp.snd_nxt;

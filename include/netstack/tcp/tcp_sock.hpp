@@ -344,6 +344,7 @@ static_assert(sizeof(tcp_request_sock) <= 128);
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
 struct tcp_timewait_sock {
   static constexpr inet_kind kind = inet_kind::timewait;
+  static constexpr u32 dif_bits = 24;
   be32 saddr{}, daddr{};  ///< of its inet_ehash_key
   be16 sport{};
   u16 hnum = 0;
@@ -352,9 +353,9 @@ struct tcp_timewait_sock {
   u32 ts_recent = 0, ts_offset = 0;
   inet_link ehash_next{};
   slab_node bind_node{};
-  slab_node row_node{};  ///< in tcp_death_row
-  u16 dif = 0;           ///< the device it is bound to, which has no larger number; 0: any
-  u16 netns = 0;
+  slab_node row_node{};    ///< in tcp_death_row
+  u32 dif : dif_bits = 0;  ///< the device it is bound to, which has no larger number; 0: any
+  u8 netns = 0;
   u16 rcv_wnd = 0;          ///< as its segments tell it
   u16 ts_recent_stamp = 0;  ///< tw_stamp(): when ts_recent was taken, or 15 minutes ago
   u16 oow_ack_stamp = 0;    ///< ms, modulo 2^16
