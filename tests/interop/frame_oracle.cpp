@@ -5,14 +5,12 @@
 #include <map>
 #include <random>
 
-#include "netstack/drivers/detail/tun_file.hpp"
 #include "netstack/socket/socket.hpp"
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/udp/udp.hpp"
-#include "support/ip_rig.hpp"
+#include "support/kernel_tap.hpp"
 #include "support/linux_udp.hpp"
 #include "support/proc_text.hpp"
-#include "support/tuntap_rig.hpp"
 
 namespace {
 
@@ -165,39 +163,20 @@ std::map<std::string, long> counters_of(std::string const& snmp) {
   return counters;
 }
 
-/// The kernel's end, configured as the rig's eth0 is.
-class kernel_side {
-  netns ns_;
-  drivers::detail::tun_file tap_;
-  int fd_;
+/// … with a socket on port 7.
+class kernel_side : public kernel_tap {
+  int fd_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
  public:
-  kernel_side() : fd_(-1) {
-    be_quiet();
-    REQUIRE(tap_.open({'n', 's', 't', '0'}, drivers::detail::tun_abi::iff_tap));
-    ns_.run("ip link set nst0 address 02:00:00:00:00:01 up");
-    ns_.run("ip addr add 192.0.2.1/24 dev nst0");
-    ns_.run("ip neigh replace 192.0.2.9 lladdr 02:00:00:00:00:09 dev nst0 nud permanent");
-    ns_.run("ip route add 198.51.100.0/24 via 192.0.2.9");
-    fd_ = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  kernel_side() {
+    run("ip route add 198.51.100.0/24 via 192.0.2.9");
     ::sockaddr_in in{};
     in.sin_family = AF_INET;
     in.sin_port = htons(7);
     REQUIRE(::bind(fd_, reinterpret_cast<::sockaddr*>(&in), sizeof in) == 0);
   }
   ~kernel_side() { ::close(fd_); }
-  void set(std::string const& path, char const* value) {
-    ns_.run(std::string("echo ") + value + " > /proc/sys/" + path);
-  }
   static std::map<std::string, long> counters() { return counters_of(host_text("/proc/thread-self/net/snmp")); }
-  void receive(bytes const& frame) { REQUIRE(::write(tap_.fd(), frame.data(), frame.size()) > 0); }
-  std::vector<bytes> sent() {
-    std::vector<bytes> list;
-    bytes room(4096);
-    for (ssize_t n; (n = ::read(tap_.fd(), room.data(), room.size())) > 0;)
-      list.emplace_back(room.begin(), room.begin() + n);
-    return list;
-  }
   std::vector<bytes> delivered() {
     std::vector<bytes> list;
     bytes room(4096);

@@ -89,6 +89,12 @@ TEST_CASE("what came twice is told first: RFC 2883 §4") {
   t.in(data(41, 51)).out(". 1 ack 16 sack 41-51 sack 21-31");
   t.in(data(21, 26)).out(". 1 ack 16 sack 21-26 sack 21-31 sack 41-51");
   CHECK(t.ext().TCPDSACKOfoSent.read() == 2);
+  // What fills a gap may bring what is behind it again; and what joins two blocks, some of the second.
+  t.in(data(19, 22)).out(". 1 ack 16 sack 21-22 sack 19-31 sack 41-51");
+  t.in(data(16, 45)).out(". 1 ack 51 sack 19-31").silent();  // the first of what came twice
+  t.in(data(61, 71)).out(". 1 ack 51 sack 61-71");
+  t.in(data(81, 91)).out(". 1 ack 51 sack 81-91 sack 61-71");
+  t.in(data(60, 92)).out(". 1 ack 51 sack 61-71 sack 60-92").silent();
   t.over();
 }
 

@@ -65,6 +65,21 @@ TEST_CASE("Nagle: a small segment waits while another is in flight; TCP_NODELAY,
   t.over();
 }
 
+TEST_CASE("TCP_NODELAY sends what TCP_CORK holds back, if not now, when it can; what comes later waits", "[RFC 896]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::cork, 1));
+  t.in(". 1 ack 1 win 0");
+  REQUIRE(t.write(fd, 10));
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::nodelay, 1));
+  t.collect();
+  t.silent().in(". 1 ack 1 win 9000").out("P. 1:11").silent();
+  t.in(". 1 ack 11");
+  REQUIRE(t.write(fd, 10));
+  t.silent();
+  t.over();
+}
+
 TEST_CASE("a closed window is asked about ever more rarely, and for as long as the peer answers: RFC 9293 §3.8.6.1") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");

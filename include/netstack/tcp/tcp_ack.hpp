@@ -142,17 +142,22 @@ void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& ne
   if (news.acked != 0 && tp.packets_out == 0 && !tp.send_head) tcp_chrono_update(sk, net.worker().now, false);
 }
 
+/// The window that a segment tells, in bytes.
+[[nodiscard]] NETSTACK_INLINE u32 tcp_window_of(tcp_sock const& tp, tcp_rx const& rx) {
+  return rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale;
+}
 /// RFC 9293 §3.10.7.4: only a newer segment than the one that told it last may change the window.
+[[nodiscard]] NETSTACK_INLINE bool tcp_may_update_window(tcp_sock const& tp, tcp_rx const& rx) {
+  u32 const nwin = tcp_window_of(tp, rx);
+  return after(rx.ack_seq, tp.snd_una) || after(rx.seq, tp.snd_wl1) ||
+         (rx.seq == tp.snd_wl1 && (nwin > tp.snd_wnd || nwin == 0));
+}
 inline bool tcp_ack_update_window(tcp_sock& tp, tcp_rx const& rx) {
-  u32 const nwin = rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale;
-  bool const newer = after(rx.ack_seq, tp.snd_una) || after(rx.seq, tp.snd_wl1) ||
-                     (rx.seq == tp.snd_wl1 && (nwin > tp.snd_wnd || nwin == 0));
-  if (newer) {
-    tp.snd_wl1 = rx.seq;
-    tp.snd_wnd = nwin;
-    tp.max_window = std::max(tp.max_window, nwin);
-  }
-  return newer;
+  if (!tcp_may_update_window(tp, rx)) return false;
+  tp.snd_wl1 = rx.seq;
+  tp.snd_wnd = tcp_window_of(tp, rx);
+  tp.max_window = std::max(tp.max_window, tp.snd_wnd);
+  return true;
 }
 
 /// The window opened, or did not: RFC 9293 §3.8.6.1.
@@ -369,8 +374,8 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   u32 const prior_una = tp.snd_una, ack = rx.ack_seq, prior_highest = tcp_highest_sack_seq(tp);
   tcp_ack_news news{.prior_una = prior_una, .prior_lost = tp.lost, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
   if (before(ack, prior_una)) {
-    // RFC 5961 §5.2, MAY-12: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT
-    if (before(ack, prior_una - tp.max_window)) {
+    // RFC 5961 §5.2, MAY-12: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT; and never what is before the first byte.
+    if (before(ack, prior_una - static_cast<u32>(std::min<u64>(tp.max_window, tp.bytes_acked)))) {
       if (challenge) tcp_send_challenge_ack(net, sk);
       return -1;
     }
@@ -388,7 +393,7 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   u32 const prior_packets = tp.packets_out;
   news.rs.prior_in_flight = tcp_packets_in_flight(tp);
   news.ece = tcp_ecn_rcv_ecn_echo(tp, rx);
-  bool const window_changed = tp.snd_wnd != (rx.has(tcp_flag::syn) ? rx.window : u32{rx.window} << tp.snd_wscale);
+  bool const window_changed = tp.snd_wnd != tcp_window_of(tp, rx);
   if (tp.sack_ok && rx.opt.num_sacks != 0) [[unlikely]]
     tcp_sacktag_write_queue(net, sk, rx, news);
   tcp_ack_update_window(tp, rx);

@@ -24,6 +24,16 @@ NETSTACK_COLD void tcp_dsack_set(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
   tp.duplicate_sack = {seq, end_seq};
 }
 
+/// … or more of what came twice.
+template <class Net>
+NETSTACK_COLD void tcp_dsack_extend(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
+  if (!tp.dsack) return tcp_dsack_set(net, tp, seq, end_seq);
+  auto& block = tp.duplicate_sack;
+  if (after(seq, block.end_seq) || after(block.start_seq, end_seq)) return;
+  if (before(seq, block.start_seq)) block.start_seq = seq;
+  if (after(end_seq, block.end_seq)) block.end_seq = end_seq;
+}
+
 /// RFC 2018 §4: the block that holds the latest segment comes first; blocks that meet become one.
 inline void tcp_sack_new_ofo_skb(tcp_sock& tp, u32 seq, u32 end_seq) {
   tcp_sack_block grown{seq, end_seq};
@@ -179,10 +189,12 @@ void tcp_ofo_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto& queue = tp.ofo->queue;
   bool fin = false;
+  u32 const came = tp.rcv_nxt;  // with what filled the gap, which may have brought some of it again: RFC 2883 §4
   while (!fin && !queue.empty()) {
     sk_buff& skb = *queue.begin();
     auto const cb = TCP_SKB_CB(skb);
     if (after(cb.seq, tp.rcv_nxt)) break;
+    if (before(cb.seq, came)) tcp_dsack_extend(net, tp, cb.seq, before(cb.end_seq, came) ? cb.end_seq : came);
     queue.erase(queue.begin());
     fin = (cb.tcp_flags & tcp_flag::fin) != 0;
     if (!after(cb.end_seq, tp.rcv_nxt)) {
@@ -204,7 +216,7 @@ void tcp_ofo_drop_covered(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
   while (it != queue.end() && !after(TCP_SKB_CB(*it).end_seq, end_seq)) {
     sk_buff& covered = *it++;
     queue.erase(queue.iterator_to(covered));
-    tcp_dsack_set(net, tp, TCP_SKB_CB(covered).seq, TCP_SKB_CB(covered).end_seq);
+    tcp_dsack_extend(net, tp, TCP_SKB_CB(covered).seq, TCP_SKB_CB(covered).end_seq);
     ++NET_STATS(net).TCPOFOMerge;
     consume_skb(covered);
   }
@@ -243,7 +255,10 @@ bool tcp_ofo_insert(Net& net, tcp_sock& tp, sk_buff& skb) {
     if (before(cb.seq, before_cb.end_seq)) tcp_dsack_set(net, tp, cb.seq, before_cb.end_seq);
   }
   tcp_ofo_drop_covered(net, tp, cb.seq, cb.end_seq);
-  queue.insert(skb);
+  auto const next = queue.lower_bound(cb.seq, tcp_seq_less{});
+  if (next != queue.end() && before(TCP_SKB_CB(*next).seq, cb.end_seq))
+    tcp_dsack_extend(net, tp, TCP_SKB_CB(*next).seq, cb.end_seq);
+  queue.insert_before(next, skb);
   return true;
 }
 

@@ -5,6 +5,7 @@
 // Linux: net/ipv4/tcp_input.c (tcp_rcv_established, tcp_rcv_state_process, tcp_validate_incoming)
 // RFC 9293 §3.10.7, RFC 5961 §3 (RST), §4 (SYN), RFC 7323 §5.3 (PAWS) [S147]
 #pragma once
+#include "netstack/tcp/tcp_ack.hpp"
 #include "netstack/tcp/tcp_data_queue.hpp"
 #include "netstack/tcp/tcp_timer.hpp"
 #include "netstack/tcp/tcp_user_timeout.hpp"
@@ -42,10 +43,12 @@ NETSTACK_COLD void tcp_send_dupack(Net& net, sock& sk, tcp_rx const& rx) {
 template <class Net>
 bool tcp_paws_discard(Net& net, tcp_sock const& tp, tcp_rx const& rx) {
   if (!tp.tstamp_ok || !tcp_paws_reject(tp.ts_recent, tp.ts_recent_stamp, net.worker().now, rx)) return false;
-  // RFC 7323 §5.3: an acknowledgment that only arrived out of order harms nobody.
-  bool const disordered_ack = rx.seq == rx.end_seq && rx.seq == tp.rcv_nxt &&
-                              rx.is(tcp_flag::ack, tcp_flag::ack | tcp_flag::syn) && rx.ack_seq == tp.snd_una &&
-                              static_cast<s32>(tp.ts_recent - rx.opt.rcv_tsval) <= 1000;
+  // RFC 7323 §5.3: an acknowledgment that only arrived out of order, no earlier than a timeout ago, and tells nothing
+  // new harms nobody.
+  bool const disordered_ack =
+      rx.seq == rx.end_seq && rx.seq == tp.rcv_nxt && rx.is(tcp_flag::ack, tcp_flag::ack | tcp_flag::syn) &&
+      rx.ack_seq == tp.snd_una && !tcp_may_update_window(tp, rx) &&
+      static_cast<s32>(tp.ts_recent - rx.opt.rcv_tsval) <= static_cast<s32>(tp.icsk_rto / 1000 * 6 / 5);
   return !disordered_ack;
 }
 
@@ -53,10 +56,18 @@ bool tcp_paws_discard(Net& net, tcp_sock const& tp, tcp_rx const& rx) {
 template <class Net>
 drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
+  auto const syn_challenge = [&] {
+    ++NET_STATS(net).TCPSYNChallenge;
+    tcp_send_challenge_ack(net, sk);
+    return drop_reason::tcp_invalid_syn;
+  };
   if (tcp_paws_discard(net, tp, rx)) [[unlikely]] {
+    if (rx.has(tcp_flag::syn)) return syn_challenge();
     bool const overtaken = rx.seq == rx.end_seq && rx.has(tcp_flag::ack) && before(rx.seq, tp.rcv_nxt);
     ++(overtaken ? NET_STATS(net).PAWSOldAck : NET_STATS(net).PAWSEstab);
-    if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedPAWS))
+    // RFC 7323 §5.3 R1 answers; but acknowledgments are overtaken all the time, and two ends must not answer each
+    // other.
+    if (!overtaken && !tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedPAWS))
       tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_rfc7323_paws;
   }
@@ -64,11 +75,7 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   if (before(rx.end_seq, tp.rcv_wup) || after(rx.seq, tp.rcv_nxt + tcp_receive_window(tp))) [[unlikely]] {
     if (rx.has(tcp_flag::rst)) return drop_reason::tcp_invalid_sequence;
     // RFC 5961 §4.2: a SYN wherever it lies.
-    if (rx.has(tcp_flag::syn)) {
-      ++NET_STATS(net).TCPSYNChallenge;
-      tcp_send_challenge_ack(net, sk);
-      return drop_reason::tcp_invalid_syn;
-    }
+    if (rx.has(tcp_flag::syn)) return syn_challenge();
     if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSeq)) tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_invalid_sequence;
   }
@@ -92,9 +99,7 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
         (void)tcp_retransmit_skb(net, sk, *tcp_sent_head(sk));
       return drop_reason::tcp_invalid_syn;
     }
-    ++NET_STATS(net).TCPSYNChallenge;
-    tcp_send_challenge_ack(net, sk);
-    return drop_reason::tcp_invalid_syn;
+    return syn_challenge();
   }
   return drop_reason::not_specified;
 }

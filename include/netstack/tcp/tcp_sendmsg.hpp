@@ -92,6 +92,7 @@ NETSTACK_INLINE sk_buff* tcp_new_segment(Net& net, sock& sk) {
   cb.seq = cb.end_seq = tp.write_seq;
   cb.tcp_flags = tcp_flag::ack;
   cb.sacked = cb.eor = 0;
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::push);  // what was to leave at once is before it
   tcp_wmem_charge(sk, *skb);
   return skb;
 }
@@ -133,7 +134,7 @@ NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
       icsk_start_timer(net, sk, icsk_wait::pacing, net.worker().now + tcp_autocork_ns);
     more = true;
   }
-  __tcp_push_pending_frames(net, sk, mss, more ? static_cast<u8>(tp.nonagle | tcp_nagle::cork) : tp.nonagle);
+  __tcp_push_pending_frames(net, sk, mss, more ? tcp_nagle::cork : tp.nonagle);
 }
 
 /// Room in the send buffer, or a frame: one that a segment of ours gives back, or if none is out, anybody's. Errors:

@@ -77,14 +77,15 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
   auto& tp = tcp_sk(sk);
   switch (optname) {
     case tcp_opt::nodelay:  // MUST-17
-      tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::off : tp.nonagle & ~tcp_nagle::off);
-      if (val && tp.send_head)  // what waits leaves, TCP_CORK or not
-        __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::push);
+      // What waits leaves, TCP_CORK or not: if not now, when it can.
+      tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::off | tcp_nagle::push : tp.nonagle & ~tcp_nagle::off);
+      if (val) tcp_push_pending_frames(net, sk);
       return {};
     case tcp_opt::cork:
       tp.nonagle = static_cast<u8>(val ? tp.nonagle | tcp_nagle::cork : tp.nonagle & ~tcp_nagle::cork);
-      if (!val && tp.send_head)
-        __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tp.nonagle ? tcp_nagle::push : u8{0});
+      if (val) return {};
+      if (tp.nonagle & tcp_nagle::off) tp.nonagle |= tcp_nagle::push;
+      tcp_push_pending_frames(net, sk);
       return {};
     case tcp_opt::maxseg:
       if (val != 0 && (val < static_cast<int>(tcp_min_mss) || val > 32767)) return failure{std::errc::invalid_argument};

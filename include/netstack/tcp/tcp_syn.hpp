@@ -347,7 +347,7 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
     return nullptr;
   }
   // RFC 9293 §3.10.7.4: an ACK of something else, and the request stays.
-  if (rx.has(tcp_flag::ack) && rx.ack_seq != req.snt_isn + 1) {
+  if (rx.is(tcp_flag::ack, tcp_flag::ack | tcp_flag::rst) && rx.ack_seq != req.snt_isn + 1) {
     detail::tcp_v4_send_reset(net, skb, rx);
     v = drop(net, skb, drop_reason::tcp_invalid_ack_sequence);
     return nullptr;

@@ -389,7 +389,8 @@ result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
 
 /// RFC 9293 §3.10.7.4: a sequence number that the peer will take, even if it took back some of its window.
 [[nodiscard]] inline u32 tcp_acceptable_seq(tcp_sock const& tp) {
-  return before(tcp_wnd_end(tp), tp.snd_nxt) ? tcp_wnd_end(tp) : tp.snd_nxt;
+  u32 const beyond = tp.snd_nxt - tcp_wnd_end(tp);  // a scaled window may be told as a little less than it was
+  return before(tcp_wnd_end(tp), tp.snd_nxt) && beyond >= u32{1} << tp.rcv_wscale ? tcp_wnd_end(tp) : tp.snd_nxt;
 }
 
 template <class Net>

@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: BSL-1.0
+// The kernel as the oracle of TCP's wire: a peer's random segments, right, wrong, in order and not, go to a connection
+// of the kernel's and to one of the stack's, with the same calls between them. Both must answer with the same segments
+// at once, the calls with the same results, and TCP_INFO with the same state. What takes time (delayed acknowledgments,
+// repetitions) is not compared: a round that took so long that the kernel's timers may have run is played again.
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <random>
+
+#include "netstack/stack/sysctl.hpp"
+#include "netstack/tcp/tcp_info.hpp"
+#include "support/kernel_tap.hpp"
+#include "support/linux_udp.hpp"
+#include "support/tcp_script.hpp"
+
+namespace {
+
+using namespace netstack;
+using namespace netstack::test;
+
+class both {
+  kernel_tap kernel_;
+  basic_tcp_script<> ours_, codec_;  // codec_ reads and writes the kernel's segments
+  int listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  int theirs_ = -1, fd_ = -1;
+  u32 written_ = 1, our_ack_ = 0, their_ack_ = 0;
+  bool parted_ = false;  ///< … have ever differed
+  std::string trace_;
+
+ public:
+  u32 nxt = 0, snd = 0;      ///< relative: what the peer is expected to send next, what was sent to it
+  std::vector<u32> ends{1};  ///< of segments that were sent
+  bool differs = false;
+  bool ended = false;  ///< the peer has sent a FIN
+  u32 unsent = 0;
+
+  both() {
+    kernel_.run("ip link set nst0 gso_max_segs 1");  // it would wait until there is more for a super-segment
+    set("net/ipv4/tcp_autocorking", "0");            // depends on when a frame is taken from the TAP
+    set("net/ipv4/tcp_early_retrans", "0");          // a timer
+    set("net/ipv4/tcp_invalid_ratelimit", "0");
+    set("net/ipv4/tcp_congestion_control", "reno");
+    set("net/ipv4/tcp_rmem", "4096 131072 6291456");
+    auto const at = inet_addr_of({}, basic_tcp_script<>::port);
+    int const one = 1;
+    REQUIRE(::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0);
+    REQUIRE(::bind(listener_, reinterpret_cast<::sockaddr const*>(&at), sizeof at) == 0);
+    REQUIRE(::listen(listener_, 64) == 0);
+    ours_.listen(64);
+  }
+  ~both() { ::close(listener_); }
+  both(both const&) = delete;
+
+  void set(std::string const& path, char const* value) {
+    kernel_.set(path, value);
+    REQUIRE(sysctl_write(ours_.net(), path, value));
+  }
+  [[nodiscard]] std::string const& trace() const { return trace_; }
+  /// Both have acknowledged the same.
+  [[nodiscard]] bool parted() const { return parted_; }
+  [[nodiscard]] bool agree() const { return our_ack_ == their_ack_; }
+  [[nodiscard]] bool is_open() const { return fd_ >= 0; }
+
+  void begin(u16 from_port, std::string const& options) {
+    trace_.clear();
+    differs = parted_ = ended = false;
+    nxt = snd = unsent = our_ack_ = their_ack_ = 0;
+    ends = {1};
+    written_ = 1;
+    for (auto* side : {&ours_, &codec_}) side->our_isn_known = false, side->from_port = from_port;
+    in(tcp_seg::parse("S 0 " + options));
+    in(tcp_seg::parse(". 1 ack 1 win 30000" +
+                      std::string(options.find(" ts ") != std::string::npos ? " ts 100 0" : "")));
+    take();
+  }
+  /// The next connection that waits for it.
+  void take() {
+    theirs_ = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    auto const fd = netstack::accept(ours_.net(), ours_.listener, nullptr, nullptr, sock_type::nonblock);
+    fd_ = fd.value_or(-1);
+    same("accept", theirs_ >= 0, fd_ >= 0);
+  }
+  void let_go() {
+    if (theirs_ >= 0) ::close(std::exchange(theirs_, -1));
+    if (fd_ >= 0) (void)netstack::close(ours_.net(), std::exchange(fd_, -1));
+  }
+  /// Both ends are closed, and forget each other.
+  void end() {
+    do {
+      let_go();
+      take();  // what a SYN in its midst began
+    } while (theirs_ >= 0 || fd_ >= 0);
+    for (u32 const seq : {nxt, nxt + 1}) in(tcp_seg::parse("R " + std::to_string(seq)), false);
+    ours_.rig.run_for(1'000'000'000);
+    ours_.collect();
+    ours_.pending.clear();
+    (void)kernel_.sent();
+  }
+
+  // --- steps
+
+  void in(tcp_seg const& s, bool compare = true) {
+    trace_ += "> " + s.text() + '\n';
+    auto const frame = [&](basic_tcp_script<>& side) {
+      bytes f;
+      append(f, ethhdr{our_mac, peer_mac, be16{eth_p::ip}});
+      return f + datagram{.protocol = ipproto::tcp, .payload = side.bytes_of(s)}.build();
+    };
+    kernel_.receive(frame(codec_));
+    ours_.rig.receive(*ours_.rig.eth0, frame(ours_));
+    if (compare) look();
+  }
+  void write(std::size_t n) {
+    std::string text(n, '\0');
+    for (std::size_t i = 0; i < n; ++i) text[i] = static_cast<char>(tcp_script_byte(written_ + static_cast<u32>(i)));
+    auto const k = ::send(theirs_, text.data(), n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    call("write " + std::to_string(n), k < 0 ? -errno : k,
+         netstack::send(ours_.net(), fd_, text.data(), n, msg::dontwait));
+    if (k > 0) written_ += static_cast<u32>(k);
+  }
+  void read(std::size_t n, u32 flags) {
+    std::string theirs(n, '\0'), ours(n, '\0');
+    auto const k = ::recv(theirs_, theirs.data(), n, static_cast<int>(flags | MSG_DONTWAIT));
+    call("read " + std::to_string(n) + (flags ? " flags " + std::to_string(flags) : ""), k < 0 ? -errno : k,
+         netstack::recv(ours_.net(), fd_, ours.data(), n, flags | msg::dontwait));
+    same("bytes", theirs == ours, true);
+  }
+  void shutdown(int how) {
+    int const k = ::shutdown(theirs_, how);
+    call("shutdown " + std::to_string(how), k < 0 ? -errno : k, netstack::shutdown(ours_.net(), fd_, how));
+  }
+  void option(int level, int name, int value) {
+    int const k = ::setsockopt(theirs_, level, name, &value, sizeof value);
+    call("option " + std::to_string(level) + '/' + std::to_string(name) + " = " + std::to_string(value),
+         k < 0 ? -errno : k, netstack::setsockopt(ours_.net(), fd_, level, name, value));
+  }
+  void close_it() {
+    int const k = ::close(std::exchange(theirs_, -1));
+    call("close", k, netstack::close(ours_.net(), std::exchange(fd_, -1)));
+  }
+
+ private:
+  template <class T>
+  void call(std::string const& what, long theirs, result<T> const& ours) {
+    trace_ += what + '\n';
+    long answer = ours ? 0 : -static_cast<long>(ours.error());
+    if constexpr (!std::is_void_v<T>)
+      if (ours) answer = static_cast<long>(*ours);
+    same(what.c_str(), theirs, answer);
+    look();
+  }
+  void same(char const* what, long theirs, long ours) {
+    if (theirs == ours || differs) return;
+    differs = true;
+    trace_ += std::string("*** ") + what + ": ours " + std::to_string(ours) + ", the kernel's " +
+              std::to_string(theirs) + '\n';
+  }
+  struct told {
+    tcp_seg s;
+    std::string text;
+  };
+  [[nodiscard]] told tell(basic_tcp_script<>& side, sent_frame const& f) const {
+    auto const th = f.at<tcphdr>(f.l4());
+    if (th.syn()) side.our_isn_known = false;  // it may be another connection
+    auto s = side.read_segment(f);
+    std::erase(s.flags, 'P');  // where a write ends is not told alike
+    // What a frame costs differs, and so do buffers.
+    if (*s.win != 0) s.win.reset();
+    if (s.ws) s.ws = 0;
+    if (th.seq.host() == 0) s.seq = 0;  // a RST that answers no ACK
+    s.tsval.reset();
+    // Once one has acknowledged more than the other, time stamps and what came twice are told at other times.
+    if (parted_) s.tsecr.reset();
+    if (parted_ || ended)
+      s.sacks.clear();  // and Linux forgets at a FIN what it had beyond it, before or after it answers
+    auto const body = f.payload(th.header_len());
+    auto const sum = csum_fold(csum_partial(body.data(), body.size(), 0)).raw();
+    return {s, "  < " + s.text() + " sum " + std::to_string(sum) + " tos " + std::to_string(f.ip().tos) + '\n'};
+  }
+  /// … and not of a connection that was left.
+  [[nodiscard]] bool is_of_this(sent_frame const& f) const {
+    return f.is_ip() && f.ip().protocol == ipproto::tcp && f.at<tcphdr>(f.l4()).dest.host() == codec_.from_port;
+  }
+  /// The kernel has data that it has not sent, or nobody can tell.
+  [[nodiscard]] bool has_unsent() const {
+    if (theirs_ < 0) return true;
+    netstack::tcp_info info{};
+    ::socklen_t len = sizeof info;
+    return ::getsockopt(theirs_, sol::tcp, tcp_opt::info, &info, &len) == 0 && info.tcpi_notsent_bytes != 0;
+  }
+  void note(tcp_seg const& s, u32& acked) {
+    if (s.ack && s.flags.find('R') == std::string::npos) acked = *s.ack;
+    if (static_cast<s32>(acked - nxt) > 0) nxt = acked;
+    u32 const end =
+        s.seq + s.len +
+        static_cast<u32>(std::count_if(s.flags.begin(), s.flags.end(), [](char c) { return c == 'S' || c == 'F'; }));
+    if (static_cast<s32>(end - snd) > 0) snd = end, ends.push_back(end);
+  }
+  /// What both sent, and how both stand.
+  void look() {
+    std::vector<told> k, o;
+    for (u32 tries = 0; tries < 5; ++tries) {
+      for (auto& frame : kernel_.sent()) {
+        sent_frame const f{std::move(frame), 0, eth_hlen};
+        if (is_of_this(f)) k.push_back(tell(codec_, f));
+      }
+      if (!has_unsent()) break;
+      ::usleep(100);  // more leaves as the device gives back what it had
+    }
+    ours_.rig.run_for(20'000);
+    ours_.collect();
+    for (auto const& f : std::exchange(ours_.pending, {}))
+      if (is_of_this(f)) o.push_back(tell(ours_, f));
+    // Whether what is new is acknowledged at once or a little later depends on what each believes of the peer.
+    auto const may_wait = [](std::vector<told> const& all, std::vector<told> const& others, u32 acked) {
+      auto const& s = all.size() == others.size() + 1 ? all.back().s : tcp_seg{};
+      return s.flags == "." && s.len == 0 && static_cast<s32>(*s.ack - acked) > 0;
+    };
+    bool const ours_only = may_wait(o, k, our_ack_), theirs_only = may_wait(k, o, their_ack_);
+    for (auto const& one : k) note(one.s, their_ack_);
+    for (auto const& one : o) note(one.s, our_ack_);
+    parted_ = parted_ || !agree();
+    if (ours_only) o.pop_back();
+    if (theirs_only) trace_ += k.back().text, k.pop_back();
+    auto const text = [](std::vector<told> const& all) {
+      std::string t;
+      for (auto const& one : all) t += one.text;
+      return t;
+    };
+    if (text(k) != text(o) && !differs) {
+      differs = true;
+      trace_ += "*** the kernel:\n" + text(k) + "*** ours:\n" + text(o);
+    } else {
+      trace_ += text(k);
+    }
+    if (differs || theirs_ < 0 || fd_ < 0) return;
+    netstack::tcp_info theirs{};
+    ::socklen_t len = sizeof theirs;
+    REQUIRE(::getsockopt(theirs_, sol::tcp, tcp_opt::info, &theirs, &len) == 0);
+    auto const ours = netstack::getsockopt<netstack::tcp_info>(ours_.net(), fd_, sol::tcp, tcp_opt::info).value();
+    same("tcpi_state", theirs.tcpi_state, ours.tcpi_state);
+    if (theirs.tcpi_state == tcp_state::close) return;
+    same("tcpi_unacked", theirs.tcpi_unacked, ours.tcpi_unacked);
+    same("tcpi_lost", theirs.tcpi_lost, ours.tcpi_lost);
+    same("tcpi_snd_cwnd", theirs.tcpi_snd_cwnd, ours.tcpi_snd_cwnd);
+    same("tcpi_retrans", theirs.tcpi_retrans, ours.tcpi_retrans);
+    unsent = theirs.tcpi_notsent_bytes;
+    same("tcpi_notsent_bytes", theirs.tcpi_notsent_bytes, ours.tcpi_notsent_bytes);
+    same("tcpi_bytes_received", static_cast<long>(theirs.tcpi_bytes_received),
+         static_cast<long>(ours.tcpi_bytes_received));
+    ::pollfd p{theirs_, POLLIN | POLLOUT | POLLPRI | POLLRDHUP, 0};
+    netstack::pollfd q{.fd = fd_, .events = p.events, .revents = 0};
+    (void)::poll(&p, 1, 0);
+    (void)netstack::poll(ours_.net(), std::span(&q, 1), 0);
+    // How much room to send is left differs, too.
+    auto const full = static_cast<short>(theirs.tcpi_unacked + theirs.tcpi_notsent_bytes != 0 ? POLLOUT : 0);
+    same("poll", p.revents | full, q.revents | full);
+  }
+};
+
+/// One round: a connection, and what happens to it.
+class round_of {
+  both& two_;
+  std::mt19937 random_;
+  bool stamps_ = false, sack_ = false;
+
+  u32 below(u32 n) { return static_cast<u32>(random_() % n); }
+  template <std::size_t N>
+  auto any(auto const (&from)[N]) {
+    return from[below(N)];
+  }
+  tcp_seg segment() {
+    static constexpr char const* kinds[]{".",  ".",  ".", "P.", "P.",  ".",  "F.", "R",  "R.",  "S",
+                                         "S.", "U.", "-", "F",  "FP.", "SR", "E.", "C.", "FR.", "SFRPUEC."};
+    static constexpr s64 near[]{0, 0, 0, 0, 0, 0, 1, -1, 5, -5, 100, -100, 1000, -1000, 3000, 0x10000000, -0x10000000};
+    static constexpr s64 far[]{1, 5, 1000, 40000, 0x10000000, -0x10000000};
+    static constexpr u32 sizes[]{0, 0, 0, 1, 5, 100, 100, 536, 1000, 1400};
+    tcp_seg s;
+    s.flags = below(3) ? "." : any(kinds);
+    if (below(4) == 0) s.flags = any(kinds);
+    s.seq = two_.nxt + static_cast<u32>(any(near));
+    s.len = any(sizes);
+    // Acknowledged are whole segments, of which Linux has several in a packet; and what is before our first byte it
+    // refuses but where it predicts the header.
+    // Linux takes no time stamp of a segment whose acknowledgment is old, RFC 7323 §4.3 does.
+    // Which acknowledgments count as duplicates differs.
+    u32 ack = stamps_ || !sack_ || below(4) ? two_.snd : two_.ends[below(static_cast<u32>(two_.ends.size()))];
+    if (below(4) == 0) ack = two_.snd + static_cast<u32>(any(far));
+    if (static_cast<s32>(ack) < 1) ack = stamps_ ? two_.snd : 1;
+    // What lies behind the end RFC 9293 ignores; Linux resets the connection.
+    auto const has = [&](char flag) { return s.flags.find(flag) != std::string::npos; };
+    bool const plain = !has('S') && !has('F') && !has('R');
+    bool is_old = static_cast<s32>(s.seq - two_.nxt) < 0;
+    if (two_.ended || (!two_.is_open() && is_old)) s.len = 0;
+    if (is_old && !two_.agree()) s.seq = two_.nxt, is_old = false;  // one has told the peer of less than the other
+    // A pure acknowledgment from beyond is a duplicate to RFC 5681, and none to Linux. Of a FIN that brings old data
+    // Linux does not tell that the data came twice.
+    if (plain ? s.len == 0 && !is_old : has('F')) s.seq = two_.nxt;
+    if (two_.ended && plain) ack = two_.snd;  // Linux counts no duplicate behind a FIN either
+    if (has('F')) two_.ended = true;
+    if (has('.') || below(4) == 0) s.ack = ack;
+    s.win = sack_ || below(8) ? 30000 : 0;  // into less Linux sends what Nagle and RFC 9293 §3.8.6.2 would hold back
+    // An urgent byte that is yet to come Linux takes from the header of what comes instead.
+    if (s.len == 0) std::erase(s.flags, 'U');
+    if (has('U')) s.urg = 1 + below(s.len);
+    // RFC 7323 §5.2 looks at no time stamp of a RST, Linux sometimes does.
+    if (!has('R') && (stamps_ ? below(12) != 0 : below(24) == 0)) {
+      s.ts = true;
+      // In tens: Linux takes a time stamp that is one too old, RFC 7323 §5.3 does not.
+      u32 const later = 10 * (below(8) ? below(3) : static_cast<u32>(any(near)));
+      s.tsval = two_.parted() ? 120 : 100 + later;
+      s.tsecr = 0;
+    }
+    return s;
+  }
+  void step() {
+    u32 const what = below(two_.is_open() ? 20 : 10);
+    if (what < 10) return two_.in(segment());
+    // With SACK blocks coming and going, full segments change their size, in Linux also those that wait.
+    if (what < 13 && two_.unsent > 3000) return;  // buffers differ
+    if (what < 13) return two_.write(1 + below(sack_ ? 1000 : below(4) ? 2000 : 6000));
+    if (what < 17) return two_.read(1 + below(2000), below(6) ? 0 : below(2) ? msg::peek : msg::oob);
+    if (what == 17 && below(3) == 0) return two_.shutdown(static_cast<int>(below(3)));
+    if (what == 18 && below(4) == 0) return two_.close_it();
+    if (what == 19)
+      return two_.option(sol::tcp, below(2) ? tcp_opt::nodelay : tcp_opt::cork, static_cast<int>(below(2)));
+  }
+
+ public:
+  round_of(both& two, u32 seed) : two_(two), random_(seed) {}
+  void play(u16 port) {
+    static constexpr char const* offers[]{"mss 1460", "mss 536", "mss 1460 sackok", "mss 1460 ws 7",
+                                          "mss 1460 sackok ws 7"};
+    stamps_ = below(3) == 0;
+    std::string options = any(offers);
+    sack_ = options.find("sackok") != std::string::npos;
+    if (stamps_) options += " ts 100 0";
+    two_.begin(port, options);
+    for (u32 n = 0; n < 30 && !two_.differs; ++n) step();
+    two_.end();
+  }
+};
+
+}  // namespace
+
+TEST_CASE("random segments have the kernel's answers", "[S92][S96][S97][S147]") {
+  if (skip_without_root("makes a network namespace")) return;
+  if (skip_without_file("/dev/net/tun")) return;
+  both two;
+  constexpr u32 rounds = 400;
+  u32 slow = 0;
+  u16 port = 1024;
+  for (u32 seed = 200; seed < 200 + rounds; ++seed)
+    for (u32 tries = 0; tries < 5; ++tries) {
+      using clock = std::chrono::steady_clock;
+      auto const start = clock::now();
+      round_of(two, seed).play(++port);
+      if (!two.differs) break;
+      if (clock::now() - start > std::chrono::milliseconds(20)) {
+        ++slow;
+        continue;
+      }
+      INFO("seed " << seed << '\n' << two.trace());
+      CHECK(!two.differs);
+      break;
+    }
+  CHECK(slow < rounds);
+}
