@@ -112,6 +112,19 @@ TEST_CASE("timeouts, linger, lowat and the bound device") {
   CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_usec == 250'000);
   CHECK(setsockopt(net, fd, sol::socket, so::sndtimeo, timeval{-1, 0}));  // a past moment: never wait
   CHECK(h.sk(fd).sk_sndtimeo == 0);
+  // To the millisecond for 24 days, then to the second for 68 years.
+  for (time_t const seconds : {2'147'481, 2'147'482, 2'147'483, 0x7fff'ffff}) {
+    CHECK(setsockopt(net, fd, sol::socket, so::rcvtimeo, timeval{seconds, 0}));
+    CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_sec == seconds);
+    CHECK(sock_rcvtimeo(h.sk(fd), 0) == static_cast<u64>(seconds) * 1'000'000'000);
+  }
+  CHECK(setsockopt(net, fd, sol::socket, so::rcvtimeo, timeval{3'000'000, 1}));
+  CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_sec == 3'000'001);
+  CHECK(setsockopt(net, fd, sol::socket, so::rcvtimeo, timeval{0x1'0000'0000, 0}));
+  CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_sec == 0x7fff'ffff);
+  CHECK(setsockopt(net, fd, sol::socket, so::rcvtimeo, timeval{0x7fff'ffff'ffff'ffff, 0}));  // for ever
+  CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_sec == 0);
+  CHECK(sock_rcvtimeo(h.sk(fd), 0) == no_timeout);
   CHECK(setsockopt(net, fd, sol::socket, so::linger, linger{1, 5}));
   CHECK(getsockopt<linger>(net, fd, sol::socket, so::linger)->l_linger == 5);
   CHECK(setsockopt(net, fd, sol::socket, so::rcvlowat, 0));

@@ -114,8 +114,8 @@ class both : public support::oracle<host> {
     return s;
   }
   void receive(std::size_t i) {
-    unsigned const flags =
-        MSG_DONTWAIT | pick<unsigned>({0, 0, 0, MSG_PEEK, MSG_TRUNC, MSG_PEEK | MSG_TRUNC, MSG_ERRQUEUE});
+    unsigned const flags = MSG_DONTWAIT | pick<unsigned>({0, 0, MSG_CMSG_CLOEXEC, MSG_PEEK, MSG_TRUNC,
+                                                          MSG_PEEK | MSG_TRUNC, MSG_ERRQUEUE});
     unsigned const size = pick({0u, 1u, 50u, 200u, 70000u});
     call = std::to_string(i) + " recvmsg " + std::to_string(size) + " flags " + std::to_string(flags);
     ::iovec part{bytes_.data(), size};

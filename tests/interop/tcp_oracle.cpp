@@ -387,6 +387,7 @@ TEST_CASE("TCP_INFO says what the kernel's says of the same conversation", "[S92
       CHECK(o.tcpi_snd_ssthresh == k.tcpi_snd_ssthresh);
       CHECK(o.tcpi_rcv_ooopack == k.tcpi_rcv_ooopack);
       CHECK(o.tcpi_total_rto == k.tcpi_total_rto);
+      CHECK(o.tcpi_ato == k.tcpi_ato);
     }
     for (auto const& p : {t.client, t.server, t.listener}) two.close(p);
   });

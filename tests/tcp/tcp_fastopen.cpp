@@ -38,11 +38,17 @@ result<std::size_t> fast(tcp_script& t, int fd, std::size_t n, be32 to = peer_ad
   if (r) t.written = static_cast<u32>(1 + *r);
   return r;
 }
+/// TCP_INFO: why no data came with the SYN.
+auto failed(tcp_script& t, int fd) {
+  auto const info = getsockopt<tcp_info>(t.net(), fd, sol::tcp, tcp_opt::info).value();
+  return static_cast<tcp_fastopen_client_fail>(info.tcpi_fastopen_client_fail);
+}
 /// A client that has the script's cookie.
 void acquaint(tcp_script& t, u16 mss = 1460) {
   int const fd = t.stream();
   CHECK(fast(t, fd, 10).error() == errc::operation_in_progress);
   t.out("S 0 fo ask").silent();
+  CHECK(failed(t, fd) == tcp_fastopen_client_fail::cookie_unavailable);
   t.in("S. 0 ack 1 fo cookie mss " + std::to_string(mss));
   t.out(". 1 ack 1").silent();
   t.close(fd);
@@ -279,6 +285,7 @@ TEST_CASE("a client asks for a cookie first, and sends data with its next SYN: R
     CHECK(t.state(fd) == tcp_state::established);
     CHECK(t.ext().TCPFastOpenActive.read() == 1);
     CHECK(t.tp(fd).packets_out == 0);
+    CHECK(failed(t, fd) == tcp_fastopen_client_fail::unspec);
   }
   SECTION("only the SYN: the data goes again at once") {
     t.in("S. 0 ack 1 mss 1460");
@@ -287,6 +294,7 @@ TEST_CASE("a client asks for a cookie first, and sends data with its next SYN: R
     CHECK(t.ext().TCPFastOpenActiveFail.read() == 1);
     CHECK(t.tp(fd).packets_out == 0);
     CHECK(t.tp(fd).retrans_out == 0);
+    CHECK(failed(t, fd) == tcp_fastopen_client_fail::data_not_acked);
   }
   SECTION("nothing: the SYN goes again alone") {
     t.after(1001).out("S 0").silent();
@@ -295,6 +303,7 @@ TEST_CASE("a client asks for a cookie first, and sends data with its next SYN: R
     t.pending.clear();
     t.in(". 1 ack 11");
     CHECK(t.tp(fd).packets_out == 0);
+    CHECK(failed(t, fd) == tcp_fastopen_client_fail::syn_retransmitted);
   }
   REQUIRE(t.write(fd, 5));
   t.out("P. 11:16 ack 1").silent();

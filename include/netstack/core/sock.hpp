@@ -48,7 +48,8 @@ enum class sock_flags : u8 {
 };
 
 inline constexpr u64 no_timeout = ~u64{0};
-inline constexpr u32 sk_no_timeo = ~u32{0};  ///< of sk_rcvtimeo and sk_sndtimeo
+/// Of sk_rcvtimeo and sk_sndtimeo, which are milliseconds below it, and above it the seconds in excess of it.
+inline constexpr u32 sk_no_timeo = 1u << 31;
 inline constexpr u16 no_queue_mapping = 0xffff;
 inline constexpr u64 pacing_unlimited = ~u64{0};
 
@@ -108,7 +109,7 @@ struct alignas(cache_line) sock {
   sockfs::socket* sk_socket = nullptr;
   sock* sk_writers_next = nullptr;  ///< among pool.writers, or those who wait for accept(), whom nobody can write to
   void* sk_user_data = nullptr;     ///< for who sets the callbacks
-  u32 sk_rcvtimeo = sk_no_timeo;    ///< ms
+  u32 sk_rcvtimeo = sk_no_timeo;    ///< sk_timeo_ns()
   u32 sk_sndtimeo = sk_no_timeo;
   u32 sk_lingertime = 0;  ///< s
   s32 sk_peek_off = -1;

@@ -64,13 +64,17 @@ inline result<void> set_timeout(u32& timeo, std::span<std::byte const> optval) {
   timeval tv;
   std::memcpy(&tv, optval.data(), sizeof tv);
   if (tv.tv_usec < 0 || tv.tv_usec >= 1'000'000) return failure{std::errc::argument_out_of_domain};
-  constexpr s64 for_ever = sk_no_timeo / 1000;  // seven weeks
+  constexpr s64 in_ms = sk_no_timeo / 1000 - 1, in_s = sk_no_timeo - 1, for_ever = 0x7fff'ffff'ffff'ffff / 1000;
+  // Not less than was asked for: 24 days to the millisecond, 68 years to the second, and no longer than that.
+  auto const up = [&](u32 unit) { return (static_cast<u32>(tv.tv_usec) + unit - 1) / unit; };
   if (tv.tv_sec < 0)
     timeo = 0;
   else if ((tv.tv_sec == 0 && tv.tv_usec == 0) || tv.tv_sec >= for_ever)
     timeo = sk_no_timeo;
-  else  // not less than was asked for
-    timeo = static_cast<u32>(tv.tv_sec) * 1000 + (static_cast<u32>(tv.tv_usec) + 999) / 1000;
+  else if (tv.tv_sec < in_ms)
+    timeo = static_cast<u32>(tv.tv_sec) * 1000 + up(1000);
+  else
+    timeo = sk_no_timeo + static_cast<u32>(std::min<s64>(tv.tv_sec + up(1'000'000), in_s));
   return {};
 }
 
@@ -112,8 +116,12 @@ inline void set_timestamp(sock& sk, bool on, bool ns) {
 
 inline result<void> set_timestamping(sock& sk, int val) {
   if (static_cast<u32>(val) & ~sof_timestamping::mask) return failure{std::errc::invalid_argument};
+  if (static_cast<u32>(val) & ~sk.sk_tsflags & sof_timestamping::opt_id) {  // what is a stream's before it flows?
+    if (sk.sk_type == sock_type::stream && (sk.sk_state == tcp_state::close || sk.sk_state == tcp_state::listen))
+      return failure{std::errc::invalid_argument};
+    sk.sk_tskey = 0;
+  }
   sk.sk_tsflags = static_cast<u32>(val);
-  sk.sk_tskey = 0;
   set_timestamp(sk, sock_flag(sk, sock_flags::rcvtstamp), sock_flag(sk, sock_flags::rcvtstampns));
   return {};
 }
@@ -156,6 +164,19 @@ result<void> set_int(Net& net, sock& sk, int optname, int val) {
       sk.sk_napi_id = 0;
       return sock_valbool_flag(sk, sock_flags::busy_poll, val != 0), result<void>{};
     case so::incoming_cpu: sk.sk_incoming_cpu = val; return {};
+    case so::cnx_advice:
+      if (val == 1) sk_dst_reset(sk);  // the way does not seem to be a good one
+      return {};
+    case so::buf_lock:
+      if (val & ~3) return failure{std::errc::invalid_argument};
+      sock_valbool_flag(sk, sock_flags::sndbuf_lock, (val & 1) != 0);
+      sock_valbool_flag(sk, sock_flags::rcvbuf_lock, (val & 2) != 0);
+      return {};
+    case so::bsdcompat: return {};
+    case so::passcred:
+    case so::passsec:
+    case so::passpidfd:
+    case so::passrights: return failure{std::errc::operation_not_supported};  // AF_UNIX alone has them
     case so::bindtoifindex:
       if (val < 0) return failure{std::errc::invalid_argument};
       return bind_to_ifindex(net, sk, static_cast<u32>(val));
@@ -171,7 +192,7 @@ u32 put_opt(std::span<std::byte> out, T const& value) {
 }
 
 inline timeval to_timeval(u32 timeo) {
-  if (timeo == sk_no_timeo) return {};
+  if (timeo >= sk_no_timeo) return {static_cast<time_t>(timeo - sk_no_timeo), 0};
   return {static_cast<time_t>(timeo / 1000), static_cast<suseconds_t>(timeo % 1000 * 1000)};
 }
 
@@ -201,12 +222,35 @@ inline result<int> get_int(sock& sk, int optname) {
     case so::busy_poll: return static_cast<int>(sk.sk_ll_usec);
     case so::incoming_cpu: return sk.sk_incoming_cpu;
     case so::incoming_napi_id: return static_cast<int>(sk.sk_napi_id);
+    case so::buf_lock: return sock_flag(sk, sock_flags::sndbuf_lock) | sock_flag(sk, sock_flags::rcvbuf_lock) << 1;
+    case so::bsdcompat: return 0;
+    case so::passcred:
+    case so::passsec:
+    case so::passpidfd:
+    case so::passrights: return failure{std::errc::operation_not_supported};
+    case so::peergroups:
+    case so::peerpidfd: return failure{std::errc::no_message_available};
     case so::bindtoifindex: return static_cast<int>(sk.sk_bound_dev_if);
     default: break;
   }
   for (auto const& row : so_flags)
     if (row.optname == optname) return sock_flag(sk, row.flag);
   return failure{std::errc::no_protocol_option};
+}
+
+/// SO_MEMINFO, Linux's SK_MEMINFO_*.
+template <class Net>
+std::array<u32, 9> sk_get_meminfo(sock const& sk) {
+  auto* const queued = sk_prot<Net>(sk).wmem_queued;
+  return {sk.sk_rmem_alloc,
+          sk.sk_rcvbuf,
+          sk_wmem_alloc_get(sk),
+          sk.sk_sndbuf,
+          static_cast<u32>(sk.sk_forward_alloc),
+          queued ? queued(sk) : 0,
+          0,  // what options take lies elsewhere
+          sk.sk_backlog_len,
+          sk.sk_drops};
 }
 
 }  // namespace detail
@@ -225,8 +269,10 @@ result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byt
     if (row.optname == optname) return sock_valbool_flag(sk, row.flag, val != 0), result<void>{};
   switch (optname) {
     case so::max_pacing_rate: return detail::set_max_pacing_rate(sk, optval), result<void>{};
-    case so::rcvtimeo: return detail::set_timeout(sk.sk_rcvtimeo, optval);
-    case so::sndtimeo: return detail::set_timeout(sk.sk_sndtimeo, optval);
+    case so::rcvtimeo:
+    case so::rcvtimeo_new: return detail::set_timeout(sk.sk_rcvtimeo, optval);
+    case so::sndtimeo:
+    case so::sndtimeo_new: return detail::set_timeout(sk.sk_sndtimeo, optval);
     case so::linger: {
       if (optval.size() < sizeof(linger)) return failure{std::errc::invalid_argument};
       linger ling;
@@ -249,8 +295,15 @@ result<u32> sock_getsockopt(Net& net, sock& sk, int optname, std::span<std::byte
     case so::max_pacing_rate:
       if (out.size() >= sizeof sk.sk_max_pacing_rate) return detail::put_opt(out, sk.sk_max_pacing_rate);
       return detail::put_opt(out, static_cast<u32>(std::min<u64>(sk.sk_max_pacing_rate, ~u32{0})));
-    case so::rcvtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_rcvtimeo));
-    case so::sndtimeo: return detail::put_opt(out, detail::to_timeval(sk.sk_sndtimeo));
+    case so::rcvtimeo:
+    case so::rcvtimeo_new: return detail::put_opt(out, detail::to_timeval(sk.sk_rcvtimeo));
+    case so::sndtimeo:
+    case so::sndtimeo_new: return detail::put_opt(out, detail::to_timeval(sk.sk_sndtimeo));
+    case so::peercred: return detail::put_opt(out, std::array<u32, 3>{0, ~0u, ~0u});  // nobody's: it has no process
+    case so::meminfo: return detail::put_opt(out, detail::sk_get_meminfo<Net>(sk));
+    case so::netns_cookie:
+      if (out.size() != sizeof(u64)) return failure{std::errc::invalid_argument};
+      return detail::put_opt(out, u64{net.index} + 1);
     case so::bindtodevice: {
       auto* dev = sk.sk_bound_dev_if ? net.dev_get_by_index(sk.sk_bound_dev_if) : nullptr;
       if (!dev) return u32{0};

@@ -46,7 +46,8 @@ result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& r
 
 /// A socket's timeout in ns.
 [[nodiscard]] constexpr u64 sk_timeo_ns(u32 timeo) {
-  return timeo == sk_no_timeo ? no_timeout : u64{timeo} * 1'000'000;
+  if (timeo < sk_no_timeo) return u64{timeo} * 1'000'000;
+  return timeo == sk_no_timeo ? no_timeout : u64{timeo - sk_no_timeo} * 1'000'000'000;
 }
 /// The wait of a call: none if it asked for msg::dontwait.
 [[nodiscard]] inline u64 sock_rcvtimeo(sock const& sk, u32 flags) {

@@ -26,11 +26,13 @@ inline constexpr int ip = 0, socket = 1, tcp = 6, udp = 17, raw = 255;
 namespace so {  // SO_*
 inline constexpr int debug = 1, reuseaddr = 2, type = 3, error = 4, dontroute = 5, broadcast = 6, sndbuf = 7,
                      rcvbuf = 8, keepalive = 9, oobinline = 10, no_check = 11, priority = 12, linger = 13,
-                     reuseport = 15, rcvlowat = 18, sndlowat = 19, rcvtimeo = 20, sndtimeo = 21, bindtodevice = 25,
-                     timestamp = 29, acceptconn = 30, sndbufforce = 32, rcvbufforce = 33, timestampns = 35, mark = 36,
-                     timestamping = 37, protocol = 38, domain = 39, rxq_ovfl = 40, peek_off = 42, select_err_queue = 45,
-                     busy_poll = 46, max_pacing_rate = 47, incoming_cpu = 49, incoming_napi_id = 56, cookie = 57,
-                     bindtoifindex = 62, rcvmark = 75;
+                     bsdcompat = 14, reuseport = 15, passcred = 16, peercred = 17, rcvlowat = 18, sndlowat = 19,
+                     rcvtimeo = 20, sndtimeo = 21, bindtodevice = 25, peername = 28, timestamp = 29, acceptconn = 30,
+                     sndbufforce = 32, rcvbufforce = 33, passsec = 34, timestampns = 35, mark = 36, timestamping = 37,
+                     protocol = 38, domain = 39, rxq_ovfl = 40, peek_off = 42, select_err_queue = 45, busy_poll = 46,
+                     max_pacing_rate = 47, incoming_cpu = 49, cnx_advice = 53, meminfo = 55, incoming_napi_id = 56,
+                     cookie = 57, peergroups = 59, bindtoifindex = 62, rcvtimeo_new = 66, sndtimeo_new = 67,
+                     netns_cookie = 71, buf_lock = 72, rcvmark = 75, passpidfd = 76, peerpidfd = 77, passrights = 83;
 }  // namespace so
 
 namespace scm {  // SCM_*: control messages of sol::socket
@@ -44,7 +46,7 @@ inline constexpr int tos = 1, ttl = 2, hdrincl = 3, options = 4, router_alert = 
                      freebind = 15, transparent = 19, recvorigdstaddr = 20, minttl = 21, nodefrag = 22, checksum = 23,
                      bind_address_no_port = 24, multicast_if = 32, multicast_ttl = 33, multicast_loop = 34,
                      add_membership = 35, drop_membership = 36, multicast_all = 49, unicast_if = 50,
-                     local_port_range = 51;
+                     local_port_range = 51, protocol = 52;
 }  // namespace ip_opt
 namespace udp_opt {  // UDP_*
 inline constexpr int cork = 1, encap = 100, no_check6_tx = 101, no_check6_rx = 102, segment = 103, gro = 104;
@@ -52,14 +54,16 @@ inline constexpr int cork = 1, encap = 100, no_check6_tx = 101, no_check6_rx = 1
 namespace tcp_opt {  // TCP_*
 inline constexpr int nodelay = 1, maxseg = 2, cork = 3, keepidle = 4, keepintvl = 5, keepcnt = 6, syncnt = 7,
                      linger2 = 8, defer_accept = 9, window_clamp = 10, info = 11, quickack = 12, congestion = 13,
-                     user_timeout = 18, fastopen = 23, notsent_lowat = 25, fastopen_connect = 30,
-                     fastopen_no_cookie = 34;
+                     thin_dupack = 17, user_timeout = 18, repair = 19, repair_queue = 20, queue_seq = 21,
+                     repair_options = 22, fastopen = 23, timestamp = 24, notsent_lowat = 25, cc_info = 26,
+                     save_syn = 27, saved_syn = 28, repair_window = 29, fastopen_connect = 30, ulp = 31,
+                     fastopen_key = 33, fastopen_no_cookie = 34, inq = 36, is_mptcp = 43;
 }
 
 namespace msg {  // MSG_*
 inline constexpr u32 oob = 1, peek = 2, dontroute = 4, ctrunc = 8, probe = 0x10, trunc = 0x20, dontwait = 0x40,
                      eor = 0x80, waitall = 0x100, confirm = 0x800, errqueue = 0x2000, nosignal = 0x4000, more = 0x8000,
-                     waitforone = 0x10000, fastopen = 0x20000000;
+                     waitforone = 0x10000, fastopen = 0x20000000, cmsg_cloexec = 0x40000000;
 }  // namespace msg
 
 namespace shut {  // SHUT_*: second argument of shutdown()

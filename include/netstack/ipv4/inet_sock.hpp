@@ -28,9 +28,13 @@ struct inet_cork {
   unsigned char options[ipopt::max_len]{};
 };
 
-struct inet_sock : sock {
-  be32 inet_saddr{};  ///< source of what it sends; zero: the route's
-  be16 inet_sport{};
+/// What was asked for by options: a connection has it all from the socket that listened.
+struct inet_settings {
+  u32 uc_index = 0;  ///< IP_UNICAST_IF
+  u32 mc_index = 0;  ///< IP_MULTICAST_IF
+  be32 mc_addr{};
+  u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
+  u16 local_port_hi = 0;
   std::int16_t uc_ttl = -1;  ///< -1: sysctl ip_default_ttl
   u16 cmsg_flags = 0;        ///< ip_cmsg::…
   u8 tos = 0;
@@ -47,12 +51,12 @@ struct inet_sock : sock {
   bool is_icsk : 1 = false;
   bool bind_address_no_port : 1 = false;
   bool defer_connect : 1 = false;  ///< connect() was called, and waits for data to go with the SYN
-  u32 uc_index = 0;                ///< IP_UNICAST_IF
-  inet_options* opt = nullptr;     ///< IP_OPTIONS, of its own in ipv4_worker::ip_options; null: none
-  u32 mc_index = 0;                ///< IP_MULTICAST_IF
-  be32 mc_addr{};
-  u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
-  u16 local_port_hi = 0;
+};
+
+struct inet_sock : sock, inet_settings {
+  be16 inet_sport{};
+  inet_options* opt = nullptr;  ///< IP_OPTIONS, of its own in ipv4_worker::ip_options; null: none
+  be32 inet_saddr{};            ///< source of what it sends; zero: the route's
 };
 
 [[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }

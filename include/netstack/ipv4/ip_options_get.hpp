@@ -35,6 +35,10 @@ inline constexpr u32 srr_first = 3, srr_slot = 4;  // offset of a route's first 
   std::size_t const padded = (block.size() + 3) & ~std::size_t{3};
   ip_options opt;
   if (parse_ip_options(opt, to.data, padded) != 0) return false;
+  ip_option_parser walk{to.data, padded};
+  while (walk.next()) {
+  }
+  std::memset(to.data + walk.at(), ipopt::end, ipopt::max_len - walk.at());  // RFC 791 §3.1: behind the end is padding
   to.optlen = static_cast<u8>(padded);
   to.srr = opt.srr;
   to.is_strictroute = opt.is_strictroute;

@@ -152,6 +152,7 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
       inet.uc_index = ifindex;
       return {};
     }
+    case ip_opt::router_alert: return ip_check(false);
     case ip_opt::hdrincl:
     case ip_opt::nodefrag:
       if (inet.sk_type != sock_type::raw) return failure{std::errc::no_protocol_option};
@@ -182,6 +183,8 @@ result<int> ip_get_int(Net& net, inet_sock& inet, int optname) {
     case ip_opt::unicast_if: return static_cast<int>(be32{inet.uc_index}.raw());
     case ip_opt::hdrincl: return inet.hdrincl;
     case ip_opt::nodefrag: return inet.nodefrag;
+    case ip_opt::router_alert: return 0;        // only raw sockets' are
+    case ip_opt::protocol: return inet.sk_num;  // which is a raw socket's protocol, and others' port
     case ip_opt::mtu: {
       auto* rt = static_cast<rtable*>(inet.sk_dst_cache);
       if (!rt || rt->obsolete) return failure{std::errc::not_connected};

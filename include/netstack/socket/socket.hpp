@@ -274,17 +274,34 @@ requires(std::is_trivially_copyable_v<T> &&
          !std::is_pointer_v<T>) result<void> setsockopt(Net& net, int fd, int level, int optname, T const& value) {
   return setsockopt(net, fd, level, optname, &value, sizeof value);
 }
+namespace detail {
+/// SO_COOKIE, whole or not at all.
+inline result<u32> get_cookie(sockfs::socket const& sock, std::span<std::byte> out) {
+  if (out.size() < sizeof sock.i_ino) return failure{std::errc::invalid_argument};
+  return put_opt(out, sock.i_ino);
+}
+/// SO_PEERNAME: as much of the name as there is room for, and no more room than it takes.
+template <class Net>
+result<u32> get_peername(Net& net, sockfs::socket& sock, std::span<std::byte> out) {
+  sockaddr_storage name;
+  auto const len = sockfs::ops_of<Net>(sock).getname(net, sock, name, true);
+  if (!len) return failure{std::errc::not_connected};
+  if (out.size() > *len) return failure{std::errc::invalid_argument};
+  return put_opt(out, name);
+}
+}  // namespace detail
+
 /// *optlen: the room, then the bytes written.
 template <class Net>
 result<void> getsockopt(Net& net, int fd, int level, int optname, void* optval, u32* optlen) {
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
     if (!optlen || detail::bad_address(optval, *optlen)) return failure{std::errc::bad_address};
+    if (*optlen > 0x7fff'ffff) return failure{std::errc::invalid_argument};
     std::span const out{static_cast<std::byte*>(optval), *optlen};
-    bool const cookie = level == sol::socket && optname == so::cookie;
-    if (cookie && out.size() < sizeof s.i_ino) return failure{std::errc::invalid_argument};
-    auto const n = cookie                 ? result<u32>{detail::put_opt(out, s.i_ino)}
-                   : level == sol::socket ? sock_getsockopt(home, *s.sk, optname, out)
-                                          : sockfs::ops_of<Net>(s).getsockopt(home, s, level, optname, out);
+    auto const n = level != sol::socket      ? sockfs::ops_of<Net>(s).getsockopt(home, s, level, optname, out)
+                   : optname == so::cookie   ? detail::get_cookie(s, out)
+                   : optname == so::peername ? detail::get_peername(home, s, out)
+                                             : sock_getsockopt(home, *s.sk, optname, out);
     if (!n) return failure{n.error()};
     *optlen = *n;
     return {};

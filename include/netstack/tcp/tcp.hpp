@@ -37,6 +37,8 @@ void tcp_enter_memory_pressure(Net& net, sock&) {
   ++NET_STATS(net).TCPMemoryPressures;
 }
 
+inline u32 tcp_wmem_queued(sock const& sk) { return tcp_sk(sk).wmem_queued; }
+
 template <class Net>
 inline constexpr proto<Net> tcp_prot{
     .name = "TCP",
@@ -61,6 +63,7 @@ inline constexpr proto<Net> tcp_prot{
     .stream_memory_free = tcp_stream_memory_free,
     .keepalive = tcp_set_keepalive,
     .rcvlowat_changed = tcp_rcvlowat_changed,
+    .wmem_queued = tcp_wmem_queued,
     .slab_alloc = tcp_slab_alloc,
     .slab_free = tcp_slab_free,
     .memory = tcp_memory,

@@ -116,6 +116,7 @@ bool tcp_fastopen_cookie_check(Net& net, sock& sk, tcp_fastopen_cookie& cookie, 
   if (tcp_fastopen_active_should_disable(net, tcp_sk(sk))) return cookie.len = -1, false;
   if ((tcp_fastopen_enabled(net) & tfo::client_no_cookie) || tcp_sk(sk).fastopen_no_cookie)
     return cookie.len = -1, true;
+  if (cookie.len == 0) tcp_sk(sk).fastopen_client_fail = tcp_fastopen_client_fail::cookie_unavailable;
   return cookie.len > 0;
 }
 
@@ -172,6 +173,8 @@ NETSTACK_COLD void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx)
   tcp_fastopen_cookie const cookie{static_cast<std::int8_t>(rx.opt.fastopen_len), rx.opt.cookie};
   tcp_fastopen_cache_set(net, sk, rx.opt.mss, gave ? &cookie : nullptr, repeated && !gave && unacked);
   if (unacked) {
+    tp.fastopen_client_fail =
+        repeated ? tcp_fastopen_client_fail::syn_retransmitted : tcp_fastopen_client_fail::data_not_acked;
     ++NET_STATS(net).TCPFastOpenActiveFail;
     (void)tcp_retransmit_skb(net, sk, *unacked);
   } else if (tp.syn_data) {

@@ -13,6 +13,9 @@ namespace tcpi_opt {  // tcp_info::tcpi_options
 inline constexpr u8 timestamps = 1, sack = 2, wscale = 4, ecn = 8, ecn_seen = 16, syn_data = 32;
 }
 
+/// tcp_info::tcpi_fastopen_client_fail: why no data went with our SYN, or did not arrive with it.
+enum class tcp_fastopen_client_fail : u8 { unspec, cookie_unavailable, data_not_acked, syn_retransmitted };
+
 /// The value of tcp_opt::info. Times in us, but where it says ms.
 struct tcp_info {
   u8 tcpi_state = 0, tcpi_ca_state = 0, tcpi_retransmits = 0, tcpi_probes = 0, tcpi_backoff = 0, tcpi_options = 0;
@@ -37,8 +40,13 @@ struct tcp_info {
   u32 tcpi_rehash = 0;
   u16 tcpi_total_rto = 0, tcpi_total_rto_recoveries = 0;
   u32 tcpi_total_rto_time = 0;  ///< ms
+  /// Of AccECN (RFC 9768), which is not spoken.
+  u32 tcpi_received_ce = 0;
+  u32 tcpi_delivered_e1_bytes = 0, tcpi_delivered_e0_bytes = 0, tcpi_delivered_ce_bytes = 0;
+  u32 tcpi_received_e1_bytes = 0, tcpi_received_e0_bytes = 0, tcpi_received_ce_bytes = 0;
+  u16 tcpi_accecn_fail_mode = 0, tcpi_accecn_opt_seen = 0;
 };
-static_assert(sizeof(tcp_info) == 248 && offsetof(tcp_info, tcpi_rto) == 8 &&
+static_assert(sizeof(tcp_info) == 280 && offsetof(tcp_info, tcpi_rto) == 8 &&
               offsetof(tcp_info, tcpi_pacing_rate) == 104 && offsetof(tcp_info, tcpi_bytes_sent) == 200 &&
               offsetof(tcp_info, tcpi_total_rto_time) == 244);
 

@@ -266,13 +266,10 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.sk_rcvtimeo = listener.sk_rcvtimeo;
   child.sk_sndtimeo = listener.sk_sndtimeo;
   child.sk_lingertime = listener.sk_lingertime;
+  child.sk_ll_usec = listener.sk_ll_usec;
+  child.sk_tsflags = listener.sk_tsflags;
   child.sk_user_data = listener.sk_user_data;
-  child.uc_ttl = listener.uc_ttl;
-  child.tos = listener.tos;
-  child.pmtudisc = listener.pmtudisc;
-  child.min_ttl = listener.min_ttl;
-  child.recverr = listener.recverr;
-  child.is_icsk = listener.is_icsk;
+  static_cast<inet_settings&>(child) = listener;
   child.icsk_af_ops = listener.icsk_af_ops;
   child.icsk_user_timeout = listener.icsk_user_timeout;
   child.user_timeout_set = listener.user_timeout_set;
@@ -289,6 +286,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.keepalive_probes = listener.keepalive_probes;
   child.linger2 = listener.linger2;
   child.notsent_lowat = listener.notsent_lowat;
+  child.fastopen_connect = listener.fastopen_connect;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }
 

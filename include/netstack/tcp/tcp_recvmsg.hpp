@@ -170,7 +170,7 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
 /// Any call.
 template <class Net>
 NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghdr& m, u32 flags) {
-  m.msg_flags = 0;
+  m.msg_flags = flags & msg::cmsg_cloexec;
   m.msg_controllen = 0;
   m.msg_namelen = 0;
   if (flags & msg::errqueue) return ip_recv_error(sk, m);

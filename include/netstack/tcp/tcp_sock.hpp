@@ -218,6 +218,7 @@ struct tcp_settings {
   bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
   bool rate_app_limited : 1 = true;
+  tcp_fastopen_client_fail fastopen_client_fail : 2 = tcp_fastopen_client_fail::unspec;
   u32 urg_seq = 0;  ///< the peer's urgent byte
   u32 snd_up = 0;   ///< behind our own, in urg_mode
   // --- answers to what is amiss ---

@@ -75,6 +75,7 @@ result<void> tcp_set_fastopen(Net& net, sock& sk, int optname, int val) {
 template <class Net>
 result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
   auto& tp = tcp_sk(sk);
+  bool const fresh = sk.sk_state == tcp_state::close;
   switch (optname) {
     case tcp_opt::nodelay:  // MUST-17
       // What waits leaves, TCP_CORK or not: if not now, when it can.
@@ -123,6 +124,13 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       tp.user_timeout_set = val != 0;
       tp.uto_due = tcp_user_timeout_tells(net, tp) && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait);
       return {};
+    case tcp_opt::thin_dupack: return ip_check(val == 0 || val == 1);  // RACK does better, and in Linux, too
+    case tcp_opt::repair:
+    case tcp_opt::repair_queue:
+    case tcp_opt::repair_window:
+    case tcp_opt::timestamp: return failure{std::errc::operation_not_permitted};  // to who may not repair sockets
+    case tcp_opt::queue_seq: return failure{fresh ? std::errc::invalid_argument : std::errc::operation_not_permitted};
+    case tcp_opt::repair_options: return failure{std::errc::invalid_argument};
     default: return failure{std::errc::no_protocol_option};
   }
 }
@@ -157,6 +165,13 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.icsk_user_timeout);
+    case tcp_opt::thin_dupack:
+    case tcp_opt::repair:
+    case tcp_opt::is_mptcp: return 0;
+    case tcp_opt::timestamp: return static_cast<int>(tcp_time_stamp(net) + tp.tsoffset);
+    case tcp_opt::repair_queue:
+    case tcp_opt::repair_window:
+    case tcp_opt::queue_seq: return failure{std::errc::invalid_argument};
     default: return failure{std::errc::no_protocol_option};
   }
 }
@@ -176,6 +191,7 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
     info.tcpi_snd_wscale = tp.snd_wscale & 15u;
     info.tcpi_rcv_wscale = tp.rcv_wscale & 15u;
   }
+  info.tcpi_fastopen_client_fail = static_cast<u8>(tp.fastopen_client_fail) & 3u;
   info.tcpi_rto = tp.icsk_rto;
   info.tcpi_ato = tp.lrcvtime != 0 ? static_cast<u32>(tcp_delack_min / 1000) : 0;
   info.tcpi_snd_mss = tp.mss_cache, info.tcpi_rcv_mss = tp.rcv_mss, info.tcpi_advmss = tp.advmss;
@@ -254,6 +270,8 @@ result<void> tcp_setsockopt(Net& net, sock& sk, int level, int optname, std::spa
     std::string_view name{reinterpret_cast<char const*>(optval.data()), std::min<std::size_t>(optval.size(), 15)};
     return tcp_set_congestion_control(net, sk, name.substr(0, name.find('\0')));
   }
+  if (optname == tcp_opt::ulp)
+    return failure{optval.empty() ? std::errc::invalid_argument : std::errc::no_such_file_or_directory};
   if (optval.size() < sizeof(int)) return failure{std::errc::invalid_argument};
   return detail::tcp_set_int(net, sk, optname, detail::ip_int_optval(optval));
 }
@@ -267,6 +285,7 @@ result<u32> tcp_getsockopt(Net& net, sock& sk, int level, int optname, std::span
     std::copy_n(of.data(), std::min<std::size_t>(of.size(), 15), name);
     return detail::put_opt(out, name);
   }
+  if (optname == tcp_opt::ulp) return 0u;
   if (optname == tcp_opt::info) return detail::put_opt(out, detail::tcp_get_info(net, sk));
   auto const val = detail::tcp_get_int(net, sk, optname);
   if (!val) return failure{val.error()};

@@ -19,7 +19,7 @@ namespace netstack {
 /// the buffer was too small. Errors: those of __skb_recv_datagram.
 template <class Net>
 result<std::size_t> udp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
-  m.msg_flags = 0;
+  m.msg_flags = flags & msg::cmsg_cloexec;
   m.msg_controllen = 0;
   if (flags & msg::errqueue) return ip_recv_error(sk, m);
   u32 off = 0;

@@ -69,6 +69,8 @@ class ip_option_parser {
     return &option_;
   }
 
+  /// How many bytes it has stepped over.
+  [[nodiscard]] constexpr std::size_t at() const { return at_; }
   /// The RFC 792 pointer to the option that could not be read; 0 while all is well.
   [[nodiscard]] constexpr u8 error() const { return error_; }
 };
