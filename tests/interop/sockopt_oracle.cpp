@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: BSL-1.0
-// The kernel as the oracle of TCP's socket options: every number of each level is read and set, with values of all
+// The kernel as the oracle of socket options: every number of each level is read and set, with values of all
 // kinds and lengths, on a socket of the kernel's and on the stack's, in each state. What is answered must be the
 // kernel's, whether we know the option or not; what we do not do is listed here and in docs/sockets.md.
 #include <linux/sockios.h>
@@ -16,11 +16,14 @@
 #include "netstack/stack/stack.hpp"
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/tcp/tcp.hpp"
+#include "netstack/tcp/tcp_bbr.hpp"
+#include "netstack/udp/udp.hpp"
 #include "support/oracle.hpp"
 
 namespace {
 
-struct host : netstack::stack<host, netstack::ipv4, netstack::tcp, netstack::sizes<netstack::config{.max_net = 1}>> {};
+struct host : netstack::stack<host, netstack::ipv4, netstack::udp, netstack::tcp, netstack::tcp_bbr,
+                              netstack::sizes<netstack::config{.max_net = 1}>> {};
 
 using pair = support::twins;
 using netstack::u32;
@@ -42,27 +45,32 @@ class both : public support::oracle<host> {
       REQUIRE(netstack::sysctl_write(net(), name, text));
     }
     std::ofstream("/proc/sys/net/ipv4/tcp_congestion_control") << "reno";
+    REQUIRE(netstack::sysctl_write(net(), "net/ipv4/tcp_congestion_control", "reno"));
+    constexpr char key[] = "1-2-3-4,5-6-7-8";
+    std::ofstream("/proc/sys/net/ipv4/tcp_fastopen_key") << key;
+    REQUIRE(netstack::sysctl_write(net(), "net/ipv4/tcp_fastopen_key", key));
   }
-  pair open() {
-    pair const p{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0),
-                 netstack::socket(net(), AF_INET, SOCK_STREAM | SOCK_NONBLOCK).value_or(-1)};
+  pair open(int type = SOCK_STREAM) {
+    auto const ours = netstack::socket(net(), AF_INET, static_cast<u32>(type | SOCK_NONBLOCK));
+    INFO("errno " << answer(ours));
+    pair const p{::socket(AF_INET, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), ours.value_or(-1)};
     REQUIRE(p.theirs >= 0);
     REQUIRE(p.ours >= 0);
     return p;
   }
-  void close(pair const& p) {
-    ::linger const now{1, 0};  // no TIME-WAIT
+  void close(pair const& p, bool at_once = true) {
+    ::linger const now{at_once, 0};  // no TIME-WAIT
     (void)::setsockopt(p.theirs, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     (void)netstack::setsockopt(net(), p.ours, SOL_SOCKET, SO_LINGER, now);
     ::close(p.theirs);
     CHECK(netstack::close(net(), p.ours));
   }
-  void listen(pair const& p, unsigned short port) {
+  void listen(pair const& p, unsigned short port, int backlog = 5) {
     auto const at = name(0x7f000001, port);
     REQUIRE(::bind(p.theirs, reinterpret_cast<::sockaddr const*>(&at), sizeof at) == 0);
-    REQUIRE(::listen(p.theirs, 5) == 0);
+    REQUIRE(::listen(p.theirs, backlog) == 0);
     REQUIRE(netstack::bind(net(), p.ours, netstack::sockaddr_view{&at, sizeof at}));
-    REQUIRE(netstack::listen(net(), p.ours, 5));
+    REQUIRE(netstack::listen(net(), p.ours, backlog));
   }
   void connect(pair const& p, unsigned short port) {
     auto const to = name(0x7f000001, port);
@@ -104,72 +112,19 @@ class both : public support::oracle<host> {
 };
 
 /// What the stack answers ENOPROTOOPT to and the kernel does not: docs/sockets.md says why.
-constexpr option missing[]{
-    // SO_: filters, zero copy, times of departure, wireless, memory of devices, names that 64 bits need no more
-    {1, 26},
-    {1, 27},
-    {1, 41},
-    {1, 43},
-    {1, 44},
-    {1, 48},
-    {1, 50},
-    {1, 51},
-    {1, 52},
-    {1, 60},
-    {1, 61},
-    {1, 63},
-    {1, 64},
-    {1, 65},
-    {1, 68},
-    {1, 69},
-    {1, 70},
-    {1, 73},
-    {1, 74},
-    {1, 78},
-    {1, 79},
-    {1, 80},
-    {1, 82},
-    // IP_: of the SYN, security, fragments, multicast
-    {0, 9},
-    {0, 16},
-    {0, 17},
-    {0, 18},
-    {0, 23},
-    {0, 25},
-    {0, 26},
-    {0, 35},
-    {0, 36},
-    {0, 37},
-    {0, 38},
-    {0, 39},
-    {0, 40},
-    {0, 41},
-    {0, 42},
-    {0, 43},
-    {0, 44},
-    {0, 45},
-    {0, 46},
-    {0, 47},
-    {0, 48},
-    // TCP_: signatures, thin streams, pages mapped, delays of one's own
-    {6, 14},
-    {6, 16},
-    {6, 26},
-    {6, 27},
-    {6, 28},
-    {6, 32},
-    {6, 33},
-    {6, 35},
-    {6, 36},
-    {6, 37},
-    {6, 38},
-    {6, 39},
-    {6, 40},
-    {6, 41},
-    {6, 42},
-    {6, 44},
-    {6, 45},
-    {6, 46}};
+constexpr int missing_so[]{26, 27, 41, 43, 44, 48, 50, 51, 52, 60, 61, 63, 64, 65, 68, 69, 70, 73, 74, 78, 79, 80, 82};
+constexpr int missing_ip[]{9, 16, 17, 18, 23, 25, 26, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48};
+constexpr int missing_tcp[]{14, 16, 32, 35, 37, 38, 39, 40, 41, 42, 44, 45, 46};
+constexpr int missing_udp[]{10, 11, 100, 101, 102, 103, 104};
+bool missing(option o) {
+  auto const has = [&](auto const& list) {
+    return std::find(std::begin(list), std::end(list), o.name) != std::end(list);
+  };
+  return o.level == SOL_SOCKET ? has(missing_so)
+         : o.level == SOL_IP   ? has(missing_ip)
+         : o.level == SOL_TCP  ? has(missing_tcp)
+                               : has(missing_udp);
+}
 /// Values that are not the same on any two sockets: cookies, clocks, processors, what the path is taken for.
 constexpr option own[]{{SOL_SOCKET, SO_COOKIE},       {SOL_SOCKET, SO_NETNS_COOKIE}, {SOL_SOCKET, SO_MEMINFO},
                        {SOL_SOCKET, SO_INCOMING_CPU}, {SOL_TCP, TCP_INFO},           {SOL_TCP, TCP_TIMESTAMP}};
@@ -193,18 +148,19 @@ bool decided(option o) {
   int major = 0, minor = 0;
   if (::uname(&kernel) != 0 || std::sscanf(kernel.release, "%d.%d", &major, &minor) != 2) return false;
   bool const old = major < 6 || (major == 6 && minor < 18);
-  return !among(missing, o) && !(old && among(young, o));
+  return !missing(o) && !(old && among(young, o));
 }
 
-enum state { closed, listening, connected };
+enum state { closed, listening, connecting, connected, left };
 
 /// Is the value after `value` was set one that the two can agree on?
 bool comparable(option o, state in, int value) {
   if (among(own, o)) return false;
-  if (o == option{SOL_IP, 52 /* IP_PROTOCOL */} && in == connected) return false;  // its port, in truth
+  if (o == option{SOL_IP, 52 /* IP_PROTOCOL */} && in >= connecting) return false;  // its port, in truth
   // The ranges that a connection's buffers grow in are not the same.
-  if (o.level == SOL_SOCKET && in == connected && o.name == SO_SNDBUF && value == 0) return false;
-  if (o.level == SOL_TCP && in == connected && (o.name == TCP_MAXSEG || o.name == TCP_WINDOW_CLAMP)) return false;
+  if (o.level == SOL_SOCKET && in >= connected && o.name == SO_SNDBUF && value == 0) return false;
+  if (o.level == SOL_TCP && in >= connecting && (o.name == TCP_MAXSEG || o.name == TCP_WINDOW_CLAMP)) return false;
+  if (o == option{SOL_TCP, TCP_QUICKACK} && in == left) return false;  // is the acknowledgment of the FIN due still?
   // The least depends on what a packet costs.
   if (o.level == SOL_SOCKET && (o.name == SO_SNDBUF || o.name == SO_RCVBUF)) return value >= 32767 || value < 0;
   if (o.level == SOL_SOCKET && (o.name == SO_SNDBUFFORCE || o.name == SO_RCVBUFFORCE)) return false;
@@ -223,43 +179,89 @@ bool asked(option o, int value, bool twice) {
 
 }  // namespace
 
+namespace {
+
+/// Asks for one option, and sets it, in all ways. `parted` gets what the two do not agree on.
+unsigned ask(both& two, pair const& p, option o, state in, std::string& parted) {
+  unsigned compared = 0, bad = 0;
+  auto const part = [&](std::string const& what, both::told const& t) {
+    ++compared;
+    if (t.theirs == t.ours) return;
+    parted += "state " + std::to_string(in) + " option " + std::to_string(o.level) + '/' + std::to_string(o.name) +
+              ": " + what + ": kernel " + t.theirs + ", ours " + t.ours + '\n';
+    ++bad;
+  };
+  for (u32 len : lengths) part("get " + std::to_string(len), two.get(p, o, len, comparable(o, in, 0)));
+  for (bool twice : {false, true})
+    for (int value : values)
+      for (u32 len : lengths) {
+        if (bad >= 6 || len > 64 || !asked(o, value, twice)) continue;
+        int const room[16]{value, twice ? value : 0};
+        auto const what = std::to_string(value) + (twice ? " twice" : "") + " of " + std::to_string(len);
+        part("set " + what, two.set(p, o, room, len));
+        for (u32 l : {4u, 16u, len})
+          part("get " + std::to_string(l) + " after " + what, two.get(p, o, l, comparable(o, in, value)));
+      }
+  return compared;
+}
+/// What is said to be missing is.
+void without(both& two, pair const& p, option o) {
+  INFO(o.level << '/' << o.name);
+  int const room[16]{1};
+  std::string const unknown = std::to_string(-ENOPROTOOPT);
+  CHECK(two.get(p, o, 64).ours == unknown);
+  CHECK(two.set(p, o, room, sizeof room).ours == unknown);
+}
+
+}  // namespace
+
 TEST_CASE("every option of TCP's sockets answers as the kernel's", "[S92][S48]") {
   support::beside_the_kernel<both>([](both& two) {
     std::string parted;
     unsigned compared = 0;
-    for (state in : {closed, listening, connected})
+    for (state in : {closed, listening, connecting, connected, left})
       for (auto const [level, names] : {option{SOL_SOCKET, 90}, option{SOL_IP, 60}, option{SOL_TCP, 50}, option{17, 3}})
         for (int name = 0; name < names; ++name) {
           option const o{level, name};
-          if (!decided(o)) continue;
           auto const port = static_cast<unsigned short>(1000 + level * 100 + name);
-          pair const listener = two.open(), p = in == listening ? listener : two.open();
-          pair child;
-          if (in != closed) two.listen(listener, port);
-          if (in == connected) two.connect(p, port), child = two.accept(listener);
-          unsigned bad = 0;
-          auto const part = [&](std::string const& what, both::told const& t) {
-            ++compared;
-            if (t.theirs == t.ours) return;
-            parted += "state " + std::to_string(in) + " option " + std::to_string(o.level) + '/' +
-                      std::to_string(o.name) + ": " + what + ": kernel " + t.theirs + ", ours " + t.ours + '\n';
-            ++bad;
+          std::vector<pair> all{two.open()};
+          pair p = all.front();
+          auto const client = [&] {
+            all.push_back(two.open());
+            two.connect(all.back(), port);
+            return all.back();
           };
-          for (u32 len : lengths) part("get " + std::to_string(len), two.get(p, o, len, comparable(o, in, 0)));
-          for (bool twice : {false, true})
-            for (int value : values)
-              for (u32 len : lengths) {
-                if (bad >= 6 || len > 64 || !asked(o, value, twice)) continue;
-                int const room[16]{value, twice ? value : 0};
-                auto const what = std::to_string(value) + (twice ? " twice" : "") + " of " + std::to_string(len);
-                part("set " + what, two.set(p, o, room, len));
-                for (u32 l : {4u, 16u, len})
-                  part("get " + std::to_string(l) + " after " + what, two.get(p, o, l, comparable(o, in, value)));
-              }
-          if (child.ours >= 0) two.close(child);
-          if (p.ours != listener.ours) two.close(p);
-          two.close(listener);
+          if (in != closed) two.listen(p, port, in == connecting ? 0 : 5);
+          if (in == connecting) client(), client();  // nobody else is answered
+          if (in >= connecting) p = client();
+          if (in >= connected) all.push_back(two.accept(all.front()));
+          if (in == left) two.close(all.back(), false), all.pop_back(), two.run();
+          if (decided(o) && !(in == connecting && o == option{SOL_SOCKET, SO_PEERNAME}))
+            compared += ask(two, p, o, in, parted);
+          if (missing(o)) without(two, p, o);
+          for (auto const& each : all) two.close(each);
           two.run();
+        }
+    INFO(parted);
+    CHECK(parted.empty());
+    CHECK(compared > 200'000);
+  });
+}
+
+TEST_CASE("every option of UDP's sockets answers as the kernel's", "[S93][S48]") {
+  support::beside_the_kernel<both>([](both& two) {
+    std::string parted;
+    unsigned compared = 0;
+    for (state in : {closed, connected})
+      for (auto const [level, names] :
+           {option{SOL_SOCKET, 90}, option{SOL_IP, 60}, option{SOL_TCP, 3}, option{17, 110}})
+        for (int name = 0; name < names; ++name) {
+          option const o{level, name};
+          pair const p = two.open(SOCK_DGRAM);
+          if (in == connected) two.connect(p, 53);
+          if (decided(o)) compared += ask(two, p, o, in, parted);
+          if (missing(o)) without(two, p, o);
+          two.close(p);
         }
     INFO(parted);
     CHECK(parted.empty());
@@ -336,6 +338,105 @@ TEST_CASE("TCP_QUICKACK lets go of the acknowledgment that waits, for once or fo
       CHECK(mode.ours == mode.theirs);
       for (auto const& p : {client, server, listener}) two.close(p);
     }
+  });
+}
+
+TEST_CASE("TCP_SAVED_SYN is the kernel's: once, and only for who asked", "[S92]") {
+  support::beside_the_kernel<both>([](both& two) {
+    unsigned short port = 1000;
+    for (int const how : {0, 1, 2}) {
+      pair const listener = two.open(), client = two.open();
+      CHECK(two.set(listener, {SOL_TCP, TCP_SAVE_SYN}, &how, sizeof how).ours == "0");
+      two.listen(listener, ++port);
+      two.connect(client, port);
+      pair const server = two.accept(listener);
+      for (u32 const room : {10u, 300u, 300u}) {
+        unsigned char theirs[300], ours[300];
+        ::socklen_t k_len = room;
+        u32 our_len = room;
+        long const k = both::answer(::getsockopt(server.theirs, SOL_TCP, TCP_SAVED_SYN, theirs, &k_len)),
+                   r = both::answer(netstack::getsockopt(two.net(), server.ours, SOL_TCP, TCP_SAVED_SYN,
+                                                         static_cast<void*>(ours), &our_len));
+        INFO("how " << how << " room " << room);
+        CHECK(r == k);
+        if (k < 0) continue;
+        CHECK(our_len == k_len);
+        if (k_len == 0) continue;
+        // The link's header, which lo leaves empty; IP's; TCP's, of which its options are in the same places.
+        unsigned const ip = how == 2 ? 14 : 0;
+        for (unsigned char const* syn : {theirs, ours}) {
+          CHECK(syn[ip] == 0x45);
+          CHECK(syn[ip + 9] == 6);
+          CHECK((syn[ip + 22] << 8 | syn[ip + 23]) == port);
+          CHECK((syn[ip + 33] & 0x3f) == 2);
+        }
+      }
+      for (auto const& p : {client, server, listener}) two.close(p);
+    }
+    CHECK(netstack::tcp_worker_of(two.net()).saved_syns.in_use() == 0);
+  });
+}
+
+TEST_CASE("TCP_INQ tells with each read what is left", "[S92]") {
+  support::beside_the_kernel<both>([](both& two) {
+    pair const listener = two.open(), client = two.open();
+    int const on = 1;
+    CHECK(two.set(listener, {SOL_TCP, TCP_INQ}, &on, sizeof on).ours == "0");
+    two.listen(listener, 1001);
+    two.connect(client, 1001);
+    pair const server = two.accept(listener);
+    char bytes[100]{};
+    auto const read = [&](unsigned n, int flags, unsigned room) {
+      ::iovec part{bytes, n};
+      alignas(8) char control[64];
+      alignas(8) std::byte our_control[64];
+      ::msghdr m{nullptr, 0, &part, 1, control, room, 0};
+      netstack::msghdr ours{.msg_iov = {&part, 1}, .msg_control = std::span(our_control).first(room)};
+      long const k = both::answer(::recvmsg(server.theirs, &m, flags)),
+                 r = both::answer(netstack::recvmsg(two.net(), server.ours, ours, static_cast<u32>(flags)));
+      INFO("of " << n << " flags " << flags << " room " << room);
+      CHECK(r == k);
+      if (k < 0) return;
+      CHECK(ours.msg_flags == static_cast<u32>(m.msg_flags));
+      CHECK(ours.msg_controllen == m.msg_controllen);
+      auto const* const c = CMSG_FIRSTHDR(&m);
+      if (!c) return;
+      REQUIRE(c->cmsg_level == SOL_TCP);
+      CHECK(std::memcmp(our_control, control, c->cmsg_len) == 0);
+    };
+    for (int i = 0; i < 2; ++i) {
+      REQUIRE(::send(client.theirs, bytes, 100, 0) == 100);
+      REQUIRE(netstack::send(two.net(), client.ours, bytes, 100));
+      two.run();
+    }
+    for (auto const& [n, flags, room] : {std::tuple{10u, 0, 64u},
+                                         {10u, int{MSG_PEEK}, 64u},
+                                         {10u, 0, 0u},
+                                         {10u, 0, 18u},
+                                         {80u, 0, 64u},
+                                         {60u, 0, 64u},
+                                         {20u, 0, 64u}})
+      read(n, flags, room);
+    CHECK(::shutdown(client.theirs, SHUT_WR) == 0);
+    CHECK(netstack::shutdown(two.net(), client.ours, SHUT_WR));
+    two.run();
+    for (u32 const n : {5u, 100u, 100u}) read(n, 0, 64);
+    for (auto const& p : {client, server, listener}) two.close(p);
+  });
+}
+
+TEST_CASE("TCP_CC_INFO has the kernel's lengths", "[S92]") {
+  support::beside_the_kernel<both>([](both& two) {
+    pair const p = two.open();
+    for (char const* name : {"reno", "bbr"}) {
+      if (::setsockopt(p.theirs, SOL_TCP, TCP_CONGESTION, name, 4) != 0) continue;  // this kernel has no such
+      REQUIRE(netstack::setsockopt(two.net(), p.ours, SOL_TCP, TCP_CONGESTION, static_cast<void const*>(name), 4));
+      for (u32 const room : {0u, 4u, 20u, 64u}) {
+        auto const t = two.get(p, {SOL_TCP, TCP_CC_INFO}, room, false);
+        CHECK(t.ours == t.theirs);
+      }
+    }
+    two.close(p);
   });
 }
 

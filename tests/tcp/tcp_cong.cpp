@@ -519,6 +519,13 @@ TEST_CASE("BBR finds the rate and the round trip of a bottleneck, and keeps its 
   CHECK(ca.min_rtt_us > 40'000);
   CHECK(ca.min_rtt_us < 43'000);
   CHECK(f.run(4000) > 9.2e6);
+  bbr::info info;  // TCP_CC_INFO
+  CHECK(bbr::get_info(f.tp(), std::as_writable_bytes(std::span(&info, 1))) == 20);
+  CHECK(info.bw_hi == 0);
+  CHECK(info.bw_lo > 9'000'000 / 8);
+  CHECK(info.bw_lo < 10'100'000 / 8);
+  CHECK(info.min_rtt == ca.min_rtt_us);
+  CHECK(info.cwnd_gain == 2 * bbr::unit);
   CHECK(f.tp().srtt_us >> 3 < 60'000);
   CHECK(f.tp().lost == 0);
   // Ten seconds after the last shorter round trip it looks for one, with four segments for 200 ms.

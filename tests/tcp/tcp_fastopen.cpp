@@ -75,7 +75,9 @@ TEST_CASE("a server gives a cookie to who asks, if it is to", "[S148][RFC 7413]"
   t.in("S 0 mss 1460 fo ask").out("S. 0 ack 1 fo cookie").in(". 1 ack 1");
   t.accept();
   auto const of = [&](be32 a) {
-    return detail::tcp_fastopen_cookie_gen(t.net(), {.saddr = a, .daddr = our_addr, .sport = be16{1}, .hnum = 80}).val;
+    auto const& ctx = tcp_fastopen_get_ctx(t.net(), t.tp(t.listener));
+    return detail::tcp_fastopen_cookie_gen(ctx.key[0], {.saddr = a, .daddr = our_addr, .sport = be16{1}, .hnum = 80})
+        .val;
   };
   CHECK(of(peer_addr) == t.cookie);
   CHECK(of(ipv4_addr("192.0.2.10")) != t.cookie);
@@ -254,6 +256,45 @@ TEST_CASE(
   t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 1 fo cookie").silent();
   CHECK(t.ext().TCPFastOpenPassiveFail.read() == 1);
   t.over();
+}
+
+TEST_CASE("TCP_FASTOPEN_KEY: a listener's keys are its own, and gone with it", "[RFC 7413]") {
+  server_script t;
+  std::array<u8, 33> keys;
+  for (u8 i = 0; i < keys.size(); ++i) keys[i] = i;
+  auto const set = [&](int fd, std::size_t len) {
+    return setsockopt(t.net(), fd, sol::tcp, tcp_opt::fastopen_key, keys.data(), len);
+  };
+  auto& ctxs = tcp_worker_of(t.net()).fastopen_ctxs;
+  for (std::size_t const bad : {0u, 15u, 17u, 31u, 33u}) CHECK(set(t.listener, bad).error() == errc::invalid_argument);
+  CHECK(ctxs.in_use() == 0);
+  REQUIRE(set(t.listener, 16));
+  t.from(4001);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 1 fo cookie").silent();  // the namespace's are others
+  CHECK(t.ext().TCPFastOpenPassiveFail.read() == 1);
+  u8 const ends[]{192, 0, 2, 9, 192, 0, 2, 1};  // the client's address, and ours, as they lie in the packet
+  u64 const hash = siphash(ends, sizeof ends, {{0x0706'0504'0302'0100, 0x0f0e'0d0c'0b0a'0908}});
+  CHECK(std::memcmp(&hash, t.cookie.data(), sizeof hash) == 0);
+  t.in("R 1");
+  std::rotate(keys.begin(), keys.begin() + 16, keys.begin() + 32);
+  REQUIRE(set(t.listener, 32));
+  t.from(4002), t.got = 1;
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6 fo cookie").silent();  // the second: taken, and replaced
+  t.read(t.accept(), 5);
+  CHECK(t.ext().TCPFastOpenPassiveAltKey.read() == 1);
+  // As many as there is room for, and whoever closes makes room.
+  std::vector<int> others;
+  for (u32 i = 1; i < ctxs.capacity(); ++i) REQUIRE(set(others.emplace_back(t.stream()), 16));
+  int const last = t.stream();
+  CHECK(set(last, 16).error() == errc::not_enough_memory);
+  CHECK(set(t.listener, 16));
+  t.close(others.back()), others.pop_back();
+  CHECK(set(last, 16));
+  for (int const fd : others) t.close(fd);
+  t.close(last);
+  CHECK(ctxs.in_use() == 1);
+  t.over();
+  CHECK(ctxs.in_use() == 0);
 }
 
 TEST_CASE("0x400: every listener takes data with SYNs, as many as its backlog", "[RFC 7413]") {

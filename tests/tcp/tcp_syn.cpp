@@ -348,3 +348,46 @@ TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected
   knock(t, 6001), t.out("S. 0 ack 1");
   t.over();
 }
+
+TEST_CASE("TCP_SAVE_SYN: kept until read or closed; without room, or with a cookie, the connection has none") {
+  tcp_script t;
+  t.listen();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::save_syn, 1));
+  auto& saved = tcp_worker_of(t.net()).saved_syns;
+  std::array<u8, 120> syn;
+  auto const read = [&](int fd, u32 room = 120) -> result<u32> {
+    auto r = getsockopt(t.net(), fd, sol::tcp, tcp_opt::saved_syn, syn.data(), &room);
+    return r ? result<u32>{room} : result<u32>{failure{r.error()}};
+  };
+  auto const come = [&](u16 from) {
+    knock(t, from, "S 0 mss 1000"), t.out("S. 0 ack 1"), t.in(". 1 ack 1");
+    return t.accept();
+  };
+  knock(t, 5001), t.out("S. 0 ack 1");
+  CHECK(saved.in_use() == 1);
+  t.in("R 1");  // and goes
+  CHECK(saved.in_use() == 0);
+  int const fd = come(5002);
+  CHECK(saved.in_use() == 1);
+  CHECK(read(fd, 43).error() == std::errc::invalid_argument);
+  CHECK(read(fd).value() == 44);
+  CHECK(syn[9] == 6);
+  CHECK((syn[20] << 8 | syn[21]) == 5002);
+  CHECK((syn[42] << 8 | syn[43]) == 1000);  // the MSS
+  CHECK(saved.in_use() == 0);
+  CHECK(read(fd).value() == 0);
+  int const unread = come(5003);
+  CHECK(saved.in_use() == 1);
+  t.close(unread), t.pending.clear();
+  t.in("R. 1 ack 2");
+  CHECK(saved.in_use() == 0);
+  // No room.
+  std::vector<tcp_saved_syn*> others;
+  while (auto* one = saved.alloc()) others.push_back(one);
+  CHECK(read(come(5004)).value() == 0);
+  for (auto* one : others) saved.free(one);
+  tcp_pernet(t.net()).sysctl_tcp_syncookies = 2;
+  CHECK(read(come(5005)).value() == 0);
+  CHECK(saved.in_use() == 0);
+  t.over();
+}

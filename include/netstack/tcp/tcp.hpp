@@ -170,7 +170,7 @@ result<void> tcp_sk_init(Net& net) {
   ns.sysctl_tcp_rmem[2] =
       std::max(std::min(ns.sysctl_tcp_rmem[2], share(Net::sizes.frame_size)), ns.sysctl_tcp_rmem[1]);
   auto const& secret = tcp_worker_of(net).fastopen_secret;
-  ns.fastopen_key[0] = {{siphash_2u32(net.index, 1, secret), siphash_2u32(net.index, 2, secret)}};
+  ns.fastopen_ctx.key[0] = {{siphash_2u32(net.index, 1, secret), siphash_2u32(net.index, 2, secret)}};
   ns.sysctl_tcp_max_orphans = Net::sizes.max_sock / 2;
   ns.sysctl_max_syn_backlog = Net::sizes.max_request;
   ns.congestion_control =

@@ -297,6 +297,22 @@ void cwnd_event(Net& net, sock& sk, ca_event what) {
     check_probe_rtt_done(net, tcp_sk(sk), ca);
 }
 
+/// TCP_CC_INFO's value, Linux's tcp_bbr_info.
+struct info {
+  u32 bw_lo = 0, bw_hi = 0;  ///< bytes a second
+  u32 min_rtt = 0;           ///< us
+  u32 pacing_gain = 0, cwnd_gain = 0;
+};
+inline u32 get_info(sock& sk, std::span<std::byte> out) {
+  auto const& ca = inet_csk_ca<state>(sk);
+  u64 const bw = u64{max_bw(ca)} * tcp_sk(sk).mss_cache * 1'000'000 >> bw_scale;
+  return detail::put_opt(out, info{.bw_lo = static_cast<u32>(bw),
+                                   .bw_hi = static_cast<u32>(bw >> 32),
+                                   .min_rtt = ca.min_rtt_us,
+                                   .pacing_gain = ca.pacing_gain,
+                                   .cwnd_gain = ca.cwnd_gain});
+}
+
 }  // namespace bbr
 
 struct tcp_bbr : module {
@@ -312,6 +328,7 @@ struct tcp_bbr : module {
       .cong_control = bbr::cong_control,
       .set_state = bbr::set_state,
       .cwnd_event = bbr::cwnd_event,
+      .get_info = bbr::get_info,
       .non_restricted = true,
   }};
 };

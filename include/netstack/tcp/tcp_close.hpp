@@ -136,6 +136,9 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
   tcp_cleanup_congestion_control(net, sk);
   tcp_write_queue_purge(net, sk);
+  auto& w = tcp_worker_of(net);
+  tcp_beside_free(w.saved_syns, tcp_sk(sk).saved_syn);
+  tcp_beside_free(w.fastopen_ctxs, tcp_sk(sk).fastopen_ctx);
   if (tcp_sk(sk).syn_fastopen) tcp_fastopen_active_disable_ofo_check(net, sk);
   tcp_ofo_purge(net, tcp_sk(sk));
   inet_unhash(net, sk);
@@ -173,6 +176,7 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
   sk.sk_dport = {};
   sk_dst_reset(sk);
   sk_rx_dst_reset(sk);
+  tcp_beside_free(tcp_worker_of(net).saved_syns, tcp_sk(sk).saved_syn);
   sk.sk_err_soft = 0;
   detail::tcp_init_state(net, sk);
   return {};

@@ -207,22 +207,29 @@ result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter&
 
 // --- server
 
+/// By what a listener makes cookies: its own keys, or else the namespace's.
+template <class Net>
+[[nodiscard]] tcp_fastopen_context const& tcp_fastopen_get_ctx(Net& net, sock const& sk) {
+  u32 const own = tcp_sk(sk).fastopen_ctx;
+  return own != 0 ? tcp_worker_of(net).fastopen_ctxs.at(own - 1) : tcp_pernet(net).fastopen_ctx;
+}
+
 namespace detail {
 
-/// RFC 7413 §4.1.2: whoever has it, can be reached at this address. By the n-th key: Linux makes the same of the same.
-template <class Net>
-[[nodiscard]] tcp_fastopen_cookie tcp_fastopen_cookie_gen(Net& net, inet_ehash_key const& key, u32 n = 0) {
+/// RFC 7413 §4.1.2: whoever has it, can be reached at this address. Linux makes the same of the same key.
+[[nodiscard]] inline tcp_fastopen_cookie tcp_fastopen_cookie_gen(siphash_key_t const& secret,
+                                                                 inet_ehash_key const& key) {
   tcp_fastopen_cookie cookie{.len = tcp_fastopen_cookie_size};
-  u64 const hash = siphash_2u32(key.saddr.raw(), key.daddr.raw(), tcp_pernet(net).fastopen_key[n]);
+  u64 const hash = siphash_2u32(key.saddr.raw(), key.daddr.raw(), secret);
   std::memcpy(cookie.val.data(), &hash, sizeof hash);
   return cookie;
 }
 /// By which key the SYN's cookie was made; as many as there are: by none.
-template <class Net>
-[[nodiscard]] u32 tcp_fastopen_key_of(Net& net, inet_ehash_key const& key, tcp_options_received const& opt) {
+[[nodiscard]] inline u32 tcp_fastopen_key_of(tcp_fastopen_context const& ctx, inet_ehash_key const& key,
+                                             tcp_options_received const& opt) {
   u32 n = 0;
-  for (; n < tcp_pernet(net).fastopen_keys; ++n) {
-    auto const right = tcp_fastopen_cookie_gen(net, key, n);
+  for (; n < ctx.num; ++n) {
+    auto const right = tcp_fastopen_cookie_gen(ctx.key[n], key);
     if (opt.fastopen_len == right.len &&
         std::equal(right.val.begin(), right.val.begin() + right.len, opt.cookie.begin()))
       break;
@@ -276,17 +283,18 @@ sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx c
   if (!(enabled & tfo::server_enable) || !(data || rx.opt.fastopen) || !detail::tcp_fastopen_queue_check(net, listener))
     return nullptr;
   bool const trusts = (enabled & tfo::server_cookie_not_reqd) || tcp_sk(listener).fastopen_no_cookie;
-  u32 const by = detail::tcp_fastopen_key_of(net, req.key, rx.opt);
-  bool const has_right = by < tcp_pernet(net).fastopen_keys;
+  auto const& ctx = tcp_fastopen_get_ctx(net, listener);
+  u32 const by = detail::tcp_fastopen_key_of(ctx, req.key, rx.opt);
+  bool const has_right = by < ctx.num;
   if (!trusts && !has_right) {
-    if (rx.opt.fastopen) cookie = detail::tcp_fastopen_cookie_gen(net, req.key);
+    if (rx.opt.fastopen) cookie = detail::tcp_fastopen_cookie_gen(ctx.key[0], req.key);
     if (rx.opt.fastopen && !asks) ++NET_STATS(net).TCPFastOpenPassiveFail;
     return nullptr;
   }
   sock* const child = detail::tcp_fastopen_create_child(net, listener, req, rx);
   ++(child ? NET_STATS(net).TCPFastOpenPassive : NET_STATS(net).TCPFastOpenPassiveFail);
   if (child && has_right && by != 0) {  // its next one shall be by the first key
-    cookie = detail::tcp_fastopen_cookie_gen(net, req.key);
+    cookie = detail::tcp_fastopen_cookie_gen(ctx.key[0], req.key);
     ++NET_STATS(net).TCPFastOpenPassiveAltKey;
   }
   return child;

@@ -32,9 +32,9 @@ inline bool tcp_fastopen_key_parse(std::string_view& text, siphash_key_t& key) {
 template <class Net>
 bool tcp_fastopen_key_show(Net& net, seq_file& m, seq_cursor& at) {
   if (at.index++ != 0) return false;
-  auto const& ns = tcp_pernet(net);
-  for (u32 i = 0; i < ns.fastopen_keys; ++i) {
-    auto const& half = ns.fastopen_key[i].key;
+  auto const& ctx = tcp_pernet(net).fastopen_ctx;
+  for (u32 i = 0; i < ctx.num; ++i) {
+    auto const& half = ctx.key[i].key;
     seq_printf(m, "%s%08x-%08x-%08x-%08x", i != 0 ? "," : "", static_cast<u32>(half[0]),
                static_cast<u32>(half[0] >> 32), static_cast<u32>(half[1]), static_cast<u32>(half[1] >> 32));
   }
@@ -44,16 +44,13 @@ bool tcp_fastopen_key_show(Net& net, seq_file& m, seq_cursor& at) {
 /// Errors: invalid_argument.
 template <class Net>
 result<void> tcp_fastopen_key_store(Net& net, std::string_view text) {
-  std::array<siphash_key_t, 2> key{};
-  bool good = tcp_fastopen_key_parse(text, key[0]);
+  tcp_fastopen_context ctx;
+  bool good = tcp_fastopen_key_parse(text, ctx.key[0]);
   bool const two = good && !text.empty() && text.front() == ',';
-  if (two) text.remove_prefix(1), good = tcp_fastopen_key_parse(text, key[1]);
+  if (two) text.remove_prefix(1), good = tcp_fastopen_key_parse(text, ctx.key[1]);
   if (!good) return failure{std::errc::invalid_argument};
-  return rtnl(net, [key, two](Net& slice) -> result<void> {
-    tcp_pernet(slice).fastopen_key = key;
-    tcp_pernet(slice).fastopen_keys = 1u + two;
-    return {};
-  });
+  ctx.num = 1u + two;
+  return rtnl(net, [ctx](Net& slice) -> result<void> { return tcp_pernet(slice).fastopen_ctx = ctx, result<void>{}; });
 }
 /// Who sets the time, be it the same, begins anew.
 template <class Net>

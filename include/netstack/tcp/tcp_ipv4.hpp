@@ -332,7 +332,7 @@ tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   req.ecn_ok = ecn && req.tstamp_ok;
   bool const room = detail::tcp_v4_save_options(net, req, skb);
   sock* const child = room ? tcp_v4_syn_recv_sock(net, sk, req) : nullptr;
-  tcp_v4_free_options(net, req);
+  tcp_v4_reqsk_destructor(net, req);
   if (child) return {detail::tcp_child_process(net, sk, *child, skb, rx)};
   return {drop(net, skb, drop_reason::tcp_listen_overflow)};
 }

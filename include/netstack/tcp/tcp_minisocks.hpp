@@ -226,12 +226,11 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
 
 // --- half open
 
-/// The IP options that it kept are needed no longer.
+/// What it kept of the SYN is needed no longer.
 template <class Net>
-void tcp_v4_free_options(Net& net, tcp_request_sock& req) {
-  auto& saved = worker_generic<ipv4>(net.worker()).ip_options;
-  if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
-    saved.free(&saved.at(at - 1u));
+void tcp_v4_reqsk_destructor(Net& net, tcp_request_sock& req) {
+  tcp_beside_free(worker_generic<ipv4>(net.worker()).ip_options, req.ireq_opt);
+  tcp_beside_free(tcp_worker_of(net).saved_syns, req.saved_syn);
 }
 /// The request is dealt with, in whatever way.
 template <class Net>
@@ -241,7 +240,7 @@ void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   detail::inet_ehash_erase(net, req, inet_ehashfn(net, req.key));
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_listen.syn_qlen;
-  tcp_v4_free_options(net, req);
+  tcp_v4_reqsk_destructor(net, req);
   w.requests.free(&req);
   sock_put(listener);
 }
@@ -286,6 +285,8 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.keepalive_probes = listener.keepalive_probes;
   child.linger2 = listener.linger2;
   child.notsent_lowat = listener.notsent_lowat;
+  child.save_syn = listener.save_syn;
+  child.recvmsg_inq = listener.recvmsg_inq;
   child.fastopen_connect = listener.fastopen_connect;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }

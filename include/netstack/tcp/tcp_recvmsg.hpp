@@ -149,7 +149,8 @@ template <class Net>
 NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flags) {
   auto& tp = tcp_sk(sk);
   sk_buff* const skb = sk.sk_receive_queue.peek();
-  if (!skb || m.msg_iov.size() != 1 || (flags & ~msg::dontwait) != 0 || tp.urg_data != 0) [[unlikely]]
+  bool const plainly = tp.match({.urg_data = 0xffff, .recvmsg_inq = true}, {});
+  if (!skb || m.msg_iov.size() != 1 || (flags & ~msg::dontwait) != 0 || !plainly) [[unlikely]]
     return 0;
   auto const& cb = TCP_SKB_CB(*skb);
   u32 const offset = tp.copied_seq - cb.seq, n = skb->len - offset;
@@ -165,6 +166,12 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
   m.msg_controllen = 0;
   tcp_event_read(net, sk, n);
   return n;
+}
+
+/// TCP_INQ: what is left to be read; after it, that the end is.
+[[nodiscard]] inline int tcp_inq_hint(sock const& sk) {
+  auto const left = static_cast<int>(tcp_sk(sk).rcv_nxt - tcp_sk(sk).copied_seq);
+  return left == 0 && sock_flag(sk, sock_flags::done) ? 1 : left;
 }
 
 /// Any call.
@@ -225,6 +232,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
     (void)tcp_skb_at(sk, seq, false);
     tcp_event_read(net, sk, copied);
   }
+  if (tp.recvmsg_inq) put_cmsg(m, sol::tcp, tcp_opt::inq, tcp_inq_hint(sk));
   return copied;
 }
 

@@ -16,6 +16,7 @@
 #include "netstack/ipv4/netns_ipv4.hpp"
 #include "netstack/registry/sysctl.hpp"
 #include "netstack/registry/tcp_congestion_ops.hpp"
+#include "netstack/tcp/tcp_beside.hpp"
 #include "netstack/tcp/tcp_info.hpp"
 #include "netstack/tcp/tcp_mib.hpp"
 #include "netstack/tcp/tcp_skb.hpp"
@@ -24,7 +25,6 @@
 namespace netstack {
 
 struct tcp;
-class iov_iter;
 
 // --- a connection
 
@@ -64,26 +64,6 @@ inline constexpr u64 tcp_delack_min = 40'000'000;        ///< ns, MUST-40
 inline constexpr u64 tcp_timewait_len = 60'000'000'000;  ///< MUST-13
 inline constexpr u32 tcp_copybreak = 64;                 ///< payload that is copied to be sent, instead of cloned
 inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]
-
-/// RFC 7413: what a server gives, so that a client may send data with its SYN.
-struct tcp_fastopen_cookie {
-  std::int8_t len = -1;  ///< -1: none; 0: one is asked for
-  std::array<u8, tcpopt::fastopen_max> val{};
-};
-/// A call that connects and has data.
-struct tcp_fastopen_request {
-  iov_iter* data = nullptr;  ///< null: none yet
-  tcp_fastopen_cookie cookie{};
-};
-/// What a client remembers of a server.
-struct tcp_fastopen_metrics {
-  void* net = nullptr;
-  be32 daddr{}, saddr{};
-  u64 last_syn_loss = 0;
-  tcp_fastopen_cookie cookie{};
-  u16 mss = 0;
-  u8 syn_loss = 0;
-};
 
 /// What every segment compares: one cache line.
 struct alignas(cache_line) tcp_numbers {
@@ -125,6 +105,7 @@ struct alignas(8) tcp_marks {
   bool mtu_probing : 1 = false;  ///< tcp_mtup is in use
   bool uto_due : 1 = false;      ///< RFC 5482: the next segment with room for it says how long we wait
   bool dsack : 1 = false;        ///< the next acknowledgment tells duplicate_sack
+  bool recvmsg_inq : 1 = false;  ///< TCP_INQ: recvmsg() tells how much is left
 
   [[nodiscard]] NETSTACK_INLINE u64 word() const {
     u64 w;
@@ -226,7 +207,14 @@ struct tcp_settings {
   u32 challenge_count = 0;
 };
 
-struct tcp_sock : inet_connection_sock, tcp_account, tcp_rcvq, tcp_settings, tcp_numbers, tcp_flow, tcp_counts {
+struct tcp_sock : inet_connection_sock,
+                  tcp_account,
+                  tcp_beside,
+                  tcp_rcvq,
+                  tcp_settings,
+                  tcp_numbers,
+                  tcp_flow,
+                  tcp_counts {
   static constexpr inet_kind kind = inet_kind::sock;
   tcp_ofo* ofo = nullptr;           ///< null: nothing waits behind a gap
   tcp_sack_block duplicate_sack{};  ///< RFC 2883; empty: none
@@ -327,8 +315,9 @@ struct tcp_request_sock {
   u32 ts_recent = 0, ts_off = 0;
   u32 rcv_wnd = 0;
   inet_link ehash_next{};
-  u8 ireq_opt = 0;  ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
-  u64 sent = 0;     ///< worker time when the SYN-ACK left
+  u8 ireq_opt = 0;   ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
+  u8 saved_syn = 0;  ///< as tcp_beside's
+  u64 sent = 0;      ///< worker time when the SYN-ACK left
   u32 oow_ack_stamp = 0;
   u16 mss = tcp_mss_default;  ///< the peer's
   u16 adv_mss = 0;            ///< ours
@@ -466,8 +455,7 @@ struct tcp_net {
   u64 sysctl_tcp_fastopen_blackhole_timeout = 0;  ///< 0: no path is suspected
   u64 tfo_active_disable_stamp = 0;               ///< when one swallowed what followed, the last time
   u32 tfo_active_disable_times = 0;
-  u32 fastopen_keys = 1;
-  std::array<siphash_key_t, 2> fastopen_key{};  ///< by which cookies are made, and one by which they were
+  tcp_fastopen_context fastopen_ctx;
   u32 sysctl_tcp_max_orphans = 256;
   u32 sysctl_tcp_max_tw_buckets = 512;
   u32 orphan_count = 0;  ///< connections that nobody holds
@@ -533,6 +521,8 @@ struct tcp_worker {
   slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
+  slab<tcp_saved_syn, std::clamp<u32>(Host::sizes.max_sock / 8, 16, 254)> saved_syns;
+  slab<tcp_fastopen_context, std::clamp<u32>(Host::sizes.max_sock / 64, 4, 254)> fastopen_ctxs;
   tcp_death_row death_row;
   inet_hashinfo<Host::sizes.sock_hash> hashinfo;
   proto_memory memory;

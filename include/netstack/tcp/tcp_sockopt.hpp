@@ -124,6 +124,12 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       tp.user_timeout_set = val != 0;
       tp.uto_due = tcp_user_timeout_tells(net, tp) && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait);
       return {};
+    case tcp_opt::save_syn:
+      if (val < 0 || val > 2) return ip_check(false);
+      return tp.save_syn = static_cast<u8>(val), result<void>{};
+    case tcp_opt::inq:
+      if (val != 0 && val != 1) return ip_check(false);
+      return tp.recvmsg_inq = val != 0, result<void>{};
     case tcp_opt::thin_dupack: return ip_check(val == 0 || val == 1);  // RACK does better, and in Linux, too
     case tcp_opt::repair:
     case tcp_opt::repair_queue:
@@ -165,6 +171,8 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.icsk_user_timeout);
+    case tcp_opt::save_syn: return tp.save_syn;
+    case tcp_opt::inq: return tp.recvmsg_inq;
     case tcp_opt::thin_dupack:
     case tcp_opt::repair:
     case tcp_opt::is_mptcp: return 0;
@@ -174,6 +182,44 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::queue_seq: return failure{std::errc::invalid_argument};
     default: return failure{std::errc::no_protocol_option};
   }
+}
+
+/// TCP_SAVED_SYN, which is read once, and whole.
+template <class Net>
+result<u32> tcp_get_saved_syn(Net& net, sock& sk, std::span<std::byte> out) {
+  auto& tp = tcp_sk(sk);
+  if (tp.saved_syn == 0) return 0u;
+  auto& saved = tcp_worker_of(net).saved_syns;
+  auto const& syn = saved.at(tp.saved_syn - 1u);
+  if (out.size() < syn.len) return failure{std::errc::invalid_argument};
+  std::memcpy(out.data(), syn.bytes.data(), syn.len);
+  u32 const len = syn.len;
+  tcp_beside_free(saved, tp.saved_syn);
+  return len;
+}
+
+/// TCP_FASTOPEN_KEY: one key of 16 bytes, and another by which older cookies were made.
+template <class Net>
+result<void> tcp_set_fastopen_key(Net& net, sock& sk, std::span<std::byte const> optval) {
+  auto& tp = tcp_sk(sk);
+  auto& ctxs = tcp_worker_of(net).fastopen_ctxs;
+  if (optval.size() != sizeof(siphash_key_t) && optval.size() != 2 * sizeof(siphash_key_t))
+    return failure{std::errc::invalid_argument};
+  if (tp.fastopen_ctx == 0) {
+    auto const* const room = ctxs.alloc();
+    if (!room) return failure{std::errc::not_enough_memory};
+    tp.fastopen_ctx = static_cast<u8>(ctxs.index_of(room) + 1);
+  }
+  auto& ctx = ctxs.at(tp.fastopen_ctx - 1u);
+  ctx.num = static_cast<u32>(optval.size() / sizeof(siphash_key_t));
+  std::memcpy(ctx.key.data(), optval.data(), optval.size());
+  return {};
+}
+template <class Net>
+u32 tcp_get_fastopen_key(Net& net, sock const& sk, std::span<std::byte> out) {
+  if (tcp_sk(sk).fastopen_ctx == 0) return 0;  // the namespace's are the administrator's
+  auto const& ctx = tcp_fastopen_get_ctx(net, sk);
+  return put_opt(out.first(std::min(out.size(), ctx.num * sizeof(siphash_key_t))), ctx.key);
 }
 
 inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
@@ -270,6 +316,7 @@ result<void> tcp_setsockopt(Net& net, sock& sk, int level, int optname, std::spa
     std::string_view name{reinterpret_cast<char const*>(optval.data()), std::min<std::size_t>(optval.size(), 15)};
     return tcp_set_congestion_control(net, sk, name.substr(0, name.find('\0')));
   }
+  if (optname == tcp_opt::fastopen_key) return detail::tcp_set_fastopen_key(net, sk, optval);
   if (optname == tcp_opt::ulp)
     return failure{optval.empty() ? std::errc::invalid_argument : std::errc::no_such_file_or_directory};
   if (optval.size() < sizeof(int)) return failure{std::errc::invalid_argument};
@@ -286,6 +333,9 @@ result<u32> tcp_getsockopt(Net& net, sock& sk, int level, int optname, std::span
     return detail::put_opt(out, name);
   }
   if (optname == tcp_opt::ulp) return 0u;
+  if (optname == tcp_opt::cc_info) return tcp_ca<Net>(sk).get_info ? tcp_ca<Net>(sk).get_info(sk, out) : 0u;
+  if (optname == tcp_opt::saved_syn) return detail::tcp_get_saved_syn(net, sk, out);
+  if (optname == tcp_opt::fastopen_key) return detail::tcp_get_fastopen_key(net, sk, out);
   if (optname == tcp_opt::info) return detail::put_opt(out, detail::tcp_get_info(net, sk));
   auto const val = detail::tcp_get_int(net, sk, optname);
   if (!val) return failure{val.error()};

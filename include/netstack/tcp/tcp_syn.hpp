@@ -132,6 +132,20 @@ bool tcp_v4_save_options(Net& net, tcp_request_sock& req, sk_buff const& skb) {
   return room != nullptr;
 }
 
+/// TCP_SAVE_SYN: for who asks, once the connection is there. If too many were not asked for yet, it is not kept.
+template <class Net>
+NETSTACK_COLD void tcp_reqsk_record_syn(Net& net, sock const& listener, tcp_request_sock& req, sk_buff const& skb) {
+  bool const link = tcp_sk(listener).save_syn == 2 && skb.mac_header_was_set();
+  u32 const from = link ? skb.mac_header : skb.network_header,
+            len = skb.transport_header + static_cast<u32>(skb.transport_hdr<tcphdr>()->header_len()) - from;
+  auto& saved = tcp_worker_of(net).saved_syns;
+  auto* const syn = len <= tcp_saved_syn::max ? saved.alloc() : nullptr;
+  if (!syn) return;
+  std::memcpy(syn->bytes.data(), skb.head + from, len);
+  syn->len = static_cast<u8>(len);
+  req.saved_syn = static_cast<u8>(saved.index_of(syn) + 1);
+}
+
 /// What a half-open connection says; flags: SYN-ACK, or ACK when something out of the window was heard.
 template <class Net>
 result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags,
@@ -297,12 +311,14 @@ verdict tcp_v4_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) 
   }
   if (no_room) {
     detail::tcp_v4_send_cookie(net, sk, *req);
-    tcp_v4_free_options(net, *req);
+    tcp_v4_reqsk_destructor(net, *req);
     return verdict::consumed();
   }
+  if (tcp_sk(sk).save_syn != 0) [[unlikely]]
+    detail::tcp_reqsk_record_syn(net, sk, *req, skb);
   tcp_fastopen_cookie cookie;
   if (sock* const child = tcp_try_fastopen(net, sk, *req, rx, cookie)) {
-    tcp_v4_free_options(net, *req);
+    tcp_v4_reqsk_destructor(net, *req);
     tcp_worker_of(net).requests.free(req);
     return tcp_fastopen_process(net, sk, *child, skb, rx, cookie);
   }
@@ -326,6 +342,7 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock& req) {
   tp.advmss = req.adv_mss;
   if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
     tp.opt = &worker_generic<ipv4>(net.worker()).ip_options.at(at - 1u);
+  tp.saved_syn = std::exchange(req.saved_syn, u8{0});
   return child;
 }
 
