@@ -40,7 +40,7 @@ def enclosing(lines, index):
     for line in reversed(lines[:index + 1]):
         if re.match(r"[}]", line):
             break
-        if re.match(r"(?!//|template|namespace|using|#|constexpr bool operator)[\w\[]", line) and re.search(r"[({]\s*(//.*)?$|\w\(", line):
+        if re.match(r"(?!//|template|namespace|using|#|constexpr bool operator)[\w\[]", line) and re.search(r"[({]\s*(//.*)?$|\w\(|^struct\b.*,$", line):
             return linux_map.declared_name(line)
     after = lines[index:index + 8]
     return next(filter(None, map(linux_map.declared_name, after)), None)
