@@ -105,9 +105,11 @@ void tw_timer_handler(void* ctx, timer_list& timer) {
   }
   if (least != ~u32{0}) worker.timers.mod_timer(timer, (now_ms + least) * 1'000'000);
 }
+/// RFC 7323 §3.2: of a connection that has time stamps.
 template <class Net>
 void tw_take_ts_recent(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx) {
-  if (rx.opt.saw_tstamp) tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = tw_stamp(net.worker().now);
+  if (tw.ts_recent != 0 && rx.opt.saw_tstamp)
+    tw.ts_recent = rx.opt.rcv_tsval, tw.ts_recent_stamp = tw_stamp(net.worker().now);
 }
 }  // namespace detail
 
