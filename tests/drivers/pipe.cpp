@@ -2,8 +2,11 @@
 // Two stacks over a pipe on one thread: frames arrive whole and in order, and nothing stays behind.
 #include "netstack/drivers/pipe.hpp"
 
+#include <cstring>
 #include <vector>
 
+#include "netstack/core/dev_short.hpp"
+#include "netstack/drivers/tracer.hpp"
 #include "support/conformance.hpp"
 #include "support/pipe_rig.hpp"
 #include "support/two_stacks.hpp"
@@ -38,6 +41,19 @@ void send(net<host>& net, net_device& dev, u32 number, u32 bytes) {
   CHECK(dev_queue_xmit(net, *skb));
 }
 
+/// Writes it where the pipe has a place for it. False: there is none.
+bool send_short(net<host>& net, net_device& dev, u32 number, u32 bytes) {
+  u8* const at = dev_short_begin(net, dev, static_cast<u32>(eth_hlen) + bytes);
+  if (!at) return false;
+  ethhdr const eth{.h_dest = mac_broadcast, .h_source = dev.dev_addr, .h_proto = be16{0x88b5}};
+  std::memcpy(at, &eth, sizeof eth);
+  for (u32 i = 0; i < bytes; ++i) at[eth_hlen + i] = static_cast<u8>(number + i);
+  dev_short_end(net, dev);
+  return true;
+}
+
+struct traced : stack<traced, drivers::tracer<drivers::pipe>> {};
+
 }  // namespace
 
 TEST_CASE("frames cross a pipe whole and in order, and every skb comes home", "[pipe]") {
@@ -52,6 +68,66 @@ TEST_CASE("frames cross a pipe whole and in order, and every skb comes home", "[
   }
   CHECK(two.a.worker().pool.in_use() == 0);
   CHECK(two.b.worker().pool.in_use() == 0);
+}
+
+TEST_CASE("short frames go without a packet, in order with those that need one, as many as the cable holds", "[pipe]") {
+  test::two_stacks<host> two;
+  auto& net = two.a.init_net();
+  auto& got = worker_generic<collector>(two.b.worker()).frames;
+  REQUIRE(dev_takes_short<netstack::net<host>>(*two.dev_a));
+  constexpr u32 most = short_frame_max - static_cast<u32>(eth_hlen);
+  u32 sent = 0, kept = 0;
+  for (u32 round = 0; round < 40; ++round) {
+    u32 const before = sent;
+    for (u32 i = 0; i < 1 + round * 3; ++i, ++sent) {  // first one alone, then more than there are places for
+      u32 const bytes = 46 + sent % (most - 45);
+      if (round % 4 == 3 || (sent % 5 == 0 && round % 4 != 0) || !send_short(net, *two.dev_a, sent, bytes))
+        send(net, *two.dev_a, sent, bytes), ++kept;
+    }
+    CHECK(two.a.worker().pool.in_use() == kept);  // the others have none
+    two.run();
+    kept = 0;
+    REQUIRE(got.size() == sent);
+    for (u32 i = before; i < sent; ++i) {
+      REQUIRE(got[i].size() == 46 + i % (most - 45));
+      for (u32 k = 0; k < got[i].size(); ++k) REQUIRE(got[i][k] == static_cast<u8>(i + k));
+    }
+  }
+  CHECK(two.dev_a->stats.tx_packets.read() == sent);
+  CHECK(two.dev_b->stats.rx_packets.read() == sent);
+  CHECK(two.dev_a->stats.tx_bytes.read() == two.dev_b->stats.rx_bytes.read());
+  CHECK(two.a.worker().pool.in_use() == 0);
+  CHECK(two.b.worker().pool.in_use() == 0);
+}
+TEST_CASE("there is no place for a short frame when something is in its way", "[pipe]") {
+  test::two_stacks<host> two;
+  auto& net = two.a.init_net();
+  static_assert(!detail::short_frame_drivers<netstack::net<traced>>[0], "who looks at frames gets them as packets");
+  CHECK(dev_short_begin(net, *two.dev_a, short_frame_max + 1) == nullptr);
+  u32 fit = 0;
+  while (fit < 1000 && send_short(net, *two.dev_a, fit, 46)) ++fit;
+  CHECK(fit == drivers::pipe_cable::short_slots);
+  two.run();
+  CHECK(send_short(net, *two.dev_a, 0, 46));
+  netif_tx_stop_queue(two.dev_a->tx[0]);
+  CHECK_FALSE(send_short(net, *two.dev_a, 0, 46));
+  two.dev_a->tx[0].stopped = false;
+  CHECK(send_short(net, *two.dev_a, 0, 46));
+  dev_close(net, *two.dev_a);  // what was not received is lost
+  CHECK(two.dev_a->stats.tx_carrier_errors.read() == 2);
+  CHECK_FALSE(send_short(net, *two.dev_a, 0, 46));
+  two.run();
+  CHECK(worker_generic<collector>(two.b.worker()).frames.size() == fit);
+}
+TEST_CASE("the receiver that goes down drops short frames and gives packets back", "[pipe]") {
+  test::two_stacks<host> two;
+  CHECK(send_short(two.a.init_net(), *two.dev_a, 0, 46));
+  send(two.a.init_net(), *two.dev_a, 1, 46);
+  CHECK(send_short(two.a.init_net(), *two.dev_a, 2, 46));
+  dev_close(two.b.init_net(), *two.dev_b);
+  two.run();
+  CHECK(two.a.worker().pool.in_use() == 0);
+  CHECK_FALSE(send_short(two.a.init_net(), *two.dev_a, 0, 46));  // no carrier
 }
 
 TEST_CASE("a pipe conforms", "[S73][S74][S75][S76][S77][S78][S79]") {

@@ -80,6 +80,44 @@ struct rig : two_hosts<host, host, drivers::pipe> {
 
 }  // namespace
 
+TEST_CASE("a segment of a few bytes, and an acknowledgment, need no packet to leave", "[tcp]") {
+  rig t{summed};
+  auto& pool_a = t.a.worker().pool;
+  u32 const before = pool_a.in_use();
+  u32 const segs = t.from().segs_out;
+  u64 const sent = TCP_STATS(t.a.init_net()).OutSegs.read(), frames = t.dev_a->stats.tx_packets.read();
+  t.write(detail::tcp_short_max);
+  CHECK(pool_a.in_use() == before + 1);  // until it is acknowledged
+  CHECK(sk_wmem_alloc_get(t.from()) == 0);
+  CHECK(t.from().segs_out == segs + 1);
+  CHECK(TCP_STATS(t.a.init_net()).OutSegs.read() == sent + 1);
+  CHECK(t.dev_a->stats.tx_packets.read() == frames + 1);
+  tcp_send_ack(t.a.init_net(), t.from());
+  CHECK(pool_a.in_use() == before + 1);
+  CHECK(t.dev_a->stats.tx_packets.read() == frames + 2);
+  t.read();
+  t.write(detail::tcp_short_max + 1);  // one byte too long
+  CHECK(sk_wmem_alloc_get(t.from()) != 0);
+  t.read();
+  CHECK(setsockopt(t.a.init_net(), t.client, sol::ip, ip_opt::tos, int{0x10}));
+  t.write(1);
+  t.read();
+}
+TEST_CASE("a short segment that was lost is sent again from its packet", "[tcp]") {
+  rig t{summed};
+  u32 const again = t.from().total_retrans;
+  t.write(40);
+  REQUIRE(t.cable.from(0).acquire(drivers::pipe_cable::reader::receiver));
+  sk_buff* frame = nullptr;
+  REQUIRE(t.cable.from(0).frames.pop(frame));
+  CHECK(frame == nullptr);
+  t.cable.from(0).release();
+  t.run_for(1'000'000'000);
+  t.read();
+  CHECK(t.from().total_retrans == again + 1);
+  CHECK(t.from().packets_out == 0);
+}
+
 TEST_CASE("a write of many segments arrives, whoever sums them", "[S92][S45]") {
   for (u32 const features : {summed, unsummed, cuts}) {
     CAPTURE(features);

@@ -78,6 +78,16 @@ class spsc_ring {
   /// over. That the slots were consumed has to have happened before: the consumer told it some other way.
   [[nodiscard]] T& back(u32 i) { return slots_[(produced_.load(std::memory_order_relaxed) + i) & mask]; }
   void publish(u32 n) { produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
+  /// Producer: fewer than `most` values are not consumed yet.
+  [[nodiscard]] bool holds_fewer(u32 most) {
+    u32 const produced = produced_.load(std::memory_order_relaxed);
+    if (produced - consumed_seen_ < most) return true;
+    consumed_seen_ = consumed_.load(std::memory_order_acquire);
+    return produced - consumed_seen_ < most;
+  }
+  /// The number of the value that goes to back(i), and of the one at front(i), for what lies beside the ring.
+  [[nodiscard]] u32 back_number(u32 i) const { return produced_.load(std::memory_order_relaxed) + i; }
+  [[nodiscard]] u32 front_number(u32 i) const { return consumed_.load(std::memory_order_relaxed) + i; }
 
   /// Consumer: how many values there are, at most `most`; front(0), front(1) …, the oldest first, stay until consume().
   [[nodiscard]] u32 filled(u32 most) {

@@ -135,14 +135,17 @@ bool neigh_event_send(Net& net, neighbour& n, sk_buff* skb) {
 }
 
 namespace detail {
+NETSTACK_INLINE void neigh_write_header(u8* at, neighbour const& n, net_device const& dev, be16 protocol) {
+  auto* const eth = reinterpret_cast<ethhdr*>(at);
+  eth->h_dest = n.ha;
+  eth->h_source = dev.dev_addr;
+  eth->h_proto = protocol;
+}
 /// The link header towards n, in front of data at the network header.
 NETSTACK_INLINE void neigh_push_header(sk_buff& skb, neighbour const& n, net_device& dev) {
   skb.dev = &dev;
   if (dev.hard_header_len == 0) return;
-  auto* eth = skb.push<ethhdr>();
-  eth->h_dest = n.ha;
-  eth->h_source = dev.dev_addr;
-  eth->h_proto = skb.protocol;
+  neigh_write_header(skb.push(static_cast<u32>(eth_hlen)), n, dev, skb.protocol);
   skb.reset_mac_header();
 }
 

@@ -89,11 +89,14 @@ class timer_wheel {
   /// is ignored.
   u32 run(u64 now_ns, void* ctx) {
     BUG_ON(running_, "run() from inside a timer");
-    running_ = true;
     u64 const target = std::max(now_ns >> TickShift, clock_);
-    u32 const fired = target < quiet_until_ ? 0 : run_due(target, ctx);
+    u32 fired = 0;
+    if (target >= quiet_until_) {
+      running_ = true;
+      fired = run_due(target, ctx);
+      running_ = false;
+    }
     clock_ = target;
-    running_ = false;
     return fired;
   }
 

@@ -26,11 +26,19 @@ class pipe_cable {
  public:
   static constexpr u32 ring_size = 512;  ///< frames in flight per direction
 
+  static constexpr u32 short_slots = 64;  ///< of them the youngest may lie in the cable, if they are short
+
   enum class reader : u8 { nobody, receiver, sender };
 
+  /// A short frame in the cable: its network header is where a word begins.
+  struct alignas(cache_line) short_frame {
+    u16 len;
+    u8 bytes[short_frame_max];
+  };
   struct direction {
-    spsc_ring<sk_buff*, ring_size> frames;  ///< sent, not yet seen by the receiver
+    spsc_ring<sk_buff*, ring_size> frames;  ///< sent, not yet seen by the receiver; null: it is in `shorts`
     spsc_ring<sk_buff*, ring_size> done;    ///< copied by the receiver: the sender frees them
+    short_frame shorts[short_slots];        ///< by the number of the frame
     /// Who takes frames out just now: the receiver while it polls, the sender as long as it is down.
     alignas(cache_line) std::atomic<reader> reading{reader::sender};
     std::atomic<bool> receiver_up{false};
@@ -43,6 +51,9 @@ class pipe_cable {
       return reading.compare_exchange_strong(expected, who, std::memory_order_acq_rel, std::memory_order_relaxed);
     }
     void release() { reading.store(reader::nobody, std::memory_order_release); }
+    /// The one that is sent next, and the i-th that is received next.
+    [[nodiscard]] short_frame& short_back() { return shorts[frames.back_number(0) % short_slots]; }
+    [[nodiscard]] short_frame const& short_front(u32 i) const { return shorts[frames.front_number(i) % short_slots]; }
   };
 
   pipe_cable() {
@@ -71,6 +82,10 @@ template <class Net>
 netdev_tx pipe_xmit(Net&, net_device&, sk_buff&, bool more);
 template <class Net>
 void pipe_xmit_list(Net&, net_device&, skb_list&, bool more);
+template <class Net>
+u8* pipe_short_begin(Net&, net_device&, u32 len);
+template <class Net>
+void pipe_short_end(Net&, net_device&, bool more);
 template <class Net>
 u32 pipe_poll(Net&, net_device&, u32 budget, skb_list& rx);
 template <class Net>
@@ -111,6 +126,9 @@ struct pipe : driver {
       .ndo_stop = detail::pipe_stop<Net>,
       .ndo_start_xmit = detail::pipe_xmit<Net>,
       .ndo_xmit_list = detail::pipe_xmit_list<Net>,
+      .ndo_short_begin = detail::pipe_short_begin<Net>,
+      .ndo_short_end = detail::pipe_short_end<Net>,
+      .ndo_short_xmit = detail::pipe_xmit<Net>,
       .ndo_poll = detail::pipe_poll<Net>,
       .ndo_flow_poll = detail::pipe_poll<Net>,
       .ndo_xmit_flush = detail::pipe_flush<Net>,
@@ -136,17 +154,19 @@ NETSTACK_NOINLINE inline u32 pipe_reap_several(pipe::priv& p, u32 n) {
   p.in_flight -= n;
   return n;
 }
-/// Frees what the receiver has handled.
-inline u32 pipe_reap(pipe::priv& p) {
+NETSTACK_NOINLINE inline u32 pipe_reap_handled(pipe::priv& p, u32 n) {
   auto& done = p.out->done;
-  u32 const n = done.filled(pipe_cable::ring_size);
-  if (n == 0) return 0;
   if (n != 1) return pipe_reap_several(p, n);
   sk_buff& sent = *done.front(0);
   done.consume(1);
   --p.in_flight;
   consume_sent_skb(sent);
   return 1;
+}
+/// Frees what the receiver has handled.
+NETSTACK_INLINE u32 pipe_reap(pipe::priv& p) {
+  u32 const n = p.out->done.filled(pipe_cable::ring_size);
+  return n == 0 ? 0 : pipe_reap_handled(p, n);
 }
 
 /// Wakes the receiver if it sleeps. Both sides change receiver_sleeps by read-modify-write, so either the receiver sees
@@ -186,13 +206,15 @@ void pipe_stop(Net&, net_device& dev) {
   p.in->receiver_up.store(false, std::memory_order_release);
   sk_buff* skb = nullptr;
   if (p.in->acquire(pipe_cable::reader::receiver)) {
-    while (p.in->frames.pop(skb)) (void)p.in->done.push(skb);
+    while (p.in->frames.pop(skb))
+      if (skb) (void)p.in->done.push(skb);
     p.in->release();
   }
   while (!p.out->acquire(pipe_cable::reader::sender)) {
   }
   while (p.out->frames.pop(skb)) {
     ++dev.stats.tx_carrier_errors;
+    if (!skb) continue;
     consume_skb(*skb);
     --p.in_flight;
   }
@@ -209,21 +231,34 @@ void pipe_flush(Net&, net_device& dev) {
   pipe_kick(netdev_priv<pipe>(dev));
 }
 
-/// The ring is full: the receiver is behind.
-NETSTACK_NOINLINE inline bool pipe_make_room(pipe::priv& p) {
-  if (pipe_reap(p) != 0) return true;
-  pipe_kick(p);
-  return false;
-}
+/// As many are in flight as fit into `done`. False: the receiver is behind.
+NETSTACK_NOINLINE inline bool pipe_make_room(pipe::priv& p) { return pipe_reap(p) != 0; }
 template <class Net>
 netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
   auto& p = netdev_priv<pipe>(dev);
-  if (p.in_flight == pipe_cable::ring_size && !pipe_make_room(p)) [[unlikely]]
+  if ((p.in_flight == pipe_cable::ring_size && !pipe_make_room(p)) || !p.out->frames.push(&skb)) [[unlikely]] {
+    pipe_kick(p);
     return netdev_tx::busy;
+  }
   ++p.in_flight;
-  BUG_ON(!p.out->frames.push(&skb), "pipe ring full");
   if (!more) pipe_kick(p);
   return netdev_tx::ok;
+}
+template <class Net>
+u8* pipe_short_begin(Net&, net_device& dev, u32 len) {
+  auto& out = *netdev_priv<pipe>(dev).out;
+  if (dev.type != arphrd::ether || !out.frames.holds_fewer(pipe_cable::short_slots)) [[unlikely]]
+    return nullptr;
+  out.frames.back(0) = nullptr;
+  auto& to = out.short_back();
+  to.len = static_cast<u16>(len);
+  return to.bytes;
+}
+template <class Net>
+void pipe_short_end(Net&, net_device& dev, bool more) {
+  auto& p = netdev_priv<pipe>(dev);
+  p.out->frames.publish(1);
+  if (!more) pipe_kick(p);
 }
 
 template <class Net>
@@ -241,21 +276,25 @@ void pipe_xmit_list(Net& net, net_device& dev, skb_list& frames, bool more) {
   if (!more) pipe_kick(netdev_priv<pipe>(dev));
 }
 
+/// The most that such a frame may hold: as much as one of this end's pool.
+inline u32 pipe_room(net_device const& dev, skb_pool const& pool) {
+  return dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
+}
 /// Of the kind that one of a known flow is, if the others are: linear, its checksum finished or, `unsummed`, left open.
 inline bool pipe_is_plain(sk_buff const& from, u32 room, bool unsummed) {
   if (from.data_len != 0 || from.len > room) return false;
   return unsummed ? from.ip_summed == ip_summed::partial && !skb_is_gso(from) : from.ip_summed == ip_summed::none;
 }
 /// Such a frame, for a packet whose data is at `data`; if it is of a flow that a protocol knows, its bytes are summed
-/// while they are copied.
+/// while they are copied. `from`: null if it was short.
 template <class Net>
-NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, sk_buff& skb, u8* data,
-                                     sk_buff const& from) {
-  if (!from.data) __builtin_unreachable();  // so that a frame that lies elsewhere is the only kind here
-  if (flow.take({skb, data, from.len, from.data})) [[likely]]
+NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, sk_buff& skb, u8* data, u8 const* bytes,
+                                     u32 len, sk_buff const* from) {
+  if (!bytes) __builtin_unreachable();  // so that a frame that lies elsewhere is the only kind here
+  if (flow.take({skb, data, len, bytes})) [[likely]]
     return;
-  std::memcpy(skb.put(from.len), from.data, from.len);
-  skb_copy_offloads(skb, from);
+  std::memcpy(skb.put(len), bytes, len);
+  if (from) skb_copy_offloads(skb, *from);
   eth_type_trans(skb, dev);
 }
 /// Any other.
@@ -265,17 +304,20 @@ NETSTACK_NOINLINE inline sk_buff* pipe_copy(net_device& dev, skb_pool& pool, sk_
   return skb;
 }
 
-/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk.
+/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk. `from`: null if it is short.
 template <class Net>
-NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff& from, u32 room,
+NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff* from,
                                       bool unsummed, skb_list& rx) {
+  static_assert(Net::sizes.frame_size >= Net::sizes.headroom + short_frame_max);
   auto& pool = net.worker().pool;
+  auto const& in_cable = in.short_front(0);
+  u32 const len = from ? from->len : in_cable.len;
   sk_buff* skb;
-  if (!pipe_is_plain(from, room, unsummed)) [[unlikely]] {
-    skb = pipe_copy(dev, pool, from);
+  if (from && !pipe_is_plain(*from, pipe_room(dev, pool), unsummed)) [[unlikely]] {
+    skb = pipe_copy(dev, pool, *from);
   } else if (skb = pool.__alloc_skb(pool.rx_headroom()); skb) [[likely]] {
     rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-    pipe_copy_plain(flow, dev, *skb, skb->data, from);
+    pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from);
   }
   if (skb) [[likely]] {
     rx.push_back(*skb);
@@ -283,31 +325,47 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::dir
   } else {
     ++dev.stats.rx_missed_errors;
   }
-  dev.stats.rx_bytes += from.len;
-  in.done.back(0) = &from;
+  dev.stats.rx_bytes += len;
 }
-/// The first `n`.
+/// One of several that is short.
 template <class Net>
-NETSTACK_NOINLINE void pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, u32 room, bool unsummed,
-                                    skb_list& rx) {
+NETSTACK_NOINLINE sk_buff* pipe_receive_short(Net& net, net_device& dev, pipe_cable::short_frame const& from,
+                                              rx_flow_burst<Net>& flow) {
+  auto& pool = net.worker().pool;
+  sk_buff* const skb = pool.__alloc_skb(pool.rx_headroom());
+  if (skb) pipe_copy_plain(flow, dev, *skb, skb->data, from.bytes, from.len, nullptr);
+  return skb;
+}
+/// The first `n`; how many of them the sender has to free.
+template <class Net>
+NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, bool unsummed, skb_list& rx) {
   auto& pool = net.worker().pool;
   auto& frames = p.in->frames;
+  u32 const room = pipe_room(dev, pool);
   rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-  u32 got = 0;
+  u32 got = 0, shorts = 0;
   u64 bytes = 0;
   auto const next = [&](u32 i) -> sk_buff const& {
     sk_buff* const from = frames.front(i);
-    p.in->done.back(i) = from;
+    p.in->done.back(i - shorts) = from;
     bytes += from->len;
     return *from;
   };
   for (u32 i = 0; i < n;) {
     u32 end = i;
-    while (end < n && pipe_is_plain(*frames.front(end), room, unsummed)) ++end;
+    while (end < n && frames.front(end) && pipe_is_plain(*frames.front(end), room, unsummed)) ++end;
     if (end != i) {
-      got += pool.alloc_bulk(end - i, rx,
-                             [&](sk_buff& skb, u8* data) { pipe_copy_plain(flow, dev, skb, data, next(i++)); });
+      got += pool.alloc_bulk(end - i, rx, [&](sk_buff& skb, u8* data) {
+        auto const& from = next(i++);
+        pipe_copy_plain(flow, dev, skb, data, from.data, from.len, &from);
+      });
       for (; i < end; ++i) bytes -= next(i).len;  // the pool is empty
+    } else if (!frames.front(i)) {
+      auto const& from = p.in->short_front(i++);
+      ++shorts;
+      if (unsummed) flow.stop();
+      bytes += from.len;
+      if (sk_buff* const skb = pipe_receive_short(net, dev, from, flow)) rx.push_back(*skb), ++got;
     } else {
       flow.stop();
       if (sk_buff* const skb = pipe_copy(dev, pool, next(i++))) rx.push_back(*skb), ++got;
@@ -316,13 +374,15 @@ NETSTACK_NOINLINE void pipe_receive(Net& net, net_device& dev, pipe::priv& p, u3
   dev.stats.rx_packets += got;
   dev.stats.rx_bytes += bytes;
   dev.stats.rx_missed_errors += n - got;
+  return n - shorts;
 }
 
 template <class Net>
 u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   auto& p = netdev_priv<pipe>(dev);
   pipe_check_carrier(net, dev, p);
-  if (std::exchange(p.armed, false)) {
+  if (p.armed) [[unlikely]] {
+    p.armed = false;
     p.in->receiver_sleeps.exchange(false, std::memory_order_acq_rel);
     u64 count = 0;
     [[maybe_unused]] auto n = ::read(p.in->wakeup, &count, sizeof count);
@@ -334,15 +394,17 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   // With an empty pool the frames stay on the wire: back-pressure, not loss.
   u32 const n = frames.filled(std::min(budget, pool.available()));
   if (n != 0) {
-    sk_buff& first = *frames.front(0);
-    bool const unsummed = first.ip_summed == ip_summed::partial;
-    u32 const room = dev.type == arphrd::ether ? pool.frame_size() - pool.rx_headroom() : 0;
-    if (n == 1)
-      pipe_receive_one(net, dev, in, first, room, unsummed, rx);
+    sk_buff* const first = frames.front(0);
+    bool const unsummed = first && first->ip_summed == ip_summed::partial;
+    u32 done = 1;
+    if (n != 1)
+      done = pipe_receive(net, dev, p, n, unsummed, rx);
+    else if (pipe_receive_one(net, dev, in, first, unsummed, rx); first)
+      in.done.back(0) = first;
     else
-      pipe_receive(net, dev, p, n, room, unsummed, rx);
+      done = 0;
     frames.consume(n);
-    in.done.publish(n);  // as many as are in flight fit
+    if (done != 0) in.done.publish(done);  // as many as are in flight fit
   }
   in.release();
   return n;

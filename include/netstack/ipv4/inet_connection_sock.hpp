@@ -100,6 +100,10 @@ struct inet_connection_sock_af_ops {
   /// message_size (longer than the path takes).
   result<void> (*queue_xmit)(Net&, sock&, sk_buff&) = nullptr;
   void (*queue_xmit_list)(Net&, sock&, skb_list&) = nullptr;  ///< the same for several; leaves the list empty
+  /// Sends a segment that says nothing but its numbers and its time stamp, with the few bytes of `data` (null: none) if
+  /// any, as a frame that is no packet. Of the device of the sock's route dev_takes_short was asked. False: nothing was
+  /// sent, it needs a packet.
+  bool (*transmit_short)(Net&, sock&, u32 seq, u8 flags, sk_buff const* data) = nullptr;
   u32 (*mtu)(Net&, sock&) = nullptr;  ///< of the path now, network header included; 0: there is none
   verdict (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
   /// An ACK for a listener: the end of a handshake that nobody remembers, or none.

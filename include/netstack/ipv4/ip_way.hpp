@@ -7,6 +7,7 @@
 // Linux: net/ipv4/ip_output.c (__ip_queue_xmit, whose template is the socket)
 // RFC 791 §3.1, RFC 6864 (atomic datagrams need no identification)
 #pragma once
+#include "netstack/core/dev_short.hpp"
 #include "netstack/ipv4/ip_output.hpp"
 #include "netstack/ipv4/ip_pattern.hpp"
 
@@ -76,17 +77,21 @@ template <class Net>
 }
 
 namespace detail {
-/// The header in front of data at the transport header, and what goes with it.
-NETSTACK_INLINE void ip_way_push(sk_buff& skb, ip_way const& way) {
-  skb.reset_transport_header();
-  u8* const at = skb.push(static_cast<u32>(ip_hlen_min));
-  skb.reset_network_header();
-  u64 const first = way.first | u64{be16{static_cast<u16>(skb.len)}.raw()} << 16;
+/// The header of a datagram of `total` bytes.
+NETSTACK_INLINE void ip_way_write(u8* at, ip_way const& way, u32 total) {
+  u64 const first = way.first | u64{be16{static_cast<u16>(total)}.raw()} << 16;
   u64 const sum = csum_add64(csum_add64(first, way.second), way.daddr.raw());
   u64 const second = way.second | u64{csum_fold(csum_from64to32(sum)).raw()} << 16;
   std::memcpy(at, &first, 8);
   std::memcpy(at + 8, &second, 8);
   std::memcpy(at + 16, &way.daddr, 4);
+}
+/// The header in front of data at the transport header, and what goes with it.
+NETSTACK_INLINE void ip_way_push(sk_buff& skb, ip_way const& way) {
+  skb.reset_transport_header();
+  u8* const at = skb.push(static_cast<u32>(ip_hlen_min));
+  skb.reset_network_header();
+  ip_way_write(at, way, skb.len);
   skb.protocol = be16{eth_p::ip};
   skb.mark = way.mark;
   skb.priority = way.priority;
@@ -118,6 +123,25 @@ NETSTACK_INLINE result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& w
     return neigh_connected_output(net, skb, *n);
   skb_dst_set_noref(skb, *way.rt);  // it may have to wait
   return neigh_output(net, skb, *n);
+}
+
+/// Where to write the `len` bytes behind the IP header of one more datagram of the way, which dev_short_end sends;
+/// null: it needs a packet. dev_takes_short was asked.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE u8* ip_way_short_begin(Net& net, ip_way const& way, u32 len) {
+  net_device& dev = *way.rt->dev;
+  u32 const total = static_cast<u32>(ip_hlen_min) + len;
+  neighbour* const n = ip_neigh(net, dev, rt_nexthop(*way.rt, way.daddr));
+  if (!n || !(n->nud_state & nud::connected)) [[unlikely]]
+    return nullptr;
+  u8* const at = dev_short_begin(net, dev, static_cast<u32>(eth_hlen) + total);
+  if (!at) [[unlikely]]
+    return nullptr;
+  n->used = net.worker().now;
+  detail::neigh_write_header(at, *n, dev, be16{eth_p::ip});
+  detail::ip_way_write(at + eth_hlen, way, total);
+  detail::ip_way_count(net, 1, total);
+  return at + eth_hlen + ip_hlen_min;
 }
 
 /// The same for a burst: the next hop is asked for once, neighbours of one length have the same header, and the device

@@ -22,6 +22,9 @@ struct net_device;
 /// was taken, the core keeps the skb at the queue's head and tries again. [S76]
 enum class netdev_tx : u8 { ok, busy };
 
+/// With its link header: what a segment of a dialogue takes, and an acknowledgment.
+inline constexpr u32 short_frame_max = 126;
+
 /// As large as a power of two, so that a row is found by a shift.
 template <class Net>
 struct alignas(256) net_device_ops {
@@ -32,6 +35,14 @@ struct alignas(256) net_device_ops {
   /// not taken. All are linear and finished, or left to the checksum offload that the device has. A decorator that has
   /// an ndo_start_xmit of its own sets it, or null.
   void (*ndo_xmit_list)(Net&, net_device&, skb_list& frames, bool more) = nullptr;
+  /// Optional, for a driver with Ethernet frames and a place of its own for short ones (short_frame_max), which so need
+  /// no packet: where the caller writes one of `len` bytes, or null: not now. Once it is written, and nothing was sent
+  /// meanwhile, ndo_short_end sends it.
+  u8* (*ndo_short_begin)(Net&, net_device&, u32 len) = nullptr;
+  void (*ndo_short_end)(Net&, net_device&, bool more) = nullptr;
+  /// The same function as ndo_start_xmit, if short frames may go past it. A decorator with an ndo_start_xmit of its own
+  /// thereby gets all of them as packets.
+  netdev_tx (*ndo_short_xmit)(Net&, net_device&, sk_buff&, bool more) = nullptr;
   u32 (*ndo_poll)(Net&, net_device&, u32 budget, skb_list& rx) = nullptr;  ///< required: up to budget frames
   /// The same function as ndo_poll, if it asks rx_flow_burst (core/rx_flow): its burst may begin with packets of a
   /// known flow. A decorator with an ndo_poll of its own thereby gets frames that nobody has looked at.

@@ -75,7 +75,7 @@ NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb,
   auto& tp = tcp_sk(sk);
   u32 const len = skb_is_gso(skb) ? skb_shinfo(skb).gso_size : skb.len;
   tp.ack_scheduled = true;
-  if (len != tp.rcv_mss && (len > tp.rcv_mss || len >= tcp_mss_default)) {
+  if (len > tp.rcv_mss || (len >= tcp_mss_default && len != tp.rcv_mss)) {
     tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
     tp.scaling_ratio = static_cast<u8>(std::clamp<u32>(skb.len * 256 / skb.truesize, 1, 255));
   }
@@ -116,6 +116,7 @@ NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size) {
 }
 template <class Net>
 NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
+  if (!sk.sk_memory) __builtin_unreachable();
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_mem_has(sk, size)) [[likely]]
     return true;
   return tcp_rmem_schedule_slow(net, sk, size);
@@ -345,9 +346,28 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
 
 }  // namespace detail
 
-/// The data of a segment that tcp_input predicted: exactly what is expected next; data at its header.
+/// The data of a segment that tcp_input predicted: exactly what is expected next; data at its header. `plain`: with
+/// nothing but that, of a connection without ECN.
 template <class Net>
-NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool plain) {
+  auto& tp = tcp_sk(sk);
+  if (plain && sk.sk_receive_queue.empty() && !skb.is_nonlinear() && !skb.destructor &&
+      detail::tcp_try_rmem_schedule(net, sk, skb.truesize)) [[likely]] {  // as below, where nothing else can be
+    u32 const len = rx.end_seq - rx.seq;
+    skb_dst_drop(skb);
+    skb.dev = nullptr;
+    skb.data += rx.hlen;
+    skb.len = len;
+    auto& cb = TCP_SKB_CB(skb);
+    cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.tcp_flags = rx.flags;
+    tcp_event_data_recv(net, sk, skb, rx);
+    tp.bytes_received += len;
+    tp.rcv_nxt = rx.end_seq;
+    skb_set_owner_r(skb, sk);
+    sk.sk_receive_queue.queue_tail(skb);
+    tcp_note(sk, tcp_event::readable);
+    return verdict::kept();
+  }
   if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
   return detail::tcp_queue_next(net, sk, skb, rx);
 }

@@ -372,7 +372,7 @@ NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, 
   rx.ack_seq = csum_load<be32>(th + 8).host();
   rx.end_seq = rx.seq + skb.len - hlen;
   rx.window = static_cast<u16>(tp.snd_wnd >> tp.snd_wscale);
-  rx.flags = th[13];
+  rx.flags = tcp_flag::ack;  // and PSH, of which nobody asks
   rx.hlen = hlen;
   rx.opt.saw_tstamp = true;
   rx.opt.rcv_tsval = csum_load<be32>(th + 24).host();
@@ -381,9 +381,10 @@ NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, 
          skb.len - hlen <= tcp_receive_window(tp) && !before(rx.opt.rcv_tsval, tp.ts_recent);
 }
 
-/// What it means: its order was asked for already, and nothing in it has to be believed.
+/// What it means: its order was asked for already, and nothing in it has to be believed. `plain`: tcp_read_predicted
+/// read it.
 template <class Net>
-NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool plain) {
   auto& tp = tcp_sk(sk);
   bool const data = rx.seq != rx.end_seq;
   // Data that acknowledges nothing new says nothing to a sender whose network is in order; but that its window is no
@@ -401,13 +402,13 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
   }
   if (!data) return verdict::consumed();
   ++NET_STATS(net).TCPHPHits;
-  return tcp_data_queue_in_order(net, sk, skb, rx);
+  return tcp_data_queue_in_order(net, sk, skb, rx, plain);
 }
 
 /// … for who rarely has such a one.
 template <class Net>
 NETSTACK_NOINLINE verdict tcp_rcv_predicted_rare(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
-  return tcp_rcv_predicted(net, sk, skb, rx);
+  return tcp_rcv_predicted(net, sk, skb, rx, false);
 }
 
 }  // namespace detail

@@ -332,9 +332,13 @@ NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
   auto& cb = TCP_SKB_CB(skb);
   u64 const now = net.worker().now;
   cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
-  sk_buff* const out = detail::tcp_fresh_to_send(net, skb);
-  if (!out) [[unlikely]]
-    return false;
+  sk_buff* out = nullptr;
+  if (skb.len > detail::tcp_short_max || skb.ip_summed == ip_summed::partial ||
+      !detail::tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb)) {
+    out = detail::tcp_fresh_to_send(net, skb);
+    if (!out) [[unlikely]]
+      return false;
+  }
   // As tcp_note_leaves, tcp_note_new_data, tcp_cwnd_validate: there are no others.
   cb.sent = now;
   tcp_rate_skb_alone(net, tp, cb);
@@ -342,10 +346,12 @@ NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
   tp.lsndtime = now;
   ++tp.data_segs_out;
   tp.bytes_sent += skb.len;
-  auto const r = detail::tcp_is_common(tp, tcp_flag::ack) ? detail::tcp_transmit_common(net, sk, *out, cb, nullptr)
-                                                          : tcp_transmit(net, sk, *out, cb);
-  if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]]
-    return false;
+  if (out) {
+    auto const r = detail::tcp_is_common(tp, tcp_flag::ack) ? detail::tcp_transmit_common(net, sk, *out, cb, nullptr)
+                                                            : tcp_transmit(net, sk, *out, cb);
+    if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]]
+      return false;
+  }
   u32 const end_seq = cb.end_seq;
   sk.sk_write_queue.queue_tail(skb);
   if (skb.len < mss) tp.snd_sml = end_seq;

@@ -43,6 +43,7 @@ NETSTACK_INLINE void tcp_eat_skb(sock& sk, sk_buff& skb) {
     owed = one.truesize;
   });
   sk.sk_rmem_alloc -= owed;
+  if (!sk.sk_memory) __builtin_unreachable();
   sk_mem_uncharge(sk, owed);
 }
 /// Frees the packets of which everything is before `seq`: it was read. The first that is left.

@@ -49,8 +49,10 @@ void inet_csk_init_timers(Net& net, sock& sk);
 
 /// A segment leaves the write queue: its memory is the proto's again.
 NETSTACK_INLINE void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
-  tcp_sk(sk).wmem_queued -= skb.truesize;
-  sk_mem_uncharge(sk, skb.truesize);
+  if (!sk.sk_memory) __builtin_unreachable();
+  u32 const truesize = skb.truesize;
+  tcp_sk(sk).wmem_queued -= truesize;
+  sk_mem_uncharge(sk, truesize);
   skb.pool->drop_payload_ref(skb);  // nobody sends it any more: it may go the short way
   skb.pool->free_one(skb, skb_run_destructor);
 }
@@ -70,6 +72,7 @@ NETSTACK_NOINLINE inline void tcp_wmem_free_first(sock& sk, sk_buff& last, u32 n
 }
 /// It enters it.
 inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
+  if (!sk.sk_memory) __builtin_unreachable();
   tcp_sk(sk).wmem_queued += skb.truesize;
   sk_mem_charge(sk, skb.truesize);
 }

@@ -46,7 +46,8 @@ namespace netstack {
 [[nodiscard]] NETSTACK_INLINE u32 __tcp_select_window(sock const& sk, bool& no_room) {
   auto const& tp = tcp_sk(sk);
   u32 const full = std::min(tp.window_clamp, tcp_full_space(sk));
-  u32 free = std::min(tcp_space(sk), full);
+  u32 const used = sk.sk_rmem_alloc + sk.sk_backlog_len;
+  u32 free = used == 0 ? full : std::min(tcp_space(sk), full);
   u32 const told = tcp_receive_window(tp);
   if (tcp_under_memory_pressure(sk)) [[unlikely]]
     free = std::min<u32>(free, 4u * tp.advmss);  // enough to go on, not enough to pile up
@@ -138,22 +139,38 @@ NETSTACK_INLINE u16 tcp_header_check(sk_buff& skb, u64 pseudo, u64 sum) {
   skb.csum_offset = offsetof(tcphdr, check);
   return static_cast<u16>(~csum_fold(csum_from64to32(pseudo)).raw());
 }
-/// The header of a segment whose options were written: `stamp` are eight bytes of them, `sum` is over the others.
-/// `flow`: the sum of the pseudo header without the length. From registers, in words as long as they can be: what was
-/// stored in small pieces is not read back.
-NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u64 stamp,
-                                      u32 flow) {
+/// The header of a segment of `len` bytes with it, whose options were written: `stamp` are eight bytes of them, `sum`
+/// is over the others. `flow`: the sum of the pseudo header without the length; check(pseudo, sum): of that, header and
+/// options. From registers, in words as long as they can be: what was stored in small pieces is not read back.
+template <class Check>
+NETSTACK_INLINE void tcp_put_header(u8* at, tcp_header_fields const& f, u32 hlen, u32 len, u64 sum, u64 stamp, u32 flow,
+                                    Check&& check_of) {
   u64 const first = f.source.raw() | u64{f.dest.raw()} << 16 | u64{be32{f.seq}.raw()} << 32;
   u64 const second = be64{u64{f.ack_seq} << 32 | hlen / 4 << 28 | u32{f.flags} << 16 | f.window}.raw();
   u16 const urg = be16{f.urg_ptr}.raw();
-  u64 const pseudo = u64{flow} + be16{static_cast<u16>(skb.len)}.raw();
-  u16 const check = tcp_header_check(skb, pseudo, csum_add4(sum + pseudo + urg, first, second, stamp, 0));
+  u64 const pseudo = u64{flow} + be16{static_cast<u16>(len)}.raw();
+  u16 const check = check_of(pseudo, csum_add4(sum + pseudo + urg, first, second, stamp, 0));
   u32 const last = check | u32{urg} << 16;
   std::memcpy(at, &first, sizeof first);
   std::memcpy(at + 8, &second, sizeof second);
   std::memcpy(at + 16, &last, sizeof last);
+}
+/// … of a packet.
+NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u64 stamp,
+                                      u32 flow) {
+  tcp_put_header(at, f, hlen, skb.len, sum, stamp, flow,
+                 [&](u64 pseudo, u64 all) NETSTACK_INLINE_LAMBDA { return tcp_header_check(skb, pseudo, all); });
   skb.reset_transport_header();
 }
+/// The option that most segments have; its eight bytes that change.
+NETSTACK_INLINE u64 tcp_put_stamp(u8* options, u32 tsval, u32 tsecr) {
+  u32 const lead = tcpopt::tstamp_lead;
+  u64 const stamp = be64{u64{tsval} << 32 | tsecr}.raw();
+  std::memcpy(options, &lead, sizeof lead);
+  std::memcpy(options + 4, &stamp, sizeof stamp);
+  return stamp;
+}
+inline constexpr u32 tcp_stamped_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 /// … in front of the payload, with the options that nearly every SYN has: their words need no second look.
 inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
   constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
@@ -169,13 +186,9 @@ inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_ou
 
 /// Writes header and the one option that most segments have in front of the payload.
 NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
-  constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
-  u8* const at = skb.push(hlen);
-  u32 const lead = tcpopt::tstamp_lead;
-  u64 const stamp = be64{u64{tsval} << 32 | tsecr}.raw();
-  std::memcpy(at + tcp_hlen_min, &lead, sizeof lead);
-  std::memcpy(at + tcp_hlen_min + 4, &stamp, sizeof stamp);
-  detail::tcp_write_header(skb, at, f, hlen, lead, stamp, flow);
+  u8* const at = skb.push(detail::tcp_stamped_hlen);
+  u64 const stamp = detail::tcp_put_stamp(at + tcp_hlen_min, tsval, tsecr);
+  detail::tcp_write_header(skb, at, f, detail::tcp_stamped_hlen, tcpopt::tstamp_lead, stamp, flow);
 }
 /// The same with any options.
 inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
@@ -228,6 +241,18 @@ NETSTACK_INLINE void tcp_copy_few(u8* to, u8 const* from) {
   std::memcpy(to + sizeof first, &second, sizeof second);
 }
 
+/// At most tcp_short_max of them, to where there is room for no more than that.
+NETSTACK_INLINE void tcp_copy_short(u8* to, u8 const* from, u32 len) {
+  typedef u64 half __attribute__((vector_size(tcp_copybreak / 2)));
+  half part;
+  std::memcpy(&part, from, sizeof part);
+  std::memcpy(to, &part, sizeof part);
+  if (len <= sizeof part) [[likely]]
+    return;
+  std::memcpy(&part, from + len - sizeof part, sizeof part);
+  std::memcpy(to + len - sizeof part, &part, sizeof part);
+}
+
 /// The same for a fresh segment. To copy a few bytes costs less than to keep account of two packets over one frame.
 template <class Net>
 NETSTACK_INLINE sk_buff* tcp_fresh_to_send(Net& net, sk_buff& skb) {
@@ -277,7 +302,7 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
   return tcp_af_ops<Net>(sk).queue_xmit(net, sk, out);
 }
 /// Of a connection most segments have nothing to say but their numbers and a time stamp.
-[[nodiscard]] inline bool tcp_is_common(tcp_sock const& tp, u8 flags) {
+[[nodiscard]] NETSTACK_INLINE bool tcp_is_common(tcp_sock const& tp, u8 flags) {
   constexpr tcp_marks told{
       .ecn_flags = 0xff, .num_sacks = 0xff, .tstamp_ok = true, .urg_mode = true, .uto_due = true, .dsack = true};
   return (flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.match(told, {.tstamp_ok = true});
@@ -298,6 +323,38 @@ NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& ou
                           tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent, tp.csum_flow);
   tcp_event_ack_sent(net, sk);
   return tcp_queue_xmit(net, sk, out, together);
+}
+/// The payload of a frame that the driver may have a place for.
+inline constexpr u32 tcp_short_max = short_frame_max - static_cast<u32>(eth_hlen + ip_hlen_min) - tcp_stamped_hlen;
+
+/// A segment of the common kind, header and all `len` bytes, for who writes it where it leaves.
+template <class Net>
+NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, sk_buff const* data) {
+  auto& tp = tcp_sk(sk);
+  u16 const window = tcp_select_window(net, sk);
+  u64 const stamp = tcp_put_stamp(at + tcp_hlen_min, tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent);
+  tcp_put_header(at,
+                 {.source = tp.inet_sport,
+                  .dest = sk.sk_dport,
+                  .seq = seq,
+                  .ack_seq = tp.rcv_nxt,
+                  .flags = flags,
+                  .window = window},
+                 tcp_stamped_hlen, len, tcpopt::tstamp_lead, stamp, tp.csum_flow,
+                 [&](u64, u64 sum) NETSTACK_INLINE_LAMBDA {
+                   return csum_fold(csum_from64to32(data ? csum_add64(sum, data->csum) : sum)).raw();
+                 });
+  if (data) tcp_copy_short(at + tcp_stamped_hlen, data->data, data->len);
+  tcp_event_ack_sent(net, sk);
+  ++TCP_STATS(net).OutSegs;
+  ++tp.segs_out;
+}
+/// Sends such a one, if the driver has a place for it. False: nothing was sent.
+template <class Net>
+NETSTACK_INLINE bool tcp_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
+  dst_entry const* const dst = sk.sk_dst_cache;
+  return dst && dst->dev && dev_takes_short<Net>(*dst->dev) && tcp_is_common(tcp_sk(sk), flags) &&
+         tcp_af_ops<Net>(sk).transmit_short(net, sk, seq, flags, data);
 }
 /// What the segment has no room for waits for one that has.
 inline void tcp_user_timeout_option(tcp_sock& tp, u32 len, tcp_out_options& opts) {
@@ -402,6 +459,7 @@ void tcp_send_delayed_ack(Net& net, sock& sk, u64 ns) {
 template <class Net>
 void tcp_send_ack(Net& net, sock& sk) {
   if (sk.sk_state == tcp_state::close) return;
+  if (detail::tcp_transmit_short(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack, nullptr)) return;
   auto const r = tcp_transmit_control(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack);
   if (!r && r.error() == std::errc::no_buffer_space) tcp_send_delayed_ack(net, sk, 200'000'000);
 }

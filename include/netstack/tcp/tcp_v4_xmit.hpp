@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: BSL-1.0
+// Decides: how a segment of a connection leaves over IPv4: by its route, the short way while that is the common one, as
+// a list if there are several, and without a packet if it is short and the driver has a place for it.
+// tx: called as inet_connection_sock_af_ops → calls ip_way_send, ip_send_skb, dev_short_end
+// Linux: net/ipv4/ip_output.c (__ip_queue_xmit)
+#pragma once
+#include "netstack/ipv4/datagram.hpp"
+#include "netstack/ipv4/ip_way.hpp"
+#include "netstack/tcp/tcp_transmit.hpp"
+
+namespace netstack {
+
+namespace detail {
+/// The connection's route; borrowed. Errors: the route's.
+template <class Net>
+result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
+  fl4 = connected_flow(inet_sk(sk), sk.sk_daddr, sk.sk_dport);
+  if (auto const* const opt = inet_sk(sk).opt; opt && opt->srr) [[unlikely]] {
+    fl4.daddr = opt->faddr;
+    if (opt->is_strictroute) fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
+  }
+  if (rtable* rt = sk_rt_check(sk)) [[likely]]
+    return rt;
+  auto const rt = ip_route_output_key(net, fl4);
+  if (rt) sk_dst_set(sk, **rt);
+  return rt;
+}
+/// RFC 3168 §6.1: the segment at hand may be marked.
+inline u8 tcp_v4_tos(sock const& sk) {
+  return static_cast<u8>(inet_sk(sk).tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0));
+}
+/// The way of a connection's next segments, while it is the common one: the route it has is still right and plain, no
+/// options, and routers may not cut. False: ip_send_skb knows the others.
+template <class Net>
+NETSTACK_INLINE bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
+  if constexpr (!ip_ways_possible<Net>) return false;
+  auto const& inet = inet_sk(sk);
+  auto const& ns = ipv4_net(net);
+  auto* const rt = static_cast<rtable*>(sk.sk_dst_cache);
+  if (!rt || !ip_rt_is_plain(net, *rt) || inet.opt != nullptr || !ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ns))
+      [[unlikely]]
+    return false;
+  u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ns.sysctl_ip_default_ttl;
+  way.rt = rt;
+  way.first = ip_first_words(0x45, tcp_v4_tos(sk), ip_df);
+  way.second = ttl | ip_second_words(ipproto::tcp, inet.inet_saddr);
+  way.daddr = sk.sk_daddr;
+  way.mark = sk.sk_mark;
+  way.priority = sk.sk_priority;
+  return true;
+}
+/// A segment that goes that way as it is.
+inline bool tcp_v4_fits(sk_buff const& skb, net_device const& dev, u32 room) {
+  return (skb.len <= room || skb_is_gso(skb)) && has_headroom(skb, dev, static_cast<u32>(ip_hlen_min));
+}
+
+}  // namespace detail
+
+namespace detail {
+/// Any segment: ip_send_skb knows its way.
+template <class Net>
+NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& skb) {
+  auto const& inet = inet_sk(sk);
+  flowi4 fl4;
+  auto const rt = detail::tcp_v4_route(net, sk, fl4);
+  if (!rt) {
+    kfree_skb(net, skb, drop_reason::ip_noroute_out);
+    return failure{rt.error()};
+  }
+  // MUST-48 MUST-49 SHLD-21 SHLD-22
+  ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
+           .tos = detail::tcp_v4_tos(sk),
+           .protocol = ipproto::tcp,
+           .pmtudisc = inet.pmtudisc,
+           .mark = sk.sk_mark,
+           .priority = sk.sk_priority};
+  if (inet.opt) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
+    tx.options = inet.opt->data, tx.optlen = inet.opt->optlen;
+    tx.srr = inet.opt->srr, tx.daddr = sk.sk_daddr;
+  }
+  return ip_send_skb(net, skb, **rt, fl4, tx);
+}
+}  // namespace detail
+
+/// inet_connection_sock_af_ops::queue_xmit.
+template <class Net>
+result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
+  if (ip_way way; detail::tcp_v4_way(net, sk, way)) [[likely]]
+    if (detail::tcp_v4_fits(skb, *way.rt->dev, way.rt->plain_room)) [[likely]]
+      return ip_way_send(net, skb, way);
+  return detail::ip_queue_xmit_slow(net, sk, skb);
+}
+/// inet_connection_sock_af_ops::transmit_short.
+template <class Net>
+NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
+  u32 const len = detail::tcp_stamped_hlen + (data ? data->len : 0);
+  ip_way way;
+  if (!detail::tcp_v4_way(net, sk, way) || len > way.rt->plain_room) [[unlikely]]
+    return false;
+  u8* const at = ip_way_short_begin(net, way, len);
+  if (!at) [[unlikely]]
+    return false;
+  detail::tcp_write_short(net, sk, at, seq, flags, len, data);
+  dev_short_end(net, *way.rt->dev);
+  return true;
+}
+/// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
+template <class Net>
+void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
+  ip_way way;
+  if (detail::tcp_v4_way(net, sk, way)) [[likely]] {
+    net_device const& dev = *way.rt->dev;
+    ip_summed const summed = list.first->ip_summed;
+    ip_way_burst<Net> burst{net, way, summed};
+    u32 const room = ip_way_room(net, way);
+    bool fits = burst.ready() && (summed == ip_summed::none || (dev.features & netif_f::hw_csum) != 0);
+    for (sk_buff* skb = list.first; skb && fits; skb = skb->next)
+      fits = skb->len <= room && skb->ip_summed == summed && skb->headroom() >= burst.headroom &&
+             detail::has_headroom(*skb, dev, static_cast<u32>(ip_hlen_min));
+    if (fits) {
+      u32 len = 0;
+      for (sk_buff* skb = list.first; skb; skb = skb->next) {
+        if (skb->len != len) burst.begin(len = skb->len);
+        bool const cloned = skb->cloned;
+        burst.push(*skb, skb->data);
+        skb->cloned = cloned;
+      }
+      burst.send(*list.first, *list.last, list.count);
+      list = {};
+      return;
+    }
+  }
+  while (sk_buff* skb = list.pop_front()) (void)ip_queue_xmit(net, sk, *skb);
+}
+
+}  // namespace netstack
