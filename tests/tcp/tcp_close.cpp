@@ -213,6 +213,114 @@ TEST_CASE("SO_LINGER: of no time it resets, unsent data or not; with time close(
   t.over();
 }
 
+// --- an end for which there is no frame
+
+TEST_CASE("a FIN that finds no frame is owed, and sent as soon as there is one: RFC 9293 §3.6", "[S148][S33]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  auto& pool = t.net().worker().pool;
+  auto& dev = netdev_priv<rig_dev>(*t.rig.eth0);
+  skb_list others;
+  auto const take_all = [&] { pool.alloc_bulk(pool.available(), others); };
+  auto const give_one = [&] { consume_skb(*others.pop_front()); };
+  auto const give_back = [&] { pool.free_list(others); };
+  auto const comes = [&](char const* fin) {
+    t.after(500);
+    REQUIRE(!t.pending.empty());
+    t.pending.erase(t.pending.begin(), t.pending.end() - 1);  // an acknowledgment that was owed too, repetitions
+    t.out(fin);
+  };
+  SECTION("nothing is in flight: it is tried again, however long that takes") {
+    take_all();
+    t.shutdown(fd, shut::wr);
+    CHECK(t.write(fd, 1).error() == errc::broken_pipe);
+    t.quiet(120'000);
+    CHECK(t.state_name() == "FIN-WAIT-1");
+    int outq = 0;
+    REQUIRE(ioctl(t.net(), fd, sioc::outq, &outq));
+    CHECK(outq == 1);
+    give_back();
+    comes("FP. 1 ack 1");
+    comes("FP. 1 ack 1");  // as any other: repeated until it is acknowledged
+    t.in(". 1 ack 2").silent();
+    CHECK(t.state_name() == "FIN-WAIT-2");
+  }
+  SECTION("nobody holds it any more") {
+    take_all();
+    t.close(fd);
+    t.quiet(120'000);
+    give_back();
+    comes("FP. 1 ack 1");
+    t.in("F. 1 ack 2").out(". 2 ack 2").silent();
+    CHECK(t.state_name() == "TIME-WAIT");
+  }
+  SECTION("the peer closed first") {
+    t.in("F. 1 ack 1").out(". 1 ack 2");
+    take_all();
+    t.close(fd);
+    t.quiet(1000);
+    CHECK(t.state_name() == "LAST-ACK");
+    give_back();
+    comes("FP. 1 ack 2");
+    t.in(". 2 ack 2").silent();
+    CHECK(mine(t).socks.in_use() == 1);
+  }
+  SECTION("what is in flight gives its frame back when it is acknowledged") {
+    REQUIRE(t.write(fd, 2000));
+    t.out(". 1:1001").out("P. 1001:2001");
+    take_all();
+    t.shutdown(fd, shut::wr);
+    t.silent();
+    give_one();
+    t.in(". 1 ack 2001").out("F. 2001 ack 1").silent();
+    CHECK(t.state_name() == "FIN-WAIT-1");
+    t.in(". 1 ack 2002").silent();
+    CHECK(t.state_name() == "FIN-WAIT-2");
+    give_back();
+  }
+  SECTION("… or does not, because the device still has it; and the peer closes meanwhile") {
+    dev.keeps = true;
+    REQUIRE(t.write(fd, 1000));
+    t.out("P. 1:1001");
+    take_all();
+    t.shutdown(fd, shut::wr);
+    for (auto const& [segment, state] : {std::pair{". 1 ack 1001", "FIN-WAIT-1"}, {"F. 1 ack 1001", "CLOSING"}}) {
+      give_one();  // to receive it
+      t.in(segment);
+      take_all();
+      CHECK(t.pending.size() == (t.state_name() == "CLOSING"));  // its frame was enough to acknowledge a FIN
+      t.pending.clear();
+      t.quiet(2000);
+      CHECK(t.state_name() == state);
+    }
+    give_back();
+    dev.keeps = false;
+    CHECK(rig_dev::complete(*t.rig.eth0) == 0);
+    t.pending.clear();
+    comes("FP. 1001 ack 2");
+    t.in(". 2 ack 1002").silent();
+    CHECK(t.state_name() == "TIME-WAIT");
+  }
+  SECTION("a closed window is asked about before") {
+    t.in(". 1 ack 1 win 0");
+    take_all();
+    t.shutdown(fd, shut::wr);
+    t.quiet(1000);
+    give_back();
+    t.after(500).out(". 0 ack 1").silent();  // a probe
+    t.in(". 1 ack 1 win 1000").out("F. 1 ack 1").silent();
+    t.in(". 1 ack 2").silent();
+  }
+  SECTION("a RST ends it as ever") {
+    take_all();
+    t.shutdown(fd, shut::wr);
+    give_back();
+    t.in("R 1").silent();
+    CHECK(t.read_error(fd) == static_cast<int>(errc::connection_reset));
+  }
+  t.over();
+}
+
 // --- TIME-WAIT
 
 TEST_CASE("tcp_max_tw_buckets: beyond it connections end without the wait, and are counted", "[S104]") {

@@ -272,14 +272,16 @@ tcp_outcome tcp_ack_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bo
       if (tp.snd_una != tp.write_seq) break;
       tcp_time_wait(net, sk, tcp_state::time_wait, 0);
       over = true;
-      break;
+      return {verdict::consumed()};
     case tcp_state::last_ack:
       if (tp.snd_una != tp.write_seq) break;
       tcp_done(net, sk);
       over = true;
-      break;
+      return {verdict::consumed()};
     default: break;
   }
+  if (tcp_fin_owed(tp)) [[unlikely]]
+    tcp_send_owed_fin(net, sk);
   return {verdict::consumed()};
 }
 

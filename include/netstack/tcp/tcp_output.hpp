@@ -446,27 +446,42 @@ bool tcp_xmit_alone(Net& net, sock& sk, sk_buff& skb) {
 
 // --- the end of what is sent
 
+/// FIN was asked for when there was no frame for it: it has its number, behind all that was sent, and is owed.
+[[nodiscard]] inline bool tcp_fin_owed(tcp_sock const& tp) { return !tp.send_head && tp.snd_nxt != tp.write_seq; }
+
+namespace detail {
+/// FIN joins the queue, in a segment of its own. False: there is no frame for it.
+template <class Net>
+bool tcp_queue_fin(Net& net, sock& sk) {
+  u32 const end = tcp_sk(sk).write_seq;
+  sk_buff* const skb = tcp_alloc_skb(net);
+  if (!skb) [[unlikely]]
+    return false;
+  TCP_SKB_CB(*skb) = {.seq = end - 1, .end_seq = end, .tcp_flags = tcp_flag::fin | tcp_flag::ack};
+  tcp_queue_skb(sk, *skb);
+  return true;
+}
+}  // namespace detail
+
+/// Sends a FIN that is owed. Without a frame it is tried again when something is acknowledged, or by the probe's timer.
+template <class Net>
+void tcp_send_owed_fin(Net& net, sock& sk) {
+  if (!detail::tcp_queue_fin(net, sk)) [[unlikely]]
+    return tcp_check_probe_timer(net, sk);
+  if (!detail::tcp_xmit_alone(net, sk, *tcp_sk(sk).send_head))
+    __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
+}
+
 /// RFC 9293 §3.10.4: FIN rides on the last segment that was not sent, or goes by itself.
 template <class Net>
 void tcp_send_fin(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  sk_buff* skb = tp.send_head ? sk.sk_write_queue.peek_tail() : nullptr;
-  bool const alone = !skb;
-  if (alone) [[likely]] {
-    skb = tcp_alloc_skb(net);
-    if (!skb) [[unlikely]] {
-      // Without a frame for it there can be no orderly end; the peer learns of the disorderly one when it sends.
-      ++NET_STATS(net).TCPAbortOnMemory;
-      return tcp_done_with_error(net, sk, std::errc::no_buffer_space);
-    }
-    TCP_SKB_CB(*skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq, .tcp_flags = tcp_flag::ack};
-    tcp_queue_skb(sk, *skb);
-  }
-  auto& cb = TCP_SKB_CB(*skb);
+  ++tp.write_seq;
+  if (!tp.send_head) [[likely]]
+    return tcp_send_owed_fin(net, sk);
+  auto& cb = TCP_SKB_CB(*sk.sk_write_queue.peek_tail());
   cb.tcp_flags |= tcp_flag::fin | tcp_flag::ack;
   ++cb.end_seq;
-  ++tp.write_seq;
-  if (alone && detail::tcp_xmit_alone(net, sk, *skb)) return;
   __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
 }
 
@@ -483,6 +498,7 @@ template <class Net>
 result<void> tcp_write_wakeup(Net& net, sock& sk) {
   if (sk.sk_state == tcp_state::close) return failure{std::errc::not_connected};
   auto& tp = tcp_sk(sk);
+  if (tcp_fin_owed(tp) && !detail::tcp_queue_fin(net, sk)) return failure{std::errc::no_buffer_space};
   sk_buff* const skb = tp.send_head;
   if (!skb || !before(TCP_SKB_CB(*skb).seq, tcp_wnd_end(tp))) {
     // RFC 9293 §3.8.5: a closed window does not keep the peer from learning of urgent data.

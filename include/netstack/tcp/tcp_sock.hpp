@@ -60,9 +60,10 @@ inline constexpr u32 tcp_timeout_fallback = 3'000'000;  ///< RFC 6298 §5.7
 inline constexpr u32 tcp_timeout_min = 2'000;           ///< us: what no timer of less is worth
 inline constexpr u8 tcp_rack_recovery_thresh = 16;      ///< RFC 8985 §6.2 step 4
 inline constexpr u32 tcp_rto_max = 120'000'000;
-inline constexpr u64 tcp_delack_min = 40'000'000;        ///< ns, MUST-40
-inline constexpr u64 tcp_timewait_len = 60'000'000'000;  ///< MUST-13
-inline constexpr u32 tcp_copybreak = 64;                 ///< payload that is copied to be sent, instead of cloned
+inline constexpr u32 tcp_resource_probe_interval = 500'000;  ///< us: what found no frame is tried again after so long
+inline constexpr u64 tcp_delack_min = 40'000'000;            ///< ns, MUST-40
+inline constexpr u64 tcp_timewait_len = 60'000'000'000;      ///< MUST-13
+inline constexpr u32 tcp_copybreak = 64;                     ///< payload that is copied to be sent, instead of cloned
 inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]
 
 /// What every segment compares: one cache line.

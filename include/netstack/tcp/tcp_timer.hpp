@@ -110,7 +110,7 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   auto const r = tcp_retransmit_skb(net, sk, *head);
   // RFC 6298 §5.5, MUST-19: back off; what did not even leave is tried again soon.
   if (!r && r.error() == std::errc::no_buffer_space)
-    return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, 500'000u));
+    return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, tcp_resource_probe_interval));
   ++tp.icsk_backoff;
   tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max);
   inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tp.icsk_rto);
@@ -120,7 +120,7 @@ template <class Net>
 void tcp_probe_timer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
-  if (tp.packets_out != 0 || !tp.send_head) {
+  if (tp.packets_out != 0 || tp.snd_nxt == tp.write_seq) {
     tp.icsk_probes_out = 0;
     return;
   }
@@ -132,8 +132,11 @@ void tcp_probe_timer(Net& net, sock& sk) {
       (dead && tcp_probe0_when(net, tp) == tcp_rto_max))
     return tcp_write_err(net, sk);
   auto const r = tcp_write_wakeup(net, sk);
+  // That no frame is left here says nothing of the peer: it counts for nothing, and is tried again soon.
+  if (!r && r.error() == std::errc::no_buffer_space)
+    return inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_resource_probe_interval);
   ++NET_STATS(net).TCPWinProbe;
-  if (tp.packets_out != 0 || !tp.send_head) {
+  if (tp.packets_out != 0 || tp.snd_nxt == tp.write_seq) {
     tp.icsk_probes_out = tp.icsk_backoff = 0;
     return;
   }
