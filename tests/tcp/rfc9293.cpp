@@ -262,6 +262,11 @@ difference const differences[]{
      [](auto& s, auto& g) {
        return oracle{s, g}.acknowledged().in("ESTABLISHED");
      }},
+    {"a RST is believed behind the peer's FIN from who does not count that, as in Linux",
+     [](auto& s, auto& g) { return s.at.rcv == 2 && !is(s, "TIME-WAIT") && g.has('R') && g.seq == s.at.rcv - 1; },
+     [](auto& s, auto& g) {
+       return oracle{s, g}.silence().in("CLOSED");
+     }},
     {"without ACK, SYN or RST nobody is answered: it is not the peer",
      [](auto& s, auto& g) { return is_synchronized(s) && !g.has('.') && !g.has('S') && !g.has('R'); }, silence},
     {"what is before our first byte was never sent, however large the window: an ACK of it is a guess (RFC 5961 §5.2)",

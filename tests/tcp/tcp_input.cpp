@@ -316,6 +316,21 @@ TEST_CASE("ESTABLISHED: a RST is believed only if it is exactly the next one", "
   t.over();
 }
 
+TEST_CASE("beyond a gap a RST is believed at the end of what we told of, too: RFC 5961 §3.2", "[S147][RFC 5961]") {
+  bool const sack = GENERATE(true, false);
+  tcp_script t;
+  int const fd = t.accepted(sack ? "mss 1460 sackok" : "mss 1460");
+  t.in("P. 6:11 ack 1").in("P. 21:26 ack 1").in("P. 11:16 ack 1");
+  t.pending.clear();
+  for (char const* guess : {"R 6", "R 16", "R 20", "R 25", "R 27"}) t.in(guess).out(". 1 ack 1").silent();
+  CHECK(t.state(fd) == tcp_state::established);
+  t.in("R 26");                   // not the block that was told last
+  if (!sack) t.out(". 1 ack 1");  // without SACK it was not told
+  t.silent();
+  CHECK(t.state(fd) == (sack ? tcp_state::close : tcp_state::established));
+  t.over();
+}
+
 TEST_CASE("ESTABLISHED: a SYN is challenged wherever it lies, LAND among them", "[S147][RFC 5961]") {
   tcp_script t;
   int const fd = t.accepted();

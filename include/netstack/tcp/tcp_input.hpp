@@ -52,6 +52,20 @@ bool tcp_paws_discard(Net& net, tcp_sock const& tp, tcp_rx const& rx) {
   return !disordered_ack;
 }
 
+/// RFC 5961 §3.2: a number that no stranger guesses: the next one; or, as in Linux, what the peer may hold for that:
+/// its end without the FIN that it sent, or the end of what it was told to be here beyond a gap.
+[[nodiscard]] NETSTACK_COLD inline bool tcp_rst_is_exact(sock const& sk, u32 seq) {
+  auto const& tp = tcp_sk(sk);
+  if (seq == tp.rcv_nxt) return true;
+  if (seq + 1 == tp.rcv_nxt && tcp_in_state(sk, tcp_state::close_wait, tcp_state::closing, tcp_state::last_ack))
+    return true;
+  if (!tp.sack_ok || tp.num_sacks == 0) return false;
+  u32 edge = tp.rcv_nxt;
+  for (u8 i = 0; i < tp.num_sacks; ++i)
+    if (after(tp.ofo->selective_acks[i].end_seq, edge)) edge = tp.ofo->selective_acks[i].end_seq;
+  return seq == edge;
+}
+
 /// First to fourth check of RFC 9293 §3.10.7.4. not_specified: the segment is to be looked at further.
 template <class Net>
 drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
@@ -72,7 +86,8 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
     return drop_reason::tcp_rfc7323_paws;
   }
   // First: some of it lies in the window. MUST-66: also in a closed one.
-  if (before(rx.end_seq, tp.rcv_wup) || after(rx.seq, tp.rcv_nxt + tcp_receive_window(tp))) [[unlikely]] {
+  if ((before(rx.end_seq, tp.rcv_wup) || after(rx.seq, tp.rcv_nxt + tcp_receive_window(tp))) &&
+      !(rx.has(tcp_flag::rst) && tcp_rst_is_exact(sk, rx.seq))) [[unlikely]] {
     if (rx.has(tcp_flag::rst)) return drop_reason::tcp_invalid_sequence;
     // RFC 5961 §4.2: a SYN wherever it lies.
     if (rx.has(tcp_flag::syn)) return syn_challenge();
@@ -81,7 +96,7 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   }
   // Second: RST, SHLD-2. RFC 5961 §3.2: exactly the next one, or a stranger may have guessed.
   if (rx.has(tcp_flag::rst)) [[unlikely]] {
-    if (rx.seq != tp.rcv_nxt) {
+    if (!tcp_rst_is_exact(sk, rx.seq)) {
       tcp_send_challenge_ack(net, sk);
       return drop_reason::tcp_invalid_sequence;
     }
