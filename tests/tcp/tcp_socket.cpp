@@ -526,9 +526,9 @@ TEST_CASE("a user timeout is told with the SYN, with what follows it, and when i
 TEST_CASE("the peer's user timeout makes ours longer, within bounds, and never shorter", "[RFC 5482]") {
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_user_timeout_option", "1"));
-  int const fd = t.accepted("mss 1000 uto 5000");  // half open, it is not noted
+  int const fd = t.accepted("mss 1000 uto 5000");  // noted while it is half open
   auto const adopted = [&] { return t.tp(fd).icsk_user_timeout / 1000; };
-  CHECK(adopted() == 0);
+  CHECK(adopted() == 5000);
   t.in(". 1 ack 1 uto 2000");
   CHECK(adopted() == 2000);
   t.in("P. 1:6 ack 1 uto 5");  // 5 s; R2 is 924
@@ -540,6 +540,10 @@ TEST_CASE("the peer's user timeout makes ours longer, within bounds, and never s
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 7000));
   t.in(". 11 ack 1 uto 2000");
   CHECK(adopted() == 7);
+  // Who listens may have said what it wants.
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::user_timeout, 9000));
+  t.from_port = 5000, t.our_isn_known = false, t.pending.clear();
+  CHECK(t.tp(t.accepted("mss 1000 uto 5000")).icsk_user_timeout == 9000);
   t.pending.clear();
   t.over();
 }

@@ -6,6 +6,7 @@
 // Linux: net/ipv4/tcp_minisocks.c, net/ipv4/inet_timewait_sock.c; RFC 9293 §3.10.7.4, RFC 6191 (reuse), RFC 1337
 #pragma once
 #include "netstack/tcp/tcp_ack.hpp"
+#include "netstack/tcp/tcp_user_timeout.hpp"
 
 namespace netstack {
 
@@ -321,6 +322,8 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   tp.ts_recent_stamp = net.worker().now;
   tp.tsoffset = req.ts_off;
   tp.mss_clamp = req.mss;
+  if (req.user_timeout != 0) [[unlikely]]
+    tcp_rcv_user_timeout(net, tp, req.user_timeout);
   inet_csk_init_timers(net, *child);
   tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
   tcp_assign_congestion_control(net, *child);

@@ -322,6 +322,7 @@ struct tcp_request_sock {
   u32 oow_ack_stamp = 0;
   u16 mss = tcp_mss_default;  ///< the peer's
   u16 adv_mss = 0;            ///< ours
+  u16 user_timeout = 0;       ///< RFC 5482: the peer's advice, as its SYN wrote it; 0: none
   u8 snd_wscale = 0, rcv_wscale = 0;
   u8 num_timeout = 0;
   bool tstamp_ok : 1 = false;

@@ -211,6 +211,7 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u64 secre
   req.sack_ok = syn.sack_ok && ns.sysctl_tcp_sack;
   req.wscale_ok = syn.wscale_ok && ns.sysctl_tcp_window_scaling;
   req.snd_wscale = syn.snd_wscale;
+  req.user_timeout = syn.user_timeout;
   req.ts_recent = syn.rcv_tsval;
   req.ts_off = tcp_v4_ts_offset(secret);
   u32 const mss = std::max<u32>(syn.mss != 0 ? syn.mss : tcp_mss_default, tcp_min_mss);

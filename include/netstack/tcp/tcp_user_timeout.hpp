@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: after how long without an answer a connection is given up, and what two hosts tell each other of that. The
-// option is advice: it goes with the SYN and with one segment behind it or behind a change, and is not repeated; a
-// half-open connection does not note it. Only where net/ipv4/tcp_user_timeout_option says so: anybody can send one.
+// option is advice: it goes with the SYN and with one segment behind it or behind a change, and is not repeated; a SYN
+// cookie has no room for it. Only where net/ipv4/tcp_user_timeout_option says so: anybody can send one.
 // called by tcp_transmit, tcp_input, tcp_timer and tcp_sockopt
 // Linux has the socket option only, net/ipv4/tcp_timer.c (tcp_model_timeout); RFC 5482, RFC 9293 §3.8.3
 #pragma once
