@@ -402,6 +402,18 @@ TEST_CASE("TIME-WAIT of a socket that is bound to a device, whatever the device'
   t.over();
 }
 
+TEST_CASE("TIME-WAIT takes no time stamp that the connection had not agreed on: RFC 7323 §3.2", "[S104]") {
+  tcp_script t;
+  t.close(t.accepted());
+  t.out("F. 1 ack 1");
+  if (GENERATE(true, false)) t.in(". 1 ack 2");  // FIN-WAIT-2, of nobody
+  t.in("F. 1 ack 2 ts 100 0").out(". 2 ack 2");
+  t.in(". 2 ack 2 ts 100 0").silent();
+  t.in("F. 1 ack 2 ts 50 0").out(". 2 ack 2").silent();
+  CHECK(t.ext().PAWSTimewait.read() == 0);
+  t.over();
+}
+
 TEST_CASE("a SYN from farther away than its listener allows ends no TIME-WAIT", "[S104][RFC 6191]") {
   tcp_script t;
   t.close(t.accepted());
