@@ -539,6 +539,8 @@ def tcp_seeds():
             modern | way, *[honest(10)] * 4, read(254), write(100), honest(10), segment(ACK, 160, data=160), honest(10), read(254))
     yield "tcp_data_peeked_from_an_offset", tcp_program(
         plain, struct.pack("<BBBh", SET_OPTION, 0, 42, 5), honest(100), read(17), read(17), read(16), read(17))
+    yield "tcp_fin_belied_by_data", tcp_program(
+        plain, segment(FIN | ACK, 1), segment(ACK, 0, data=248), read(16), honest(3), read(16))
     yield "tcp_data_out_of_order", tcp_program(
         TCP_SACK, segment(ACK, 100, data=50), segment(ACK, 300, data=50), segment(ACK, 50, data=300), honest(8), read(254))
     yield "tcp_data_overlapping_and_wrapping", tcp_program(

@@ -75,6 +75,19 @@ TEST_CASE("what is missing is told, the latest first: RFC 2018 §4") {
   t.over();
 }
 
+TEST_CASE("a FIN that waits behind a gap is none if data lies behind it") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("F. 2 ack 1").out(". 1 ack 1");
+  t.in(data(1, 11)).out(". 1 ack 11").silent();
+  CHECK(t.state(fd) == tcp_state::established);
+  t.read(fd, 10);
+  CHECK(t.read_error(fd) == static_cast<int>(std::errc::resource_unavailable_try_again));
+  t.in("F. 11 ack 1").out(". 1 ack 12").silent();
+  CHECK(t.read_error(fd) == 0);
+  t.over();
+}
+
 TEST_CASE("what came twice is told first: RFC 2883 §4") {
   tcp_script t;
   (void)t.accepted("mss 1460 sackok");

@@ -197,11 +197,11 @@ void tcp_ofo_queue(Net& net, sock& sk) {
     if (after(cb.seq, tp.rcv_nxt)) break;
     if (before(cb.seq, came)) tcp_dsack_extend(net, tp, cb.seq, before(cb.end_seq, came) ? cb.end_seq : came);
     queue.erase(queue.begin());
-    fin = (cb.tcp_flags & tcp_flag::fin) != 0;
-    if (!after(cb.end_seq, tp.rcv_nxt)) {
+    if (!after(cb.end_seq, tp.rcv_nxt)) {  // a FIN, too: data that lies behind it belies it
       consume_skb(skb);
       continue;
     }
+    fin = (cb.tcp_flags & tcp_flag::fin) != 0;
     tcp_rcv_nxt_update(tp, cb.end_seq);
     tcp_queue_rcv(net, sk, skb);
   }
