@@ -389,7 +389,7 @@ void compare(bool passive, u32 first_seed) {
     return;
   }
   both two;
-  constexpr u32 rounds = 400;
+  constexpr u32 rounds = 800;
   u32 slow = 0;
   u16 port = 1024;
   for (u32 seed = first_seed; seed < first_seed + rounds; ++seed)
