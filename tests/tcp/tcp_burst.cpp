@@ -103,6 +103,24 @@ TEST_CASE("a segment of a few bytes, and an acknowledgment, need no packet to le
   t.write(1);
   t.read();
 }
+TEST_CASE("so do several short segments in flight, and the end of them", "[tcp]") {
+  rig t{summed};
+  auto& na = t.a.init_net();
+  REQUIRE(setsockopt(na, t.client, sol::tcp, tcp_opt::nodelay, int{1}));
+  u32 const before = t.a.worker().pool.in_use();
+  for (u32 i = 0; i < 5; ++i) t.write(1 + 10 * i);
+  CHECK(t.from().packets_out == 5);
+  CHECK(t.a.worker().pool.in_use() == before + 5);
+  CHECK(sk_wmem_alloc_get(t.from()) == 0);
+  t.read();
+  t.write(20);
+  REQUIRE(shutdown(na, t.client, shut::wr));
+  CHECK(t.from().packets_out == 2);
+  CHECK(sk_wmem_alloc_get(t.from()) == 0);
+  t.read();
+  char byte;
+  CHECK(recv(t.b.init_net(), t.server, &byte, 1).value_or(1) == 0);
+}
 TEST_CASE("a short segment that was lost is sent again from its packet", "[tcp]") {
   rig t{summed};
   u32 const again = t.from().total_retrans;

@@ -403,6 +403,19 @@ NETSTACK_INLINE void tcp_note_leaves(Net& net, sock& sk, sk_buff& skb) {
     tp.bytes_sent += skb.len;
   }
 }
+/// It may leave as a short frame: tcp_copy_short finds as much as it reads, even at the end of what was trimmed.
+[[nodiscard]] NETSTACK_INLINE bool tcp_may_go_short(sk_buff const& skb) {
+  return skb.len <= tcp_short_max && !skb.is_nonlinear() && skb.ip_summed != ip_summed::partial &&
+         skb.end - skb.data >= static_cast<std::ptrdiff_t>(tcp_copybreak / 2);
+}
+/// … and did. False: it needs a packet.
+template <class Net>
+NETSTACK_INLINE bool tcp_leaves_short(Net& net, sock& sk, sk_buff& skb) {
+  auto const& cb = TCP_SKB_CB(skb);
+  if (!tcp_may_go_short(skb) || !tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb)) return false;
+  tcp_note_leaves(net, sk, skb);
+  return true;
+}
 /// What leaves for it now; null: the pool is empty.
 template <class Net>
 NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
@@ -416,6 +429,7 @@ NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
 template <class Net>
 NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb, skb_list* together) {
   auto& cb = TCP_SKB_CB(skb);
+  if (!together && detail::tcp_leaves_short(net, sk, skb)) return {};
   sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
   if (!out) return failure{std::errc::no_buffer_space};
   if (detail::tcp_is_common(tcp_sk(sk), cb.tcp_flags)) [[likely]]
@@ -425,6 +439,7 @@ NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb
 /// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
 template <class Net>
 NETSTACK_NOINLINE result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
+  if (detail::tcp_leaves_short(net, sk, skb)) return {};
   sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
   if (!out) return failure{std::errc::no_buffer_space};
   return tcp_transmit(net, sk, *out, TCP_SKB_CB(skb));
