@@ -3,6 +3,9 @@
 // the device, as a list and as one packet, the reader gets the bytes and nobody keeps memory.
 #include "netstack/tcp/tcp_burst.hpp"
 
+#include <array>
+#include <bit>
+
 #include "netstack/drivers/pipe.hpp"
 #include "netstack/ipv4/ipv4.hpp"
 #include "support/tcp_echo.hpp"
@@ -74,8 +77,44 @@ struct rig : two_hosts<host, host, drivers::pipe> {
       CHECK((tp->sk_rmem_alloc == 0 && tp->wmem_queued == 0 && sk_wmem_alloc_get(*tp) == 0));
     }
   }
-  /// What b's device recognises frames by.
+  /// What b's device recognises frames by, and from which port of a's.
   ip_rx_flow const& flow() { return in_dev_get(*dev_b)->rx_flow; }
+  u16 flow_source() {
+    auto const bytes = std::bit_cast<std::array<u8, 8>>(flow().pattern.third);
+    return static_cast<u16>(bytes[4] << 8 | bytes[5]);
+  }
+  /// One more connection, from this port or any.
+  struct connection {
+    int client = -1, server = -1;
+    tcp_sock *from = nullptr, *to = nullptr;
+  };
+  connection open(u16 port = 0) {
+    auto& na = a.init_net();
+    connection c;
+    c.client = socket(na, af::inet, sock_type::stream | sock_type::nonblock).value();
+    c.from = &tcp_sk(*sockfs::table_of(na).find(c.client)->sk);
+    REQUIRE(setsockopt(na, c.client, sol::tcp, tcp_opt::nodelay, 1));
+    REQUIRE(setsockopt(na, c.client, sol::socket, so::reuseaddr, 1));
+    if (port != 0) REQUIRE(bind(na, c.client, name({}, port)));
+    CHECK(connect(na, c.client, name(addr_b, 80)).error() == std::errc::operation_in_progress);
+    b.poll();  // the SYN
+    return c;
+  }
+  void finish(connection& c) {
+    run();
+    c.server = accept(b.init_net(), listener).value();
+    c.to = &tcp_sk(*sockfs::table_of(b.init_net()).find(c.server)->sk);
+  }
+  void close_both(connection const& c) {
+    REQUIRE(close(a.init_net(), c.client));
+    run();
+    REQUIRE(close(b.init_net(), c.server));
+    run();
+  }
+  std::string heard(int fd) {
+    char text[64];
+    return std::string(text, recv(b.init_net(), fd, text, sizeof text, msg::dontwait).value_or(0));
+  }
 };
 
 }  // namespace
@@ -218,4 +257,90 @@ TEST_CASE("what follows behind a gap joins the frame before it, and is told of",
   t.from().sk_write_queue.peek()->data[50] ^= 1;
   t.read();
   CHECK(t.to().sk_state == tcp_state::close_wait);
+}
+
+TEST_CASE("a flow turns to whoever speaks next between the same two hosts", "[S45][S117]") {
+  rig t{summed};
+  auto& na = t.a.init_net();
+  u64 const genid = t.b.worker().softnet.flow_genid;
+  REQUIRE(setsockopt(na, t.client, sol::tcp, tcp_opt::nodelay, 1));
+  auto other = t.open();
+  CHECK(t.flow_source() == other.from->sk_num);
+  CHECK(t.flow().flow.genid == 0);  // a listener's
+  t.finish(other);
+  CHECK(t.flow().genid == genid);
+  auto const say = [&](int fd, std::string const& text) {
+    REQUIRE(netstack::send(na, fd, text.data(), text.size()).value() == text.size());
+  };
+  for (int i = 0; i < 3; ++i) {  // in turns
+    say(t.client, "one");
+    t.b.poll();
+    CHECK((t.flow().flow.sk == &t.to() && t.flow_source() == t.from().sk_num));
+    CHECK((t.heard(t.server) == "one" && t.heard(other.server).empty()));
+    t.run();
+    say(other.client, "two");
+    t.b.poll();
+    CHECK((t.flow().flow.sk == other.to && t.flow_source() == other.from->sk_num));
+    CHECK((t.heard(other.server) == "two" && t.heard(t.server).empty()));
+    t.run();
+  }
+  for (int fd : {t.client, other.client, other.client, t.client, other.client}) say(fd, fd == t.client ? "1" : "2");
+  t.run();  // in one burst
+  CHECK((t.heard(t.server) == "11" && t.heard(other.server) == "222"));
+
+  // Its ports are another's now, in whose place it was.
+  u16 const port = other.from->sk_num;
+  t.close_both(other);
+  auto next = t.open(port);
+  CHECK((t.flow_source() == port && t.flow().flow.genid != tcp_worker_of(t.b.init_net()).sk_genid));
+  t.finish(next);
+  say(next.client, "three");
+  t.b.poll();
+  CHECK((t.heard(next.server) == "three" && t.heard(t.server).empty()));
+  t.close_both(next);
+
+  // And for a port where nobody is, the answer is the ordinary one.
+  int const refused = socket(na, af::inet, sock_type::stream | sock_type::nonblock).value();
+  (void)connect(na, refused, t.name(t.addr_b, 81));
+  t.b.poll();
+  CHECK(t.flow_source() == sockfs::table_of(na).find(refused)->sk->sk_num);
+  t.run();
+  CHECK(sockfs::table_of(na).find(refused)->sk->sk_err == static_cast<s32>(std::errc::connection_refused));
+  REQUIRE(close(na, refused));
+  CHECK(TCP_STATS(t.b.init_net()).InSegs.read() == TCP_STATS(na).OutSegs.read());
+  CHECK(IP_STATS(t.b.init_net()).InReceives.read() == IP_STATS(t.b.init_net()).InDelivers.read());
+  CHECK(TCP_STATS(t.b.init_net()).PassiveOpens.read() == 3);
+}
+
+TEST_CASE("a flow turns to no damaged segment, nor to a socket's that asks more of it", "[S45][MUST-3]") {
+  rig t{summed};
+  auto& na = t.a.init_net();
+  auto& nb = t.b.init_net();
+  auto other = t.open();
+  t.finish(other);
+  std::string const text = stream_of(mss, 0);
+  t.write(5);
+  t.read();
+  REQUIRE(netstack::send(na, other.client, text.data(), text.size()).value() == text.size());
+  u8* const damaged = other.from->sk_write_queue.peek()->data + 700;  // still in a's frame, which b copies
+  *damaged ^= 0x20;
+  t.b.poll();
+  CHECK(TCP_STATS(nb).InCsumErrors.read() == 1);
+  CHECK(tcp_inq(*other.to) == 0);
+  *damaged ^= 0x20;
+  t.run_for(1'000'000'000);
+  CHECK(tcp_inq(*other.to) == mss);
+
+  REQUIRE(setsockopt(nb, other.server, sol::ip, ip_opt::minttl, 255));
+  t.write(5);
+  t.read();
+  REQUIRE(netstack::send(na, other.client, "far", 3).value() == 3);
+  t.b.poll();
+  CHECK(t.flow_source() == other.from->sk_num);
+  CHECK(NET_STATS(nb).TCPMinTTLDrop.read() == 1);
+  CHECK(tcp_inq(*other.to) == mss);
+  REQUIRE(setsockopt(nb, other.server, sol::ip, ip_opt::minttl, 0));
+  t.run_for(1'000'000'000);
+  CHECK(tcp_inq(*other.to) == mss + 3);
+  t.close_both(other);
 }

@@ -36,7 +36,7 @@ class rx_flow_burst {
   u64 now_real_;
   std::size_t row_ = 0;  // of Net::rx_flows
   rx_flow_taken& taken_;
-  void const* known_ = nullptr;  // null again with the first frame that is of another kind
+  void* known_ = nullptr;  // null again with the first frame that is of another kind
 
   static bool possible(Net& net, net_device const& dev) {
     return detail::rx_flow_drivers<Net>[dev.driver] && dev.rps_cpus == 0 && dev.type == arphrd::ether &&
@@ -50,6 +50,11 @@ class rx_flow_burst {
   template <std::size_t... I>
   NETSTACK_INLINE bool take(rx_frame const& frame, std::index_sequence<I...>) const {
     return (((n == 1 || row_ == I) && Net::rx_flows[I].take(known_, dev_, frame, now_real_)) || ...);
+  }
+  template <std::size_t... I>
+  NETSTACK_INLINE bool turn(rx_frame const& frame, std::index_sequence<I...>) const {
+    u8 const* const bytes = frame.from ? frame.from : frame.mac;
+    return (((n == 1 || row_ == I) && Net::rx_flows[I].turn(known_, bytes, frame.len)) || ...);
   }
 
  public:
@@ -72,10 +77,8 @@ class rx_flow_burst {
   /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything.
   [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame) {
     if (!known_) return false;
-    if (!take(frame, std::make_index_sequence<n>{})) [[unlikely]] {
-      stop();
-      return false;
-    }
+    while (!take(frame, std::make_index_sequence<n>{}))
+      if (taken_.packets != 0 || !turn(frame, std::make_index_sequence<n>{})) return stop(), false;
     taken_.last = &frame.skb;
     ++taken_.packets;
     taken_.octets += frame.len - eth_hlen;

@@ -5,6 +5,7 @@
 // Linux: net/ipv4/datagram.c (ip4_datagram_connect, ip4_datagram_release_cb), net/ipv4/udp.c (udp_disconnect)
 // [S93] [S98]
 #pragma once
+#include "netstack/core/softnet.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
 
 namespace netstack {
@@ -51,6 +52,7 @@ result<void> ip4_datagram_connect(Net& net, sock& sk, sockaddr_view uaddr) {
     if (rt.error() == std::errc::network_unreachable) ++IP_STATS(net).OutNoRoutes;
     return failure{rt.error()};
   }
+  flow_genid_bump(net.worker().softnet);  // whose datagrams it gets
   if (!inet.inet_saddr) inet.inet_saddr = fl4.saddr;
   sk.sk_daddr = fl4.daddr;
   sk.sk_dport = addr.sin_port;
@@ -69,6 +71,7 @@ template <class Net>
 result<void> udp_disconnect(Net& net, sock& sk, u32) {
   auto& inet = inet_sk(sk);
   auto const& prot = sk_prot<Net>(sk);
+  flow_genid_bump(net.worker().softnet);
   sk.sk_state = tcp_state::close;
   sk.sk_daddr = {};
   sk.sk_dport = {};

@@ -80,7 +80,7 @@ void icmp_echo_burst(Net& net, skb_list& list) {
 
 /// net_protocol::flow.end: all of them are answered.
 template <class Net>
-void icmp_flow_end(Net& net, inet_flow const&, skb_list& list) {
+void icmp_flow_end(Net& net, inet_flow&, skb_list& list) {
   detail::icmp_echo_burst(net, list);
   while (sk_buff* skb = list.pop_front()) finish(*skb, icmp_rcv(net, *skb));
 }

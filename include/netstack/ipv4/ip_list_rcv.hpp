@@ -56,10 +56,9 @@ sk_buff* ip_flow_more(sk_buff* skb, ip_pattern const pattern, inet_flow const fl
   return skb;
 }
 
-/// Datagrams of the flow for its transport; `more` of them, with `octets`, are not in the MIB yet. A copy of the flow:
-/// who gets them may end it.
+/// Datagrams of the flow for its transport; `more` of them, with `octets`, are not in the MIB yet.
 template <class Net, std::size_t Row>
-NETSTACK_INLINE void ip_flow_end(Net& net, inet_flow const flow, skb_list& run, u32 more, u64 octets) {
+NETSTACK_INLINE void ip_flow_end(Net& net, inet_flow& flow, skb_list& run, u32 more, u64 octets) {
   auto& mib = IP_STATS(net);
   mib.InReceives += more;
   mib.InNoECTPkts += more;
@@ -90,7 +89,7 @@ class ip_burst {
   /// What is of the flow at the front of the burst goes to the transport, behind what `run` has already: of that,
   /// `counted` are in the MIB, and the others have `octets`. False: there is nothing.
   template <std::size_t Row>
-  bool deliver_flow(ip_rx_flow const& known, skb_list& run, u32 counted, u64 octets) {
+  bool deliver_flow(ip_rx_flow& known, skb_list& run, u32 counted, u64 octets) {
     if (burst_.first) {
       u32 const before = run.count;
       burst_.first =
@@ -103,7 +102,7 @@ class ip_burst {
     return true;
   }
   template <std::size_t... Row>
-  bool deliver_flow(ip_rx_flow const& known, skb_list& run, u64 octets, std::index_sequence<Row...>) {
+  bool deliver_flow(ip_rx_flow& known, skb_list& run, u64 octets, std::index_sequence<Row...>) {
     auto const deliver = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) {
       if constexpr (Net::inet_protos.rows[R].flow.begin != nullptr)
         return known.row == R && deliver_flow<R>(known, run, 0, octets);
@@ -116,14 +115,14 @@ class ip_burst {
   /// What the driver recognised. Nothing can have changed since: it was in this very turn.
   void deliver_taken(rx_flow_taken const& taken) {
     skb_list run = burst_.cut_front(*taken.last, taken.packets);
-    (void)deliver_flow(*static_cast<ip_rx_flow const*>(taken.known), run, taken.octets, rows{});
+    (void)deliver_flow(*static_cast<ip_rx_flow*>(taken.known), run, taken.octets, rows{});
   }
 
   /// The next datagrams are of the flow that the device saw last, and nothing has changed since that could decide about
   /// them.
   bool resume_flow() {
     net_device const& dev = *burst_.first->dev;
-    in_device const* const in_dev = in_dev_get(dev);
+    in_device* const in_dev = in_dev_get(dev);
     if (!in_dev || in_dev->rx_flow.genid != net_.worker().softnet.flow_genid || !dev.running()) return false;
     if (!waiting_.empty()) [[unlikely]] {
       if (in_dev->rx_flow.pattern.match(*burst_.first) == 0) return false;  // its neighbours may follow
@@ -229,7 +228,7 @@ NETSTACK_INLINE bool ip_flow_has(ip_rx_flow const& known, u8 const* th, u32 len,
 }
 
 template <class Net, std::size_t... Row>
-NETSTACK_INLINE void ip_flow_deliver(Net& net, ip_rx_flow const& known, skb_list& run, u64 octets,
+NETSTACK_INLINE void ip_flow_deliver(Net& net, ip_rx_flow& known, skb_list& run, u64 octets,
                                      std::index_sequence<Row...>) {
   auto const deliver = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) NETSTACK_INLINE_LAMBDA {
     if constexpr (Net::inet_protos.rows[R].flow.begin != nullptr)
@@ -260,15 +259,22 @@ constexpr auto ip_gro_merges = [] {
   }
   return merges;
 }();
+/// By row of inet_protos: the transport asks whom what it gets is for.
+template <class Net>
+constexpr auto ip_flow_turns = [] {
+  std::array<bool, Net::inet_protos.rows.size()> turns{};
+  for (std::size_t row = 0; row < turns.size(); ++row) turns[row] = Net::inet_protos.rows[row].flow.turns;
+  return turns;
+}();
 }  // namespace detail
 
 /// rx_flow_ops::known: the flow that this device saw last, if nothing has changed since.
 template <class Net>
-NETSTACK_INLINE void const* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed, bool gro) {
+NETSTACK_INLINE void* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed, bool gro) {
   if constexpr (!detail::ip_takes_lists<Net> || !detail::ip_is_sole_handler<Net>) return nullptr;
-  in_device const* const in_dev = in_dev_get(dev);
+  in_device* const in_dev = in_dev_get(dev);
   if (!in_dev) return nullptr;
-  ip_rx_flow const& flow = in_dev->rx_flow;
+  ip_rx_flow& flow = in_dev->rx_flow;
   return flow.genid == net.worker().softnet.flow_genid && flow.frame.known && flow.frame.at == at &&
                  flow.flow.csum_known == summed && !(gro && detail::ip_gro_merges<Net>[flow.row])
              ? &flow
@@ -277,9 +283,18 @@ NETSTACK_INLINE void const* ip_flow_known(Net& net, net_device& dev, u16 at, boo
 
 /// rx_flow_ops::deliver.
 template <class Net>
-void ip_flow_deliver(Net& net, void const* known, skb_list& run, u64 octets) {
-  detail::ip_flow_deliver(net, *static_cast<ip_rx_flow const*>(known), run, octets,
+void ip_flow_deliver(Net& net, void* known, skb_list& run, u64 octets) {
+  detail::ip_flow_deliver(net, *static_cast<ip_rx_flow*>(known), run, octets,
                           std::make_index_sequence<Net::inet_protos.rows.size()>{});
+}
+/// rx_flow_ops::turn: whoever speaks to us by several connections, or opens one after the other, is asked about once.
+template <class Net>
+NETSTACK_NOINLINE bool ip_flow_turn(void* what, u8 const* mac, u32 len) {
+  auto& known = *static_cast<ip_rx_flow*>(what);
+  if (!detail::ip_flow_turns<Net>[known.row] || !known.frame.turn(mac, len)) return false;
+  known.pattern.turn(mac + eth_hlen);
+  known.flow.genid = 0;
+  return true;
 }
 /// rx_flow_ops::take: what ip_flow_more would do with the datagram, before it was anything else.
 template <class Net>

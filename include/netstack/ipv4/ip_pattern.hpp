@@ -90,6 +90,8 @@ struct ip_pattern {
            (iph.tos & 3) == 0 && (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
   }
 
+  /// From now on it is that of another flow between the same addresses.
+  void turn(u8 const* iph) { third = csum_load<u64>(iph + 16) & third_mask; }
   /// Length of the datagram if it is of the same addresses and transport, whole, right, linear, without options or ECN,
   /// and nobody has put anything beside it; else 0.
   [[nodiscard]] NETSTACK_INLINE u32 match(sk_buff const& skb) const {
@@ -150,6 +152,15 @@ struct ip_frame_pattern {
     f.at = skb.mac_header;
     f.known = true;
     return f;
+  }
+  /// True: the frame differs in the ports alone, as far as these words tell, and from now on they are the flow's.
+  bool turn(u8 const* mac, u32 frame_len) {
+    constexpr sixteen_bytes rest_of_daddr{std::bit_cast<u64>(std::array<u8, 8>{0xff, 0xff}), 0};
+    if (frame_len < least || !bytes_match(mac, bytes[0], mask[0]) || !bytes_match(mac + 16, bytes[1], mask[1]) ||
+        !bytes_match(mac + 32, bytes[2], rest_of_daddr) || bytes_match(mac + 32, bytes[2], mask[2]))
+      return false;
+    bytes[2] = csum_load<sixteen_bytes>(mac + 32);
+    return true;
   }
   /// Length of the datagram if the frame is of the flow, the datagram whole and its header right; else 0. One that the
   /// link has padded is left to ip_pattern.

@@ -13,6 +13,7 @@ struct sock;
 /// What the datagrams of one flow have in common, as their transport noted it from the first.
 struct inet_flow {
   sock* sk = nullptr;       ///< who gets them; borrowed
+  u64 genid = 0;            ///< the transport's own: until when it may be sure of sk; 0: it has to look
   u64 pseudo = 0;           ///< the part of their checksum that no header of theirs changes
   u32 ports_mask = 0;       ///< which bits of the transport header's first four bytes are the same in all of them
   bool csum_known = false;  ///< somebody vouches for their checksums
@@ -27,9 +28,11 @@ struct inet_flow_ops {
   /// One more of the same addresses, its transport header and payload at `th`, `len` (at least 8) bytes: true if it is
   /// of the flow, and right; copied to `to` then, unless that is null. Inlined into IP's loop.
   bool (*more)(inet_flow const&, u8 const* th, u32 len, u8* to) = nullptr;
-  /// All of them, in order, data `hlen` bytes behind the start of the transport header. Leaves the list empty.
-  void (*end)(Net&, inet_flow const&, skb_list&) = nullptr;
+  /// All of them, in order, data `hlen` bytes behind the start of the transport header. Leaves the list empty. What it
+  /// hands on may end the flow.
+  void (*end)(Net&, inet_flow&, skb_list&) = nullptr;
   u8 hlen = 0;
+  bool turns = false;  ///< `end` looks at genid: the flow may be turned to other ports of the same two addresses
 };
 
 template <class Net>

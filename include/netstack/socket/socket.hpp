@@ -91,7 +91,6 @@ template <class Net>
 result<void> connect(Net& net, int fd, sockaddr_view addr) {
   return detail::with_socket(net, fd, [&](Net& home, sockfs::socket& s) -> result<void> {
     if (detail::bad_address(addr.data(), addr.size())) return failure{std::errc::bad_address};
-    flow_genid_bump(home.worker().softnet);  // whose packets it gets
     return sockfs::ops_of<Net>(s).connect(home, s, addr, s.nonblock);
   });
 }

@@ -238,6 +238,7 @@ result<void> inet_hash(Net& net, sock& sk) {
     detail::inet_ehash_insert(net, tcp_sk(sk), sk.sk_hash);
   }
   tcp_sk(sk).hashed = true;
+  ++tcp_worker_of(net).sk_genid;
   return {};
 }
 /// proto::unhash. Before the state or an address changes.
@@ -245,7 +246,7 @@ template <class Net>
 void inet_unhash(Net& net, sock& sk) {
   if (!tcp_sk(sk).hashed) return;
   tcp_sk(sk).hashed = false;
-  flow_genid_bump(net.worker().softnet);
+  ++tcp_worker_of(net).sk_genid;
   if (sk.sk_state != tcp_state::listen) [[likely]]
     return detail::inet_ehash_erase(net, tcp_sk(sk), sk.sk_hash);
   auto& listeners = inet_bind_bucket_of(net, sk.sk_num).listeners;

@@ -10,6 +10,7 @@
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/tcp/tcp_cong_sysctl.hpp"
 #include "netstack/tcp/tcp_fastopen_sysctl.hpp"
+#include "netstack/tcp/tcp_flow.hpp"
 #include "netstack/tcp/tcp_ipv4.hpp"
 #include "netstack/tcp/tcp_proc.hpp"
 #include "netstack/tcp/tcp_sockopt.hpp"
@@ -77,7 +78,7 @@ template <class Net>
 inline constexpr net_protocol<Net> tcp_protocol{
     .protocol = ipproto::tcp,
     .handler = tcp_v4_rcv,
-    .flow = {.begin = tcp_flow_begin, .more = tcp_flow_more, .end = tcp_flow_end},
+    .flow = {.begin = tcp_flow_begin, .more = tcp_flow_more, .end = tcp_flow_end, .turns = true},
     .early_demux = tcp_v4_early_demux,
     .err_handler = tcp_v4_err,
     .no_policy = true,

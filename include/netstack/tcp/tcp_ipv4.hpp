@@ -6,7 +6,7 @@
 // Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
 #pragma once
 #include "netstack/ipv4/icmp_errno.hpp"
-#include "netstack/tcp/tcp_rcv_run.hpp"
+#include "netstack/tcp/tcp_input.hpp"
 #include "netstack/tcp/tcp_syn.hpp"
 #include "netstack/tcp/tcp_v4_xmit.hpp"
 
@@ -280,34 +280,6 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
   return v;
 }
 
-/// The next segment of a connection's burst; nothing is told to the application yet.
-template <class Net>
-NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
-  tcp_rx rx;
-  if (!tcp_read_header(skb, rx)) return drop(net, skb, drop_reason::tcp_hdr);
-  if (!tcp_sk(sk).hashed) {
-    skb.rx_l4_valid = 1;
-    return tcp_v4_deliver(net, skb, rx);  // a segment before this one ended it
-  }
-  if (sk.sk_owned) return tcp_add_backlog(net, sk, skb);
-  rx.more = true;
-  auto const outcome = tcp_do_rcv(net, sk, skb, rx);
-  if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
-  return outcome.v();
-}
-template <class Net>
-NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
-  auto& tp = tcp_sk(sk);
-  tcp_rx rx;
-  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted(tp, skb, rx)) [[unlikely]]
-    return tcp_v4_next_slow(net, sk, skb);
-  tcp_count_segs_in(tp, skb, rx.hlen);
-  verdict const v = tcp_rcv_predicted(net, sk, skb, rx, true);
-  if (tp.ack_now) [[unlikely]]
-    tcp_rcv_finish(net, sk);
-  return v;
-}
-
 }  // namespace detail
 
 /// net_protocol::handler. Data at the TCP header, network_header valid.
@@ -324,47 +296,6 @@ verdict tcp_v4_rcv(Net& net, sk_buff& skb) {
   if (!skb_checksum_validate(skb, detail::tcp_v4_pseudo(skb))) [[unlikely]]
     return drop(net, skb, drop_reason::tcp_csum);
   return detail::tcp_v4_deliver(net, skb, rx);
-}
-
-// --- segments of one connection, one behind the other
-
-/// net_protocol::flow.begin: a segment of a connection.
-template <class Net>
-bool tcp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
-  if (skb_rtable(skb)->rt_type != rtn::local || skb.pkt_type != pkt_type::host || skb.headlen() < tcp_hlen_min ||
-      skb.is_nonlinear() || (skb.peek<tcphdr>()->flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::syn ||
-      !skb_checksum_validate(skb, detail::tcp_v4_pseudo(skb)))
-    return false;  // a SYN begins what no flow is yet
-  iphdr const& iph = *ip_hdr(skb);
-  flow.sk = skb.sk ? skb.sk : inet_lookup_established(net, detail::tcp_v4_key(skb, iph, *skb.peek<tcphdr>()));
-  if (!flow.sk || inet_sk(*flow.sk).min_ttl != 0) return false;
-  if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
-  flow.ports_mask = ~u32{0};
-  flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::tcp}.raw();
-  flow.csum_known = skb_csum_vouched(skb);
-  return true;
-}
-/// net_protocol::flow.more.
-NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len, u8* to) {
-  if (len < tcp_hlen_min) return false;
-  return csum_check_and_copy(to, th, len, flow.pseudo + be16{static_cast<u16>(len)}.raw(), flow.csum_known);
-}
-/// net_protocol::flow.end: what came together is answered together: one acknowledgment at the end, unless something is
-/// amiss, as behind a GRO; and one word to the application.
-template <class Net>
-NETSTACK_HOT void tcp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
-  sock& sk = *flow.sk;
-  TCP_STATS(net).InSegs += list.count;
-  sock_hold(sk);
-  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
-  do {
-    if (list.count > 1 && sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned)
-      tcp_rcv_run(net, sk, list);
-    if (sk_buff* skb = list.pop_front()) finish(*skb, detail::tcp_v4_next(net, sk, *skb));
-  } while (!list.empty());
-  if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
-  tcp_tell(sk);
-  sock_put(sk);
 }
 
 /// net_protocol::early_demux: a connection lends its segments their route, before one is looked up.

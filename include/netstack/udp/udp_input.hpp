@@ -208,7 +208,7 @@ NETSTACK_INLINE bool udp_flow_more(inet_flow const& flow, u8 const* th, u32 len,
 }
 /// net_protocol::flow.end: to the socket's reader, or into its queue.
 template <class Net>
-void udp_flow_end(Net& net, inet_flow const& flow, skb_list& list) {
+void udp_flow_end(Net& net, inet_flow& flow, skb_list& list) {
   detail::udp_queue_rcv_list(net, *flow.sk, list);
 }
 
