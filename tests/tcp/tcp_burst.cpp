@@ -344,3 +344,18 @@ TEST_CASE("a flow turns to no damaged segment, nor to a socket's that asks more 
   CHECK(tcp_inq(*other.to) == mss + 3);
   t.close_both(other);
 }
+
+TEST_CASE("what ends a connection that nobody holds is counted as delivered, and nothing of it is kept", "[S104]") {
+  rig t{summed};
+  auto c = t.open();
+  t.finish(c);
+  auto& na = t.a.init_net();
+  auto& nb = t.b.init_net();
+  u64 const by_a = NET_STATS(na).TCPDelivered.read(), by_b = NET_STATS(nb).TCPDelivered.read();
+  t.close_both(c);
+  CHECK(NET_STATS(na).TCPDelivered.read() == by_a + 1);
+  CHECK(NET_STATS(nb).TCPDelivered.read() == by_b + 1);
+  CHECK((tcp_worker_of(na).socks.in_use() == 1 && tcp_worker_of(nb).socks.in_use() == 2));
+  CHECK(tcp_worker_of(na).timewaits.in_use() == 1);
+  CHECK((tcp_pernet(na).orphan_count == 0 && tcp_pernet(nb).orphan_count == 0));
+}

@@ -327,6 +327,19 @@ void tcp_ack_idle(Net& net, sock& sk, tcp_rx const& rx) {
   tp.rcv_tstamp = net.worker().now;
 }
 
+/// The last word of a connection that nobody holds any more was heard: of what it measures nothing is used again.
+[[nodiscard]] inline bool tcp_ack_is_last(sock const& sk, u32 ack) {
+  return sock_flag(sk, sock_flags::dead) && ack == tcp_sk(sk).write_seq;
+}
+template <class Net>
+void tcp_ack_last(Net& net, sock& sk, u32 ack) {
+  auto& tp = tcp_sk(sk);
+  NET_STATS(net).TCPDelivered += tp.packets_out;
+  tcp_write_queue_purge(net, sk);
+  tp.snd_una = tp.rtx_high = ack;
+  inet_csk_clear_xmit_timer(net, sk);
+}
+
 }  // namespace detail
 
 /// RFC 5961 §7: at most so many challenge acknowledgments a second on this connection; what others get tells nothing.
@@ -361,6 +374,7 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   if (rx.opt.num_sacks != 0 || (!idle && !head)) return detail::tcp_ack_any(net, sk, rx, challenge);
   if (rx.seq == rx.end_seq) ++NET_STATS(net).TCPPureAcks;
   if (!head) return detail::tcp_ack_idle(net, sk, rx), 1;
+  if (detail::tcp_ack_is_last(sk, rx.ack_seq)) return detail::tcp_ack_last(net, sk, rx.ack_seq), 1;
   detail::tcp_ack_update_window(tp, rx);
   detail::tcp_ack_plain(net, sk, *head, rx.seq, rx.ack_seq);
   return 1;
