@@ -135,7 +135,7 @@ template <class Net>
 void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
   tcp_cleanup_congestion_control(net, sk);
-  tcp_write_queue_purge(net, sk);
+  if (!sk.sk_write_queue.empty()) tcp_write_queue_purge(net, sk);
   auto& w = tcp_worker_of(net);
   tcp_beside_free(w.saved_syns, tcp_sk(sk).saved_syn);
   tcp_beside_free(w.fastopen_ctxs, tcp_sk(sk).fastopen_ctx);

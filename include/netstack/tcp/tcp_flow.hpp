@@ -39,22 +39,26 @@ NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
   return v;
 }
 
-/// Whom the segments of a flow are for, if that is a connection, which is remembered.
+/// The connection that the segments of a flow are for; it is remembered. What is for none yet, or no longer, or for one
+/// that asks more of it, is dealt with; null: that was all.
 template <class Net>
-NETSTACK_NOINLINE bool tcp_flow_find(Net& net, inet_flow& flow, sk_buff& skb) {
-  sock* const sk = inet_lookup_established(net, tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>()));
-  if (!sk || inet_sk(*sk).min_ttl != 0) return false;
-  flow.sk = sk;
-  flow.genid = tcp_worker_of(net).sk_genid;
-  return true;
-}
-/// Segments of a flow that are for no connection yet, or no longer, or for one that asks more of them.
-template <class Net>
-NETSTACK_NOINLINE void tcp_flow_others(Net& net, skb_list& list) {
-  while (sk_buff* skb = list.pop_front()) {
+NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list) {
+  auto& w = tcp_worker_of(net);
+  auto const key = tcp_v4_key(*list.first, *ip_hdr(*list.first), *list.first->template peek<tcphdr>());
+  u32 const hash = inet_ehashfn(net, key);
+  for (bool first = true;; first = false) {
+    inet_link const found = inet_lookup(net, key, hash);
+    if (found.kind() == inet_kind::sock && inet_sk(w.socks.at(found.index())).min_ttl == 0) {
+      sock* const sk = &w.socks.at(found.index());
+      if (first) flow.sk = sk, flow.genid = w.sk_genid;  // what was handed on since may have ended the flow
+      return sk;
+    }
+    sk_buff& skb = *list.pop_front();
     tcp_rx rx;
-    skb->rx_l4_valid = 1;
-    finish(*skb, tcp_read_header(*skb, rx) ? tcp_v4_deliver(net, *skb, rx) : drop(net, *skb, drop_reason::tcp_hdr));
+    skb.rx_l4_valid = 1;
+    finish(skb, tcp_read_header(skb, rx) ? tcp_v4_deliver_found(net, skb, rx, key, found)
+                                         : drop(net, skb, drop_reason::tcp_hdr));
+    if (list.empty()) return nullptr;
   }
 }
 
@@ -87,9 +91,10 @@ NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len,
 template <class Net>
 NETSTACK_HOT void tcp_flow_end(Net& net, inet_flow& flow, skb_list& list) {
   TCP_STATS(net).InSegs += list.count;
-  if (flow.genid != tcp_worker_of(net).sk_genid && !detail::tcp_flow_find(net, flow, *list.first)) [[unlikely]]
-    return detail::tcp_flow_others(net, list);
-  sock& sk = *flow.sk;
+  sock* whose = flow.sk;
+  if (flow.genid != tcp_worker_of(net).sk_genid) [[unlikely]]
+    if (whose = detail::tcp_flow_find(net, flow, list); !whose) return;
+  sock& sk = *whose;
   sock_hold(sk);
   if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
   do {

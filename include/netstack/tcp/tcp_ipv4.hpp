@@ -252,32 +252,39 @@ verdict tcp_add_backlog(Net& net, sock& sk, sk_buff& skb) {
   if (v.is_drop()) ++NET_STATS(net).TCPBacklogDrop;
   return v;
 }
-/// A segment that is whole and right, for whoever it is for.
+/// A segment that is whole and right, for this socket, which may be gone afterwards.
+template <class Net>
+verdict tcp_v4_deliver_to(Net& net, sock& sk, sk_buff& skb, tcp_rx& rx) {
+  if (tcp_is_far(sk, skb)) return drop(net, skb, drop_reason::tcp_minttl);
+  return sk.sk_owned ? tcp_add_backlog(net, sk, skb) : tcp_v4_process(net, sk, skb, rx);
+}
+/// … for what was found between its ends.
+template <class Net>
+NETSTACK_NOINLINE verdict tcp_v4_deliver_found(Net& net, sk_buff& skb, tcp_rx& rx, inet_ehash_key const& key,
+                                               inet_link found) {
+  auto& w = tcp_worker_of(net);
+  sock* sk = nullptr;
+  switch (found.kind()) {
+    case inet_kind::sock: sk = &w.socks.at(found.index()); break;
+    case inet_kind::request: return tcp_v4_request_rcv(net, w.requests.at(found.index()), skb, rx);
+    case inet_kind::timewait: return tcp_v4_timewait_rcv(net, w.timewaits.at(found.index()), skb, rx, key);
+    case inet_kind::none: sk = inet_lookup_listener(net, key); break;
+  }
+  if (sk) return tcp_v4_deliver_to(net, *sk, skb, rx);
+  tcp_v4_send_reset(net, skb, rx);
+  return drop(net, skb, drop_reason::no_socket);
+}
+/// … for whoever it is for.
 template <class Net>
 verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
+  if (skb.sk) {
+    sock& sk = *skb_steal_sock(skb);
+    verdict const v = tcp_v4_deliver_to(net, sk, skb, rx);
+    sock_put(sk);
+    return v;
+  }
   auto const key = tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>());
-  sock* sk = skb.sk;
-  bool const demuxed = sk != nullptr;
-  if (demuxed) skb_steal_sock(skb);
-  if (!sk) {
-    auto& w = tcp_worker_of(net);
-    inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
-    switch (found.kind()) {
-      case inet_kind::sock: sk = &w.socks.at(found.index()); break;
-      case inet_kind::request: return tcp_v4_request_rcv(net, w.requests.at(found.index()), skb, rx);
-      case inet_kind::timewait: return tcp_v4_timewait_rcv(net, w.timewaits.at(found.index()), skb, rx, key);
-      case inet_kind::none: sk = inet_lookup_listener(net, key); break;
-    }
-  }
-  if (!sk) {
-    tcp_v4_send_reset(net, skb, rx);
-    return drop(net, skb, drop_reason::no_socket);
-  }
-  verdict const v = tcp_is_far(*sk, skb) ? drop(net, skb, drop_reason::tcp_minttl)
-                    : sk->sk_owned       ? tcp_add_backlog(net, *sk, skb)
-                                         : tcp_v4_process(net, *sk, skb, rx);
-  if (demuxed) sock_put(*sk);
-  return v;
+  return tcp_v4_deliver_found(net, skb, rx, key, inet_lookup(net, key, inet_ehashfn(net, key)));
 }
 
 }  // namespace detail
