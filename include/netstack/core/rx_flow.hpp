@@ -74,11 +74,16 @@ class rx_flow_burst {
 
   /// A frame came that nobody was asked about.
   void stop() { known_ = nullptr; }
-  /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything.
-  [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame) {
+  /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything. `alone`,
+  /// a constant: it is the only one of its burst, and what is known may turn to it; among many, to know that it cannot
+  /// leaves its words in registers.
+  [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame, bool alone = false) {
     if (!known_) return false;
-    while (!take(frame, std::make_index_sequence<n>{}))
-      if (taken_.packets != 0 || !turn(frame, std::make_index_sequence<n>{})) return stop(), false;
+    for (;;) {
+      if (take(frame, std::make_index_sequence<n>{})) [[likely]]
+        break;
+      if (!alone || !turn(frame, std::make_index_sequence<n>{})) return stop(), false;
+    }
     taken_.last = &frame.skb;
     ++taken_.packets;
     taken_.octets += frame.len - eth_hlen;

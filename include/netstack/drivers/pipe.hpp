@@ -289,9 +289,9 @@ inline bool pipe_is_plain(sk_buff const& from, u32 room, bool unsummed) {
 /// while they are copied. `from`: null if it was short.
 template <class Net>
 NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, sk_buff& skb, u8* data, u8 const* bytes,
-                                     u32 len, sk_buff const* from) {
+                                     u32 len, sk_buff const* from, bool alone = false) {
   if (!bytes) __builtin_unreachable();  // so that a frame that lies elsewhere is the only kind here
-  if (flow.take({skb, data, len, bytes})) [[likely]]
+  if (flow.take({skb, data, len, bytes}, alone)) [[likely]]
     return;
   std::memcpy(skb.put(len), bytes, len);
   if (from) skb_copy_offloads(skb, *from);
@@ -317,7 +317,7 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::dir
     skb = pipe_copy(dev, pool, *from);
   } else if (skb = pool.__alloc_skb(pool.rx_headroom()); skb) [[likely]] {
     rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-    pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from);
+    pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from, true);
   }
   if (skb) [[likely]] {
     rx.push_back(*skb);

@@ -26,7 +26,7 @@ struct rx_flow_ops {
   /// True: the frame is of the flow, and right; the packet is told everything, data at the payload. False: nothing
   /// happened to it, but to its bytes if they lie elsewhere.
   bool (*take)(void const* known, net_device&, rx_frame const&, u64 now_real) = nullptr;
-  /// For the first frame of a burst, which was not taken: true: what is known is another flow now, that of a frame with
+  /// For the only frame of a burst, which was not taken: true: what is known is another flow now, that of a frame with
   /// these bytes. False: nothing changed.
   bool (*turn)(void* known, u8 const* mac, u32 len) = nullptr;
   /// All packets of a burst were taken: they go where they belong, `octets` bytes without link headers. The list is
