@@ -391,3 +391,16 @@ TEST_CASE("TCP_SAVE_SYN: kept until read or closed; without room, or with a cook
   CHECK(saved.in_use() == 0);
   t.over();
 }
+
+TEST_CASE("the first window is what the buffer holds in segments of the device's size", "[S100]") {
+  tcp_script t;
+  t.rig.eth0->mtu = 577;
+  int const listener = t.listen();
+  REQUIRE(setsockopt(t.net(), listener, sol::socket, so::rcvbuf, 60'000));
+  u32 const frames = t.sk(listener).sk_rcvbuf / t.rig.host.worker().pool.frame_truesize();
+  t.in("S 0 mss 1460");
+  REQUIRE(t.pending.size() == 1);
+  CHECK(*t.read_segment(t.pending.front()).win <= (frames + 1) * 537);
+  t.pending.clear();
+  t.over();
+}

@@ -122,8 +122,7 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
   sk.sk_sndbuf = static_cast<u32>(ns.sysctl_tcp_wmem[1]);
   sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
   sock_set_flag(sk, sock_flags::use_write_queue);
-  u32 const ratio = (1460 - tcpopt::tstamp_aligned) * 256 / net.worker().pool.frame_truesize();
-  tcp_sk(sk).scaling_ratio = static_cast<u8>(std::clamp(ratio, 1u, 255u));
+  tcp_sk(sk).scaling_ratio = tcp_scaling_ratio_of(net, 1460 - tcpopt::tstamp_aligned);
   inet_csk(sk).icsk_af_ops = &ipv4_specific<Net>;
   inet_csk_init_timers(net, sk);
   tcp_sk(sk).reordering = ns.sysctl_tcp_reordering;

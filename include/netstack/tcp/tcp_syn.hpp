@@ -219,7 +219,9 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u64 secre
   u32 const mtu = skb.dev ? std::min<u32>(skb.dev->mtu, ip_max_mtu) : 576;
   u32 const own = mtu - static_cast<u32>(ip_hlen_min + tcp_hlen_min);
   req.adv_mss = static_cast<u16>(std::min<u32>(own, tp.user_mss ? tp.user_mss : 0xffff));
-  req.rcv_wnd = std::min(tcp_full_space(listener), tp.window_clamp);
+  // No more than there is room for in segments of that size.
+  u32 const ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, req.adv_mss));
+  req.rcv_wnd = std::min(static_cast<u32>(u64{listener.sk_rcvbuf} * ratio >> 8), tp.window_clamp);
   u32 const largest = std::max<u32>(static_cast<u32>(ns.sysctl_tcp_rmem[2]), listener.sk_rcvbuf);
   req.rcv_wscale = req.wscale_ok ? tcp_select_wscale(tcp_win_from_space(listener, largest)) : u8{0};
   if (!req.wscale_ok) req.rcv_wnd = std::min<u32>(req.rcv_wnd, 0xffff);
@@ -341,6 +343,7 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock& req) {
   auto& tp = tcp_sk(*child);
   tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
   tp.advmss = req.adv_mss;
+  tp.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, tp.advmss));
   if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
     tp.opt = &worker_generic<ipv4>(net.worker()).ip_options.at(at - 1u);
   tp.saved_syn = std::exchange(req.saved_syn, u8{0});

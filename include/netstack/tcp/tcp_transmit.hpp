@@ -22,6 +22,11 @@ namespace netstack {
 
 // --- the window we tell
 
+/// tcp_flow::scaling_ratio where segments bear `mss` bytes.
+template <class Net>
+[[nodiscard]] u8 tcp_scaling_ratio_of(Net& net, u32 mss) {
+  return static_cast<u8>(std::clamp(mss * 256 / net.worker().pool.frame_truesize(), 1u, 255u));
+}
 /// Of a receive buffer, what may be told to the peer: the rest is what frames cost beyond their payload.
 [[nodiscard]] inline u32 tcp_win_from_space(sock const& sk, u32 space) {
   return static_cast<u32>(u64{space} * tcp_sk(sk).scaling_ratio >> 8);
