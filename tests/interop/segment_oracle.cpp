@@ -2,7 +2,7 @@
 // The kernel as the oracle of TCP's wire: a peer's random segments, right, wrong, in order and not, go to a connection
 // of the kernel's and to one of the stack's, with the same calls between them. Both must answer with the same segments
 // at once, the calls with the same results, and TCP_INFO with the same state. What takes time (delayed acknowledgments,
-// repetitions) is not compared: a round that took so long that the kernel's timers may have run is played again.
+// repetitions) is not compared, and what differs once because the kernel's timers ran is played again.
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -390,23 +390,22 @@ void compare(bool passive, u32 first_seed) {
   }
   both two;
   constexpr u32 rounds = 800;
-  u32 slow = 0;
+  u32 compared = 0;
   u16 port = 1024;
-  for (u32 seed = first_seed; seed < first_seed + rounds; ++seed)
-    for (u32 tries = 0; tries < 5; ++tries) {
-      using clock = std::chrono::steady_clock;
+  for (u32 seed = first_seed; seed < first_seed + rounds; ++seed) {
+    using clock = std::chrono::steady_clock;
+    clock::duration took{};
+    for (u32 tries = 0; tries == 0 || (two.differs && tries < 5); ++tries) {
       auto const start = clock::now();
       round_of(two, seed).play(++port, passive);
-      if (!two.differs) break;
-      if (clock::now() - start > std::chrono::milliseconds(20)) {
-        ++slow;
-        continue;
-      }
-      INFO("seed " << seed << '\n' << two.trace());
-      CHECK(!two.differs);
-      break;
+      took = clock::now() - start;
     }
-  CHECK(slow < rounds);
+    if (two.differs && took > std::chrono::milliseconds(20)) continue;
+    ++compared;
+    INFO("seed " << seed << '\n' << two.trace());
+    CHECK(!two.differs);
+  }
+  CHECK(compared > rounds / 2);
 }
 
 }  // namespace
