@@ -53,7 +53,7 @@ class rx_flow_burst {
   }
   template <std::size_t... I>
   NETSTACK_INLINE bool turn(rx_frame const& frame, std::index_sequence<I...>) const {
-    u8 const* const bytes = frame.from ? frame.from : frame.mac;
+    [[maybe_unused]] u8 const* const bytes = frame.from ? frame.from : frame.mac;
     return (((n == 1 || row_ == I) && Net::rx_flows[I].turn(known_, bytes, frame.len)) || ...);
   }
 
