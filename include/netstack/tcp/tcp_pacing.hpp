@@ -36,8 +36,9 @@ NETSTACK_NOINLINE void tcp_pacing_sent_slow(Net& net, sock& sk, u32 payload, u32
   auto& tp = tcp_sk(sk);
   u64 const bytes = payload + segments * (tcp_af_ops<Net>(sk).net_header_len + tcp_hlen_min);
   u64 const now = net.worker().now, due = std::exchange(tp.pacing_release, std::max(tp.pacing_release, now));
-  if (sk.sk_pacing_rate == pacing_unlimited || tp.data_segs_out < tcp_unpaced_segments) return;
-  u64 const distance = bytes * 1'000'000'000 / std::max<u64>(sk.sk_pacing_rate, 1);
+  u64 const rate = sk.sk_pacing_rate;
+  if (rate == pacing_unlimited || rate == 0 || tp.data_segs_out < tcp_unpaced_segments) return;  // 0: as in Linux
+  u64 const distance = bytes * 1'000'000'000 / rate;
   u64 const late = due < now ? now - due : 0;
   tp.pacing_release += distance - std::min(distance / 2, due != 0 ? late : 0);
 }
