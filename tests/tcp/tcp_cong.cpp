@@ -769,3 +769,16 @@ TEST_CASE("ECN: what is repeated, and what asks about a window, is not capable: 
   t.in(". 1 ack 2001 win 10000").out("PC. 2001:2501 ecn 2");
   t.over();
 }
+
+TEST_CASE("SO_MAX_PACING_RATE of 0 paces nothing, as in Linux", "[S147]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::max_pacing_rate, 0));
+  for (u32 round = 0; round < 3; ++round) {  // beyond the first ten segments, which are never paced
+    REQUIRE(t.write(fd, 8000));
+    CHECK(t.pending.size() == 8);
+    t.pending.clear();
+    t.in(". 1 ack " + std::to_string(1 + 8000 * (round + 1)));
+  }
+  t.over();
+}

@@ -54,22 +54,19 @@ inline bool tcp_v4_fits(sk_buff const& skb, net_device const& dev, u32 room) {
   return (skb.len <= room || skb_is_gso(skb)) && has_headroom(skb, dev, static_cast<u32>(ip_hlen_min));
 }
 
-}  // namespace detail
-
-namespace detail {
 /// Any segment: ip_send_skb knows its way.
 template <class Net>
 NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& skb) {
   auto const& inet = inet_sk(sk);
   flowi4 fl4;
-  auto const rt = detail::tcp_v4_route(net, sk, fl4);
+  auto const rt = tcp_v4_route(net, sk, fl4);
   if (!rt) {
     kfree_skb(net, skb, drop_reason::ip_noroute_out);
     return failure{rt.error()};
   }
   // MUST-48 MUST-49 SHLD-21 SHLD-22
   ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
-           .tos = detail::tcp_v4_tos(sk),
+           .tos = tcp_v4_tos(sk),
            .protocol = ipproto::tcp,
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
