@@ -192,11 +192,11 @@ void lwip_tcp_rows() {
     tcp_accept(pcb, accept);
   }
   for (auto const& [name, write] : {std::pair{"1460", 1460u}, {"16K", 11 * 1460u}, {"64K", 44 * 1460u}}) {
-    benchmark::RegisterBenchmark((std::string("lwip/tcp/bulk/") + name).c_str(), bulk, write, u8_t{0});
-    benchmark::RegisterBenchmark((std::string("lwip/tcp/bulk_copied/") + name).c_str(), bulk, write,
+    benchmark::RegisterBenchmark(lwip_row(std::string("tcp/bulk/") + name).c_str(), bulk, write, u8_t{0});
+    benchmark::RegisterBenchmark(lwip_row(std::string("tcp/bulk_copied/") + name).c_str(), bulk, write,
                                  u8_t{TCP_WRITE_FLAG_COPY});
   }
-  benchmark::RegisterBenchmark("lwip/tcp/rr/1", rr);
+  benchmark::RegisterBenchmark(lwip_row("tcp/rr/1").c_str(), rr);
   for (unsigned const n : {64u, 1024u})
-    benchmark::RegisterBenchmark(("lwip/tcp/connect_close/" + std::to_string(n)).c_str(), connect_close, n);
+    benchmark::RegisterBenchmark(lwip_row("tcp/connect_close/" + std::to_string(n)).c_str(), connect_close, n);
 }
