@@ -129,12 +129,19 @@ struct veth_pair {
   }
 };
 
+inline bool says(std::string const& text, char const* what) { return text.find(what) != std::string::npos; }
 /// Puts a bridge between nst1 and nst5. What Linux bridges, it has taken the tag out of the frame, and laid it aside.
 template <class Pair>
 void bridge_to_nst5(Pair& t) {
   t.ns.run(
       "ip link add nst8 type bridge && ip link add nst4 type veth peer name nst5 && ip link set nst1 master nst8 && "
       "ip link set nst4 master nst8 && for i in 4 5 8; do ip link set nst$i up; done");
+  // The kernel hears of a carrier in its own time, and until then the bridge forwards nothing.
+  auto const text = t.ns.run(
+      "for n in $(seq 500); do all=$(ip -d link show nst1; ip -d link show nst4; ip link show nst5); "
+      "[ $(echo \"$all\" | grep -c 'state forwarding') = 2 ] && echo \"$all\" | grep -q 'nst5.* state UP' && "
+      "echo ready && break; sleep 0.01; done");
+  REQUIRE(says(text, "ready"));
 }
 /// A super-segment of Linux's TCP to 192.0.2.2, `len` bytes in all, as it is handed to an interface.
 inline bool send_super_segment(packet_socket const& far, std::vector<u8>& f) {
@@ -175,6 +182,5 @@ void echo_every_size(Pair& t, std::size_t most = 1472) {
   CHECK(UDP_STATS(t.net()).InCsumErrors.read() == 0);
   CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
 }
-inline bool says(std::string const& text, char const* what) { return text.find(what) != std::string::npos; }
 
 }  // namespace netstack::test
