@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -457,12 +458,15 @@ u16 time_wait(tcp_script& t, std::string const& options) {
 }  // namespace
 
 TEST_CASE("tcp_tw_reuse: a connection follows one in TIME-WAIT if time stamps tell them apart: RFC 6191", "[S98]") {
-  for (auto const& [reuse, options, wait, may] : {std::tuple{1, "mss 1460 ts 5 0", 1100, true},
-                                                  {1, "mss 1460 ts 5 0", 500, false},
-                                                  {1, "mss 1460", 1100, false},
-                                                  {0, "mss 1460 ts 5 0", 1100, false},
-                                                  {2, "mss 1460 ts 5 0", 1100, false} /* not within this host */}) {
+  for (auto const& [reuse, delay, options, wait, may] :
+       {std::tuple{1, "1000", "mss 1460 ts 5 0", 1100, true},
+        {1, "1000", "mss 1460 ts 5 0", 500, false},
+        {1, "300", "mss 1460 ts 5 0", 500, true},
+        {1, "1000", "mss 1460", 1100, false},
+        {0, "1000", "mss 1460 ts 5 0", 1100, false},
+        {2, "1000", "mss 1460 ts 5 0", 1100, false} /* not within this host */}) {
     tcp_script t;
+    REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_tw_reuse_delay", delay));
     tcp_pernet(t.net()).sysctl_tcp_tw_reuse = static_cast<u8>(reuse);
     t.rig.ns().ip_local_ports[0] = t.rig.ns().ip_local_ports[1] = 40000;
     CHECK(time_wait(t, options) == 40000);

@@ -131,9 +131,17 @@ constexpr script opening[]{
       > R 1
       = CLOSED
       gives 104)"},
-    {"MUST-23 MUST-22 RFC 6298: eight SYNs in 255 seconds, if the application asks for it", R"(
+    {"MUST-23 MUST-22 RFC 6298: SYNs for 255 seconds, if the application asks for it", R"(
       connect
       set syncnt 7
+      < S 0
+      +1010
+      < S 0
+      +1010
+      < S 0
+      +1010
+      < S 0
+      +1010
       < S 0
       +1010
       < S 0

@@ -88,6 +88,18 @@ TEST_CASE("a FIN that waits behind a gap is none if data lies behind it") {
   t.over();
 }
 
+TEST_CASE("tcp_dsack: what came twice is not told") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_dsack = 0;
+  (void)t.accepted("mss 1460 sackok");
+  t.in(data(1, 11)).out(". 1 ack 11");
+  t.in(data(1, 11));
+  CHECK(t.read_segment(t.pending.front()).sacks.empty());
+  t.out(". 1 ack 11").silent();
+  CHECK(t.ext().TCPDSACKOldSent.read() == 0);
+  t.over();
+}
+
 TEST_CASE("what came twice is told first: RFC 2883 §4") {
   tcp_script t;
   (void)t.accepted("mss 1460 sackok");

@@ -335,10 +335,12 @@ template <class Net>
 bool tcp_twsk_unique(Net& net, sock const& sk, tcp_timewait_sock const& tw) {
   if (tw.is_fin_wait2 || tw.ts_recent == 0) return false;
   if (tcp_sk(sk).bound) return true;
-  u8 const reuse = tcp_pernet(net).sysctl_tcp_tw_reuse;
+  auto const& ns = tcp_pernet(net);
+  u8 const reuse = ns.sysctl_tcp_tw_reuse;
   bool const within = ipv4_is_loopback(tw.saddr) || ipv4_is_loopback(tw.daddr);
   constexpr u64 tick = u64{1} << tw_stamp_shift;
-  return (reuse == 1 || (reuse == 2 && within)) && tw_ts_recent_age(tw, net.worker().now) > 1'000'000'000 + tick;
+  return (reuse == 1 || (reuse == 2 && within)) &&
+         tw_ts_recent_age(tw, net.worker().now) > ns.sysctl_tcp_tw_reuse_delay + tick;
 }
 /// It does: it begins beyond what the old one said, and knows the peer's clock.
 template <class Net>

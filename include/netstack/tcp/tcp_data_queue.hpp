@@ -18,7 +18,7 @@ namespace netstack {
 /// RFC 2883 §4: this came twice.
 template <class Net>
 NETSTACK_COLD void tcp_dsack_set(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
-  if (!tp.sack_ok) return;
+  if (!tp.sack_ok || tcp_pernet(net).sysctl_tcp_dsack == 0) return;
   ++(before(seq, tp.rcv_nxt) ? NET_STATS(net).TCPDSACKOldSent : NET_STATS(net).TCPDSACKOfoSent);
   tp.dsack = true;
   tp.duplicate_sack = {seq, end_seq};

@@ -413,8 +413,10 @@ struct tcp_net {
   s32 sysctl_tcp_wmem[3] = {4096, 16384, 4194304};
   u8 sysctl_tcp_timestamps = 1;
   u8 sysctl_tcp_sack = 1;
+  u8 sysctl_tcp_dsack = 1;
   u8 sysctl_tcp_window_scaling = 1;
   u8 sysctl_tcp_syn_retries = 6;
+  u8 sysctl_tcp_syn_linear_timeouts = 4;  ///< so many SYNs wait no longer than the first
   u8 sysctl_tcp_synack_retries = 5;
   u8 sysctl_tcp_retries1 = 3;
   u8 sysctl_tcp_retries2 = 15;
@@ -422,8 +424,9 @@ struct tcp_net {
   u8 sysctl_tcp_keepalive_probes = 9;
   u8 sysctl_tcp_rfc1337 = 0;
   u8 sysctl_tcp_abort_on_overflow = 0;
-  u8 sysctl_tcp_syncookies = 1;  ///< 0: never, 1: when there is no room, 2: always
-  u8 sysctl_tcp_tw_reuse = 2;    ///< 0: never, 1: any, 2: of connections within this host
+  u8 sysctl_tcp_syncookies = 1;                   ///< 0: never, 1: when there is no room, 2: always
+  u8 sysctl_tcp_tw_reuse = 2;                     ///< 0: never, 1: any, 2: of connections within this host
+  u64 sysctl_tcp_tw_reuse_delay = 1'000'000'000;  ///< since the old one's last segment
   u8 sysctl_tcp_early_demux = 1;
   u8 sysctl_tcp_slow_start_after_idle = 1;
   u8 sysctl_tcp_recovery = 1;       ///< tcp_recovery_bits::…

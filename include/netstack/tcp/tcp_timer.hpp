@@ -35,6 +35,14 @@ template <class Net>
 bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
   return tp.icsk_user_timeout != 0 && net.worker().now - since >= u64{tp.icsk_user_timeout} * 1'000'000;
 }
+/// … which no timer outlasts; us.
+template <class Net>
+u64 tcp_clamp_to_user_timeout(Net& net, tcp_sock const& tp, u64 us) {
+  if (tp.icsk_user_timeout == 0) [[likely]]
+    return us;
+  u64 const end = tp.retrans_start + u64{tp.icsk_user_timeout} * 1'000'000, now = net.worker().now;
+  return std::min<u64>(us, end > now ? (end - now) / 1000 + 1 : tcp_timeout_min);
+}
 /// So many repetitions of the oldest, or as much time as they would take, were without an answer.
 template <class Net>
 bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
@@ -65,7 +73,10 @@ bool tcp_write_timeout(Net& net, sock& sk) {
   if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
   // RFC 5482 §1: the user's timeout may be longer than R2, too; but not for who has no user any more.
   bool const own = tp.icsk_user_timeout != 0 && !sock_flag(sk, sock_flags::dead);
-  bool const tried = opening ? tp.icsk_retransmits >= most : !own && tcp_retransmits_timed_out(net, sk, most);
+  bool const tried =
+      (opening &&
+       tp.icsk_retransmits >= most + (sk.sk_state == tcp_state::syn_sent ? ns.sysctl_tcp_syn_linear_timeouts : 0u)) ||
+      (!own && tcp_retransmits_timed_out(net, sk, most));
   bool const over = tried || tcp_user_timed_out(net, tp, tp.retrans_start);
   if (tp.syn_fastopen || tp.syn_data_acked) tcp_fastopen_active_detect_blackhole(net, sk, over);
   return over;
@@ -111,9 +122,11 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   // RFC 6298 §5.5, MUST-19: back off; what did not even leave is tried again soon.
   if (!r && r.error() == std::errc::no_buffer_space)
     return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, tcp_resource_probe_interval));
-  ++tp.icsk_backoff;
-  tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max);
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tp.icsk_rto);
+  // But the first SYNs follow each other evenly, as in Linux: most often it was one of these that was lost.
+  if (sk.sk_state != tcp_state::syn_sent || tp.total_rto > tcp_pernet(net).sysctl_tcp_syn_linear_timeouts)
+    ++tp.icsk_backoff, tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max);
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans,
+                            closed ? tp.icsk_rto : tcp_clamp_to_user_timeout(net, tp, tp.icsk_rto));
 }
 
 template <class Net>
@@ -142,7 +155,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
   }
   ++tp.icsk_probes_out;
   if (r && tp.icsk_backoff < ns.sysctl_tcp_retries2) ++tp.icsk_backoff;
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_clamp_to_user_timeout(net, tp, tcp_probe0_when(net, tp)));
 }
 
 template <class Net>

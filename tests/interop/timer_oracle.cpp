@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: BSL-1.0
+// The kernel as the oracle of TCP's timers: connections whose peer falls silent, or says little, of the kernel's in
+// real time, all at once, and of the stack's in virtual time. Both must send the same segments at the same times: SYNs
+// and SYN-ACKs, data and FINs that nobody acknowledges, probes of closed windows, keepalives, acknowledgments that
+// wait, corked data, and the end of it all.
+#include <sys/socket.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cmath>
+#include <deque>
+
+#include "netstack/stack/sysctl.hpp"
+#include "netstack/tcp/tcp_info.hpp"
+#include "support/kernel_tap.hpp"
+#include "support/linux_udp.hpp"
+#include "support/tcp_script.hpp"
+
+namespace {
+
+using namespace netstack;
+using namespace netstack::test;
+
+constexpr double seconds = 12;  ///< that each is watched
+
+struct sent_at {
+  double when;  ///< seconds since it began
+  std::string what;
+};
+
+/// One connection of the kernel's or of ours, and what it sent.
+struct side {
+  basic_tcp_script<> script;  ///< ours; of the kernel's it reads and writes the segments alone
+  std::vector<sent_at> log;
+  void (*answer)(side&, std::string const& what) = nullptr;  ///< what the peer does with each segment
+
+  virtual ~side() = default;
+  virtual void open() = 0;
+  virtual void connect() = 0;
+  virtual void accept() = 0;
+  virtual void set(int level, int name, int value) = 0;
+  virtual void write(std::size_t n) = 0;
+  virtual void read(std::size_t n) = 0;
+  virtual void shutdown() = 0;
+  virtual void close() = 0;
+  /// The peer sends it.
+  void in(std::string const& text) {
+    bytes f;
+    append(f, ethhdr{our_mac, peer_mac, be16{eth_p::ip}});
+    receive(f + datagram{.protocol = ipproto::tcp, .payload = script.bytes_of(tcp_seg::parse(text))}.build());
+    look();
+  }
+  /// A connection that the peer asked for; `fields`: of its first acknowledgment.
+  void accepted(std::string const& fields = "") {
+    in("S 0 mss 1460");
+    in(". 1 ack 1" + fields);
+    accept();
+  }
+
+ protected:
+  virtual void receive(bytes const& frame) = 0;
+  virtual void look() = 0;
+  void note(sent_frame const& f, double when) {
+    auto s = script.read_segment(f);
+    std::erase(s.flags, 'P');
+    log.push_back({when, s.flags + ' ' + std::to_string(s.seq) + ':' + std::to_string(s.seq + s.len)});
+    if (answer) answer(*this, std::string(log.back().what));
+  }
+  /// The connection is over.
+  void note_end(bool over, double when) {
+    if (over && !std::exchange(over_, true)) log.push_back({when, "over"});
+  }
+
+ private:
+  bool over_ = false;
+};
+
+struct scenario {
+  char const* name;
+  void (*begin)(side&);
+  double at = 0;  ///< when, in seconds,
+  void (*then)(side&) = nullptr;
+};
+
+class our_side : public side {
+  int fd_ = -1;
+  u64 start_ = 0;
+
+  [[nodiscard]] double now() { return static_cast<double>(script.net().worker().now - start_) / 1e9; }
+  void receive(bytes const& frame) override { script.rig.receive(*script.rig.eth0, frame); }
+  void look() override {
+    script.collect();
+    for (auto const& f : std::exchange(script.pending, {})) note(f, now());
+  }
+
+ public:
+  our_side() {
+    script.listen();
+    start_ = script.net().worker().now;
+  }
+  void open() override { fd_ = script.stream(); }
+  void connect() override {
+    (void)script.connect(fd_);
+    look();
+  }
+  void accept() override { fd_ = script.accept(); }
+  void set(int level, int name, int value) override { REQUIRE(setsockopt(script.net(), fd_, level, name, value)); }
+  void write(std::size_t n) override {
+    REQUIRE(script.write(fd_, n, msg::dontwait).value() == n);
+    look();
+  }
+  void read(std::size_t n) override {
+    std::string text(n, '\0');
+    REQUIRE(recv(script.net(), fd_, text.data(), n, msg::dontwait).value() == n);
+    look();
+  }
+  void shutdown() override {
+    script.shutdown(fd_, SHUT_WR);
+    look();
+  }
+  void close() override {
+    script.close(std::exchange(fd_, -1));
+    look();
+  }
+  void run(scenario const& s) {
+    for (bool then = s.then != nullptr; now() < seconds;) {
+      script.rig.run_for(1'000'000);
+      look();
+      note_end(fd_ >= 0 && script.state(fd_) == tcp_state::close, now());
+      if (now() > s.at && std::exchange(then, false)) s.then(*this);
+    }
+  }
+};
+
+/// The kernel's; one TAP and one listener for all.
+class kernel_side : public side {
+  using clock = std::chrono::steady_clock;
+  kernel_tap& tap_;
+  std::deque<kernel_side>& all_;
+  int listener_, fd_ = -1;
+  clock::time_point start_ = clock::now();
+  bool went_on_ = false;
+
+  [[nodiscard]] double now() const { return std::chrono::duration<double>(clock::now() - start_).count(); }
+  void receive(bytes const& frame) override { tap_.receive(frame); }
+
+ public:
+  kernel_side(kernel_tap& tap, std::deque<kernel_side>& all, int listener, u16 port)
+      : tap_(tap), all_(all), listener_(listener) {
+    script.from_port = port;
+  }
+  ~kernel_side() override {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  void open() override { REQUIRE((fd_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) >= 0); }
+  void connect() override {
+    auto here = inet_addr_of({}, 0);
+    ::socklen_t len = sizeof here;
+    auto const there = inet_addr_of(peer_addr, script.from_port);
+    REQUIRE(::bind(fd_, reinterpret_cast<::sockaddr const*>(&here), len) == 0);
+    REQUIRE(::getsockname(fd_, reinterpret_cast<::sockaddr*>(&here), &len) == 0);
+    script.our_port = here.sin_port.host();
+    (void)::connect(fd_, reinterpret_cast<::sockaddr const*>(&there), sizeof there);
+    look();
+  }
+  void accept() override { REQUIRE((fd_ = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)) >= 0); }
+  void set(int level, int name, int value) override {
+    REQUIRE(::setsockopt(fd_, level, name, &value, sizeof value) == 0);
+  }
+  void write(std::size_t n) override {
+    std::string const text(n, 'x');
+    REQUIRE(::send(fd_, text.data(), n, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(n));
+    look();
+  }
+  void read(std::size_t n) override {
+    std::string text(n, '\0');
+    REQUIRE(::recv(fd_, text.data(), n, MSG_DONTWAIT) == static_cast<ssize_t>(n));
+    look();
+  }
+  void shutdown() override {
+    REQUIRE(::shutdown(fd_, SHUT_WR) == 0);
+    look();
+  }
+  void close() override {
+    REQUIRE(::close(std::exchange(fd_, -1)) == 0);
+    look();
+  }
+  /// To be called often.
+  void run(scenario const& s) {
+    look();
+    netstack::tcp_info info{};
+    ::socklen_t len = sizeof info;
+    if (fd_ >= 0) REQUIRE(::getsockopt(fd_, sol::tcp, tcp_opt::info, &info, &len) == 0);
+    note_end(fd_ >= 0 && info.tcpi_state == tcp_state::close, now());
+    if (s.then && now() > s.at && !std::exchange(went_on_, true)) s.then(*this);
+  }
+  void look() override {
+    for (auto& frame : tap_.sent()) {
+      sent_frame const f{std::move(frame), 0, eth_hlen};
+      if (!f.is_ip() || f.ip().protocol != ipproto::tcp) continue;
+      for (auto& one : all_)
+        if (one.script.from_port == f.at<tcphdr>(f.l4()).dest.host()) one.note(f, one.now());
+    }
+  }
+};
+
+constexpr scenario scenarios[]{
+    {"a SYN that nobody answers",
+     [](side& s) {
+       s.open();
+       s.connect();
+     }},
+    {"… of which two repetitions were enough",
+     [](side& s) {
+       s.open();
+       s.set(sol::tcp, tcp_opt::syncnt, 1);
+       s.connect();
+     }},
+    {"… or 2.5 s",
+     [](side& s) {
+       s.open();
+       s.set(sol::tcp, tcp_opt::user_timeout, 2500);
+       s.connect();
+     }},
+    {"a SYN-ACK that nobody answers", [](side& s) { s.in("S 0 mss 1460"); }},
+    {"data that nobody acknowledges",
+     [](side& s) {
+       s.accepted();
+       s.write(100);
+     }},
+    {"… two segments of it",
+     [](side& s) {
+       s.accepted();
+       s.write(2920);
+     }},
+    {"… for 1.5 s at most",
+     [](side& s) {
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::user_timeout, 1500);
+       s.write(100);
+     }},
+    {"… and a FIN",
+     [](side& s) {
+       s.accepted();
+       s.write(100);
+       s.shutdown();
+     }},
+    {"… and nobody holds the connection",
+     [](side& s) {
+       s.accepted();
+       s.write(100);
+       s.close();
+     }},
+    {"a FIN that nobody acknowledges",
+     [](side& s) {
+       s.accepted();
+       s.shutdown();
+     }},
+    {"a closed window",
+     [](side& s) {
+       s.accepted(" win 0");
+       s.write(100);
+     }},
+    {"… for 1.5 s at most",
+     [](side& s) {
+       s.accepted(" win 0");
+       s.set(sol::tcp, tcp_opt::user_timeout, 1500);
+       s.write(100);
+     }},
+    {"… of a peer that answers that it is",
+     [](side& s) {
+       s.answer = [](side& peer, std::string const& what) {
+         if (what.starts_with(". 0")) peer.in(". 1 ack 1 win 0");
+       };
+       s.accepted(" win 0");
+       s.write(100);
+     }},
+    {"… of a FIN, too",
+     [](side& s) {
+       s.accepted(" win 0");
+       s.write(100);
+       s.close();
+     }},
+    {"keepalive of a peer that answers",
+     [](side& s) {
+       s.answer = [](side& peer, std::string const& what) {
+         if (what.starts_with(". 0")) peer.in(". 1 ack 1");
+       };
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::keepidle, 2);
+       s.set(sol::tcp, tcp_opt::keepintvl, 1);
+       s.set(sol::tcp, tcp_opt::keepcnt, 3);
+       s.set(sol::socket, so::keepalive, 1);
+     }},
+    {"keepalive",
+     [](side& s) {
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::keepidle, 1);
+       s.set(sol::tcp, tcp_opt::keepintvl, 1);
+       s.set(sol::tcp, tcp_opt::keepcnt, 3);
+       s.set(sol::socket, so::keepalive, 1);
+     }},
+    {"… for 2.5 s at most",
+     [](side& s) {
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::keepidle, 1);
+       s.set(sol::tcp, tcp_opt::keepintvl, 1);
+       s.set(sol::tcp, tcp_opt::user_timeout, 2500);
+       s.set(sol::socket, so::keepalive, 1);
+     }},
+    {"FIN-WAIT-2 that nobody holds",
+     [](side& s) {
+       s.answer = [](side& peer, std::string const& what) {
+         if (what.starts_with("F")) peer.in(". 1 ack 2");
+       };
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::linger2, 3);
+       s.close();
+     },
+     2.0, [](side& s) { s.in(". 1:1 ack 2"); }},
+    {"… for 3 s",
+     [](side& s) {
+       s.answer = [](side& peer, std::string const& what) {
+         if (what.starts_with("F")) peer.in(". 1 ack 2");
+       };
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::linger2, 3);
+       s.close();
+     },
+     6.0, [](side& s) { s.in("F. 1 ack 2"); }},
+    {"data acknowledged after a repetition",
+     [](side& s) {
+       s.accepted();
+       s.write(100);
+     },
+     2.0,
+     [](side& s) {
+       s.in(". 1 ack 101");
+       s.write(100);
+     }},
+    {"data over a path of 300 ms", [](side& s) { s.in("S 0 mss 1460"); }, 0.3,
+     [](side& s) {
+       s.in(". 1 ack 1");
+       s.accept();
+       s.write(100);
+     }},
+    {"… that time stamps measured", [](side& s) { s.in("S 0 mss 1460 ts 1 0"); }, 1.5,
+     [](side& s) {
+       s.in(". 1 ack 1 ts 2 0");
+       s.accept();
+       s.write(100);
+     }},
+    {"data behind a SYN that was repeated",
+     [](side& s) {
+       s.open();
+       s.connect();
+     },
+     1.5,
+     [](side& s) {
+       s.in("S. 0 ack 1 mss 1460");
+       s.write(100);
+     }},
+    {"data behind a SYN-ACK that was repeated", [](side& s) { s.in("S 0 mss 1460"); }, 1.5,
+     [](side& s) {
+       s.in(". 1 ack 1");
+       s.accept();
+       s.write(100);
+     }},
+    {"corked data",
+     [](side& s) {
+       s.accepted();
+       s.set(sol::tcp, tcp_opt::cork, 1);
+       s.write(100);
+     }},
+    {"an acknowledgment that waits for an answer",
+     [](side& s) {
+       s.accepted();
+       s.in(". 1:101 ack 1");
+       s.read(100);
+       s.write(100);
+       s.in(". 101:201 ack 101");
+     }},
+};
+
+/// So that its end is seen.
+constexpr std::pair<char const*, char const*> few_tries[]{{"net/ipv4/tcp_synack_retries", "2"}};
+
+/// The times of a timer, less what it costs to be awake at all: within a sixth, and a tenth of a second.
+bool same_time(double ours, double kernels) { return std::abs(ours - kernels) < 0.1 + std::max(ours, kernels) / 6; }
+
+/// What both sent but what may be just before or just beyond the end of what was watched.
+std::string difference(std::vector<sent_at> ours, std::vector<sent_at> kernels) {
+  auto const text = [](char const* whose, std::vector<sent_at> const& all) {
+    std::string t = whose;
+    for (auto const& one : all) t += '\n' + std::to_string(one.when) + "  " + one.what;
+    return t + '\n';
+  };
+  std::string const both = text("ours", ours) + text("the kernel's", kernels);
+  auto const late = [](sent_at const& one) { return one.when > seconds * 5 / 6 - 0.1; };
+  while (ours.size() > kernels.size() && late(ours.back())) ours.pop_back();
+  while (kernels.size() > ours.size() && late(kernels.back())) kernels.pop_back();
+  bool same = ours.size() == kernels.size();
+  for (std::size_t i = 0; same && i < ours.size(); ++i)
+    same = ours[i].what == kernels[i].what && same_time(ours[i].when, kernels[i].when);
+  return same ? "" : both;
+}
+
+/// What the comparison knows of is Linux 6.18's.
+bool kernel_is_known() {
+  ::utsname kernel{};
+  int major = 0, minor = 0;
+  REQUIRE(::uname(&kernel) == 0);
+  return std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 18));
+}
+
+}  // namespace
+
+TEST_CASE("what is sent when nothing comes, is sent when the kernel sends it", "[S92][S100][S105]") {
+  if (skip_without_root("makes a network namespace")) return;
+  if (skip_without_file("/dev/net/tun")) return;
+  if (!kernel_is_known()) {
+    WARN("the running kernel is older than 6.18: nothing is compared");
+    return;
+  }
+  kernel_tap tap;
+  tap.set("net/ipv4/tcp_no_metrics_save", "1");
+  tap.set("net/ipv4/tcp_retrans_collapse", "0");  // ours repeats what it sent as it was
+  tap.set("net/ipv4/tcp_congestion_control", "reno");
+  int const listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1;
+  auto const at = inet_addr_of({}, basic_tcp_script<>::port);
+  REQUIRE(::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) == 0);
+  REQUIRE(::bind(listener, reinterpret_cast<::sockaddr const*>(&at), sizeof at) == 0);
+  REQUIRE(::listen(listener, 64) == 0);
+  for (auto const& [path, value] : few_tries) tap.set(path, value);
+  std::deque<kernel_side> kernels;
+  u16 port = 4000;
+  for (auto const& s : scenarios) s.begin(kernels.emplace_back(tap, kernels, listener, port++));
+  auto const start = std::chrono::steady_clock::now();
+  while (std::chrono::steady_clock::now() - start < std::chrono::duration<double>(seconds)) {
+    ::usleep(1000);
+    for (std::size_t i = 0; i < std::size(scenarios); ++i) kernels[i].run(scenarios[i]);
+  }
+  ::close(listener);
+  for (std::size_t i = 0; i < std::size(scenarios); ++i) {
+    our_side ours;
+    for (auto const& [path, value] : few_tries) REQUIRE(sysctl_write(ours.script.net(), path, value));
+    scenarios[i].begin(ours);
+    ours.run(scenarios[i]);
+    INFO(scenarios[i].name);
+    CHECK(difference(ours.log, kernels[i].log) == "");
+  }
+}
