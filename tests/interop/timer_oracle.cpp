@@ -358,18 +358,22 @@ constexpr scenario scenarios[]{
           s.in(". 1 ack 101");
           s.write(100);
         }}}}},
-    {"data over a path of 300 ms", [](side& s) { s.in("S 0 mss 1460"); }, 0.3,
-     [](side& s) {
-       s.in(". 1 ack 1");
-       s.accept();
-       s.write(100);
-     }},
-    {"… that time stamps measured", [](side& s) { s.in("S 0 mss 1460 ts 1 0"); }, 1.5,
-     [](side& s) {
-       s.in(". 1 ack 1 ts 2 0");
-       s.accept();
-       s.write(100);
-     }},
+    {"data over a path of 300 ms",
+     [](side& s) { s.in("S 0 mss 1460"); },
+     {{{0.3,
+        [](side& s) {
+          s.in(". 1 ack 1");
+          s.accept();
+          s.write(100);
+        }}}}},
+    {"… that time stamps measured",
+     [](side& s) { s.in("S 0 mss 1460 ts 1 0"); },
+     {{{1.5,
+        [](side& s) {
+          s.in(". 1 ack 1 ts 2 0");
+          s.accept();
+          s.write(100);
+        }}}}},
     {"data behind a SYN that was repeated",
      [](side& s) {
        s.open();
@@ -380,12 +384,14 @@ constexpr scenario scenarios[]{
           s.in("S. 0 ack 1 mss 1460");
           s.write(100);
         }}}}},
-    {"data behind a SYN-ACK that was repeated", [](side& s) { s.in("S 0 mss 1460"); }, 1.5,
-     [](side& s) {
-       s.in(". 1 ack 1");
-       s.accept();
-       s.write(100);
-     }},
+    {"data behind a SYN-ACK that was repeated",
+     [](side& s) { s.in("S 0 mss 1460"); },
+     {{{1.5,
+        [](side& s) {
+          s.in(". 1 ack 1");
+          s.accept();
+          s.write(100);
+        }}}}},
     {"corked data",
      [](side& s) {
        s.accepted();
