@@ -22,6 +22,21 @@ constexpr auto short_frame_drivers = [] {
   }
   return may;
 }();
+/// The only such row, or none or several: then the number of rows.
+template <class Net>
+constexpr std::size_t short_frame_row = [] {
+  constexpr auto& may = short_frame_drivers<Net>;
+  std::size_t row = may.size();
+  for (std::size_t i = 0; i < may.size(); ++i)
+    if (may[i]) row = row == may.size() ? i : may.size() + 1;
+  return std::min(row, may.size());
+}();
+/// The row of a device that dev_takes_short was asked of: where there is but one, its functions are known.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE auto const& short_ops(net_device const& dev) {
+  constexpr std::size_t row = short_frame_row<Net>;
+  return Net::netdev_ops[row < Net::netdev_ops.size() ? row : dev.driver];
+}
 }  // namespace detail
 
 /// The device's driver may have a place for short frames.
@@ -35,7 +50,7 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE u8* dev_short_begin(Net& net, net_device& dev, u32 len) {
   if (len > short_frame_max || !detail::xmit_way_is_free(net, dev)) [[unlikely]]
     return nullptr;
-  u8* const at = Net::netdev_ops[dev.driver].ndo_short_begin(net, dev, len);
+  u8* const at = detail::short_ops<Net>(dev).ndo_short_begin(net, dev, len);
   if (at) [[likely]] {
     ++dev.stats.tx_packets;
     dev.stats.tx_bytes += len;
@@ -44,7 +59,7 @@ template <class Net>
 }
 template <class Net>
 NETSTACK_INLINE void dev_short_end(Net& net, net_device& dev) {
-  auto const& ops = Net::netdev_ops[dev.driver];
+  auto const& ops = detail::short_ops<Net>(dev);
   bool const later = ops.ndo_xmit_flush && net.worker().softnet.in_softirq;
   if (later) detail::xmit_flush(net, dev);
   ops.ndo_short_end(net, dev, later);

@@ -224,7 +224,8 @@ void pipe_stop(Net&, net_device& dev) {
 
 template <class Net>
 u32 pipe_tx_complete(Net&, net_device& dev) {
-  return pipe_reap(netdev_priv<pipe>(dev));
+  auto& p = netdev_priv<pipe>(dev);
+  return p.in_flight == 0 ? 0 : pipe_reap(p);
 }
 template <class Net>
 void pipe_flush(Net&, net_device& dev) {
@@ -245,7 +246,7 @@ netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
   return netdev_tx::ok;
 }
 template <class Net>
-u8* pipe_short_begin(Net&, net_device& dev, u32 len) {
+NETSTACK_INLINE u8* pipe_short_begin(Net&, net_device& dev, u32 len) {
   auto& out = *netdev_priv<pipe>(dev).out;
   if (dev.type != arphrd::ether || !out.frames.holds_fewer(pipe_cable::short_slots)) [[unlikely]]
     return nullptr;
@@ -255,7 +256,7 @@ u8* pipe_short_begin(Net&, net_device& dev, u32 len) {
   return to.bytes;
 }
 template <class Net>
-void pipe_short_end(Net&, net_device& dev, bool more) {
+NETSTACK_INLINE void pipe_short_end(Net&, net_device& dev, bool more) {
   auto& p = netdev_priv<pipe>(dev);
   p.out->frames.publish(1);
   if (!more) pipe_kick(p);

@@ -42,6 +42,11 @@ NETSTACK_NOINLINE bool ip_rt_look(Net& net, rtable& rt) {
   return station;
 }
 }  // namespace detail
+/// What plain_mtu and plain_room say is so.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool ip_rt_is_known(Net& net, rtable& rt) {
+  return rt.plain_genid == net.worker().softnet.route_genid || detail::ip_rt_look(net, rt);
+}
 /// A way that is still right, to a station, and nothing was learnt about paths.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool ip_rt_is_plain(Net& net, rtable& rt) {
@@ -125,13 +130,13 @@ NETSTACK_INLINE result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& w
   return neigh_output(net, skb, *n);
 }
 
-/// Where to write the `len` bytes behind the IP header of one more datagram of the way, which dev_short_end sends;
-/// null: it needs a packet. dev_takes_short was asked.
+/// Where to write one more datagram of the way, `total` bytes from the IP header on (ip_way_short_header), which
+/// dev_short_end sends; null: it needs a packet. dev_takes_short was asked. Of the way only the route and the
+/// destination are known yet: its words would have to be kept over this.
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE u8* ip_way_short_begin(Net& net, ip_way const& way, u32 len) {
-  net_device& dev = *way.rt->dev;
-  u32 const total = static_cast<u32>(ip_hlen_min) + len;
-  neighbour* const n = ip_neigh(net, dev, rt_nexthop(*way.rt, way.daddr));
+[[nodiscard]] NETSTACK_INLINE u8* ip_way_short_begin(Net& net, rtable const& rt, be32 daddr, u32 total) {
+  net_device& dev = *rt.dev;
+  neighbour* const n = ip_neigh(net, dev, rt_nexthop(rt, daddr));
   if (!n || !(n->nud_state & nud::connected)) [[unlikely]]
     return nullptr;
   u8* const at = dev_short_begin(net, dev, static_cast<u32>(eth_hlen) + total);
@@ -139,9 +144,13 @@ template <class Net>
     return nullptr;
   n->used = net.worker().now;
   detail::neigh_write_header(at, *n, dev, be16{eth_p::ip});
-  detail::ip_way_write(at + eth_hlen, way, total);
   detail::ip_way_count(net, 1, total);
-  return at + eth_hlen + ip_hlen_min;
+  return at + eth_hlen;
+}
+/// Its header; where the transport's goes.
+NETSTACK_INLINE u8* ip_way_short_header(u8* at, ip_way const& way, u32 total) {
+  detail::ip_way_write(at, way, total);
+  return at + ip_hlen_min;
 }
 
 /// The same for a burst: the next hop is asked for once, neighbours of one length have the same header, and the device

@@ -236,26 +236,29 @@ NETSTACK_INLINE sk_buff* tcp_skb_to_send(Net& net, sk_buff& skb) {
   return tcp_skb_to_send_slow(net, skb);
 }
 
+/// By words of which none has to be put on the stack, which would have to be aligned for it.
+NETSTACK_INLINE void tcp_copy_quarter(u8* to, u8 const* from) {
+  typedef u64 quarter __attribute__((vector_size(tcp_copybreak / 4)));
+  quarter part;
+  std::memcpy(&part, from, sizeof part);
+  std::memcpy(to, &part, sizeof part);
+}
 /// tcp_copybreak bytes, whatever of them counts: the frames have room for all of them, and so it takes no call.
 NETSTACK_INLINE void tcp_copy_few(u8* to, u8 const* from) {
-  typedef u64 half __attribute__((vector_size(tcp_copybreak / 2)));
-  half first, second;
-  std::memcpy(&first, from, sizeof first);
-  std::memcpy(&second, from + sizeof first, sizeof second);
-  std::memcpy(to, &first, sizeof first);
-  std::memcpy(to + sizeof first, &second, sizeof second);
+  for (u32 at = 0; at < tcp_copybreak; at += tcp_copybreak / 4) tcp_copy_quarter(to + at, from + at);
 }
 
 /// At most tcp_short_max of them, to where there is room for no more than that.
 NETSTACK_INLINE void tcp_copy_short(u8* to, u8 const* from, u32 len) {
-  typedef u64 half __attribute__((vector_size(tcp_copybreak / 2)));
-  half part;
-  std::memcpy(&part, from, sizeof part);
-  std::memcpy(to, &part, sizeof part);
-  if (len <= sizeof part) [[likely]]
+  constexpr u32 size = tcp_copybreak / 4;
+  tcp_copy_quarter(to, from);
+  if (len <= size) [[likely]]
     return;
-  std::memcpy(&part, from + len - sizeof part, sizeof part);
-  std::memcpy(to + len - sizeof part, &part, sizeof part);
+  if (len > 2 * size) {
+    tcp_copy_quarter(to + size, from + size);
+    tcp_copy_quarter(to + len - 2 * size, from + len - 2 * size);
+  }
+  tcp_copy_quarter(to + len - size, from + len - size);
 }
 
 /// The same for a fresh segment. To copy a few bytes costs less than to keep account of two packets over one frame.
@@ -471,7 +474,7 @@ result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
 }
 
 template <class Net>
-void tcp_send_delayed_ack(Net& net, sock& sk, u64 ns) {
+NETSTACK_INLINE void tcp_send_delayed_ack(Net& net, sock& sk, u64 ns) {
   tcp_sk(sk).ack_scheduled = true;
   u64 const due = icsk_due_of(sk, icsk_wait::delack), at = net.worker().now + ns;
   if (due == 0 || due > at) icsk_start_timer(net, sk, icsk_wait::delack, at);

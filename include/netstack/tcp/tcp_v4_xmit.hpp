@@ -29,24 +29,31 @@ result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
 inline u8 tcp_v4_tos(sock const& sk) {
   return static_cast<u8>(inet_sk(sk).tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0));
 }
-/// The way of a connection's next segments, while it is the common one: the route it has is still right and plain, no
-/// options, and routers may not cut. False: ip_send_skb knows the others.
+/// No options, and routers may not cut.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool tcp_v4_is_plain(Net& net, inet_sock const& inet) {
+  return ip_ways_possible<Net> && inet.opt == nullptr && ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ipv4_net(net));
+}
+/// The way of the segments of such a one.
+template <class Net>
+NETSTACK_INLINE ip_way tcp_v4_way_by(Net& net, sock const& sk, rtable& rt, u8 tos) {
+  auto const& inet = inet_sk(sk);
+  u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ipv4_net(net).sysctl_ip_default_ttl;
+  return {.rt = &rt,
+          .first = ip_first_words(0x45, tos, ip_df),
+          .second = ttl | ip_second_words(ipproto::tcp, inet.inet_saddr),
+          .daddr = sk.sk_daddr,
+          .mark = sk.sk_mark,
+          .priority = sk.sk_priority};
+}
+/// The way of a connection's next segments, while it is the common one, by the route it has, which is still right and
+/// plain. False: ip_send_skb knows the others.
 template <class Net>
 NETSTACK_INLINE bool tcp_v4_way(Net& net, sock& sk, ip_way& way) {
-  if constexpr (!ip_ways_possible<Net>) return false;
-  auto const& inet = inet_sk(sk);
-  auto const& ns = ipv4_net(net);
   auto* const rt = static_cast<rtable*>(sk.sk_dst_cache);
-  if (!rt || !ip_rt_is_plain(net, *rt) || inet.opt != nullptr || !ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ns))
-      [[unlikely]]
+  if (!rt || !ip_rt_is_plain(net, *rt) || !tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
     return false;
-  u8 const ttl = inet.uc_ttl > 0 ? static_cast<u8>(inet.uc_ttl) : ns.sysctl_ip_default_ttl;
-  way.rt = rt;
-  way.first = ip_first_words(0x45, tcp_v4_tos(sk), ip_df);
-  way.second = ttl | ip_second_words(ipproto::tcp, inet.inet_saddr);
-  way.daddr = sk.sk_daddr;
-  way.mark = sk.sk_mark;
-  way.priority = sk.sk_priority;
+  way = tcp_v4_way_by(net, sk, *rt, tcp_v4_tos(sk));
   return true;
 }
 /// A segment that goes that way as it is.
@@ -90,15 +97,17 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
 /// inet_connection_sock_af_ops::transmit_short.
 template <class Net>
 NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
-  u32 const len = detail::tcp_stamped_hlen + (data ? data->len : 0);
-  ip_way way;
-  if (!detail::tcp_v4_way(net, sk, way) || len > way.rt->plain_room) [[unlikely]]
+  u32 const len = detail::tcp_stamped_hlen + (data ? data->len : 0), total = static_cast<u32>(ip_hlen_min) + len;
+  if (len > detail::tcp_stamped_hlen + detail::tcp_short_max) __builtin_unreachable();
+  auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
+  if (!ip_rt_is_known(net, rt) || len > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
     return false;
-  u8* const at = ip_way_short_begin(net, way, len);
+  u8* const at = ip_way_short_begin(net, rt, sk.sk_daddr, total);
   if (!at) [[unlikely]]
     return false;
-  detail::tcp_write_short(net, sk, at, seq, flags, len, data);
-  dev_short_end(net, *way.rt->dev);
+  u8* const th = ip_way_short_header(at, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), total);
+  detail::tcp_write_short(net, sk, th, seq, flags, len, data);
+  dev_short_end(net, *rt.dev);
   return true;
 }
 /// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
