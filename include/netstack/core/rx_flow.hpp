@@ -48,13 +48,23 @@ class rx_flow_burst {
     (void)(((row_ = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed, gro)) != nullptr) || ...);
   }
   template <std::size_t... I>
-  NETSTACK_INLINE bool take(rx_frame const& frame, std::index_sequence<I...>) const {
-    return (((n == 1 || row_ == I) && Net::rx_flows[I].take(known_, dev_, frame, now_real_)) || ...);
+  static NETSTACK_INLINE bool take([[maybe_unused]] void* known, [[maybe_unused]] std::size_t row,
+                                   [[maybe_unused]] net_device& dev, [[maybe_unused]] rx_frame const& frame,
+                                   [[maybe_unused]] u64 now_real, std::index_sequence<I...>) {
+    return (((n == 1 || row == I) && Net::rx_flows[I].take(known, dev, frame, now_real)) || ...);
   }
   template <std::size_t... I>
-  NETSTACK_INLINE bool turn(rx_frame const& frame, std::index_sequence<I...>) const {
+  static NETSTACK_INLINE bool turn([[maybe_unused]] void* known, [[maybe_unused]] std::size_t row,
+                                   rx_frame const& frame, std::index_sequence<I...>) {
     [[maybe_unused]] u8 const* const bytes = frame.from ? frame.from : frame.mac;
-    return (((n == 1 || row_ == I) && Net::rx_flows[I].turn(known_, bytes, frame.len)) || ...);
+    return (((n == 1 || row == I) && Net::rx_flows[I].turn(known, bytes, frame.len)) || ...);
+  }
+  /// Apart, and with all it needs as copies: what recognises a frame at once stays in registers.
+  static NETSTACK_NOINLINE bool turn_and_take(void* known, std::size_t row, net_device& dev, sk_buff& skb, u8* mac,
+                                              u32 len, u8 const* from, u64 now_real) {
+    constexpr auto rows = std::make_index_sequence<n>{};
+    rx_frame const frame{skb, mac, len, from};
+    return turn(known, row, frame, rows) && take(known, row, dev, frame, now_real, rows);
   }
 
  public:
@@ -62,10 +72,10 @@ class rx_flow_burst {
   rx_flow_burst(Net& net, net_device& dev, u16 at, bool summed)
       : dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {
     taken_.packets = 0;
-    taken_.octets = 0;
     if (n == 0 || !possible(net, dev)) return;
     bool const gro = detail::composition_has_gro<Net>() && (dev.features & netif_f::gro);
     find(net, at, summed, gro, std::make_index_sequence<n>{});
+    taken_.octets = 0;
     taken_.known = known_;
     taken_.row = row_;
   }
@@ -79,14 +89,12 @@ class rx_flow_burst {
   /// leaves its words in registers.
   [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame, bool alone = false) {
     if (!known_) return false;
-    for (;;) {
-      if (take(frame, std::make_index_sequence<n>{})) [[likely]]
-        break;
-      if (!alone || !turn(frame, std::make_index_sequence<n>{})) return stop(), false;
-    }
+    if (!take(known_, row_, dev_, frame, now_real_, std::make_index_sequence<n>{})) [[unlikely]]
+      if (!alone || !turn_and_take(known_, row_, dev_, frame.skb, frame.mac, frame.len, frame.from, now_real_))
+        return stop(), false;
     taken_.last = &frame.skb;
-    ++taken_.packets;
-    taken_.octets += frame.len - eth_hlen;
+    taken_.packets = alone ? 1 : taken_.packets + 1;
+    taken_.octets = (alone ? 0 : taken_.octets) + frame.len - eth_hlen;
     return true;
   }
 };
