@@ -228,11 +228,17 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
 /// in order, and is not known of, the oldest of it is acknowledged now, and nobody waits for another sign. Else null.
 [[nodiscard]] NETSTACK_INLINE sk_buff* tcp_ack_plain_head(sock const& sk, u32 ack) {
   auto const& tp = tcp_sk(sk);
-  sk_buff* const head = tcp_sent_head(sk);
+  if (tp.packets_out == 0) return nullptr;
+  sk_buff* const head = sk.sk_write_queue.peek();
+  if (!head) __builtin_unreachable();  // it is what is in flight
   constexpr tcp_marks amiss{.ca_state = tcp_any_ca_state, .ecn_flags = 0xff, .sack_ok = true, .urg_mode = true};
-  bool const plain = head && !after(TCP_SKB_CB(*head).end_seq, ack) && tp.match(amiss, {.sack_ok = true}) &&
-                     (tp.sacked_out | tp.lost_out | tp.retrans_out) == 0 && !before(tp.snd_una, tp.rtx_high) &&
-                     !tp.sack_indexed && !tp.tlp_outstanding && tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
+  auto const& cb = TCP_SKB_CB(*head);
+  // Of one alone its own bits say what else is counted.
+  bool const once = tp.packets_out == 1 ? cb.sacked == 0
+                                        : (tp.sacked_out | tp.lost_out | tp.retrans_out) == 0 &&
+                                              !before(tp.snd_una, tp.rtx_high) && !tp.sack_indexed;
+  bool const plain = once && !after(cb.end_seq, ack) && tp.match(amiss, {.sack_ok = true}) && !tp.tlp_outstanding &&
+                     tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
   return plain ? head : nullptr;
 }
 /// The last that it acknowledges, when there are several in flight, and how many; none of them is in flight any more.
@@ -250,12 +256,13 @@ NETSTACK_NOINLINE inline sk_buff* tcp_acked_last(sock& sk, sk_buff& head, u32 ac
   }
   return last;
 }
-/// tcp_ack_plain; `Rated`: the algorithm wants the whole sample, which else needs not be kept together.
-template <bool Rated, class Net>
+/// tcp_ack_plain; `Rated`: the algorithm wants the whole sample, which else needs not be kept together; `Alone`: the
+/// oldest is all that is in flight.
+template <bool Rated, bool Alone, class Net>
 NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   auto& tp = tcp_sk(sk);
   u64 const now = net.worker().now, first_sent = TCP_SKB_CB(head).sent;
-  tcp_rate_sample rs{.prior_in_flight = tp.packets_out};
+  tcp_rate_sample rs{.prior_in_flight = Alone ? 1 : tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
   tp.snd_una = tp.rtx_high = ack;
   tp.snd_wl1 = seq;
@@ -264,45 +271,51 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tp.rcv_tstamp = now;
   sk_buff* last = &head;
   u32 n = 1;
-  if (tp.packets_out == 1)
+  if (Alone || tp.packets_out == 1)
     tcp_tsorted_unlink(head);
   else
     last = tcp_acked_last(sk, head, ack, n);
-  rs.acked_sacked = n;
   // All that the last tells is made use of before it is freed: kept beyond that, it would not fit the registers.
-  tcp_rate_skb_delivered(tp, TCP_SKB_CB(*last), rs);
-  rs.rtt_us = static_cast<s64>((now - rs.sent) / 1000);
+  auto const& cb = TCP_SKB_CB(*last);
+  u64 const sent = cb.sent;
+  rs.rtt_us = static_cast<s64>((now - sent) / 1000);
   auto const oldest_us =
-      static_cast<u32>(first_sent == rs.sent ? rs.rtt_us : static_cast<s64>((now - first_sent) / 1000));
+      static_cast<u32>(Alone || first_sent == sent ? rs.rtt_us : static_cast<s64>((now - first_sent) / 1000));
   // RFC 8985 §6.2 step 2: what was sent last of it.
-  tp.rack_mstamp = rs.sent, tp.rack_end_seq = rs.end_seq;
+  tp.rack_mstamp = sent, tp.rack_end_seq = cb.end_seq;
   tp.rack_rtt_us = static_cast<u32>(std::min<s64>(rs.rtt_us, tcp_rto_max));
   tp.rack_advanced = true;
   tcp_rtt_estimator(tp, oldest_us);
   tcp_update_rtt_min(net, tp, oldest_us);
   tcp_set_rto(net, tp);
+  rs.acked_sacked = n;
+  tcp_rate_skb_delivered(tp, cb, rs);
   tcp_rate_gen(net, tp, rs);
-  NET_STATS(net).TCPDelivered += rs.acked_sacked;
-  tp.packets_out -= rs.acked_sacked;
-  tcp_free_acked(sk, *last, rs.acked_sacked);
-  if (tp.packets_out == 0) {
+  NET_STATS(net).TCPDelivered += n;
+  tp.packets_out -= n;
+  tcp_free_acked(sk, *last, n);
+  if (Alone || tp.packets_out == 0) {
     inet_csk_clear_xmit_timer(net, sk);
-    if (!tp.send_head) tcp_chrono_update(sk, net.worker().now, false);
+    if (!tp.send_head) tcp_chrono_set(tp, now, tp.nospace ? tcp_chrono::sndbuf_limited : tcp_chrono::idle);
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // of our SYN
   auto const& ca = tcp_ca<Net>(sk);
-  if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = rs.acked_sacked});
+  if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = n});
   if constexpr (Rated) return ca.cong_control(net, sk, rs);
-  ca.cong_avoid(net, sk, ack, rs.acked_sacked);
+  ca.cong_avoid(net, sk, ack, n);
   if (sk.sk_pacing_needed) [[unlikely]]
     tcp_update_pacing_rate(net, sk);
 }
 template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain_rated(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
-  tcp_ack_plain_for<true>(net, sk, head, seq, ack);
+  tcp_ack_plain_for<true, false>(net, sk, head, seq, ack);
+}
+template <class Net>
+NETSTACK_NOINLINE void tcp_ack_plain_several(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
+  tcp_ack_plain_for<false, false>(net, sk, head, seq, ack);
 }
 /// What tcp_ack makes of it: the segments leave the queue, and they measure the path. By itself: its values and those
 /// of the segment that brought it are too many for the registers.
@@ -310,7 +323,8 @@ template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   if (tcp_ca<Net>(sk).cong_control) [[unlikely]]
     return tcp_ack_plain_rated(net, sk, head, seq, ack);
-  tcp_ack_plain_for<false>(net, sk, head, seq, ack);
+  if (tcp_sk(sk).packets_out != 1) return tcp_ack_plain_several(net, sk, head, seq, ack);
+  tcp_ack_plain_for<false, true>(net, sk, head, seq, ack);
 }
 
 /// Nothing is in flight or waits to be, and that is what it says; but the window may be another.

@@ -66,16 +66,14 @@ inline void tcp_ecn_withdraw_cwr(tcp_sock& tp) { tp.ecn_flags &= static_cast<u8>
 
 // --- receiving
 
-/// Data came that is taken. True: its acknowledgment must not wait.
-[[nodiscard]] inline bool tcp_ecn_data_received(tcp_sock& tp, tcp_rx const& rx) {
-  if (!(tp.ecn_flags & tcp_ecn::ok)) [[likely]]
-    return false;
+namespace detail {
+[[nodiscard]] inline bool tcp_ecn_marks_received(tcp_sock& tp, u8 flags, u8 dsfield) {
   bool at_once = false;
-  if (rx.has(tcp_flag::cwr)) {
+  if (flags & tcp_flag::cwr) {
     tp.ecn_flags &= static_cast<u8>(~tcp_ecn::demand_cwr);
     at_once = true;  // its window may be a single segment now
   }
-  switch (rx.dsfield & inet_ecn::mask) {
+  switch (dsfield & inet_ecn::mask) {
     case inet_ecn::not_ect: return at_once || (tp.ecn_flags & tcp_ecn::seen);  // repeated: something was lost
     case inet_ecn::ce:
       at_once = at_once || !(tp.ecn_flags & tcp_ecn::demand_cwr);
@@ -83,6 +81,11 @@ inline void tcp_ecn_withdraw_cwr(tcp_sock& tp) { tp.ecn_flags &= static_cast<u8>
       [[fallthrough]];
     default: tp.ecn_flags |= tcp_ecn::seen; return at_once;
   }
+}
+}  // namespace detail
+/// Data came that is taken. True: its acknowledgment must not wait.
+[[nodiscard]] NETSTACK_INLINE bool tcp_ecn_data_received(tcp_sock& tp, tcp_rx const& rx) {
+  return (tp.ecn_flags & tcp_ecn::ok) && detail::tcp_ecn_marks_received(tp, rx.flags, rx.dsfield);
 }
 /// The peer saw a mark.
 [[nodiscard]] inline bool tcp_ecn_rcv_ecn_echo(tcp_sock const& tp, tcp_rx const& rx) {

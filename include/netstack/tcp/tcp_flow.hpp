@@ -39,6 +39,21 @@ NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
   return v;
 }
 
+/// One of several that tcp_rcv_run left.
+template <class Net>
+NETSTACK_NOINLINE void tcp_v4_next_of_several(Net& net, sock& sk, skb_list& list) {
+  sk_buff& skb = *list.pop_front();
+  finish(skb, tcp_v4_next(net, sk, skb));
+}
+/// All but the last of several.
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_all_but_last(Net& net, sock& sk, skb_list& list) {
+  do {
+    if (sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned) tcp_rcv_run(net, sk, list);
+    if (list.count > 1) tcp_v4_next_of_several(net, sk, list);
+  } while (list.count > 1);
+}
+
 /// The connection that the segments of a flow are for; it is remembered. What is for none yet, or no longer, or for one
 /// that asks more of it, is dealt with; null: that was all.
 template <class Net>
@@ -97,11 +112,10 @@ NETSTACK_HOT void tcp_flow_end(Net& net, inet_flow& flow, skb_list& list) {
   sock& sk = *whose;
   sock_hold(sk);
   if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
-  do {
-    if (list.count > 1 && sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned)
-      tcp_rcv_run(net, sk, list);
-    if (sk_buff* skb = list.pop_front()) finish(*skb, detail::tcp_v4_next(net, sk, *skb));
-  } while (!list.empty());
+  if (list.count > 1) detail::tcp_flow_all_but_last(net, sk, list);
+  sk_buff& last = *list.first;
+  list = {};
+  finish(last, detail::tcp_v4_next(net, sk, last));
   if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
   tcp_tell(sk);
   sock_put(sk);
