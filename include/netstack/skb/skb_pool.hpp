@@ -357,7 +357,7 @@ class skb_pool {
     --lent_;
     return first;
   }
-  [[nodiscard]] sk_buff* take_pair() {
+  [[nodiscard]] NETSTACK_INLINE sk_buff* take_pair() {
     sk_buff* skb = free_pairs_;
     if (skb) [[likely]] {
       unpoison_pair(*skb);

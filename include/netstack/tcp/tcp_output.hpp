@@ -28,12 +28,17 @@ template <class Net>
   return mtu > headers + least ? mtu - headers : least;
 }
 namespace detail {
-/// The path has the MTU by which mss_cache was found, and nothing but the time stamp takes room in every segment.
+/// The path has the MTU by which mss_cache was found.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool tcp_path_is_known(Net& net, tcp_sock const& tp, dst_entry const& dst) {
+  return dst.plain_genid == net.worker().softnet.route_genid && dst.plain_mtu == tp.pmtu_cookie;
+}
+/// … and nothing but the time stamp takes room in every segment.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_mss_is_known(Net& net, sock const& sk) {
   auto const& tp = tcp_sk(sk);
   dst_entry const* const dst = sk.sk_dst_cache;
-  return dst && dst->plain_genid == net.worker().softnet.route_genid && dst->plain_mtu == tp.pmtu_cookie &&
+  return dst && tcp_path_is_known(net, tp, *dst) &&
          tp.match({.num_sacks = 0xff, .mtu_probing = true, .dsack = true}, {});
 }
 }  // namespace detail
@@ -314,55 +319,6 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(sk, net.worker().now, rwnd_limited);
   return tp.packets_out == 0 && tp.send_head && icsk_due_of(sk, icsk_wait::pacing) == 0;
-}
-
-/// Of a connection in order nothing is in flight, and nothing is in the way of a segment of `n` bytes.
-template <class Net>
-[[nodiscard]] NETSTACK_INLINE bool tcp_may_push_one(Net& net, sock const& sk, u32 n) {
-  auto const& tp = tcp_sk(sk);
-  constexpr tcp_marks amiss{
-      .nonagle = tcp_nagle::cork, .ca_state = tcp_any_ca_state, .nospace = true, .urg_mode = true, .mtu_probing = true};
-  return sk.sk_write_queue.empty() && tp.match(amiss, {}) && !sk.sk_pacing_needed &&
-         !after(tp.write_seq + n, tcp_wnd_end(tp)) && !detail::tcp_was_idle(net, tp);
-}
-/// Such a one, charged but not queued yet, leaves; tcp_may_push_one was asked. False: it could not, and is not queued.
-template <class Net>
-NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss) {
-  auto& tp = tcp_sk(sk);
-  auto& cb = TCP_SKB_CB(skb);
-  u64 const now = net.worker().now;
-  cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
-  sk_buff* out = nullptr;
-  if (skb.len > detail::tcp_short_max || skb.ip_summed == ip_summed::partial ||
-      !detail::tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb)) {
-    out = detail::tcp_fresh_to_send(net, skb);
-    if (!out) [[unlikely]]
-      return false;
-  }
-  // As tcp_note_leaves, tcp_note_new_data, tcp_cwnd_validate: there are no others.
-  cb.sent = now;
-  tcp_rate_skb_alone(net, tp, cb);
-  tcp_ca_tx_start(net, sk);
-  tp.lsndtime = now;
-  ++tp.data_segs_out;
-  tp.bytes_sent += skb.len;
-  if (out) {
-    auto const r = detail::tcp_is_common(tp, tcp_flag::ack) ? detail::tcp_transmit_common(net, sk, *out, cb, nullptr)
-                                                            : tcp_transmit(net, sk, *out, cb);
-    if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]]
-      return false;
-  }
-  u32 const end_seq = cb.end_seq;
-  sk.sk_write_queue.queue_tail(skb);
-  if (skb.len < mss) tp.snd_sml = end_seq;
-  tp.snd_nxt = tp.cwnd_usage_seq = end_seq;
-  tp.packets_out = tp.max_packets_out = 1;
-  tp.cwnd_limited = tp.snd_cwnd <= 1;
-  tcp_rtx_queue_sent(tp, skb);
-  ++NET_STATS(net).TCPOrigDataSent;
-  if (!detail::tcp_start_loss_probe(net, sk, 1, tp.icsk_rto)) tcp_rearm_rto(net, sk);
-  tcp_chrono_set(tp, now, tcp_chrono::busy);
-  return true;
 }
 
 /// Sends what waits, as far as it may, and sees to it that what may not is asked for.

@@ -5,6 +5,7 @@
 // Linux: net/ipv4/tcp.c (tcp_sendmsg_locked, tcp_push), net/core/stream.c (sk_stream_wait_memory) [S96] [S100] [S103]
 #pragma once
 #include "netstack/core/msghdr.hpp"
+#include "netstack/tcp/tcp_push.hpp"
 #include "netstack/tcp/tcp_timer.hpp"
 
 namespace netstack {
@@ -78,22 +79,29 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
   sk.sk_write_queue.queue_linked(burst);
   return got != 0;
 }
-/// A new, empty one, charged; null: the pool, or the proto's memory, is used up.
+/// A new, empty one, charged, whose control block is yet to be written; null: the pool, or the proto's memory, is used
+/// up.
 template <class Net>
-NETSTACK_INLINE sk_buff* tcp_new_segment(Net& net, sock& sk) {
-  auto& tp = tcp_sk(sk);
+NETSTACK_INLINE sk_buff* tcp_charged_segment(Net& net, sock& sk) {
   sk_buff* const skb = net.worker().pool.__alloc_skb(max_tcp_header);
   if (!skb) return nullptr;
-  if (!sk_wmem_schedule(net, sk, skb->truesize, tp.wmem_queued)) {
+  if (!sk_wmem_schedule(net, sk, skb->truesize, tcp_sk(sk).wmem_queued)) {
     consume_skb(*skb);
     return nullptr;
   }
+  tcp_wmem_charge(sk, *skb);
+  return skb;
+}
+template <class Net>
+NETSTACK_INLINE sk_buff* tcp_new_segment(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  sk_buff* const skb = tcp_charged_segment(net, sk);
+  if (!skb) return nullptr;
   auto& cb = TCP_SKB_CB(*skb);
   cb.seq = cb.end_seq = tp.write_seq;
   cb.tcp_flags = tcp_flag::ack;
   cb.sacked = cb.eor = 0;
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);  // what was to leave at once is before it
-  tcp_wmem_charge(sk, *skb);
   return skb;
 }
 /// Copies as much as the segment holds.
@@ -178,7 +186,61 @@ NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u3
   tcp_note_dialogue(net, tp);
   return skb;
 }
-/// A call whose bytes fit into one segment, before which none waits: most of a dialogue's. How many were taken; 0: it
+/// A call that a short frame satisfies, while nothing is in flight and nothing about the connection is unusual: most of
+/// a dialogue's. All that forbids it is asked once, for tcp_send_one asks for each of its ways. How many bytes were
+/// taken; 0: it is another one.
+template <class Net>
+NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
+  if (m.msg_iov.size() != 1) [[unlikely]]
+    return 0;
+  auto& tp = tcp_sk(sk);
+  iovec const part = m.msg_iov.front();
+  auto const n = static_cast<u32>(part.iov_len);
+  dst_entry const* const dst = sk.sk_dst_cache;
+  constexpr tcp_marks amiss{.nonagle = tcp_nagle::cork,
+                            .ca_state = tcp_any_ca_state,
+                            .ecn_flags = 0xff,
+                            .num_sacks = 0xff,
+                            .tstamp_ok = true,
+                            .nospace = true,
+                            .urg_mode = true,
+                            .mtu_probing = true,
+                            .uto_due = true,
+                            .dsack = true};
+  if (part.iov_len - 1 >= tcp_short_max || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
+      sk.sk_state != tcp_state::established || (sk.sk_shutdown & send_shutdown) || sk.sk_err != 0 || !dst ||
+      !tp.match(amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) || n > tp.mss_cache ||
+      !sk.sk_write_queue.empty() || sk.sk_pacing_needed || after(tp.write_seq + n, tcp_wnd_end(tp)) ||
+      !tcp_may_queue(net, sk) || tcp_was_idle(net, tp)) [[unlikely]]
+    return 0;
+  net_device const& dev = *dst->dev;
+  if ((dev.features & netif_f::hw_csum) || !dev_takes_short<Net>(dev)) [[unlikely]]
+    return 0;
+  sk_buff* const skb = tcp_charged_segment(net, sk);
+  if (!skb) [[unlikely]]
+    return 0;
+  u8* const to = skb->data;
+  skb->tail = to + n;
+  skb->len = n;
+  skb->csum = csum_partial_copy(to, static_cast<u8 const*>(part.iov_base), n, 0);
+  auto& cb = TCP_SKB_CB(*skb);
+  cb.seq = tp.write_seq;
+  cb.end_seq = tp.write_seq += n;
+  cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
+  cb.sacked = cb.eor = 0;
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::push);
+  tcp_note_dialogue(net, tp);
+  if (!tcp_af_ops<Net>(sk).transmit_short(net, sk, cb.seq, cb.tcp_flags, skb)) [[unlikely]] {
+    tcp_rate_check_app_limited(tp);
+    tcp_queue_charged(sk, *skb);
+    tcp_push(net, sk, 0, tp.mss_cache);
+    return n;
+  }
+  tcp_note_leaves_alone(net, sk, *skb);
+  tcp_note_sent_alone(net, sk, *skb, tp.mss_cache);
+  return n;
+}
+/// A call whose bytes fit into one segment, before which none waits. How many were taken; 0: it
 /// is another one.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
@@ -190,7 +252,7 @@ NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
   if (part.iov_len - 1 >= mss || !tcp_may_queue(net, sk)) [[unlikely]]
     return 0;
   auto const n = static_cast<u32>(part.iov_len);
-  bool const alone = tcp_may_push_one(net, sk, n);
+  bool const alone = tcp_may_push_one(net, sk, n), at_once = alone || tcp_may_push_next(sk, n, mss);
   if (!alone) {
     if (tcp_sk(sk).send_head) [[unlikely]]
       return 0;
@@ -199,7 +261,7 @@ NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
   sk_buff* const skb = tcp_new_filled(net, sk, part.iov_base, n);
   if (!skb) [[unlikely]]
     return 0;
-  if (alone && tcp_push_one(net, sk, *skb, mss)) return n;
+  if (at_once && tcp_push_one(net, sk, *skb, mss, alone)) return n;
   tcp_queue_charged(sk, *skb);
   tcp_push(net, sk, 0, mss);
   return n;
@@ -264,6 +326,8 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
 /// connected, or shut down), resource_unavailable_try_again, the pending error.
 template <class Net>
 NETSTACK_HOT result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
+  if (std::size_t const n = detail::tcp_send_few(net, sk, m); n != 0) [[likely]]
+    return n;
   if (std::size_t const n = detail::tcp_send_one(net, sk, m); n != 0) [[likely]]
     return n;
   return detail::tcp_sendmsg_slow(net, sk, m);
