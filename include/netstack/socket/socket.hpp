@@ -16,9 +16,9 @@ namespace netstack {
 
 namespace detail {
 
-/// Runs f(net, handle) on an open handle, with the sock kept alive until it returns, whatever a callback closes.
+/// with_socket, as part of its caller.
 template <class Net, class F>
-auto with_socket(Net& net, int fd, F&& f) -> decltype(f(net, std::declval<sockfs::socket&>())) {
+NETSTACK_INLINE auto __with_socket(Net& net, int fd, F&& f) -> decltype(f(net, std::declval<sockfs::socket&>())) {
   enter(net.worker());
   sockfs::socket* handle = sockfs::table_of(net).find(fd);
   if (!handle || !handle->sk) return failure{std::errc::bad_file_descriptor};
@@ -27,6 +27,11 @@ auto with_socket(Net& net, int fd, F&& f) -> decltype(f(net, std::declval<sockfs
   auto r = f(sockfs::net_of<Net>(*handle), *handle);
   sock_put(sk);
   return r;
+}
+/// Runs f(net, handle) on an open handle, with the sock kept alive until it returns, whatever a callback closes.
+template <class Net, class F>
+auto with_socket(Net& net, int fd, F&& f) -> decltype(f(net, std::declval<sockfs::socket&>())) {
+  return __with_socket(net, fd, std::forward<F>(f));
 }
 
 /// Nothing can lie at a null pointer.
@@ -176,6 +181,28 @@ result<std::size_t> sendmsg_once(Net& net, int fd, msghdr& m) {
     return sockfs::ops_of<Net>(sock).sendmsg(home, sock, m);
   });
 }
+/// send(): what there is to say passes in registers, and becomes a msghdr behind the handle.
+template <class Net>
+NETSTACK_NOINLINE result<std::size_t> send_piece(Net& net, int fd, void const* buf, std::size_t len, u32 flags) {
+  return __with_socket(net, fd, [&](Net& home, sockfs::socket& s) NETSTACK_INLINE_LAMBDA -> result<std::size_t> {
+    if (bad_address(buf, len)) [[unlikely]]
+      return failure{std::errc::bad_address};
+    iovec const part{const_cast<void*>(buf), len};
+    msghdr m{.msg_iov = {&part, 1}, .msg_flags = s.nonblock ? flags | msg::dontwait : flags};
+    return sockfs::ops_of<Net>(s).sendmsg(home, s, m);
+  });
+}
+/// recv(), likewise.
+template <class Net>
+NETSTACK_NOINLINE result<std::size_t> recv_piece(Net& net, int fd, void* buf, std::size_t len, u32 flags) {
+  return __with_socket(net, fd, [&](Net& home, sockfs::socket& s) NETSTACK_INLINE_LAMBDA -> result<std::size_t> {
+    if (bad_address(buf, len)) [[unlikely]]
+      return failure{std::errc::bad_address};
+    iovec const part{buf, len};
+    msghdr m{.msg_iov = {&part, 1}};
+    return sockfs::ops_of<Net>(s).recvmsg(home, s, m, s.nonblock ? flags | msg::dontwait : flags);
+  });
+}
 }  // namespace detail
 
 /// Sends by m; m.msg_flags are msg:: flags. Answers the bytes taken.
@@ -193,7 +220,7 @@ result<std::size_t> sendto(Net& net, int fd, void const* buf, std::size_t len, u
 }
 template <class Net>
 result<std::size_t> send(Net& net, int fd, void const* buf, std::size_t len, u32 flags = 0) {
-  return sendto(net, fd, buf, len, flags, {});
+  return detail::send_piece(net, fd, buf, len, flags);
 }
 template <class Net>
 result<std::size_t> write(Net& net, int fd, void const* buf, std::size_t len) {
@@ -226,7 +253,7 @@ result<std::size_t> recvfrom(Net& net, int fd, void* buf, std::size_t len, u32 f
 }
 template <class Net>
 result<std::size_t> recv(Net& net, int fd, void* buf, std::size_t len, u32 flags = 0) {
-  return recvfrom(net, fd, buf, len, flags, nullptr, nullptr);
+  return detail::recv_piece(net, fd, buf, len, flags);
 }
 template <class Net>
 result<std::size_t> read(Net& net, int fd, void* buf, std::size_t len) {

@@ -74,7 +74,7 @@ class handle_table {
   /// The open handle of this number, or null.
   [[nodiscard]] socket* find(int fd) {
     auto const i = static_cast<u32>(fd);
-    if (fd < 0 || i >= constructed_) return nullptr;
+    if (i >= constructed_) return nullptr;  // neither is a negative one
     socket& sock = at(i);
     return sock.state == socket_state::free ? nullptr : &sock;
   }
