@@ -11,10 +11,10 @@ namespace {
 
 struct host : netstack::stack<host, netstack::presets::full, netstack::drivers::pipe, netstack::testing::bench_wire,
                               netstack::sizes<netstack::config{.max_net = 1,
-                                                               .max_sock = 1'000'200,
+                                                               .max_sock = 1'000'400,
                                                                .max_timewait = 8192,
-                                                               .max_handle = 1'000'200,
-                                                               .sock_hash = 1u << 20}>> {};
+                                                               .max_handle = 1'000'400,
+                                                               .sock_hash = 1u << 21}>> {};
 
 }  // namespace
 

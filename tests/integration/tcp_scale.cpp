@@ -55,7 +55,7 @@ constexpr config big{.skb_pool = 1024,
                      .max_sock = million + 8,
                      .max_request = 128,
                      .max_handle = million + 8,
-                     .sock_hash = std::bit_ceil(million)};
+                     .sock_hash = 2 * std::bit_ceil(million)};
 struct big_host : stack<big_host, ipv4, tcp, segment_dev, sizes<big>> {};
 
 /// Instructions of f(), by single steps of a child; 0: it may not be traced here.

@@ -25,7 +25,7 @@ struct config {
   u32 max_ofo = ~0U;         ///< TCP connections that keep what came behind a gap; by default every one may
   u32 max_timewait = 512;    ///< TCP connections in TIME_WAIT
   u32 max_handle = 512;      ///< socket handles (file descriptors of sockfs)
-  u32 sock_hash = 256;       ///< buckets of each socket hash, a power of two
+  u32 sock_hash = 256;       ///< buckets of each socket hash, a power of two; TCP has use for two a connection
   u32 rps_ring = 1024;       ///< frames in flight between two workers, a power of two
   u32 control_ring = 256;    ///< control messages in flight between two workers, a power of two
   u32 tick_shift = 12;       ///< timer tick = 2^tick_shift ns (12: 4096 ns)

@@ -35,15 +35,25 @@ struct icsk_listening {
 
 /// What stands in a slot of the table by both ends.
 enum class inet_kind : u8 { none, sock, request, timewait };
-/// The next in such a slot, whatever it is: its place in the slab of its kind, in half the room of a pointer.
+/// The next in such a slot, whatever it is: its place in the slab of its kind, in half the room of a pointer; and what
+/// of it makes a look unnecessary that would wait for memory: some bits of its hash, and whether nothing follows it.
 struct inet_link {
-  static constexpr u32 kind_shift = 30;
+  static constexpr u32 kind_shift = 30, last_bit = u32{1} << 29, tag_shift = 24, max_index = (u32{1} << tag_shift) - 1;
+  static constexpr u32 tag_mask = last_bit - 1 - max_index, name_mask = ~(last_bit | tag_mask);
   u32 word = 0;
   constexpr inet_link() = default;
   constexpr inet_link(inet_kind kind, u32 index) : word(static_cast<u32>(kind) << kind_shift | index) {}
+  constexpr inet_link(inet_kind kind, u32 index, u32 hash, bool last) : inet_link(kind, index) {
+    word |= (hash >> 3 & tag_mask) | (last ? last_bit : 0);
+  }
   [[nodiscard]] constexpr inet_kind kind() const { return static_cast<inet_kind>(word >> kind_shift); }
-  [[nodiscard]] constexpr u32 index() const { return word & ((u32{1} << kind_shift) - 1); }
-  friend constexpr bool operator==(inet_link a, inet_link b) { return a.word == b.word; }
+  [[nodiscard]] constexpr u32 index() const { return word & max_index; }
+  /// What it leads to, and nothing else.
+  [[nodiscard]] constexpr u32 name() const { return word & name_mask; }
+  [[nodiscard]] constexpr bool may_have(u32 hash) const { return ((word ^ hash >> 3) & tag_mask) == 0; }
+  [[nodiscard]] constexpr bool is_last() const { return (word & last_bit) != 0; }
+  constexpr void set_last(bool last) { word = (word & ~last_bit) | (last ? last_bit : 0); }
+  friend constexpr bool operator==(inet_link a, inet_link b) { return a.name() == b.name(); }
 };
 
 struct inet_connection_sock : inet_sock {

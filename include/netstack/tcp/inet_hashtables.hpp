@@ -70,21 +70,31 @@ template <class Net>
 [[nodiscard]] u32 inet_hash_of(Net& net, tcp_timewait_sock const& tw) {
   return inet_ehashfn(net.worker().nets[tw.netns], tw.key());
 }
+/// A chain as it grows at its end.
+struct inet_ehash_tail {
+  inet_link* end;             ///< what follows is to be written here
+  inet_link* last = nullptr;  ///< leads to the last that there is
+  void append(inet_link link, inet_link& its_next) {
+    if (last) last->set_last(false);
+    *end = link;
+    end->set_last(true);
+    last = std::exchange(end, &its_next);
+  }
+};
 /// One slot more, and into it what belongs there.
 template <class Net>
 NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
   auto& w = tcp_worker_of(net);
   auto& info = w.hashinfo;
   u32 const fresh = info.size(), mask = info.mask();
-  inet_link *goes = &info.ehash[fresh], *stays = &info.ehash[fresh & mask >> 1];
-  for (inet_link at = *stays; at != inet_link{};)
-    inet_visit(w, at, [&](auto& each) {
-      inet_link*& end = (inet_hash_of(net, each) & mask) == fresh ? goes : stays;
-      *end = at;
-      end = &each.ehash_next;
-      at = *end;
+  inet_ehash_tail goes{&info.ehash[fresh]}, stays{&info.ehash[fresh & mask >> 1]};
+  for (inet_link at = *stays.end; at != inet_link{};)
+    at = inet_visit(w, at, [&](auto& each) {
+      inet_link const next = each.ehash_next;
+      ((inet_hash_of(net, each) & mask) == fresh ? goes : stays).append(at, each.ehash_next);
+      return next;
     });
-  *goes = *stays = {};
+  *goes.end = *stays.end = {};
   ++info.grown;
   if (info.size() > mask) info.masked = 2 * mask + 1;
 }
@@ -92,19 +102,20 @@ NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
 template <class Net, class T>
 void inet_ehash_insert(Net& net, T& object, u32 hash) {
   auto& info = tcp_worker_of(net).hashinfo;
-  if (++info.entries > info.size() && info.size() < std::size(info.ehash)) [[unlikely]]
-    inet_ehash_grow(net);
+  if (2 * ++info.entries > info.size() && info.size() < std::size(info.ehash)) [[unlikely]]
+    inet_ehash_grow(net), inet_ehash_grow(net);
   inet_link& slot = inet_ehash_slot(net, hash);
   object.ehash_next = slot;
-  slot = {T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object)};
+  slot = {T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object), hash, slot == inet_link{}};
 }
 template <class Net, class T>
 void inet_ehash_erase(Net& net, T& object, u32 hash) {
   auto& w = tcp_worker_of(net);
   inet_link const link{T::kind, inet_slab<T::kind>(w).index_of(&object)};
-  inet_link* at = &inet_ehash_slot(net, hash);
-  while (*at != link) at = inet_visit(w, *at, [](auto& other) { return &other.ehash_next; });
+  inet_link *at = &inet_ehash_slot(net, hash), *before = nullptr;
+  while (*at != link) before = std::exchange(at, inet_visit(w, *at, [](auto& other) { return &other.ehash_next; }));
   *at = object.ehash_next;
+  if (before && *at == inet_link{}) before->set_last(true);
   --w.hashinfo.entries;
 }
 }  // namespace detail
@@ -170,9 +181,10 @@ template <class Net>
   auto& w = tcp_worker_of(net);
   inet_link at = detail::inet_ehash_slot(net, hash);
   while (at != inet_link{}) {
+    if (!at.may_have(hash) && at.is_last()) return {};
     bool found = false;
     inet_link const next = detail::inet_visit(w, at, [&](auto const& each) {
-      found = detail::inet_match(net, each, hash, key);
+      found = at.may_have(hash) && detail::inet_match(net, each, hash, key);
       return each.ehash_next;
     });
     if (found) break;

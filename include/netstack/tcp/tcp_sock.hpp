@@ -489,9 +489,9 @@ struct alignas(cache_line) inet_bind_hashbucket {
   slab_list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> timewaits;
 };
 /// Every connection of a worker by both its ends, and every port in use. [S145] [S146]
-/// Of the first table as many slots are used as there ever were entries: linear hashing, where one slot after the other
-/// comes into use and takes half of an earlier one's chain. So what is touched of a table that has room for a million
-/// is no more than its entries need, and lies in the caches.
+/// Of the first table twice as many slots are used as there ever were entries: linear hashing, where one slot after the
+/// other comes into use and takes half of an earlier one's chain. So what is touched of a table that has room for a
+/// million is no more than its entries need, and lies in the caches.
 template <u32 Slots>
 struct inet_hashinfo {
   static_assert(std::has_single_bit(Slots));
@@ -522,6 +522,9 @@ struct inet_hashinfo {
 /// perworker of tcp.
 template <class Host>
 struct tcp_worker {
+  static_assert(std::max({Host::sizes.max_sock, Host::sizes.max_request, Host::sizes.max_timewait}) <=
+                    inet_link::max_index,
+                "max_sock, max_request, max_timewait: a worker counts up to 16,777,215 of each");
   slab<tcp_sock, Host::sizes.max_sock> socks;
   slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
   slab<tcp_request_sock, Host::sizes.max_request> requests;

@@ -35,7 +35,9 @@ struct bench_clock {
 template <class Host>
 struct bench_tcp_pair {
   using net_t = netstack::net<Host>;
-  static constexpr u16 ports = 64;  ///< that b listens on, from bench_port
+  /// That b listens on, from bench_port. A million idle connections are to all of them, or else a client that opens
+  /// another would find most of its own ports taken; the others are to the first few.
+  static constexpr u16 ports = 256, busy_ports = 64;
 
   bench_clock clock;
   drivers::pipe_cable cable;
@@ -76,9 +78,9 @@ struct bench_tcp_pair {
   struct ends {
     int client = -1, server = -1;
   };
-  /// A connection; which of the ports it goes to changes from one to the next.
-  ends connect() {
-    u32 const port = next_port++ % ports;
+  /// A connection; to which of so many ports changes from one to the next.
+  ends connect(u32 among = busy_ports) {
+    u32 const port = next_port++ % among;
     ends e;
     e.client = netstack::socket(net_a(), af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
     (void)netstack::connect(net_a(), e.client, name(port));
@@ -91,7 +93,7 @@ struct bench_tcp_pair {
   }
   /// So many connections stay open, and idle.
   void keep(u32 open) {
-    for (; opened < open && !broken; ++opened) connect();
+    for (; opened < open && !broken; ++opened) connect(ports);
   }
   /// Both ends, the client's first. True if the server read the end of it.
   bool close(ends e) {
