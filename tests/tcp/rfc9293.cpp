@@ -30,7 +30,7 @@ std::string const open_passively = "listen\n > S 0 mss 1460\n < S. 0 ack 1\n";
 std::string const established = open_passively + " > . 1 ack 1\n accept\n write 10\n < P. 1:11 ack 1\n > . 1 ack 6\n";
 std::string const fin_wait1 = established + "shutdown\n < F. 11 ack 1\n";
 std::string const fin_wait2 = fin_wait1 + " > . 1 ack 12\n";
-std::string const close_wait = established + " > F. 1 ack 6\n < . 11 ack 2\n";
+std::string const close_wait = established + " > F. 1 ack 6\n +6\n < . 11 ack 2\n";
 
 std::vector<situation> const& situations() {
   static std::vector<situation> const all{

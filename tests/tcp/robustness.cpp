@@ -38,7 +38,7 @@ void survived(tcp_script& t) {
   t.read(fd, 100);
   t.pending.clear();
   REQUIRE(t.write(fd, 100).value() == 100);
-  t.out("P. 1:101 ack 101").in("F. 101 ack 101").out(". 101 ack 102");
+  t.out("P. 1:101 ack 101").in("F. 101 ack 101").after(45).out(". 101 ack 102");
   CHECK(t.read_error(fd) == 0);
   t.close(fd);
   t.out("F. 101 ack 102").in(". 102 ack 102");

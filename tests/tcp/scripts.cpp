@@ -322,6 +322,8 @@ constexpr script closing[]{
       gives 104)"},
     {"a FIN is repeated until it is acknowledged, and the peer's answered meanwhile", R"(...
       > F. 1 ack 1
+      +3
+      +3
       < . 1 ack 2
       close
       < F. 1 ack 2
@@ -360,6 +362,7 @@ constexpr script closing[]{
       gives 0)"},
     {"what lies behind the peer's FIN is not taken, in the window or across its edge", R"(...
       > F. 1 ack 1
+      +6
       < . 1 ack 2
       > P. 2:7 ack 1
       > P. 0:7 ack 1
@@ -372,6 +375,8 @@ constexpr script closing[]{
       > . 2 ack 4)"},
     {"a FIN is no byte, and comes again", R"(...
       > FP. 1:6 ack 1
+      +39
+      +6
       < . 1 ack 7
       > FP. 1:6 ack 1
       < . 1 ack 7
@@ -379,6 +384,42 @@ constexpr script closing[]{
       < . 1 ack 7
       read 5
       gives 0)"},
+    {"the acknowledgment of a FIN is our own FIN, if that comes soon", R"(...
+      > FP. 1:6 ack 1
+      read 5
+      gives 0
+      +39
+      close
+      < F. 1 ack 7
+      > . 7 ack 2
+      = LISTEN)"},
+    {"… or data of ours, which the peer goes on reading", R"(...
+      > F. 1 ack 1
+      write 3
+      < P. 1:4 ack 2
+      > . 2 ack 4
+      +1000
+      = CLOSE-WAIT)"},
+    {"a FIN that comes again before it was acknowledged is answered at once, and only once", R"(...
+      > P. 1:6 ack 1
+      < . 1 ack 6
+      > F. 6 ack 1
+      > F. 6 ack 1
+      < . 1 ack 7
+      +1000
+      = CLOSE-WAIT)"},
+    {"a FIN behind more than a full segment is acknowledged with it, and one that fills a gap", R"(...
+      > . 1:1001 ack 1
+      < . 1 ack 1001
+      > FP. 1501:1601 ack 1
+      < . 1 ack 1001
+      > P. 1001:1501 ack 1
+      < . 1 ack 1602)"},
+    {"a FIN with a full segment makes it more than that", R"(...
+      > . 1:1001 ack 1
+      < . 1 ack 1001
+      > FP. 1001:2001 ack 1
+      < . 1 ack 2002)"},
 };
 
 constexpr script failing[]{
@@ -508,6 +549,7 @@ constexpr script hostile[]{
       > UP. 1:2 ack 1 urg 65535
       < . 1 ack 2
       > UF. 2:4 ack 1 urg 1
+      +45
       < . 1 ack 5
       = CLOSE-WAIT)"},
     {"flags that go together nowhere", R"(...
@@ -626,7 +668,7 @@ TEST_CASE("with our window closed a RST and a FIN's probe are heard; the window 
       t.in("U. " + next + " ack 1 urg 5");
       t.read(fd, at - 1);
       t.pending.clear();
-      t.in("F. " + next + " ack 1").out(". 1 ack " + std::to_string(at + 1));
+      t.in("F. " + next + " ack 1").quiet(39).after(6).out(". 1 ack " + std::to_string(at + 1));
     }
     t.over();
   }

@@ -255,7 +255,7 @@ TEST_CASE("a FIN that finds no frame is owed, and sent as soon as there is one: 
     CHECK(t.state_name() == "TIME-WAIT");
   }
   SECTION("the peer closed first") {
-    t.in("F. 1 ack 1").out(". 1 ack 2");
+    t.in("F. 1 ack 1").after(6).out(". 1 ack 2");
     take_all();
     t.close(fd);
     t.quiet(1000);
@@ -478,7 +478,7 @@ TEST_CASE("a namespace goes with connections in every state, and what they had i
     REQUIRE(close(net, full.first));
     auto const ended = pair();  // FIN-WAIT-2 of nobody, or TIME-WAIT
     REQUIRE(close(net, ended.first));
-    t.rig.run();
+    t.rig.run_for(6'000'000);
     if (life % 2) REQUIRE(close(net, ended.second));
     t.rig.run();
     int const waiting = stream();  // in the accept queue

@@ -93,7 +93,7 @@ TEST_CASE("a simultaneous open: RFC 9293 figure 7", "[S148]") {
 TEST_CASE("the peer closes first: RFC 9293 figure 12 from the other side", "[S147]") {
   tcp_script t;
   int const fd = t.accepted();
-  t.in("F. 1 ack 1");
+  t.in("F. 1 ack 1").quiet(3).after(3);
   t.out(". 1 ack 2").silent();
   CHECK(t.state(fd) == tcp_state::close_wait);
   CHECK(t.read_error(fd) == 0);
@@ -161,7 +161,7 @@ TEST_CASE("a simultaneous close: RFC 9293 figure 13", "[S147]") {
 TEST_CASE("a FIN with the last data, and one that acknowledges ours", "[S147]") {
   tcp_script t;
   int const fd = t.accepted();
-  t.in("FP. 1:4 ack 1");
+  t.in("FP. 1:4 ack 1").quiet(39).after(6);
   t.out(". 1 ack 5");
   CHECK(t.state(fd) == tcp_state::close_wait);
   t.read(fd, 3);
@@ -488,7 +488,7 @@ TEST_CASE("sequence numbers wrap around on both sides", "[S147]") {
     t.in("P. 401:601 ack 1").out(". 1 ack 201");
     t.in("P. 201:401 ack 1").out(". 1 ack 601");
     t.read(fd, 600);
-    t.in("F. 601 ack 1").out(". 1 ack 602");
+    t.in("F. 601 ack 1").after(45).out(". 1 ack 602");
     CHECK(t.read_error(fd) == 0);
     t.over();
   }
@@ -583,7 +583,7 @@ TEST_CASE("a FIN by itself is taken into a closed window, data is not", "[MUST-6
   CHECK(t.ext().TCPZeroWindowDrop.read() == 1);
   CHECK(t.ext().TCPToZeroWindowAdv.read() == 1);
   CHECK(t.drops(drop_reason::tcp_zerowindow) == 1);
-  t.in("F. " + next + " ack 1").out(". 1 ack " + std::to_string(at + 1) + " win 0").silent();
+  t.in("F. " + next + " ack 1").after(45).out(". 1 ack " + std::to_string(at + 1) + " win 0").silent();
   CHECK(t.state(fd) == tcp_state::close_wait);
   t.read(fd, at - 1);
   CHECK(t.read_error(fd) == 0);
@@ -593,7 +593,7 @@ TEST_CASE("a FIN by itself is taken into a closed window, data is not", "[MUST-6
 TEST_CASE("acknowledgments after the peer's FIN are no rejects; data behind it is", "[S147]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
-  t.in("F. 1 ack 1").out(". 1 ack 2");
+  t.in("F. 1 ack 1").after(6).out(". 1 ack 2");
   REQUIRE(t.write(fd, 3000));
   t.pending.clear();
   t.in(". 2 ack 1001").in(". 2 ack 3001").silent();
@@ -649,7 +649,7 @@ TEST_CASE("what comes while a call owns the connection waits in its backlog, and
   CHECK(t.tp(fd).rcv_nxt == t.peer_isn + 1);
   CHECK(t.read_error(fd) == static_cast<int>(errc::resource_unavailable_try_again));
   release_sock(t.net(), sk);
-  t.collect();
+  t.after(45);
   CHECK((sk.sk_backlog.empty() && sk.sk_backlog_len == 0 && !sk.sk_owned));
   REQUIRE(!t.pending.empty());
   CHECK(t.read_segment(t.pending.back()).ack == 17);

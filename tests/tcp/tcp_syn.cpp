@@ -249,7 +249,7 @@ TEST_CASE("TCP_DEFER_ACCEPT: the connection begins with data; without, at the en
     t.read(t.accept(), 5);
   }
   SECTION("a FIN is something to say, too") {
-    t.in("F. 1 ack 1").out(". 1 ack 2");
+    t.in("F. 1 ack 1").after(6).out(". 1 ack 2");
     CHECK(t.read_error(t.accept()) == 0);
   }
   SECTION("nothing: the SYN-ACK goes once more when the wait ends, and the answer to that is enough") {

@@ -157,11 +157,12 @@ inline void tcp_rcv_nxt_update(tcp_sock& tp, u32 seq) {
 
 // --- the peer's FIN
 
-/// RFC 9293 §3.10.7.4 eighth.
+/// RFC 9293 §3.10.7.4 eighth. Its acknowledgment, too, waits for what we say next, often our own FIN (§3.8.6.3), unless
+/// we said ours already.
 template <class Net>
 void tcp_fin(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  tp.ack_scheduled = tp.ack_now = true;
+  tp.ack_scheduled = true;
   sk.sk_shutdown |= rcv_shutdown;
   sock_set_flag(sk, sock_flags::done);
   tcp_ofo_purge(net, tp);  // nothing can come behind the end
@@ -326,9 +327,11 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
     tp.ack_scheduled = tp.ack_now = true;
     return drop(net, skb, drop_reason::proto_mem);
   }
-  tcp_event_data_recv(net, sk, skb, rx);
-  if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
-    tcp_enter_quickack_mode(tp, 2);
+  if (skb.len != 0) {
+    tcp_event_data_recv(net, sk, skb, rx);
+    if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
+      tcp_enter_quickack_mode(tp, 2);
+  }
   tcp_rcv_nxt_update(tp, rx.end_seq);
   tcp_queue_rcv(net, sk, skb);
   tcp_note(sk, tcp_event::readable);
@@ -409,7 +412,7 @@ NETSTACK_INLINE void tcp_ack_snd_check(Net& net, sock& sk) {
   bool const two_full = tp.rcv_nxt - tp.rcv_wup > tp.rcv_mss;
   bool const quick = tp.quick_acks != 0 && !tp.pingpong;
   if (tp.ack_now || two_full || quick || tp.ofo) return tcp_send_ack(net, sk);
-  tcp_send_delayed_ack(net, sk, tcp_delack_min);
+  tcp_send_delayed_ack(net, sk);
 }
 
 }  // namespace netstack

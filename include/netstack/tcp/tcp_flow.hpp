@@ -21,7 +21,7 @@ NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
     return tcp_v4_deliver(net, skb, rx);  // a segment before this one ended it
   }
   if (sk.sk_owned) return tcp_add_backlog(net, sk, skb);
-  rx.more = true;
+  rx.more = !rx.has(tcp_flag::fin);  // behind which nothing comes
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
   if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
   return outcome.v();

@@ -62,6 +62,7 @@ inline constexpr u8 tcp_rack_recovery_thresh = 16;      ///< RFC 8985 §6.2 step
 inline constexpr u32 tcp_rto_max = 120'000'000;
 inline constexpr u32 tcp_resource_probe_interval = 500'000;  ///< us: what found no frame is tried again after so long
 inline constexpr u64 tcp_delack_min = 40'000'000;            ///< ns, MUST-40
+inline constexpr u64 tcp_delack_tick = 4'000'000;            ///< … of a FIN before which no data came
 inline constexpr u64 tcp_timewait_len = 60'000'000'000;      ///< MUST-13
 inline constexpr u32 tcp_copybreak = 64;                     ///< payload that is copied to be sent, instead of cloned
 inline constexpr u32 max_tcp_header = 192;  ///< in front of the payload: link, IP and TCP headers with options [S101]

@@ -474,17 +474,31 @@ result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
 }
 
 template <class Net>
-NETSTACK_INLINE void tcp_send_delayed_ack(Net& net, sock& sk, u64 ns) {
-  tcp_sk(sk).ack_scheduled = true;
-  u64 const due = icsk_due_of(sk, icsk_wait::delack), at = net.worker().now + ns;
-  if (due == 0 || due > at) icsk_start_timer(net, sk, icsk_wait::delack, at);
-}
-template <class Net>
 void tcp_send_ack(Net& net, sock& sk) {
   if (sk.sk_state == tcp_state::close) return;
   if (detail::tcp_transmit_short(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack, nullptr)) return;
   auto const r = tcp_transmit_control(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack);
-  if (!r && r.error() == std::errc::no_buffer_space) tcp_send_delayed_ack(net, sk, 200'000'000);
+  if (r || r.error() != std::errc::no_buffer_space) return;
+  tcp_sk(sk).ack_scheduled = true;
+  if (icsk_due_of(sk, icsk_wait::delack) == 0)
+    icsk_start_timer(net, sk, icsk_wait::delack, net.worker().now + 200'000'000);
+}
+namespace detail {
+/// Another one is owed while one waits: what was to leave soon anyway does so now, as Linux's.
+template <class Net>
+NETSTACK_NOINLINE void tcp_delayed_ack_again(Net& net, sock& sk, u64 due, u64 at) {
+  if (due <= net.worker().now + tcp_delack_min / 4) return tcp_send_ack(net, sk);
+  if (due > at) icsk_start_timer(net, sk, icsk_wait::delack, at);
+}
+}  // namespace detail
+
+/// It waits for company, MUST-40.
+template <class Net>
+NETSTACK_INLINE void tcp_send_delayed_ack(Net& net, sock& sk) {
+  u64 const at = net.worker().now + (tcp_sk(sk).lrcvtime != 0 ? tcp_delack_min : tcp_delack_tick);
+  if (u64 const due = icsk_due_of(sk, icsk_wait::delack); due != 0) [[unlikely]]
+    return detail::tcp_delayed_ack_again(net, sk, due, at);
+  icsk_start_timer(net, sk, icsk_wait::delack, at);
 }
 /// The end without a farewell: what is on its way is thrown away by both.
 template <class Net>
