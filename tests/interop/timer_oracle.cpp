@@ -406,6 +406,18 @@ constexpr scenario scenarios[]{
        s.write(100);
        s.in(". 101:201 ack 101");
      }},
+    {"a FIN, and nobody closes", [](side& s) { s.accepted(), s.in("F. 1 ack 1"); }},
+    {"a FIN with data, and nobody closes", [](side& s) { s.accepted(), s.in("F. 1:101 ack 1"); }},
+    {"a FIN behind data that was read",
+     [](side& s) { s.accepted(), s.in(". 1:101 ack 1"), s.read(100), s.in("F. 101 ack 1"); }},
+    {"a FIN behind an answer",
+     [](side& s) { s.accepted(), s.in(". 1:101 ack 1"), s.read(100), s.write(50), s.in("F. 101 ack 51"); }},
+    {"a FIN, and a close", [](side& s) { s.accepted(), s.in("F. 1 ack 1"), s.close(); }},
+    {"a FIN, and data of ours", [](side& s) { s.accepted(), s.in("F. 1 ack 1"), s.write(100); }},
+    {"a FIN behind ours", [](side& s) { s.accepted(), s.shutdown(), s.in(". 1 ack 2"), s.in("F. 1 ack 2"); }},
+    {"a FIN that crosses ours", [](side& s) { s.accepted(), s.shutdown(), s.in("F. 1 ack 1"); }},
+    {"a FIN that comes twice", [](side& s) { s.accepted(), s.in("F. 1 ack 1"), s.in("F. 1 ack 1"); }},
+    {"a FIN beyond a gap, which is filled", [](side& s) { s.accepted(), s.in("F. 101 ack 1"), s.in(". 1:101 ack 1"); }},
     {"the last segments are lost: a probe asks, and tells where",
      [](side& s) { s.in("S 0 mss 1460 sackok"); },
      {{{0.2, begin_with<4380>},
