@@ -408,6 +408,12 @@ constexpr script closing[]{
       < . 1 ack 7
       +1000
       = CLOSE-WAIT)"},
+    {"what comes while the acknowledgment of a FIN is due soon is acknowledged with it, at once", R"(...
+      > F. 1 ack 1
+      > . 2 ack 1
+      < . 1 ack 2
+      +1000
+      = CLOSE-WAIT)"},
     {"a FIN behind more than a full segment is acknowledged with it, and one that fills a gap", R"(...
       > . 1:1001 ack 1
       < . 1 ack 1001

@@ -623,6 +623,40 @@ TEST_CASE("the peer's window is heard after any amount of data from it: RFC 9293
   t.over();
 }
 
+// --- several at once
+
+namespace {
+void together(tcp_script& t, std::initializer_list<char const*> segments) {
+  for (char const* text : segments) {
+    bytes frame;
+    append(frame, ethhdr{our_mac, peer_mac, be16{eth_p::ip}});
+    netdev_priv<rig_dev>(*t.rig.eth0)
+        .rx.push_back(frame + datagram{.protocol = ipproto::tcp, .payload = t.bytes_of(tcp_seg::parse(text))}.build());
+  }
+  t.collect();
+}
+}  // namespace
+
+TEST_CASE("a FIN in a burst is acknowledged like one by itself, after a while or with our own", "[S147]") {
+  bool const burst = GENERATE(false, true), closes = GENERATE(false, true);
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in("P. 1:6 ack 1").out(". 1 ack 6");
+  netdev_priv<rig_dev>(*t.rig.eth0).recognises = burst;
+  together(t, {"P. 6:11 ack 1", "P. 11:16 ack 1", "F. 16 ack 1"});
+  CHECK(t.state(fd) == tcp_state::close_wait);
+  t.pending.clear();  // the data may have been acknowledged by itself
+  t.read(fd, 15);
+  t.quiet(30);
+  if (closes) {
+    t.close(fd);
+    t.out("F. 1 ack 17").in(". 17 ack 2");
+  } else {
+    t.after(15).out(". 1 ack 17").silent();
+  }
+  t.over();
+}
+
 // --- while a call works on the connection
 
 TEST_CASE("what comes while a call owns the connection waits in its backlog, and is taken in order", "[S97][S147]") {
@@ -631,19 +665,9 @@ TEST_CASE("what comes while a call owns the connection waits in its backlog, and
   int const fd = t.accepted();
   auto& sk = t.sk(fd);
   netdev_priv<rig_dev>(*t.rig.eth0).recognises = burst;
-  auto const together = [&](std::initializer_list<char const*> segments) {
-    for (char const* text : segments) {
-      bytes frame;
-      append(frame, ethhdr{our_mac, peer_mac, be16{eth_p::ip}});
-      netdev_priv<rig_dev>(*t.rig.eth0)
-          .rx.push_back(frame +
-                        datagram{.protocol = ipproto::tcp, .payload = t.bytes_of(tcp_seg::parse(text))}.build());
-    }
-    t.collect();
-  };
   REQUIRE(lock_sock(sk));
   CHECK(lock_sock(sk).error() == errc::resource_deadlock_would_occur);
-  together({"P. 1:6 ack 1", "P. 11:16 ack 1", "P. 6:11 ack 1", "F. 16 ack 1"});
+  together(t, {"P. 1:6 ack 1", "P. 11:16 ack 1", "P. 6:11 ack 1", "F. 16 ack 1"});
   t.after(1000).silent();
   CHECK(sk.sk_backlog.qlen() == 4);
   CHECK(t.tp(fd).rcv_nxt == t.peer_isn + 1);
@@ -659,7 +683,7 @@ TEST_CASE("what comes while a call owns the connection waits in its backlog, and
   CHECK(t.state(fd) == tcp_state::close_wait);
   // The connection may end there, and the call still has it until it is done.
   REQUIRE(lock_sock(sk));
-  together({"R 17", "R 17"});
+  together(t, {"R 17", "R 17"});
   CHECK(t.state(fd) == tcp_state::close_wait);
   release_sock(t.net(), sk);
   CHECK(t.state(fd) == tcp_state::close);
