@@ -83,6 +83,18 @@ template <class Net>
 [[nodiscard]] inline bool sk_mem_has(sock const& sk, u32 size) {
   return !sk.sk_memory || static_cast<s32>(size) <= sk.sk_forward_alloc;
 }
+/// One page more will do, and there is memory enough for all: what a socket with a few packets at a time asks for with
+/// most of them.
+[[nodiscard]] NETSTACK_INLINE bool sk_mem_take_page(sock& sk, u32 size) {
+  auto& memory = *sk.sk_memory;
+  if (static_cast<s64>(size) > s64{sk.sk_forward_alloc} + sk_mem_quantum ||
+      memory.allocated >= sk.sk_limits->mem[0]) [[unlikely]]
+    return false;
+  ++memory.allocated;
+  memory.pressure = false;
+  sk.sk_forward_alloc += static_cast<s32>(sk_mem_quantum);
+  return true;
+}
 }  // namespace detail
 
 /// Makes sure that `size` more bytes may be charged for received data. Below mem[0] pages always; above mem[2] never;
@@ -96,7 +108,7 @@ template <class Net>
 /// The same for data to be sent, of which the socket has `queued` bytes.
 template <class Net>
 [[nodiscard]] bool sk_wmem_schedule(Net& net, sock& sk, u32 size, u32 queued) {
-  if (detail::sk_mem_has(sk, size)) [[likely]]
+  if (detail::sk_mem_has(sk, size) || detail::sk_mem_take_page(sk, size)) [[likely]]
     return true;
   return detail::sk_mem_schedule(net, sk, size, queued, sk.sk_limits->wmem_min);
 }
