@@ -22,6 +22,12 @@ constexpr auto short_frame_drivers = [] {
   }
   return may;
 }();
+template <class Net>
+constexpr bool short_frames_possible = [] {
+  for (bool const may : short_frame_drivers<Net>)
+    if (may) return true;
+  return false;
+}();
 /// The only such row, or none or several: then the number of rows.
 template <class Net>
 constexpr std::size_t short_frame_row = [] {

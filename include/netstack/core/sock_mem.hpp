@@ -87,8 +87,8 @@ template <class Net>
 /// most of them.
 [[nodiscard]] NETSTACK_INLINE bool sk_mem_take_page(sock& sk, u32 size) {
   auto& memory = *sk.sk_memory;
-  if (static_cast<s64>(size) > s64{sk.sk_forward_alloc} + sk_mem_quantum ||
-      memory.allocated >= sk.sk_limits->mem[0]) [[unlikely]]
+  if (static_cast<s64>(size) > s64{sk.sk_forward_alloc} + sk_mem_quantum || memory.allocated >= sk.sk_limits->mem[0])
+      [[unlikely]]
     return false;
   ++memory.allocated;
   memory.pressure = false;

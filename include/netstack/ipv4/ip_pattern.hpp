@@ -20,12 +20,12 @@ namespace netstack {
 namespace detail {
 
 /// The first eight bytes of a header as ip_pattern compares them: length, TOS, fragment.
-[[nodiscard]] constexpr u64 ip_first_words(u8 ver_ihl, u8 tos, u16 frag_off) {
+[[nodiscard]] NETSTACK_INLINE constexpr u64 ip_first_words(u8 ver_ihl, u8 tos, u16 frag_off) {
   return std::bit_cast<u64>(
       std::array<u8, 8>{ver_ihl, tos, 0, 0, 0, 0, static_cast<u8>(frag_off >> 8), static_cast<u8>(frag_off)});
 }
 /// The second eight: the protocol and the source.
-[[nodiscard]] constexpr u64 ip_second_words(u8 protocol, be32 saddr) {
+[[nodiscard]] NETSTACK_INLINE constexpr u64 ip_second_words(u8 protocol, be32 saddr) {
   auto const a = saddr.bytes();
   return std::bit_cast<u64>(std::array<u8, 8>{0, protocol, 0, 0, a[0], a[1], a[2], a[3]});
 }

@@ -7,6 +7,7 @@
 #include "netstack/core/msghdr.hpp"
 #include "netstack/tcp/tcp_push.hpp"
 #include "netstack/tcp/tcp_timer.hpp"
+#include "netstack/tcp/tcp_v4_xmit.hpp"
 
 namespace netstack {
 
@@ -187,16 +188,16 @@ NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u3
   return skb;
 }
 /// A call that a short frame satisfies, while nothing is in flight and nothing about the connection is unusual: most of
-/// a dialogue's. All that forbids it is asked once, for tcp_send_one asks for each of its ways. How many bytes were
-/// taken; 0: it is another one.
+/// a dialogue's. All that forbids it is asked once, for tcp_send_one asks for each of its ways, and over IPv4 it leaves
+/// as part of this. How many bytes were taken; 0: it is another one.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
-  if (m.msg_iov.size() != 1) [[unlikely]]
+  if (!short_frames_possible<Net> || m.msg_iov.size() != 1) [[unlikely]]
     return 0;
   auto& tp = tcp_sk(sk);
   iovec const part = m.msg_iov.front();
   auto const n = static_cast<u32>(part.iov_len);
-  dst_entry const* const dst = sk.sk_dst_cache;
+  dst_entry* const dst = sk.sk_dst_cache;
   constexpr tcp_marks amiss{.nonagle = tcp_nagle::cork,
                             .ca_state = tcp_any_ca_state,
                             .ecn_flags = 0xff,
@@ -208,12 +209,13 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
                             .uto_due = true,
                             .dsack = true};
   if (part.iov_len - 1 >= tcp_short_max || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
-      sk.sk_state != tcp_state::established || (sk.sk_shutdown & send_shutdown) || sk.sk_err != 0 || !dst ||
-      !tp.match(amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) || n > tp.mss_cache ||
-      !sk.sk_write_queue.empty() || sk.sk_pacing_needed || after(tp.write_seq + n, tcp_wnd_end(tp)) ||
-      !tcp_may_queue(net, sk) || tcp_was_idle(net, tp)) [[unlikely]]
+      sk.sk_state != tcp_state::established || sk.sk_family != af::inet || (sk.sk_shutdown & send_shutdown) ||
+      sk.sk_err != 0 || !dst || !tp.match(amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
+      n > tp.mss_cache || !sk.sk_write_queue.empty() || sk.sk_pacing_needed ||
+      after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk) || tcp_was_idle(net, tp)) [[unlikely]]
     return 0;
-  net_device const& dev = *dst->dev;
+  auto& rt = static_cast<rtable&>(*dst);
+  net_device const& dev = *rt.dev;
   if ((dev.features & netif_f::hw_csum) || !dev_takes_short<Net>(dev)) [[unlikely]]
     return 0;
   sk_buff* const skb = tcp_charged_segment(net, sk);
@@ -224,13 +226,15 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   skb->len = n;
   skb->csum = csum_partial_copy(to, static_cast<u8 const*>(part.iov_base), n, 0);
   auto& cb = TCP_SKB_CB(*skb);
-  cb.seq = tp.write_seq;
-  cb.end_seq = tp.write_seq += n;
-  cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
+  constexpr u8 flags = tcp_flag::ack | tcp_flag::psh;
+  u32 const seq = tp.write_seq;
+  cb.seq = seq;
+  cb.end_seq = tp.write_seq = seq + n;
+  cb.tcp_flags = flags;
   cb.sacked = cb.eor = 0;
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);
   tcp_note_dialogue(net, tp);
-  if (!tcp_af_ops<Net>(sk).transmit_short(net, sk, cb.seq, cb.tcp_flags, skb)) [[unlikely]] {
+  if (!__tcp_v4_transmit_short(net, sk, rt, seq, flags, skb)) [[unlikely]] {
     tcp_rate_check_app_limited(tp);
     tcp_queue_charged(sk, *skb);
     tcp_push(net, sk, 0, tp.mss_cache);
@@ -240,8 +244,7 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   tcp_note_sent_alone(net, sk, *skb, tp.mss_cache);
   return n;
 }
-/// A call whose bytes fit into one segment, before which none waits. How many were taken; 0: it
-/// is another one.
+/// A call whose bytes fit into one segment, before which none waits. How many were taken; 0: it is another one.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
   if (m.msg_iov.size() != 1 || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||

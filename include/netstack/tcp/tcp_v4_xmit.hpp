@@ -94,13 +94,12 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
       return ip_way_send(net, skb, way);
   return detail::ip_queue_xmit_slow(net, sk, skb);
 }
-/// inet_connection_sock_af_ops::transmit_short.
+/// tcp_v4_transmit_short by the sock's route, which ip_rt_is_known was asked of, as part of its caller.
 template <class Net>
-NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
+NETSTACK_INLINE bool __tcp_v4_transmit_short(Net& net, sock& sk, rtable& rt, u32 seq, u8 flags, sk_buff const* data) {
   u32 const len = detail::tcp_stamped_hlen + (data ? data->len : 0), total = static_cast<u32>(ip_hlen_min) + len;
   if (len > detail::tcp_stamped_hlen + detail::tcp_short_max) __builtin_unreachable();
-  auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
-  if (!ip_rt_is_known(net, rt) || len > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
+  if (len > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
     return false;
   u8* const at = ip_way_short_begin(net, rt, sk.sk_daddr, total);
   if (!at) [[unlikely]]
@@ -109,6 +108,12 @@ NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, s
   detail::tcp_write_short(net, sk, th, seq, flags, len, data);
   dev_short_end(net, *rt.dev);
   return true;
+}
+/// inet_connection_sock_af_ops::transmit_short.
+template <class Net>
+NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
+  auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
+  return ip_rt_is_known(net, rt) && __tcp_v4_transmit_short(net, sk, rt, seq, flags, data);
 }
 /// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
 template <class Net>
