@@ -160,6 +160,38 @@ TEST_CASE("so do several short segments in flight, and the end of them", "[tcp]"
   char byte;
   CHECK(recv(t.b.init_net(), t.server, &byte, 1).value_or(1) == 0);
 }
+TEST_CASE("a short segment for which the driver has no place leaves as a packet, in its order", "[tcp]") {
+  rig t{summed};
+  for (u32 i = 0; i < drivers::pipe_cable::short_slots; ++i) tcp_send_ack(t.a.init_net(), t.from());
+  t.write(7);
+  CHECK(t.from().packets_out == 1);
+  CHECK(sk_wmem_alloc_get(t.from()) != 0);
+  t.write(9);
+  CHECK(t.from().packets_out == 1);  // Nagle's: the first is short, and in flight
+  t.read();
+}
+TEST_CASE("a full segment behind others leaves at once, as far as both windows let it", "[tcp]") {
+  rig t{summed};
+  u32 const full = t.from().mss_cache;
+  t.from().snd_cwnd = 3;
+  for (u32 i = 0; i < 5; ++i) t.write(full);
+  CHECK(t.from().packets_out == 3);
+  CHECK(t.from().snd_nxt == t.from().snd_una + 3 * full);
+  CHECK(t.from().cwnd_limited);
+  CHECK(t.from().send_head != nullptr);
+  t.read();
+  t.from().snd_wnd = 2 * full;
+  for (u32 i = 0; i < 3; ++i) t.write(full);
+  CHECK(t.from().packets_out == 2);
+  t.read();
+  t.from().snd_cwnd = 64;
+  t.write(full);
+  t.write(full);
+  CHECK(t.from().packets_out == 2);
+  CHECK(!t.from().cwnd_limited);
+  CHECK(t.from().icsk_pending == icsk_time::loss_probe);
+  t.read();
+}
 TEST_CASE("a short segment that was lost is sent again from its packet", "[tcp]") {
   rig t{summed};
   u32 const again = t.from().total_retrans;
