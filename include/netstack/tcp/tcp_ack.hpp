@@ -132,7 +132,7 @@ void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& ne
   } else if (news.reordered) {
     tcp_check_reordering(net, tp, news.reord, prior_highest, NET_STATS(net).TCPSACKReorder);
   }
-  if (news.syn_acked) tp.retrans_stamp = 0;
+  if (news.syn_acked && tp.repair) tp.repair->retrans_stamp = 0;
   tcp_ack_update_rtt(net, sk, news);
   // RFC 6298 §5.3; and what arrived was sent before the oldest was sent again, so that one may take as long as this
   // did.
@@ -205,7 +205,7 @@ void tcp_xmit_recovery(Net& net, sock& sk, bool repair) {
   if (sk.sk_state == tcp_state::syn_sent) return;  // the SYN-ACK is not taken yet: nothing could acknowledge it
   if (!repair && tp.frto) {
     __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
-    if (after(tp.snd_nxt, tp.high_seq)) return;
+    if (after(tp.snd_nxt, tp.repair->high_seq)) return;
     tp.frto = false;
     repair = true;
   }
@@ -225,20 +225,15 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
 }
 
 /// The oldest in flight, if an acknowledgment is such that nothing complicates it: all that is in flight was sent once,
-/// in order, and is not known of, the oldest of it is acknowledged now, and nobody waits for another sign. Else null.
+/// in order, and is not known of, and nobody waits for another sign, or there were a tcp_repair; and the oldest is
+/// acknowledged now. Else null.
 [[nodiscard]] NETSTACK_INLINE sk_buff* tcp_ack_plain_head(sock const& sk, u32 ack) {
   auto const& tp = tcp_sk(sk);
   if (tp.packets_out == 0) return nullptr;
   sk_buff* const head = sk.sk_write_queue.peek();
   if (!head) __builtin_unreachable();  // it is what is in flight
   constexpr tcp_marks amiss{.ca_state = tcp_any_ca_state, .ecn_flags = 0xff, .sack_ok = true, .urg_mode = true};
-  auto const& cb = TCP_SKB_CB(*head);
-  // Of one alone its own bits say what else is counted.
-  bool const once = tp.packets_out == 1 ? cb.sacked == 0
-                                        : (tp.sacked_out | tp.lost_out | tp.retrans_out) == 0 &&
-                                              !before(tp.snd_una, tp.rtx_high) && !tp.sack_indexed;
-  bool const plain = once && !after(cb.end_seq, ack) && tp.match(amiss, {.sack_ok = true}) && !tp.tlp_outstanding &&
-                     tp.rto_stamp == 0 && tp.mtup.probe_size == 0;
+  bool const plain = !after(TCP_SKB_CB(*head).end_seq, ack) && tp.match(amiss, {.sack_ok = true}) && !tp.repair;
   return plain ? head : nullptr;
 }
 /// The last that it acknowledges, when there are several in flight, and how many; none of them is in flight any more.
@@ -264,7 +259,7 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   u64 const now = net.worker().now, first_sent = TCP_SKB_CB(head).sent;
   tcp_rate_sample rs{.prior_in_flight = Alone ? 1 : tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
-  tp.snd_una = tp.rtx_high = ack;
+  tp.snd_una = ack;
   tp.snd_wl1 = seq;
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
@@ -350,7 +345,7 @@ void tcp_ack_last(Net& net, sock& sk, u32 ack) {
   auto& tp = tcp_sk(sk);
   NET_STATS(net).TCPDelivered += tp.packets_out;
   tcp_write_queue_purge(net, sk);
-  tp.snd_una = tp.rtx_high = ack;
+  tp.snd_una = ack;
   inet_csk_clear_xmit_timer(net, sk);
 }
 
@@ -410,6 +405,7 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
     if (tp.sack_ok && rx.opt.num_sacks != 0) {  // an acknowledgment that was overtaken may tell of what arrived
       tcp_sacktag_write_queue(net, sk, rx, news);
       tcp_ack_recover(net, sk, ack, news);
+      tcp_repair_settle(net, tp);
     }
     return 0;
   }
@@ -446,12 +442,14 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
     if (news.dsack) (void)tcp_fastretrans_alert(net, sk, news);
     tcp_process_tlp_ack(net, sk, ack, news);
     tcp_ack_probe(net, sk);
+    tcp_repair_settle(net, tp);
     return 1;
   }
   tcp_clean_rtx_queue(net, sk, prior_highest, news);
   tcp_mtup_acked(net, sk);
   tcp_process_tlp_ack(net, sk, ack, news);
   tcp_ack_recover(net, sk, ack, news);
+  tcp_repair_settle(net, tp);
   return 1;
 }
 }  // namespace detail

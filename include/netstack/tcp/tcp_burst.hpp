@@ -63,7 +63,7 @@ bool tcp_burst_sent(Net& net, sock& sk, u32 segments, u32 bytes, u32 end_seq) {
   auto& tp = tcp_sk(sk);
   bool const first = tp.packets_out == 0 || tp.icsk_pending == icsk_time::probe0;
   tcp_pacing_sent(net, sk, bytes, segments);
-  if (tp.ca_state >= tcp_ca_state::cwr) tp.prr_out += segments;
+  if (tp.ca_state >= tcp_ca_state::cwr) tp.repair->prr_out += segments;
   NET_STATS(net).TCPOrigDataSent += segments;
   tp.data_segs_out += segments;
   tp.bytes_sent += bytes;

@@ -37,7 +37,6 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.segs_in = tp.segs_out = tp.dsack_dups = tp.total_retrans = tp.delivered = 0;
   static_cast<tcp_account&>(tp) = {};
   static_cast<tcp_rcvq&>(tp) = {};
-  tp.retrans_stamp = 0;
   tp.ts_recent = 0;
   tp.rcv_tstamp = tp.lrcvtime = tp.lsndtime = 0;
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = tp.rcv_wnd = 0;
@@ -135,6 +134,7 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
   tcp_cleanup_congestion_control(net, sk);
   if (!sk.sk_write_queue.empty()) tcp_write_queue_purge(net, sk);
+  tcp_repair_free(net, tcp_sk(sk));
   auto& w = tcp_worker_of(net);
   tcp_beside_free(w.saved_syns, tcp_sk(sk).saved_syn);
   tcp_beside_free(w.fastopen_ctxs, tcp_sk(sk).fastopen_ctx);

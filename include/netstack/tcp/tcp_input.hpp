@@ -168,11 +168,11 @@ void tcp_finish_connect(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   tcp_set_state(net, sk, tcp_state::established);
   tp.rcv_tstamp = net.worker().now, tp.established = tcp_time_stamp(net);
-  tp.retrans_stamp = 0;
   // RFC 6928 §3: what was lost of the handshake says little of the path, unless it was lost again.
   tp.snd_cwnd = tp.total_retrans > 1 ? 1 : tcp_init_cwnd;
   tp.snd_ssthresh = tcp_infinite_ssthresh;
-  tp.rtx_high = tp.snd_nxt;
+  if (tp.repair) [[unlikely]]
+    tp.repair->rtx_high = tp.snd_nxt, tp.repair->retrans_stamp = 0;
   tcp_init_congestion_control(net, sk);
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
   tcp_sync_mss(net, sk);

@@ -111,6 +111,7 @@ tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss) {
   sk_buff* const probe = detail::tcp_build_probe(net, sk, size);
   if (!probe || !tcp_transmit_skb(net, sk, *probe)) return tcp_probe::none;
   m.probe_size = tcp_mss_to_mtu(net, sk, size);
+  (void)tcp_repair_of(net, tp);  // it may be lost
   m.probe_seq_start = TCP_SKB_CB(*probe).seq;
   m.probe_seq_end = TCP_SKB_CB(*probe).end_seq;
   --tp.snd_cwnd;  // that the window grows in bytes is for its success

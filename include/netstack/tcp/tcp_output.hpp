@@ -249,7 +249,7 @@ NETSTACK_INLINE bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* t
   if (skb.len > mss && !tcp_fragment(net, sk, skb, mss)) return false;
   if (auto r = __tcp_transmit_skb(net, sk, skb, together); !r && r.error() == std::errc::no_buffer_space) return false;
   if (skb.len < mss) tp.snd_sml = TCP_SKB_CB(skb).end_seq;
-  if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
+  if (tp.ca_state >= tcp_ca_state::cwr) ++tp.repair->prr_out;
   begins |= tcp_note_new_data(net, sk, skb);
   return true;
 }
@@ -362,7 +362,7 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   if (!r && r.error() == std::errc::no_buffer_space)
     ++NET_STATS(net).TCPRetransFail;
   else
-    tcp_rtx_queue_resent(tp, skb);
+    tcp_rtx_queue_resent(net, tp, skb);
   return r;
 }
 /// … as the repair of a loss.
@@ -375,7 +375,8 @@ result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   u8& sacked = TCP_SKB_CB(skb).sacked;
   if (!(sacked & tcpcb::sacked_retrans)) ++tp.retrans_out;
   sacked |= tcpcb::sacked_retrans;
-  if (tp.retrans_stamp == 0) tp.retrans_stamp = tcp_time_stamp(net) + tp.tsoffset;
+  u32& since = tcp_repair_of(net, tp).retrans_stamp;
+  if (since == 0) since = tcp_time_stamp(net) + tp.tsoffset;
   tp.undo_retrans = std::max(tp.undo_retrans, 0) + 1;
   return r;
 }
@@ -390,7 +391,7 @@ bool tcp_xmit_alone(Net& net, sock& sk, sk_buff& skb) {
     return false;
   if (auto const r = tcp_transmit_skb(net, sk, skb); !r && r.error() == std::errc::no_buffer_space) return false;
   tp.snd_sml = TCP_SKB_CB(skb).end_seq;
-  if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
+  if (tp.ca_state >= tcp_ca_state::cwr) ++tp.repair->prr_out;
   bool const begins = tcp_note_new_data(net, sk, skb);
   if (!tcp_schedule_loss_probe(net, sk, begins) && begins) [[unlikely]]
     tcp_rearm_rto(net, sk);
@@ -497,7 +498,7 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
   tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
   tp.syn_fastopen = tp.syn_data = tp.syn_data_acked = false;
-  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.rtx_high = tp.write_seq;
+  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
   sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};
   TCP_SKB_CB(*skb) = {

@@ -34,7 +34,7 @@ template <class Net>
 u64 tcp_rack_detect_loss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u64 const now = net.worker().now, allowed = (u64{tp.rack_rtt_us} + tcp_rack_reo_wnd(net, tp)) * 1000;
-  auto again = tp.lost_queue.begin();  // what was repaired in vain goes before what was not repaired yet
+  auto again = tp.repair->lost_queue.begin();  // what was repaired in vain goes before what was not repaired yet
   while (!tp.tsorted_sent_queue.empty()) {
     sk_buff& skb = tp.tsorted_sent_queue.front();
     auto const& cb = TCP_SKB_CB(skb);
@@ -46,8 +46,8 @@ u64 tcp_rack_detect_loss(Net& net, sock& sk) {
     if (cb.sacked & tcpcb::ever_retrans) {
       tcp_mark_skb_lost(net, tp, skb, again);
     } else {
-      tcp_mark_skb_lost(net, tp, skb, tp.lost_queue.end());
-      if (again == tp.lost_queue.end()) again = tp.lost_queue.iterator_to(skb);
+      tcp_mark_skb_lost(net, tp, skb, tp.repair->lost_queue.end());
+      if (again == tp.repair->lost_queue.end()) again = tp.repair->lost_queue.iterator_to(skb);
     }
   }
   return 0;
@@ -61,7 +61,7 @@ void tcp_newreno_mark_lost(Net& net, sock& sk, bool una_advanced) {
                                                         : tp.ca_state == tcp_ca_state::recovery && una_advanced;
   sk_buff* const head = tcp_sent_head(sk);
   if (now && head && !(TCP_SKB_CB(*head).sacked & tcpcb::lost))
-    tcp_mark_skb_lost(net, tp, *head, tp.lost_queue.begin());
+    tcp_mark_skb_lost(net, tp, *head, tp.repair->lost_queue.begin());
 }
 
 }  // namespace detail
@@ -105,7 +105,7 @@ void tcp_send_loss_probe(Net& net, sock& sk) {
   if (sent) {
     ++NET_STATS(net).TCPLossProbes;
     tp.tlp_outstanding = true;
-    tp.tlp_high_seq = tp.snd_nxt;
+    tcp_repair_of(net, tp).tlp_high_seq = tp.snd_nxt;
     inet_csk(sk).icsk_pending = icsk_time::none;  // the RTO counts from now
   }
   tcp_rearm_rto(net, sk);

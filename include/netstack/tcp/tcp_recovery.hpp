@@ -23,12 +23,12 @@ namespace detail {
 template <class Net>
 void tcp_init_cwnd_reduction(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  tp.high_seq = tp.snd_nxt;
+  tcp_repair_of(net, tp).high_seq = tp.snd_nxt;
   tp.tlp_outstanding = false;
   tp.snd_cwnd_cnt = 0;
   tp.prior_cwnd = tp.snd_cwnd;
   tp.prior_ssthresh = tp.snd_ssthresh;
-  tp.prr_delivered = tp.prr_out = 0;
+  tp.repair->prr_delivered = tp.repair->prr_out = 0;
   tp.snd_ssthresh = tcp_ca<Net>(sk).ssthresh(net, sk);
   tcp_ecn_queue_cwr(tp);
 }
@@ -37,17 +37,17 @@ inline void tcp_cwnd_reduction(tcp_sock& tp, tcp_ack_news const& news) {
   if (news.delivered == 0) return;
   u32 const in_flight = tcp_packets_in_flight(tp);
   s32 const delta = static_cast<s32>(tp.snd_ssthresh - in_flight);
-  tp.prr_delivered += news.delivered;
+  tp.repair->prr_delivered += news.delivered;
   s32 send;
   if (delta < 0) {
-    u64 const share = u64{tp.snd_ssthresh} * tp.prr_delivered + tp.prior_cwnd - 1;
-    send = static_cast<s32>(share / std::max(tp.prior_cwnd, 1u)) - static_cast<s32>(tp.prr_out);
+    u64 const share = u64{tp.snd_ssthresh} * tp.repair->prr_delivered + tp.prior_cwnd - 1;
+    send = static_cast<s32>(share / std::max(tp.prior_cwnd, 1u)) - static_cast<s32>(tp.repair->prr_out);
   } else {
-    send = std::max(static_cast<s32>(tp.prr_delivered - tp.prr_out), static_cast<s32>(news.delivered));
+    send = std::max(static_cast<s32>(tp.repair->prr_delivered - tp.repair->prr_out), static_cast<s32>(news.delivered));
     if (news.una_advanced && news.newly_lost == 0) ++send;  // slow start, since the repair goes well
     send = std::min(delta, send);
   }
-  send = std::max(send, tp.prr_out != 0 ? 0 : 1);  // the first repair leaves at once
+  send = std::max(send, tp.repair->prr_out != 0 ? 0 : 1);  // the first repair leaves at once
   tp.snd_cwnd = std::max(in_flight + static_cast<u32>(send), 1u);
 }
 template <class Net>
@@ -68,7 +68,7 @@ inline void tcp_init_undo(tcp_sock& tp) {
 }
 /// RFC 3522 §3.2: what was acknowledged is the first transmission, for it bears an older time than the repetition.
 inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
-  return tp.retrans_stamp != 0 && tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, tp.retrans_stamp);
+  return tp.repair->retrans_stamp != 0 && tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, tp.repair->retrans_stamp);
 }
 inline bool tcp_may_undo(tcp_sock const& tp, tcp_ack_news const& news) {
   return tp.undo_marker_set && (tp.undo_retrans == 0 || tcp_packet_delayed(tp, news));
@@ -98,12 +98,12 @@ void tcp_try_keep_open(Net& net, sock& sk) {
   auto const state = tcp_left_out(tp) != 0 || tcp_any_retrans_done(sk) ? tcp_ca_state::disorder : tcp_ca_state::open;
   if (tp.ca_state == state) return;
   tcp_set_ca_state(net, sk, state);
-  tp.high_seq = tp.snd_nxt;
+  tp.repair->high_seq = tp.snd_nxt;
 }
 template <class Net>
 void tcp_try_to_open(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
+  if (!tcp_any_retrans_done(sk)) tp.repair->retrans_stamp = 0;
   if (tp.ca_state != tcp_ca_state::cwr) tcp_try_keep_open(net, sk);
 }
 
@@ -118,8 +118,8 @@ bool tcp_try_undo_recovery(Net& net, sock& sk, tcp_ack_news const& news) {
     tp.rack_reo_wnd_steps = 1;  // RFC 8985 §6.2 step 4: so many recoveries were ones
   }
   // RFC 6582 §4.1: duplicates of what was repeated could start another for nothing; it ends with the next that is new.
-  if (!tcp_is_sack(tp) && tp.snd_una == tp.high_seq) {
-    if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
+  if (!tcp_is_sack(tp) && tp.snd_una == tp.repair->high_seq) {
+    if (!tcp_any_retrans_done(sk)) tp.repair->retrans_stamp = 0;
     return false;
   }
   tcp_set_ca_state(net, sk, tcp_ca_state::open);
@@ -143,7 +143,7 @@ bool tcp_try_undo_partial(Net& net, sock& sk, tcp_ack_news const& news) {
   tcp_check_reordering(net, tp, news.prior_una, tcp_highest_sack_seq(tp), NET_STATS(net).TCPTSReorder);
   // As long as repetitions are out, what follows could still be of them.
   if (tp.retrans_out != 0) return true;
-  if (!tcp_any_retrans_done(sk)) tp.retrans_stamp = 0;
+  if (!tcp_any_retrans_done(sk)) tp.repair->retrans_stamp = 0;
   ++NET_STATS(net).TCPPartialUndo;
   tcp_undo_cwnd_reduction(net, sk, true);
   tcp_try_keep_open(net, sk);
@@ -158,7 +158,7 @@ bool tcp_try_undo_loss(Net& net, sock& sk, tcp_ack_news const& news, bool frto) 
   ++NET_STATS(net).TCPLossUndo;
   if (frto) ++NET_STATS(net).TCPSpuriousRTOs;
   tp.icsk_retransmits = 0;
-  if (!tcp_is_sack(tp) && tp.snd_una == tp.high_seq) return true;
+  if (!tcp_is_sack(tp) && tp.snd_una == tp.repair->high_seq) return true;
   if (frto || tcp_is_sack(tp)) {
     tcp_set_ca_state(net, sk, tcp_ca_state::open);
     tp.is_sack_reneg = false;
@@ -177,7 +177,7 @@ void tcp_enter_recovery(Net& net, sock& sk) {
     tcp_init_cwnd_reduction(net, sk);
   else  // … for a reason of its own, which no undo takes back
     tp.undo_marker_set = false;
-  tp.high_seq = tp.snd_nxt;
+  tp.repair->high_seq = tp.snd_nxt;
   tcp_set_ca_state(net, sk, tcp_ca_state::recovery);
 }
 /// RFC 3168 §6.1.2: an echo of congestion is answered as a loss would be, but nothing is repeated; and once in a
@@ -211,9 +211,9 @@ void tcp_timeout_mark_lost(Net& net, sock& sk) {
     bool const recent = tcp_is_sack(tp) && !tp.is_sack_reneg && skb != head && now - TCP_SKB_CB(*skb).sent < age;
     if (sacked & tcpcb::sacked_acked) continue;
     if (waiting)  // … in order of sequence from now on
-      tp.lost_queue.splice(tp.lost_queue.end(), tp.lost_queue, tp.lost_queue.iterator_to(*skb));
+      tp.repair->lost_queue.splice(tp.repair->lost_queue.end(), tp.repair->lost_queue, tp.repair->lost_queue.iterator_to(*skb));
     else if (!recent)
-      tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
+      tcp_mark_skb_lost(net, tp, *skb, tp.repair->lost_queue.end());
   }
 }
 
@@ -224,13 +224,14 @@ void tcp_timeout_mark_lost(Net& net, sock& sk) {
 template <class Net>
 void tcp_enter_loss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
+  (void)tcp_repair_of(net, tp);
   bool const new_recovery = tp.ca_state < tcp_ca_state::recovery;
   u32 const usual = tcp_pernet(net).sysctl_tcp_reordering;
   // It did not help to wait for so many to overtake one.
   if (tp.ca_state <= tcp_ca_state::disorder && tp.sacked_out >= usual) tp.reordering = std::min(tp.reordering, usual);
   detail::tcp_timeout_mark_lost(net, sk);
   // Once per window: RFC 5681 §3.1.
-  if (tp.ca_state <= tcp_ca_state::disorder || !after(tp.high_seq, tp.snd_una) ||
+  if (tp.ca_state <= tcp_ca_state::disorder || !after(tp.repair->high_seq, tp.snd_una) ||
       (tp.ca_state == tcp_ca_state::loss && inet_csk(sk).icsk_retransmits == 0)) {
     detail::tcp_init_undo(tp);
     detail::tcp_init_cwnd_reduction(net, sk);
@@ -240,7 +241,7 @@ void tcp_enter_loss(Net& net, sock& sk) {
   tp.snd_cwnd = tcp_packets_in_flight(tp) + 1;
   tp.snd_cwnd_cnt = 0;
   tcp_set_ca_state(net, sk, tcp_ca_state::loss);
-  tp.high_seq = tp.snd_nxt;
+  tp.repair->high_seq = tp.snd_nxt;
   tcp_ecn_queue_cwr(tp);
   // RFC 5682 §3.1 step 1.
   tp.frto = tcp_pernet(net).sysctl_tcp_frto != 0 && (new_recovery || inet_csk(sk).icsk_retransmits != 0);
@@ -250,12 +251,12 @@ void tcp_enter_loss(Net& net, sock& sk) {
 template <class Net>
 void tcp_xmit_retransmit_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  while (!tp.lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd && !tcp_pacing_check(net, sk)) {
-    sk_buff& skb = tp.lost_queue.front();
+  while (tp.repair && !tp.repair->lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd && !tcp_pacing_check(net, sk)) {
+    sk_buff& skb = tp.repair->lost_queue.front();
     bool const oldest = &skb == tcp_sent_head(sk);
     if (!tcp_retransmit_skb(net, sk, skb)) return;
     ++(tp.ca_state == tcp_ca_state::loss ? NET_STATS(net).TCPSlowStartRetrans : NET_STATS(net).TCPFastRetrans);
-    if (tp.ca_state >= tcp_ca_state::cwr) ++tp.prr_out;
+    if (tp.ca_state >= tcp_ca_state::cwr) ++tp.repair->prr_out;
     if (oldest && tp.icsk_pending != icsk_time::reo_timeout)
       inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tp.icsk_rto);
   }
@@ -266,16 +267,19 @@ template <class Net>
 void tcp_simple_retransmit(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 const mss = tcp_current_mss(net, sk);
+  (void)tcp_repair_of(net, tp);
   for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
-    if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.lost_queue.end());
+    if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.repair->lost_queue.end());
   if (!tcp_is_sack(tp)) (void)detail::tcp_limit_reno_sacked(tp);  // what is lost now has not arrived
   tcp_xmit_retransmit_queue(net, sk);
+  tcp_repair_settle(net, tp);
 }
 
 /// RFC 8985 §6.3: what had time to arrive has not.
 template <class Net>
 void tcp_rack_reo_timeout(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
+  (void)tcp_repair_of(net, tp);
   u32 const prior_in_flight = tcp_packets_in_flight(tp);
   tp.rack_advanced = true;
   tcp_ack_news news{.prior_una = tp.snd_una, .delivered = 1};
@@ -299,10 +303,10 @@ void tcp_rack_reo_timeout(Net& net, sock& sk) {
 template <class Net>
 void tcp_process_tlp_ack(Net& net, sock& sk, u32 ack, tcp_ack_news const& news) {
   auto& tp = tcp_sk(sk);
-  if (!tp.tlp_outstanding || before(ack, tp.tlp_high_seq)) return;
+  if (!tp.tlp_outstanding || before(ack, tp.repair->tlp_high_seq)) return;
   if (!tp.tlp_retrans || news.dsack_tlp) {
     tp.tlp_outstanding = false;  // it was new, or it came twice
-  } else if (after(ack, tp.tlp_high_seq)) {
+  } else if (after(ack, tp.repair->tlp_high_seq)) {
     ++NET_STATS(net).TCPLossProbeRecovery;
     detail::tcp_init_cwnd_reduction(net, sk);
     tcp_set_ca_state(net, sk, tcp_ca_state::cwr);
@@ -320,16 +324,16 @@ namespace detail {
 template <class Net>
 bool tcp_process_loss(Net& net, sock& sk, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
-  bool const recovered = !before(tp.snd_una, tp.high_seq);
+  bool const recovered = !before(tp.snd_una, tp.repair->high_seq);
   if (news.una_advanced && tcp_try_undo_loss(net, sk, news, false)) return true;
   if (tp.frto) {
     // RFC 5682 §3.1 step 3 b: what was sent once, before the timeout, arrived.
     if (news.orig_acked && tcp_try_undo_loss(net, sk, news, true)) return true;
-    if (after(tp.snd_nxt, tp.high_seq)) {
+    if (after(tp.snd_nxt, tp.repair->high_seq)) {
       // step 3 a: what was sent after it arrived, and that not: the loss is real.
       if (news.newly_sacked != 0 || news.dup) tp.frto = false;
     } else if (news.una_advanced && !recovered) {
-      tp.high_seq = tp.snd_nxt;
+      tp.repair->high_seq = tp.snd_nxt;
       // step 2 b: something new, if there is, tells.
       if (tp.send_head && after(tcp_wnd_end(tp), tp.snd_nxt)) return false;
       tp.frto = false;
@@ -340,7 +344,7 @@ bool tcp_process_loss(Net& net, sock& sk, tcp_ack_news& news) {
     return true;
   }
   if (!tcp_is_sack(tp)) {
-    if (after(tp.snd_nxt, tp.high_seq) && news.dup)
+    if (after(tp.snd_nxt, tp.repair->high_seq) && news.dup)
       tcp_add_reno_sack(net, tp, news);
     else if (news.una_advanced)
       tcp_reset_reno_sack(tp);
@@ -356,6 +360,7 @@ template <class Net>
 bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   using state = tcp_ca_state;
+  (void)tcp_repair_of(net, tp);
   if (news.ece) tp.prior_ssthresh = 0;  // whatever was lost or not, there was congestion
   if (news.reneging) {
     // RFC 2018 §8: perhaps the acknowledgments only overtook each other; if not, the timer clears it up soon.
@@ -364,9 +369,9 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
     return false;
   }
   if (tp.ca_state == state::open) {
-    if (tp.retrans_out == 0) tp.retrans_stamp = 0;
-  } else if (!before(tp.snd_una, tp.high_seq)) {
-    if (tp.ca_state == state::cwr && tp.snd_una != tp.high_seq) {
+    if (tp.retrans_out == 0) tp.repair->retrans_stamp = 0;
+  } else if (!before(tp.snd_una, tp.repair->high_seq)) {
+    if (tp.ca_state == state::cwr && tp.snd_una != tp.repair->high_seq) {
       detail::tcp_end_cwnd_reduction(net, sk);
       tcp_set_ca_state(net, sk, state::open);
     } else if (tp.ca_state == state::recovery) {

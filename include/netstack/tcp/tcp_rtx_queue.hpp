@@ -41,7 +41,7 @@ inline void tcp_tsorted_unlink(sk_buff& skb) { tcp_skb_fifo::node_algorithms::un
 
 /// It arrived, or is in the index no longer.
 inline void tcp_sack_index_erase(tcp_sock& tp, sk_buff& skb) {
-  if (TCP_SKB_CB(skb).sacked & tcpcb::indexed) tp.sack_index.erase(tp.sack_index.iterator_to(skb));
+  if (TCP_SKB_CB(skb).sacked & tcpcb::indexed) tp.repair->sack_index.erase(tp.repair->sack_index.iterator_to(skb));
 }
 }  // namespace detail
 
@@ -49,9 +49,10 @@ inline void tcp_sack_index_erase(tcp_sock& tp, sk_buff& skb) {
 inline void tcp_rtx_queue_sent(tcp_sock& tp, sk_buff& skb) { tp.tsorted_sent_queue.push_back(skb); }
 
 /// It left again: it is the latest in flight.
-inline void tcp_rtx_queue_resent(tcp_sock& tp, sk_buff& skb) {
+template <class Net>
+void tcp_rtx_queue_resent(Net& net, tcp_sock& tp, sk_buff& skb) {
   TCP_SKB_CB(skb).sacked |= tcpcb::ever_retrans;
-  tp.rtx_high = tp.snd_nxt;
+  tcp_repair_of(net, tp).rtx_high = tp.snd_nxt;
   detail::tcp_tsorted_unlink(skb);
   tp.tsorted_sent_queue.push_back(skb);
 }
@@ -72,7 +73,7 @@ void tcp_mark_skb_lost(Net& net, tcp_sock& tp, sk_buff& skb, tcp_skb_fifo::itera
   sacked |= tcpcb::lost;
   ++tp.lost;
   detail::tcp_tsorted_unlink(skb);
-  tp.lost_queue.insert(where, skb);
+  tp.repair->lost_queue.insert(where, skb);
 }
 
 /// What the receiver has by a SACK.
@@ -99,7 +100,7 @@ inline void tcp_rtx_queue_acked(tcp_sock& tp, sk_buff& skb) {
     }
     if (sacked & tcpcb::sacked_retrans) --tp.retrans_out;
     if (sacked & tcpcb::lost) --tp.lost_out;
-    if (tp.sack_indexed == &skb) tp.sack_indexed = nullptr;
+    if (tp.repair->sack_indexed == &skb) tp.repair->sack_indexed = nullptr;
   }
   --tp.packets_out;
 }
@@ -113,18 +114,18 @@ inline void tcp_rtx_queue_split(tcp_sock& tp, sk_buff& skb, sk_buff& rest) {
   tp.lost_out += (sacked & tcpcb::lost) != 0;
   if (!(sacked & tcpcb::sacked_acked)) {
     tcp_skb_fifo::node_algorithms::link_after(&TCP_SKB_CB(skb).link, &TCP_SKB_CB(rest).link);
-    if (sacked & tcpcb::indexed) tp.sack_index.insert(rest);
+    if (sacked & tcpcb::indexed) tp.repair->sack_index.insert(rest);
   }
-  if (tp.sack_indexed == &skb) tp.sack_indexed = &rest;
+  if (tp.repair && tp.repair->sack_indexed == &skb) tp.repair->sack_indexed = &rest;
 }
 
 /// Nothing of what was believed lost is: what was not repaired is in flight, longer than all the rest.
 inline void tcp_rtx_queue_found(tcp_sock& tp) {
-  for (sk_buff& skb : tp.lost_queue) {
+  for (sk_buff& skb : tp.repair->lost_queue) {
     TCP_SKB_CB(skb).sacked &= static_cast<u8>(~tcpcb::lost);
     --tp.lost_out;
   }
-  tp.tsorted_sent_queue.splice(tp.tsorted_sent_queue.begin(), tp.lost_queue);
+  tp.tsorted_sent_queue.splice(tp.tsorted_sent_queue.begin(), tp.repair->lost_queue);
 }
 
 // --- which SACK block it is in
@@ -132,26 +133,26 @@ inline void tcp_rtx_queue_found(tcp_sock& tp) {
 /// The first segment at or behind `seq` that is not known to be there; null: there is none before `end`.
 inline sk_buff* tcp_sack_index_find(sock& sk, u32 seq, u32 end) {
   auto& tp = tcp_sk(sk);
-  sk_buff* skb = tp.sack_indexed ? tcp_sent_after(sk, *tp.sack_indexed) : tcp_sent_head(sk);
+  sk_buff* skb = tp.repair->sack_indexed ? tcp_sent_after(sk, *tp.repair->sack_indexed) : tcp_sent_head(sk);
   for (; skb && before(TCP_SKB_CB(*skb).seq, end); skb = tcp_sent_after(sk, *skb)) {
-    tp.sack_index.push_back(*skb);
+    tp.repair->sack_index.push_back(*skb);
     TCP_SKB_CB(*skb).sacked |= tcpcb::indexed;
-    tp.sack_indexed = skb;
+    tp.repair->sack_indexed = skb;
   }
-  auto const it = tp.sack_index.lower_bound(seq, detail::tcp_seq_less{});
-  return it == tp.sack_index.end() ? nullptr : &*it;
+  auto const it = tp.repair->sack_index.lower_bound(seq, detail::tcp_seq_less{});
+  return it == tp.repair->sack_index.end() ? nullptr : &*it;
 }
 /// The next of them.
 inline sk_buff* tcp_sack_index_after(tcp_sock& tp, sk_buff& skb) {
-  auto const it = std::next(tp.sack_index.iterator_to(skb));
-  return it == tp.sack_index.end() ? nullptr : &*it;
+  auto const it = std::next(tp.repair->sack_index.iterator_to(skb));
+  return it == tp.repair->sack_index.end() ? nullptr : &*it;
 }
 
 /// RFC 2018 §8: what was selectively acknowledged is not there any more.
 inline void tcp_sack_forget(sock& sk) {
   auto& tp = tcp_sk(sk);
-  tp.sack_index.clear();
-  tp.sack_indexed = nullptr;
+  tp.repair->sack_index.clear();
+  tp.repair->sack_indexed = nullptr;
   tp.sacked_out = 0;
   for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb)) {
     u8& sacked = TCP_SKB_CB(*skb).sacked;

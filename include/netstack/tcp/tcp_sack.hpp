@@ -78,7 +78,7 @@ namespace detail {
 
 /// A segment that had been sent once arrived: behind a higher one, if it lies below the highest that was known of.
 inline void tcp_note_orig(tcp_sock const& tp, tcp_skb_cb const& cb, u32 prior_highest, tcp_ack_news& news) {
-  if (!after(cb.end_seq, tp.high_seq)) news.orig_acked = true;
+  if (tp.repair && !after(cb.end_seq, tp.repair->high_seq)) news.orig_acked = true;
   if (prior_highest == news.prior_una || !before(cb.seq, prior_highest)) return;
   if (!news.reordered || before(cb.seq, news.reord)) news.reord = cb.seq;
   news.reordered = true;
@@ -114,7 +114,7 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
     return;
   }
   news.dsack = true;
-  news.dsack_tlp = tp.tlp_outstanding && tp.tlp_retrans && b.end_seq == tp.tlp_high_seq;
+  news.dsack_tlp = tp.tlp_outstanding && tp.tlp_retrans && b.end_seq == tp.repair->tlp_high_seq;
   // RFC 8985 §6.2 step 4: once a round trip the window grows by a step. The probe's says nothing of reordering.
   if (tp.rack_in_dsack_round && !before(tp.snd_una, tp.rack_dsack_round)) tp.rack_in_dsack_round = false;
   if (!tp.rack_in_dsack_round && !news.dsack_tlp &&
@@ -148,7 +148,7 @@ void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_hi
       tcp_note_orig(tp, cb, prior_highest, news);
       if (news.first_sacked_sent == 0) news.first_sacked_sent = cb.sent;
     }
-    if (tp.sacked_out == 0 || after(cb.seq, tp.highest_sack)) tp.highest_sack = cb.seq;
+    if (tp.sacked_out == 0 || after(cb.seq, tp.repair->highest_sack)) tp.repair->highest_sack = cb.seq;
     tcp_mark_skb_sacked(tp, *skb);
     ++news.newly_sacked;
     ++news.delivered;
@@ -160,13 +160,14 @@ void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_hi
 
 /// Where the highest segment begins that is selectively acknowledged; snd_una if none is.
 [[nodiscard]] inline u32 tcp_highest_sack_seq(tcp_sock const& tp) {
-  return tp.sacked_out != 0 ? tp.highest_sack : tp.snd_una;
+  return tp.sacked_out != 0 ? tp.repair->highest_sack : tp.snd_una;
 }
 
 /// Marks what the SACK option says is there. Before snd_una moves.
 template <class Net>
 void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
+  (void)tcp_repair_of(net, tp);
   u32 const prior_highest = tcp_highest_sack_seq(tp);
   u8 first = 0;
   if (detail::tcp_is_dsack(rx)) {

@@ -181,6 +181,19 @@ struct tcp_ofo {
   tcp_skb_tree queue;                                              ///< never empty between two calls
   std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
 };
+/// What a connection has while something is amiss: from the first doubt, probe or repetition on until all is again as if
+/// nothing had been (tcp_repair_settle). There are as many as socks, so that one is always free; few are ever touched.
+struct tcp_repair {
+  tcp_skb_fifo lost_queue;             ///< believed lost, the next to be repaired first
+  tcp_skb_tree sack_index;             ///< of the segments up to sack_indexed, those that are not known to be there
+  sk_buff* sack_indexed = nullptr;     ///< null: none that is still in the queue
+  u32 rtx_high = 0;                    ///< nothing from here on was sent twice
+  u32 highest_sack = 0;                ///< where the highest begins that was selectively acknowledged, if any was
+  u32 tlp_high_seq = 0;                ///< if tlp_outstanding
+  u32 high_seq = 0;                    ///< the episode ends when this is acknowledged
+  u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
+  u32 retrans_stamp = 0;               ///< time stamp of the first retransmission; 0: there was none
+};
 /// What the application asked for: options, Fast Open, urgent data; and what is answered rarely.
 struct tcp_settings {
   tcp_fastopen_request* fastopen_req = nullptr;  ///< the call that sends data with its SYN is under way
@@ -222,11 +235,7 @@ struct tcp_sock : inet_connection_sock,
   tcp_sack_block duplicate_sack{};  ///< RFC 2883; empty: none
   // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
   tcp_skb_fifo tsorted_sent_queue;  ///< in flight, the oldest transmission first
-  tcp_skb_fifo lost_queue;          ///< believed lost, the next to be repaired first
-  tcp_skb_tree sack_index;          ///< of the segments up to sack_indexed, those that are not known to be there
-  sk_buff* sack_indexed = nullptr;  ///< null: none that is still in the queue
-  u32 rtx_high = 0;                 ///< nothing from here on was sent twice; or snd_una was here since
-  u32 highest_sack = 0;             ///< where the highest begins that was selectively acknowledged, if any was
+  tcp_repair* repair = nullptr;     ///< null: all is well
   // --- RFC 8985: RACK and TLP ---
   u64 rack_mstamp = 0;  ///< when the segment left that was sent last of those that arrived
   u32 rack_rtt_us = 0;  ///< how long it took
@@ -238,20 +247,16 @@ struct tcp_sock : inet_connection_sock,
   bool rack_in_dsack_round : 1 = false;
   bool rack_advanced : 1 = false;  ///< a later one arrived since losses were last looked for
   bool reord_seen : 1 = false;
-  bool tlp_outstanding : 1 = false;  ///< a probe was sent, up to tlp_high_seq
+  bool tlp_outstanding : 1 = false;  ///< a probe was sent, up to tcp_repair::tlp_high_seq
   bool tlp_retrans : 1 = false;      ///< … and was a repetition
   bool frto : 1 = false;             ///< RFC 5682: is the timeout spurious?
   bool is_sack_reneg : 1 = false;    ///< RFC 2018 §8: the receiver threw away what it had told of
   bool undo_marker_set : 1 = false;
-  u32 tlp_high_seq = 0;
   // --- one episode of recovery ---
-  u32 high_seq = 0;       ///< it ends when this is acknowledged
   u32 undo_marker = 0;    ///< snd_una when it began
   s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none
   u32 dsack_dups = 0;     ///< what DSACKs told of, ever
   u32 prior_cwnd = 0, prior_ssthresh = 0;
-  u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
-  u32 retrans_stamp = 0;               ///< time stamp of the first retransmission
   u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
   u32 reordering = tcp_fastretrans_thresh;
   u32 delivered = 0;     ///< segments that are known to have arrived, repeated ones included: tcp_rate.hpp
@@ -268,7 +273,7 @@ struct tcp_sock : inet_connection_sock,
   u32 total_retrans = 0;
   tcp_mtup mtup;
 };
-static_assert(sizeof(tcp_sock) <= 1216);
+static_assert(sizeof(tcp_sock) <= 1152);
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
 
@@ -528,6 +533,7 @@ struct tcp_worker {
                 "max_sock, max_request, max_timewait: a worker counts up to 16,777,215 of each");
   slab<tcp_sock, Host::sizes.max_sock> socks;
   slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
+  slab<tcp_repair, Host::sizes.max_sock> repairs;
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
   slab<tcp_saved_syn, std::clamp<u32>(Host::sizes.max_sock / 8, 16, 254)> saved_syns;

@@ -137,15 +137,39 @@ template <class Net>
   return std::max(wait, u64{tp.icsk_rto} * 3500);  // time for the peer to repeat its FIN
 }
 
+/// What is amiss is kept here from now on, if nothing was.
+template <class Net>
+tcp_repair& tcp_repair_of(Net& net, tcp_sock& tp) {
+  if (!tp.repair) {
+    tp.repair = tcp_worker_of(net).repairs.alloc();
+    BUG_ON(!tp.repair, "fewer tcp_repairs than connections");
+    tp.repair->rtx_high = tp.repair->high_seq = tp.snd_una;
+  }
+  return *tp.repair;
+}
+template <class Net>
+void tcp_repair_free(Net& net, tcp_sock& tp) {
+  if (tp.repair) [[unlikely]]
+    tcp_worker_of(net).repairs.free(std::exchange(tp.repair, nullptr));
+}
+/// All is as if nothing had been amiss: no segment in flight was sent twice, or is marked, and nobody waits for a sign.
+template <class Net>
+void tcp_repair_settle(Net& net, tcp_sock& tp) {
+  if (!tp.repair || tp.ca_state != tcp_ca_state::open || (tp.sacked_out | tp.lost_out | tp.retrans_out) != 0 ||
+      before(tp.snd_una, tp.repair->rtx_high) || tp.repair->sack_indexed || tp.tlp_outstanding || tp.rto_stamp != 0 ||
+      tp.mtup.probe_size != 0)
+    return;
+  tcp_repair_free(net, tp);
+}
+
 /// Throws away what was not acknowledged, and what was not read in order.
 template <class Net>
-void tcp_write_queue_purge(Net&, sock& sk) {
+void tcp_write_queue_purge(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   while (sk_buff* skb = sk.sk_write_queue.dequeue()) tcp_wmem_free_skb(sk, *skb);
-  tp.send_head = tp.sack_indexed = nullptr;
+  tp.send_head = nullptr;
   tp.tsorted_sent_queue.clear();
-  tp.lost_queue.clear();
-  tp.sack_index.clear();
+  tcp_repair_free(net, tp);
   tp.tlp_outstanding = false;
   tp.packets_out = tp.sacked_out = tp.lost_out = tp.retrans_out = 0;
   inet_csk(sk).icsk_backoff = 0;

@@ -99,7 +99,8 @@ void tcp_count_failure(Net& net, tcp_sock const& tp) {
 template <class Net>
 bool tcp_rtx_probe0_timed_out(Net& net, tcp_sock const& tp) {
   if (net.worker().now - std::max(tp.rcv_tstamp, tp.retrans_start) > u64{tcp_rto_max} * 2000) return true;
-  u32 const repeating = tp.retrans_stamp != 0 ? tcp_time_stamp(net) + tp.tsoffset - tp.retrans_stamp : 0;  // ms
+  u32 const since = tp.repair ? tp.repair->retrans_stamp : 0;
+  u32 const repeating = since != 0 ? tcp_time_stamp(net) + tp.tsoffset - since : 0;  // ms
   return tp.icsk_user_timeout != 0 && repeating >= tp.icsk_user_timeout;
 }
 
