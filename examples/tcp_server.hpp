@@ -102,6 +102,15 @@ class tcp_server {
     s.deadline = std::min(s.deadline + moved * (second / slowest), net_->worker().now + patience_);
     if (!more) close(s);
   }
+  static void conn_ready(sock& conn) {
+    auto& s = *static_cast<slot*>(conn.sk_user_data);
+    s.server->step(s);
+    s.server->accept_all();
+  }
+  static void listener_ready(sock& listener) { static_cast<tcp_server*>(listener.sk_user_data)->accept_all(); }
+  static constexpr sock_callbacks conn_callbacks{
+      .data_ready = conn_ready, .write_space = conn_ready, .state_change = conn_ready};
+  static constexpr sock_callbacks listener_callbacks{.data_ready = listener_ready};
   void accept_all() {
     while (fd_ >= 0) {
       auto const free = std::find_if(slots_.begin(), slots_.end(), [](slot const& s) { return !s.session; });
@@ -115,11 +124,7 @@ class tcp_server {
       free->session.emplace();
       sock& sk = sock_of(*net_, *fd);
       sk.sk_user_data = &*free;
-      sk.sk_data_ready = sk.sk_write_space = sk.sk_state_change = [](sock& conn) {
-        auto& s = *static_cast<slot*>(conn.sk_user_data);
-        s.server->step(s);
-        s.server->accept_all();
-      };
+      sk.sk_callbacks = &conn_callbacks;
       if (!timer_pending(timer_)) arm();
       step(*free);  // it may have said something already
     }
@@ -162,7 +167,7 @@ class tcp_server {
     if (auto r = netstack::listen(*net_, fd_, 128); !r) return r;
     sock& sk = sock_of(*net_, fd_);
     sk.sk_user_data = this;
-    sk.sk_data_ready = [](sock& listener) { static_cast<tcp_server*>(listener.sk_user_data)->accept_all(); };
+    sk.sk_callbacks = &listener_callbacks;
     return {};
   }
 };

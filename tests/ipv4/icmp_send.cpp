@@ -189,7 +189,8 @@ TEST_CASE("a packet of the control socket wakes nobody when it is freed", "[S155
   sock& sk = *rig.ns().icmp_sk;
   static u32 woken;  // a callback without context
   woken = 0;
-  sk.sk_write_space = [](sock&) { ++woken; };
+  static constexpr sock_callbacks wake{.write_space = [](sock&) { ++woken; }};
+  sk.sk_callbacks = &wake;
   rig.inject({.payload = echo_request(1, 1, bytes(8))});
   CHECK(rig.sent().size() == 1);
   CHECK(woken == 0);

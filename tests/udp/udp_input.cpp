@@ -215,11 +215,12 @@ TEST_CASE("sockets may be closed by a callback while a broadcast is handed out")
   } c{&h, &fds};
   for (int fd : fds) {
     h.sk(fd).sk_user_data = &c;
-    h.sk(fd).sk_data_ready = [](sock& sk) {
+    static constexpr sock_callbacks close_all{.data_ready = [](sock& sk) {
       auto& ctx = *static_cast<context*>(sk.sk_user_data);
       if (ctx.calls++ != 0) return;
       for (int f : *ctx.fds) REQUIRE(close(ctx.h->net(), f));
-    };
+    }};
+    h.sk(fd).sk_callbacks = &close_all;
   }
   raw_packet p;
   p.ip.daddr = inaddr_broadcast;

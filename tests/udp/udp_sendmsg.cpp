@@ -340,7 +340,8 @@ TEST_CASE("SO_SNDBUF bounds what is on its way; credit comes back when a packet 
   CHECK(truesize == net.worker().pool.frame_truesize());
   u32 woken = 0;
   sk.sk_user_data = &woken;
-  sk.sk_write_space = [](sock& s) { ++*static_cast<u32*>(s.sk_user_data); };
+  static constexpr sock_callbacks count{.write_space = [](sock& s) { ++*static_cast<u32*>(s.sk_user_data); }};
+  sk.sk_callbacks = &count;
   sk.sk_wmem_alloc += sk.sk_sndbuf;  // as if that much were on its way
   int const other = h.udp(6002);
   (void)other;
@@ -381,7 +382,8 @@ TEST_CASE("a control socket's packets wake nobody", "[S155]") {
   auto& sk = h.sk(fd);
   u32 woken = 0;
   sk.sk_user_data = &woken;
-  sk.sk_write_space = [](sock& s) { ++*static_cast<u32*>(s.sk_user_data); };
+  static constexpr sock_callbacks count{.write_space = [](sock& s) { ++*static_cast<u32*>(s.sk_user_data); }};
+  sk.sk_callbacks = &count;
   auto const send_one = [&] {
     sk_buff* skb = net.worker().pool.alloc_skb();
     skb_set_owner_w(*skb, sk);

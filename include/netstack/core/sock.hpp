@@ -53,6 +53,15 @@ inline constexpr u32 sk_no_timeo = 1u << 31;
 inline constexpr u16 no_queue_mapping = 0xffff;
 inline constexpr u64 pacing_unlimited = ~u64{0};
 
+/// What a socket's owner is told of; null: not of that. A row of constants, so that a socket has one pointer for all.
+struct sock_callbacks {
+  void (*data_ready)(sock&) = nullptr;
+  void (*write_space)(sock&) = nullptr;  ///< called by poll(), never while another call is under way
+  void (*error_report)(sock&) = nullptr;
+  void (*state_change)(sock&) = nullptr;
+};
+inline constexpr sock_callbacks sock_no_callbacks{};
+
 struct alignas(cache_line) sock {
   // --- lookup -------------------------------------------------------------------------------------------------------
   list_head sk_portaddr_node{};  ///< in its proto's hash by port and address
@@ -76,13 +85,12 @@ struct alignas(cache_line) sock {
   s32 sk_forward_alloc = 0;  ///< bytes taken from the proto's memory and not charged yet
   u32 sk_drops = 0;
   u32 sk_rcvlowat = 1;
-  void (*sk_data_ready)(sock&) = nullptr;  ///< null: nobody waits
-  dst_entry* sk_rx_dst = nullptr;          ///< a connected flow's input route, for early demux
+  sock_callbacks const* sk_callbacks = &sock_no_callbacks;
+  dst_entry* sk_rx_dst = nullptr;  ///< a connected flow's input route, for early demux
   // --- sending ------------------------------------------------------------------------------------------------------
   u32 sk_wmem_alloc = 1;  ///< truesize of what is on its way, and 1 for the sock itself
   u32 sk_sndbuf = 0;
   dst_entry* sk_dst_cache = nullptr;
-  void (*sk_write_space)(sock&) = nullptr;  ///< called by poll(), never while another call is under way
   u32 sk_mark = 0;
   u32 sk_priority = 0;
   u32 sk_refcnt = 1;
@@ -103,12 +111,10 @@ struct alignas(cache_line) sock {
   sk_buff_head sk_write_queue;
   skb_ring sk_backlog;
   u64 sk_pacing_rate = pacing_unlimited;  ///< bytes a second
-  void (*sk_error_report)(sock&) = nullptr;
-  void (*sk_state_change)(sock&) = nullptr;
-  void (*sk_destruct)(sock&) = nullptr;  ///< gives the sock back when the last packet of it is freed
+  void (*sk_destruct)(sock&) = nullptr;   ///< gives the sock back when the last packet of it is freed
   sockfs::socket* sk_socket = nullptr;
   sock* sk_writers_next = nullptr;  ///< among pool.writers, or those who wait for accept(), whom nobody can write to
-  void* sk_user_data = nullptr;     ///< for who sets the callbacks
+  void* sk_user_data = nullptr;     ///< for the callbacks
   u32 sk_rcvtimeo = sk_no_timeo;    ///< sk_timeo_ns()
   u32 sk_sndtimeo = sk_no_timeo;
   u32 sk_lingertime = 0;  ///< s
@@ -161,7 +167,7 @@ inline result<void> sock_error(sock& sk) {
 /// Leaves an error for the next call, and wakes who waits.
 inline void sk_report_error(sock& sk, s32 err) {
   sk.sk_err = err;
-  if (sk.sk_error_report) sk.sk_error_report(sk);
+  if (sk.sk_callbacks->error_report) sk.sk_callbacks->error_report(sk);
 }
 
 inline void sk_dst_reset(sock& sk) {

@@ -91,7 +91,6 @@ void sk_common_release(Net& net, sock& sk) {
   if (prot.destroy) prot.destroy(net, sk);
   if (prot.unhash) prot.unhash(net, sk);
   sock_set_flag(sk, sock_flags::dead);
-  sk.sk_data_ready = sk.sk_error_report = sk.sk_state_change = nullptr;
   sk_forget_writer(net.worker().pool, sk);
   sk.sk_socket = nullptr;
   while (sk_buff* skb = sk.sk_receive_queue.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);

@@ -146,7 +146,7 @@ inline sock* skb_steal_sock(sk_buff& skb) {
 /// There is room: the writer is told by the worker's poll(). A packet is freed in the midst of anything, another
 /// writer's sendto() included, so whoever is told here and now could find, or leave, the caller's data half changed.
 inline void sk_wake_writer(skb_pool& pool, sock& sk) {
-  if (!sk.sk_write_space || !sock_writeable(sk) || sock_flag(sk, sock_flags::write_space_due)) return;
+  if (!sk.sk_callbacks->write_space || !sock_writeable(sk) || sock_flag(sk, sock_flags::write_space_due)) return;
   sock_set_flag(sk, sock_flags::write_space_due);
   auto& writers = pool.writers;
   sk.sk_writers_next = nullptr;
@@ -168,15 +168,15 @@ inline u32 sk_tell_writers(skb_pool& pool) {
   u32 told = 0;
   for (u32 left = pool.writers.count; left != 0 && pool.writers.first; --left) {
     sock& sk = sk_pop_writer(pool);
-    if (!sk.sk_write_space || !sock_writeable(sk)) continue;
+    if (!sk.sk_callbacks->write_space || !sock_writeable(sk)) continue;
     ++told;
-    sk.sk_write_space(sk);
+    sk.sk_callbacks->write_space(sk);
   }
   return told;
 }
 /// The sock goes out of use: it is told nothing any more.
 inline void sk_forget_writer(skb_pool& pool, sock& sk) {
-  sk.sk_write_space = nullptr;
+  sk.sk_callbacks = &sock_no_callbacks;
   if (!sock_flag(sk, sock_flags::write_space_due)) return;
   for (u32 left = pool.writers.count; left != 0; --left)
     if (sock& other = sk_pop_writer(pool); &other != &sk) sk_wake_writer(pool, other);

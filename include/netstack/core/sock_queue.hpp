@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: whether a socket takes a packet: received data up to SO_RCVBUF, errors likewise, and what arrives while a
 // call works on the socket waits in the backlog. A packet that does not fit is dropped under its own reason. [S46]
-// rx: called by udp_queue_rcv_skb, raw_rcv, tcp_v4_rcv → calls sk_data_ready; then read by core/datagram.
+// rx: called by udp_queue_rcv_skb, raw_rcv, tcp_v4_rcv → calls data_ready; then read by core/datagram.
 // Linux: net/core/sock.c (sock_queue_rcv_skb, __release_sock), net/core/skbuff.c (sock_queue_err_skb) [S97] [S100]
 #pragma once
 #include "netstack/core/drop.hpp"
@@ -37,7 +37,7 @@ verdict sock_queue_rcv_skb(Net& net, sock& sk, sk_buff& skb) {
     return drop(net, skb, drop_reason::proto_mem);
   }
   detail::sock_append_rcv(net, sk, skb);
-  if (sk.sk_data_ready) sk.sk_data_ready(sk);
+  if (sk.sk_callbacks->data_ready) sk.sk_callbacks->data_ready(sk);
   return verdict::kept();
 }
 
@@ -52,7 +52,7 @@ void sock_queue_rcv_list(Net& net, sock& sk, skb_list& list) {
     list.pop_front();
     detail::sock_append_rcv(net, sk, *skb);
   }
-  if (sk.sk_data_ready && sk.sk_receive_queue.qlen() != before) sk.sk_data_ready(sk);
+  if (sk.sk_callbacks->data_ready && sk.sk_receive_queue.qlen() != before) sk.sk_callbacks->data_ready(sk);
 }
 
 /// What an entry of the error queue carries in its control block. The payload is what is left of the packet that caused
@@ -81,7 +81,7 @@ inline bool sock_queue_err_skb(sock& sk, sk_buff& skb) {
   sk.sk_rmem_alloc += skb.truesize;
   skb.dev = nullptr;
   sk.sk_error_queue.queue_tail(skb);
-  if (sk.sk_error_report) sk.sk_error_report(sk);
+  if (sk.sk_callbacks->error_report) sk.sk_callbacks->error_report(sk);
   return true;
 }
 /// The oldest error, off the queue; what stands behind it becomes sk_err, so that poll() goes on reporting.

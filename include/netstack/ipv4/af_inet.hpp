@@ -178,8 +178,8 @@ result<void> inet_shutdown(Net& net, sockfs::socket& sock, int how) {
   sk.sk_shutdown |= mask;
   sock_hold(sk);  // a callback may close it
   if (auto* op = sk_prot<Net>(sk).shutdown) op(net, sk, mask);
-  if (sk.sk_state_change) sk.sk_state_change(sk);
-  if (sk.sk_data_ready && (mask & rcv_shutdown)) sk.sk_data_ready(sk);
+  if (sk.sk_callbacks->state_change) sk.sk_callbacks->state_change(sk);
+  if (sk.sk_callbacks->data_ready && (mask & rcv_shutdown)) sk.sk_callbacks->data_ready(sk);
   sock_put(sk);
   if (!connected) return failure{std::errc::not_connected};
   return {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what a typed socket is underneath: an ordinary socket of the handle table, told by its inode number from one
-// that took its place, and three callbacks that cost nothing while nobody sets them.
+// that took its place, and callbacks that cost nothing while nobody sets them.
 // called by udp_socket, tcp_socket → calls socket(), close()
 // Linux: none (its nearest: in-kernel users of struct socket, such as net/sunrpc/svcsock.c)
 #pragma once
@@ -69,18 +69,33 @@ class socket_handle {
   [[nodiscard]] sock& sk() const { return *handle_->sk; }
   [[nodiscard]] Net& net() const { return *net_; }
 
+  /// The hooks are others now.
+  void install() {
+    if (!is_open()) return;
+    u32 const set =
+        (data_ready_.f ? 1 : 0) + (write_space_.f ? 2 : 0) + (error_report_.f ? 4 : 0) + (state_change_.f ? 8 : 0);
+    sk().sk_user_data = this;
+    sk().sk_callbacks = set != 0 ? &rows()[set] : &sock_no_callbacks;
+  }
+
+  hook state_change_;
+
  private:
   template <hook socket_handle::*Which>
   static void call(sock& sk) {
     of(sk).run(of(sk).*Which);
   }
-  void install() {
-    if (!is_open()) return;
-    sock& s = sk();
-    s.sk_user_data = this;
-    s.sk_data_ready = data_ready_.f ? call<&socket_handle::data_ready_> : nullptr;
-    s.sk_write_space = write_space_.f ? call<&socket_handle::write_space_> : nullptr;
-    s.sk_error_report = error_report_.f ? call<&socket_handle::error_report_> : nullptr;
+  /// Row i has those that are bits of i.
+  template <u32... I>
+  static constexpr std::array<sock_callbacks, sizeof...(I)> rows_of(std::integer_sequence<u32, I...>) {
+    return {sock_callbacks{.data_ready = I & 1 ? call<&socket_handle::data_ready_> : nullptr,
+                           .write_space = I & 2 ? call<&socket_handle::write_space_> : nullptr,
+                           .error_report = I & 4 ? call<&socket_handle::error_report_> : nullptr,
+                           .state_change = I & 8 ? call<&socket_handle::state_change_> : nullptr}...};
+  }
+  static auto const& rows() {
+    static constexpr auto all = rows_of(std::make_integer_sequence<u32, 16>{});
+    return all;
   }
 
   Net* net_;

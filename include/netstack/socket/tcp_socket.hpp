@@ -24,7 +24,6 @@ template <class Net>
 class tcp_socket : public socket_handle<Net> {
   using handle = socket_handle<Net>;
   using handle::net, handle::sk;
-  using typename handle::hook;
 
  public:
   using handle::is_open;
@@ -34,12 +33,12 @@ class tcp_socket : public socket_handle<Net> {
   ~tcp_socket() { this->close(); }  // while its callbacks are there
 
   /// Errors: those of socket(); already_connected when it is open.
-  result<void> open() { return hooked(this->make(sock_type::stream | sock_type::nonblock, ipproto::tcp)); }
+  result<void> open() { return this->make(sock_type::stream | sock_type::nonblock, ipproto::tcp); }
   /// Takes over the handle of a TCP socket, such as accept() gave. Errors: bad_file_descriptor, already_connected.
-  result<void> adopt(int fd) { return hooked(this->hold(fd, ipproto::tcp)); }
+  result<void> adopt(int fd) { return this->hold(fd, ipproto::tcp); }
 
   /// The connection is there, or is no more.
-  void on_state_change(callback f, void* ctx) { state_change_ = {f, ctx}, (void)hooked({}); }
+  void on_state_change(callback f, void* ctx) { this->state_change_ = {f, ctx}, this->install(); }
 
   /// Shows what can be read, piece by piece: u32 f(std::span<u8 const>) answers how much of it was used. Errors:
   /// bad_file_descriptor, and those of tcp_read_sock.
@@ -74,18 +73,6 @@ class tcp_socket : public socket_handle<Net> {
     sock_put(s);
     return r;
   }
-
- private:
-  static void call_state_change(sock& sk) {
-    auto const& self = static_cast<tcp_socket const&>(handle::of(sk));
-    self.run(self.state_change_);
-  }
-  result<void> hooked(result<void> made) {
-    if (made && is_open()) sk().sk_state_change = state_change_.f ? call_state_change : nullptr;
-    return made;
-  }
-
-  hook state_change_;
 };
 
 }  // namespace netstack

@@ -72,7 +72,6 @@ bool tcp_close_state(Net& net, sock& sk) {
 template <class Net>
 void tcp_orphan(Net& net, sock& sk) {
   sock_set_flag(sk, sock_flags::dead);
-  sk.sk_data_ready = sk.sk_error_report = sk.sk_state_change = nullptr;
   sk_forget_writer(net.worker().pool, sk);
   sk.sk_socket = nullptr;
   tcp_sk(sk).events = 0;

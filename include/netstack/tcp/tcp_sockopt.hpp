@@ -303,7 +303,7 @@ void tcp_rcvlowat_changed(Net& net, sock& sk) {
   bool const fixed = sock_flag(sk, sock_flags::rcvbuf_lock);
   sk.sk_rcvlowat = std::clamp(sk.sk_rcvlowat, 1u, std::max((fixed ? sk.sk_rcvbuf : most) / 2, 1u));
   if (!fixed) sk.sk_rcvbuf = std::max(sk.sk_rcvbuf, std::min(tcp_space_from_win(sk, sk.sk_rcvlowat), most));
-  if (sk.sk_data_ready && tcp_stream_is_readable(sk)) sk.sk_data_ready(sk);
+  if (sk.sk_callbacks->data_ready && tcp_stream_is_readable(sk)) sk.sk_callbacks->data_ready(sk);
 }
 
 /// proto::setsockopt. Errors: invalid_argument, no_protocol_option, no_such_file_or_directory (TCP_CONGESTION).

@@ -199,15 +199,16 @@ inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
 namespace detail {
 /// tcp_tell, when somebody may want to hear it.
 NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
-  if (!sk.sk_state_change && !sk.sk_error_report && !sk.sk_data_ready && !sk.sk_write_space) return;
-  auto const tell = [&](u8 event, void (*sock::*callback)(sock&)) {
-    if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.*callback) (sk.*callback)(sk);
+  if (sk.sk_callbacks == &sock_no_callbacks) return;
+  auto const tell = [&](u8 event, void (*sock_callbacks::*callback)(sock&)) {
+    if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.sk_callbacks->*callback)
+      (sk.sk_callbacks->*callback)(sk);
   };
   sock_hold(sk);
-  tell(tcp_event::state, &sock::sk_state_change);
-  tell(tcp_event::error, &sock::sk_error_report);
-  tell(tcp_event::readable, &sock::sk_data_ready);
-  tell(tcp_event::writable, &sock::sk_write_space);
+  tell(tcp_event::state, &sock_callbacks::state_change);
+  tell(tcp_event::error, &sock_callbacks::error_report);
+  tell(tcp_event::readable, &sock_callbacks::data_ready);
+  tell(tcp_event::writable, &sock_callbacks::write_space);
   sock_put(sk);
 }
 }  // namespace detail
@@ -216,7 +217,7 @@ NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
 /// it.
 NETSTACK_INLINE void tcp_tell(sock& sk) {
   u8 const events = std::exchange(tcp_sk(sk).events, u8{0});
-  if (events == 0 || (events == tcp_event::readable && !sk.sk_data_ready)) [[likely]]
+  if (events == 0 || (events == tcp_event::readable && !sk.sk_callbacks->data_ready)) [[likely]]
     return;
   detail::tcp_tell_slow(sk, events);
 }

@@ -2,7 +2,7 @@
 // Decides: which socket an ICMP error about a UDP datagram is for, and what it is told. A connected socket hears of
 // what is fatal by itself; any other only if it asked for all errors (IP_RECVERR), since an error about one peer says
 // nothing of the others. [S118]
-// rx: called by icmp_rcv through inet_protos[].err_handler → calls ip_icmp_error, sk_error_report
+// rx: called by icmp_rcv through inet_protos[].err_handler → calls ip_icmp_error, error_report
 // Linux: net/ipv4/udp.c (__udp4_lib_err); RFC 1122 §4.1.3.3
 #pragma once
 #include "netstack/ipv4/icmp_errno.hpp"
