@@ -207,9 +207,9 @@ TEST_CASE("a path that swallows large frames stops us for good, unless net/ipv4/
     flow f(t);
     CHECK(f.run(60'000, 1'000'000) == 1'000'000);
     // All but the threshold was found: 1200 bytes are an MTU of 1186.
-    CHECK(f.sender().mtup.search_low <= 1186);
-    CHECK(f.sender().mtup.search_low > 1186 - 8);
-    CHECK(f.sender().mss_cache == f.sender().mtup.search_low - 52);
+    CHECK(f.sender().rare->mtup.search_low <= 1186);
+    CHECK(f.sender().rare->mtup.search_low > 1186 - 8);
+    CHECK(f.sender().mss_cache == f.sender().rare->mtup.search_low - 52);
     CHECK(f.ext().TCPMTUPSuccess.read() > 0);
     CHECK(f.ext().TCPMTUPFail.read() > 0);
     u32 const lost = swallowed(*t.dev_a);
@@ -221,7 +221,7 @@ TEST_CASE("a path that swallows large frames stops us for good, unless net/ipv4/
     set(t, "net/ipv4/tcp_mtu_probing", "1");
     flow f(t);
     CHECK(f.run(200'000, 200'000) == 200'000);
-    CHECK(f.sender().mtup.search_low <= 386);
+    CHECK(f.sender().rare->mtup.search_low <= 386);
   }
 }
 
@@ -234,8 +234,8 @@ TEST_CASE("with net/ipv4/tcp_mtu_probing 2 no frame need be lost for long: RFC 4
   flow f(t);
   CHECK(f.run(20'000, 3'000'000) == 3'000'000);
   u32 const mtu = narrow ? 1286 : 1500;
-  CHECK(f.sender().mtup.search_low <= mtu);
-  CHECK(f.sender().mtup.search_low > mtu - 8);
+  CHECK(f.sender().rare->mtup.search_low <= mtu);
+  CHECK(f.sender().rare->mtup.search_low > mtu - 8);
   CHECK(f.ext().TCPTimeouts.read() == 0);
   CHECK(f.ext().TCPMTUPFail.read() == swallowed(*t.dev_a));
   CHECK(f.sender().snd_cwnd >= 10);  // what was lost was no sign of congestion
@@ -243,8 +243,8 @@ TEST_CASE("with net/ipv4/tcp_mtu_probing 2 no frame need be lost for long: RFC 4
   // The path widens; in ten minutes that is found out.
   netdev_priv<swallowing_wire>(*t.dev_a).most = ~u32{0};
   CHECK(f.run(20'000, 1'000'000) == 1'000'000);
-  CHECK(f.sender().mtup.search_low <= 1286);
+  CHECK(f.sender().rare->mtup.search_low <= 1286);
   t.run_for(600'000'000'000);
   CHECK(f.run(20'000, 3'000'000) == 3'000'000);
-  CHECK(f.sender().mtup.search_low > 1500 - 8);
+  CHECK(f.sender().rare->mtup.search_low > 1500 - 8);
 }

@@ -433,13 +433,13 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path, nor TCP_WIND
   tcp_script t;
   int const fd = t.accepted();
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 5000));
-  t.tp(fd).mtup = {.search_high = 1500, .search_low = 1064, .probe_size = 1280};
+  tcp_rare_of(t.net(), t.tp(fd)).mtup = {.search_high = 1500, .search_low = 1064, .probe_size = 1280};
   t.tp(fd).mtu_probing = true;
   sockaddr_in unspec{};
   unspec.sin_family = af::unspec;
   REQUIRE(connect(t.net(), fd, unspec));
   CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::window_clamp).value() == 0);
-  CHECK((t.tp(fd).mtup.probe_size == 0 && !t.tp(fd).mtu_probing));
+  CHECK((t.tp(fd).rare->mtup.probe_size == 0 && !t.tp(fd).mtu_probing));
   t.collect(), t.pending.clear();
   t.over();
 }

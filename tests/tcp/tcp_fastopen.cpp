@@ -98,11 +98,11 @@ TEST_CASE("data with a SYN and the right cookie is read before the handshake is 
   t.read(fd, 5);
   REQUIRE(t.write(fd, 10));  // and answered
   t.out("P. 1:11 ack 6").silent();
-  CHECK(t.tp(t.listener).fastopen_qlen == 1);
+  CHECK(t.tp(t.listener).rare->fastopen_qlen == 1);
   std::string const ts = " ts 8 " + std::to_string(t.our_tsval);
   t.in(". 6 ack 1" + ts).silent();
   CHECK(t.state(fd) == tcp_state::established);
-  CHECK(t.tp(t.listener).fastopen_qlen == 0);
+  CHECK(t.tp(t.listener).rare->fastopen_qlen == 0);
   CHECK(t.tp(fd).snd_wnd == 65535u << 2);
   t.in("P. 6:9 ack 11" + ts);
   t.read(fd, 3);
@@ -156,7 +156,7 @@ TEST_CASE("no more than TCP_FASTOPEN says are taken before their handshake: RFC 
     t.after(130'000), t.pending.clear();
     CHECK(t.state(fd) == tcp_state::close);
   }
-  CHECK(t.tp(t.listener).fastopen_qlen == 0);
+  CHECK(t.tp(t.listener).rare->fastopen_qlen == 0);
   t.from(4003);
   t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6");
   t.over();
@@ -189,12 +189,12 @@ TEST_CASE("closed before the handshake is complete; a listener that goes", "[RFC
     t.out("F. 1 ack 6").silent();
     t.in(". 6 ack 2");
     t.in("F. 6 ack 2").out(". 2 ack 7").silent();
-    CHECK(t.tp(t.listener).fastopen_qlen == 0);
+    CHECK(t.tp(t.listener).rare->fastopen_qlen == 0);
   }
   SECTION("with data that nobody read") {
     t.close(t.accept());
     t.out("R. 1 ack 6").silent();
-    CHECK(t.tp(t.listener).fastopen_qlen == 0);
+    CHECK(t.tp(t.listener).rare->fastopen_qlen == 0);
   }
   SECTION("the listener goes first") {
     t.close(std::exchange(t.listener, -1));

@@ -356,11 +356,12 @@ template <class Net>
 NETSTACK_COLD void tcp_send_challenge_ack(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 const now = std::max(tcp_time_stamp(net), 1u);
-  if (now - tp.challenge_stamp >= 1000 || tp.challenge_stamp == 0) {
-    tp.challenge_stamp = now;
-    tp.challenge_count = 0;
+  auto& rare = tcp_rare_of(net, tp);
+  if (now - rare.challenge_stamp >= 1000 || rare.challenge_stamp == 0) {
+    rare.challenge_stamp = now;
+    rare.challenge_count = 0;
   }
-  if (++tp.challenge_count > tcp_challenge_per_second) {
+  if (++rare.challenge_count > tcp_challenge_per_second) {
     ++NET_STATS(net).TCPACKSkippedChallenge;
     return;
   }
@@ -430,7 +431,7 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   // ever if nobody waits for the result.
   if (news.una_advanced || (tp.snd_wnd == 0 && !sock_flag(sk, sock_flags::dead))) tp.icsk_retransmits = 0;
   if (news.una_advanced) {
-    if (tp.urg_mode && !before(ack, tp.snd_up)) tp.urg_mode = false;
+    if (tp.urg_mode && !before(ack, tp.rare->snd_up)) tp.urg_mode = false;
     if (tp.rto_stamp != 0) [[unlikely]]
       tp.total_rto_time += tcp_time_stamp(net) - std::exchange(tp.rto_stamp, 0u);
   }

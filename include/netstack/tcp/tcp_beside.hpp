@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: what hardly any socket has, and so lies beside it: the headers of its SYN, for who accepts it to read; the
-// Fast Open keys of a listener; a call that sends data with its SYN; and what a client remembers of a server.
-// called by setsockopt, getsockopt, tcp_v4_conn_request, tcp_fastopen, tcp_v4_destroy_sock
+// Decides: what hardly any socket has at a time, and so lies beside it: what waits behind a gap; the repair of losses;
+// the search for the path's MTU, urgent data, answers to what is amiss, options that few ask for; the headers of its
+// SYN, for who accepts it to read; the Fast Open keys of a listener; a call that sends data with its SYN. And what a
+// client remembers of a server.
+// called by tcp_sock.hpp, tcp_state.hpp, setsockopt, getsockopt, tcp_v4_conn_request, tcp_fastopen, tcp_v4_destroy_sock
 // Linux: include/net/request_sock.h (struct saved_syn), include/net/tcp.h (struct tcp_fastopen_context),
 // net/ipv4/tcp_metrics.c
 #pragma once
@@ -9,11 +11,13 @@
 #include <utility>
 
 #include "netstack/base/siphash.hpp"
+#include "netstack/tcp/tcp_skb.hpp"
 #include "netstack/wire/tcp_options.hpp"
 
 namespace netstack {
 
 class iov_iter;
+struct sock;
 
 /// What lies in a slab of its own: numbers in it, from 1; 0: none.
 struct tcp_beside {
@@ -51,6 +55,54 @@ struct tcp_fastopen_metrics {
   u16 mss = 0;
   u8 syn_loss = 0;
 };
+
+/// What came and waits behind a gap: of few connections at a time, so that only those have one.
+struct tcp_ofo {
+  tcp_skb_tree queue;                                              ///< never empty between two calls
+  std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
+};
+/// What a connection has while something is amiss: from the first doubt, probe or repetition on until all is again as
+/// if nothing had been (tcp_repair_settle). There are as many as socks, so that one is always free; few are ever
+/// touched.
+struct tcp_repair {
+  tcp_skb_fifo lost_queue;             ///< believed lost, the next to be repaired first
+  tcp_skb_tree sack_index;             ///< of the segments up to sack_indexed, those that are not known to be there
+  sk_buff* sack_indexed = nullptr;     ///< null: none that is still in the queue
+  u32 rtx_high = 0;                    ///< nothing from here on was sent twice
+  u32 highest_sack = 0;                ///< where the highest begins that was selectively acknowledged, if any was
+  u32 tlp_high_seq = 0;                ///< if tlp_outstanding
+  u32 high_seq = 0;                    ///< the episode ends when this is acknowledged
+  u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
+  u32 retrans_stamp = 0;               ///< time stamp of the first retransmission; 0: there was none
+};
+/// RFC 4821: what is known of the path's MTU without being told (tcp_mtu.hpp).
+struct tcp_mtup {
+  u32 search_high = 0, search_low = 0;  ///< MTUs: the least that may be too large, the largest that is known to pass
+  u32 probe_size = 0;                   ///< an MTU that is being tried; 0: none
+  u32 probe_seq_start = 0, probe_seq_end = 0;
+  u32 probe_stamp = 0;  ///< ms: when the search began
+};
+/// Options that few ask for.
+struct tcp_rare_settings {
+  u16 keepalive_time = 0, keepalive_intvl = 0;  ///< s; 0: the namespace's
+  u16 user_mss = 0;                             ///< TCP_MAXSEG
+  u8 keepalive_probes = 0;
+  std::int8_t linger2 = 0;  ///< s; 0: tcp_fin_timeout, -1: none
+  friend bool operator==(tcp_rare_settings const&, tcp_rare_settings const&) = default;
+};
+/// What few connections ever need: Fast Open, the search for the path's MTU, urgent data, answers to what is amiss.
+/// Whoever has none reads tcp_no_rare. There are as many as connections, so that one is always free.
+struct tcp_rare : tcp_rare_settings {
+  tcp_fastopen_request* fastopen_req = nullptr;  ///< the call that sends data with its SYN is under way
+  sock* fastopen_rsk = nullptr;                  ///< the listener, held
+  u16 fastopen_qlen = 0, fastopen_max_qlen = 0;  ///< of a listener: connections without their handshake
+  u32 urg_seq = 0;                               ///< the peer's urgent byte
+  u32 snd_up = 0;                                ///< behind our own, in urg_mode
+  u32 challenge_stamp = 0;                       ///< ms: RFC 5961 §7, per connection
+  u32 challenge_count = 0;
+  tcp_mtup mtup;
+};
+inline constexpr tcp_rare tcp_no_rare{};
 
 /// What tcp_beside has of this slab is needed no longer.
 template <class Slab>

@@ -45,7 +45,7 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
   tp.rate_app_limited = true;
   tp.pacing_release = 0;
-  tp.mtup = {}, tp.mtu_probing = false;
+  tcp_mtup_reset(tp);
   tp.uto_due = false;
   if (!tp.user_timeout_set) tp.icsk_user_timeout = 0;  // the peer had advised it
   tp.window_clamp = tcp_no_window_clamp;
@@ -134,6 +134,7 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_cleanup_congestion_control(net, sk);
   if (!sk.sk_write_queue.empty()) tcp_write_queue_purge(net, sk);
   tcp_repair_free(net, tcp_sk(sk));
+  tcp_rare_free(net, tcp_sk(sk));
   auto& w = tcp_worker_of(net);
   tcp_beside_free(w.saved_syns, tcp_sk(sk).saved_syn);
   tcp_beside_free(w.fastopen_ctxs, tcp_sk(sk).fastopen_ctx);
@@ -217,7 +218,7 @@ void tcp_close(Net& net, sock& sk, u64 timeout) {
   }
   detail::tcp_orphan(net, sk);
   if (sk.sk_state == tcp_state::fin_wait2) {
-    if (tp.linger2 < 0) {
+    if (tp.rare->linger2 < 0) {
       ++NET_STATS(net).TCPAbortOnLinger;
       detail::tcp_abort(net, sk);
     } else {

@@ -124,7 +124,7 @@ bool tcp_fastopen_cookie_check(Net& net, sock& sk, tcp_fastopen_cookie& cookie, 
 template <class Net>
 sk_buff* tcp_queue_syn_data(Net& net, sock& sk, u16 mss) {
   auto& tp = tcp_sk(sk);
-  auto& from = *tp.fastopen_req->data;
+  auto& from = *tp.rare->fastopen_req->data;
   // RFC 7413 §4.1.3: as long as the server's MSS is not known, the least that everybody takes.
   u32 const theirs = mss != 0 ? std::max<u32>(mss, tcp_min_mss) : tcp_mss_default;
   u32 room = std::min<u32>(theirs, tp.advmss) - static_cast<u32>(tcpopt::max_len);
@@ -145,7 +145,7 @@ sk_buff* tcp_queue_syn_data(Net& net, sock& sk, u16 mss) {
 template <class Net>
 NETSTACK_COLD result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn) {
   auto& tp = tcp_sk(sk);
-  auto& request = *tp.fastopen_req;
+  auto& request = *tp.rare->fastopen_req;
   u16 mss = 0;
   bool const may = detail::tcp_fastopen_cookie_check(net, sk, request.cookie, mss);
   tp.syn_fastopen = may || request.cookie.len == 0;
@@ -191,9 +191,9 @@ result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter&
   bool const enabled = (tcp_fastopen_enabled(net) & tfo::client_enable) != 0;
   if (!enabled || !sk.sk_socket || (m.name().size() >= sizeof(u16) && m.name().family() == af::unspec))
     return failure{std::errc::operation_not_supported};
-  if (tp.fastopen_req) return failure{std::errc::connection_already_in_progress};
+  if (tp.rare->fastopen_req) return failure{std::errc::connection_already_in_progress};
   tcp_fastopen_request request{.data = &from};
-  tp.fastopen_req = &request;
+  tcp_rare_of(net, tp).fastopen_req = &request;
   result<void> r{};
   if (tp.defer_connect) {
     tp.defer_connect = false;
@@ -201,7 +201,7 @@ result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter&
   } else {
     r = inet_stream_connect(net, *sk.sk_socket, m.name(), (m.msg_flags & msg::dontwait) != 0);
   }
-  tp.fastopen_req = nullptr;
+  tcp_rare_of(net, tp).fastopen_req = nullptr;
   return r;
 }
 
@@ -242,8 +242,9 @@ template <class Net>
 bool tcp_fastopen_queue_check(Net& net, sock const& listener) {
   auto const& tp = tcp_sk(listener);
   bool const unasked = (tcp_fastopen_enabled(net) & tfo::server_wo_sockopt1) != 0;
-  u32 const most = tp.fastopen_max_qlen == 0 && unasked ? tp.icsk_listen.max_ack_backlog : tp.fastopen_max_qlen;
-  if (tp.fastopen_qlen < most) return true;
+  u32 const most =
+      tp.rare->fastopen_max_qlen == 0 && unasked ? tp.icsk_listen.max_ack_backlog : tp.rare->fastopen_max_qlen;
+  if (tp.rare->fastopen_qlen < most) return true;
   if (most != 0) ++NET_STATS(net).TCPFastOpenListenOverflow;
   return false;
 }
@@ -265,9 +266,9 @@ NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_requ
       .seq = req.snt_isn, .end_seq = req.snt_isn + 1, .tcp_flags = static_cast<u8>(tcp_flag::syn | tcp_flag::ack)};
   tcp_queue_skb(*child, *synack);
   ++tp.write_seq;
-  tp.fastopen_rsk = &listener;
+  tcp_rare_of(net, tp).fastopen_rsk = &listener;
   sock_hold(listener);
-  ++tcp_sk(listener).fastopen_qlen;
+  ++tcp_rare_of(net, tcp_sk(listener)).fastopen_qlen;
   return child;
 }
 
@@ -316,9 +317,9 @@ verdict tcp_fastopen_process(Net& net, sock& listener, sock& child, sk_buff& skb
   }
   sk_buff& synack = *tcp_sk(child).send_head;
   tcp_fastopen_request gift{.cookie = cookie};
-  tcp_sk(child).fastopen_req = &gift;
+  tcp_rare_of(net, tcp_sk(child)).fastopen_req = &gift;
   (void)tcp_transmit_skb(net, child, synack);  // lost, as if on the wire
-  tcp_sk(child).fastopen_req = nullptr;
+  tcp_rare_of(net, tcp_sk(child)).fastopen_req = nullptr;
   detail::tcp_event_new_data_sent(net, child, synack);
   return v;
 }

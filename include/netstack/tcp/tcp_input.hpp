@@ -126,13 +126,13 @@ NETSTACK_COLD void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   u32 const at = rx.seq + rx.urg_ptr - (rx.urg_ptr != 0 && !tcp_pernet(net).sysctl_tcp_stdurg ? 1 : 0);
   // What was read already, or is known already, is no news.
-  if (after(tp.copied_seq, at) || before(at, tp.rcv_nxt) || (tp.urg_data != 0 && !after(at, tp.urg_seq))) return;
+  if (after(tp.copied_seq, at) || before(at, tp.rcv_nxt) || (tp.urg_data != 0 && !after(at, tp.rare->urg_seq))) return;
   // The mark was reached and its byte not asked for: a second one leaves it in the stream, where nobody expects it.
-  if (tp.urg_data != 0 && tp.urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline) &&
+  if (tp.urg_data != 0 && tp.rare->urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline) &&
       tp.copied_seq != tp.rcv_nxt)
     ++tp.copied_seq;
   tp.urg_data = tcp_urg_bits::notyet;
-  tp.urg_seq = at;
+  tcp_rare_of(net, tp).urg_seq = at;
   tcp_note(sk, tcp_event::readable);
 }
 /// MUST-30 MUST-31 MUST-32. Data at the header. The one urgent byte is set apart as soon as it is here.
@@ -144,7 +144,7 @@ void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   if (!(tp.urg_data & tcp_urg_bits::notyet)) [[likely]]
     return;
   u8 byte;
-  u32 const offset = tp.urg_seq - rx.seq - (rx.has(tcp_flag::syn) ? 1 : 0);
+  u32 const offset = tp.rare->urg_seq - rx.seq - (rx.has(tcp_flag::syn) ? 1 : 0);
   if (offset >= skb.len - rx.hlen || !skb_copy_bits(skb, rx.hlen + offset, &byte, 1)) return;
   tp.urg_data = tcp_urg_bits::valid | byte;
   tcp_note(sk, tcp_event::readable);
@@ -177,7 +177,7 @@ void tcp_finish_connect(Net& net, sock& sk) {
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
   tcp_sync_mss(net, sk);
   tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
-  tp.mtup = {}, tp.mtu_probing = false;
+  tcp_mtup_reset(tp);
   if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
     tcp_mtup_init(net, sk), tp.mtu_probing = true;
   tp.uto_due = tcp_user_timeout_tells(net, tp);
@@ -203,7 +203,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
   // RFC 9293 §3.7.1 MUST-15: without the option, 536.
   u32 const mss = std::max<u32>(rx.opt.mss != 0 ? rx.opt.mss : tcp_mss_default, tcp_min_mss);
-  tp.mss_clamp = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
+  tp.mss_clamp = static_cast<u16>(std::min<u32>(mss, tp.rare->user_mss ? tp.rare->user_mss : 0xffff));
 }
 
 /// RFC 9293 §3.10.7.3.
@@ -254,7 +254,7 @@ tcp_outcome tcp_fin_wait1_acked(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   sk.sk_shutdown |= send_shutdown;
   if (!sock_flag(sk, sock_flags::dead)) return tcp_note(sk, tcp_event::state), tcp_outcome{verdict::consumed()};
   u32 const fin = rx.has(tcp_flag::fin) ? 1 : 0;
-  if (tp.linger2 < 0 || (rx.end_seq != rx.seq && after(rx.end_seq - fin, tp.rcv_nxt))) {
+  if (tp.rare->linger2 < 0 || (rx.end_seq != rx.seq && after(rx.end_seq - fin, tp.rcv_nxt))) {
     // RFC 9293 §3.6.1, RFC 2525 §2.17: data for nobody. TCP_LINGER2 below zero counts as that here, as in Linux.
     over = true;
     ++NET_STATS(net).TCPAbortOnData;

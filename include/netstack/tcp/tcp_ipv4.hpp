@@ -79,12 +79,12 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
     tp.tsoffset = tcp_v4_ts_offset(secret);
     tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
     tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
-    if (u16 mss = 0; tp.fastopen_connect && !tp.fastopen_req) {
+    if (u16 mss = 0; tp.fastopen_connect && !tp.rare->fastopen_req) {
       if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss)) return tp.defer_connect = true, result<void>{};
-      tp.fastopen_req = &ask;
+      tcp_rare_of(net, tp).fastopen_req = &ask;
     }
     r = tcp_connect(net, sk);
-    tp.fastopen_req = nullptr;
+    if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;
   }
   if (!r) {
     tcp_set_state(net, sk, tcp_state::close);
@@ -338,8 +338,8 @@ void tcp_v4_mtu_reduced(Net& net, sock& sk) {
     return;
   auto& tp = tcp_sk(sk);
   u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
-  tp.mtup.search_high = std::min(tp.mtup.search_high, mtu);
-  if (tp.mtup.probe_size > mtu) tcp_mtup_probe_failed(net, sk);
+  if (tp.rare->mtup.search_high > mtu) tcp_rare_of(net, tp).mtup.search_high = mtu;
+  if (tp.rare->mtup.probe_size > mtu) tcp_mtup_probe_failed(net, sk);
   tcp_simple_retransmit(net, sk);
 }
 

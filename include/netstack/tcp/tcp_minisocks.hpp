@@ -281,12 +281,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.icsk_defer_accept = listener.icsk_defer_accept;
   child.nonagle = listener.nonagle;
   child.scaling_ratio = listener.scaling_ratio;
-  child.user_mss = listener.user_mss;
   child.window_clamp = listener.window_clamp;
-  child.keepalive_time = listener.keepalive_time;
-  child.keepalive_intvl = listener.keepalive_intvl;
-  child.keepalive_probes = listener.keepalive_probes;
-  child.linger2 = listener.linger2;
   child.notsent_lowat = listener.notsent_lowat;
   child.save_syn = listener.save_syn;
   child.recvmsg_inq = listener.recvmsg_inq;
@@ -303,6 +298,8 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   if (!child) return nullptr;
   auto& tp = tcp_sk(*child);
   tcp_inherit(tp, tcp_sk(listener));
+  if (tcp_rare_settings const& asked = *tcp_sk(listener).rare; asked != tcp_no_rare) [[unlikely]]
+    static_cast<tcp_rare_settings&>(tcp_rare_of(net, tp)) = asked;
   child->sk_daddr = req.key.saddr;
   child->sk_dport = req.key.sport;
   child->sk_rcv_saddr = tp.inet_saddr = req.key.daddr;

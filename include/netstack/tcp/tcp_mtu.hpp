@@ -31,10 +31,11 @@ void tcp_mtup_init(Net& net, sock& sk) {
   u32 const tstamp = tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   u32 const high = tcp_mss_to_mtu(net, sk, std::min<u32>(tp.mss_clamp - tstamp, tcp_frame_room(net)));
   u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
-  tp.mtup = {.search_high = mtu == 0 ? high : std::min(high, mtu),
-             .search_low = tcp_mss_to_mtu(net, sk, static_cast<u32>(tcp_pernet(net).sysctl_tcp_base_mss)),
-             .probe_stamp = tcp_time_stamp(net)};
-  tp.mtup.search_low = std::min(tp.mtup.search_low, tp.mtup.search_high);
+  auto& m = tcp_rare_of(net, tp).mtup;
+  m = {.search_high = mtu == 0 ? high : std::min(high, mtu),
+       .search_low = tcp_mss_to_mtu(net, sk, static_cast<u32>(tcp_pernet(net).sysctl_tcp_base_mss)),
+       .probe_stamp = tcp_time_stamp(net)};
+  m.search_low = std::min(m.search_low, m.search_high);
 }
 
 namespace detail {
@@ -49,10 +50,11 @@ u32 tcp_payload_of_mtu(Net& net, sock const& sk, u32 mtu) {
 template <class Net>
 void tcp_mtu_check_reprobe(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (u64{tcp_time_stamp(net) - tp.mtup.probe_stamp} * 1'000'000 < tcp_pernet(net).sysctl_tcp_probe_interval) return;
+  if (u64{tcp_time_stamp(net) - tp.rare->mtup.probe_stamp} * 1'000'000 < tcp_pernet(net).sysctl_tcp_probe_interval)
+    return;
   u32 const passes = tcp_mss_to_mtu(net, sk, tcp_current_mss(net, sk));
   tcp_mtup_init(net, sk);
-  tp.mtup.search_low = std::min(passes, tp.mtup.search_high);
+  tcp_rare_of(net, tp).mtup.search_low = std::min(passes, tp.rare->mtup.search_high);
   tp.mtu_probing = true;
 }
 
@@ -95,9 +97,9 @@ sk_buff* tcp_build_probe(Net& net, sock& sk, u32 size) {
 template <class Net>
 tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss) {
   auto& tp = tcp_sk(sk);
-  auto& m = tp.mtup;
-  if (!tp.mtu_probing || m.probe_size != 0 || tp.ca_state != tcp_ca_state::open || tp.snd_cwnd < 11 ||
-      tp.num_sacks != 0 || tp.dsack)
+  if (!tp.mtu_probing) return tcp_probe::none;
+  auto& m = tcp_rare_of(net, tp).mtup;
+  if (m.probe_size != 0 || tp.ca_state != tcp_ca_state::open || tp.snd_cwnd < 11 || tp.num_sacks != 0 || tp.dsack)
     return tcp_probe::none;
   u32 const size = detail::tcp_payload_of_mtu(net, sk, (m.search_high + m.search_low) / 2);
   if (m.search_high < m.search_low + static_cast<u32>(tcp_pernet(net).sysctl_tcp_probe_threshold) || size <= mss) {
@@ -124,9 +126,10 @@ template <class Net>
 void tcp_mtup_probe_success(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u64 const mtu = tcp_mss_to_mtu(net, sk, tp.mss_cache);
-  tp.snd_cwnd = static_cast<u32>(std::max<u64>(u64{tp.snd_cwnd} * mtu / tp.mtup.probe_size, 1));
+  tp.snd_cwnd = static_cast<u32>(std::max<u64>(u64{tp.snd_cwnd} * mtu / tp.rare->mtup.probe_size, 1));
   tp.snd_cwnd_cnt = 0;
-  tp.mtup.search_low = std::exchange(tp.mtup.probe_size, 0u);
+  auto& m = tcp_rare_of(net, tp).mtup;
+  m.search_low = std::exchange(m.probe_size, 0u);
   tcp_current_mss(net, sk);
   ++NET_STATS(net).TCPMTUPSuccess;
 }
@@ -134,7 +137,8 @@ void tcp_mtup_probe_success(Net& net, sock& sk) {
 template <class Net>
 void tcp_mtup_probe_failed(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  tp.mtup.search_high = std::exchange(tp.mtup.probe_size, 0u) - 1;
+  auto& m = tcp_rare_of(net, tp).mtup;
+  m.search_high = std::exchange(m.probe_size, 0u) - 1;
   ++tp.snd_cwnd;
   ++NET_STATS(net).TCPMTUPFail;
 }
@@ -142,12 +146,13 @@ void tcp_mtup_probe_failed(Net& net, sock& sk) {
 template <class Net>
 void tcp_mtup_acked(Net& net, sock& sk) {
   auto const& tp = tcp_sk(sk);
-  if (tp.mtup.probe_size != 0 && !before(tp.snd_una, tp.mtup.probe_seq_end)) [[unlikely]]
+  if (tp.rare->mtup.probe_size != 0 && !before(tp.snd_una, tp.rare->mtup.probe_seq_end)) [[unlikely]]
     tcp_mtup_probe_success(net, sk);
 }
 /// Something was lost, and it is the probe alone that may be missing: RFC 4821 §7.6.2.
 [[nodiscard]] inline bool tcp_mtup_probe_lost(tcp_sock const& tp) {
-  return tp.mtup.probe_size != 0 && tp.ca_state < tcp_ca_state::cwr && tp.snd_una == tp.mtup.probe_seq_start;
+  return tp.rare->mtup.probe_size != 0 && tp.ca_state < tcp_ca_state::cwr &&
+         tp.snd_una == tp.rare->mtup.probe_seq_start;
 }
 
 /// RFC 4821 §7.7: repetitions stay unanswered: perhaps the path swallows what is too large for it. So nothing is known
@@ -161,10 +166,11 @@ void tcp_mtu_probing(Net& net, sock& sk) {
     tcp_mtup_init(net, sk);
     tp.mtu_probing = true;
   } else {
-    s32 const half = static_cast<s32>(detail::tcp_payload_of_mtu(net, sk, tp.mtup.search_low) / 2);
+    s32 const half = static_cast<s32>(detail::tcp_payload_of_mtu(net, sk, tp.rare->mtup.search_low) / 2);
     s32 const mss =
         std::max({std::min(ns.sysctl_tcp_base_mss, half), ns.sysctl_tcp_mtu_probe_floor, ns.sysctl_tcp_min_snd_mss});
-    tp.mtup.search_low = std::min(tcp_mss_to_mtu(net, sk, static_cast<u32>(mss)), tp.mtup.search_low);
+    u32& low = tcp_rare_of(net, tp).mtup.search_low;
+    low = std::min(tcp_mss_to_mtu(net, sk, static_cast<u32>(mss)), low);
   }
   tcp_current_mss(net, sk);
 }

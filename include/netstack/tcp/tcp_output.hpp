@@ -49,7 +49,7 @@ u32 tcp_sync_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
   if (tp.mtu_probing) [[unlikely]]
-    mtu = std::min(mtu == 0 ? tp.mtup.search_low : mtu, tp.mtup.search_low);
+    mtu = std::min(mtu == 0 ? tp.rare->mtup.search_low : mtu, tp.rare->mtup.search_low);
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
   mss = std::min(mss, tcp_frame_room(net));
   if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
@@ -141,7 +141,7 @@ NETSTACK_INLINE bool tcp_start_loss_probe(Net& net, sock& sk, u32 packets_out, u
   auto const& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   // RFC 7413 §5: no more to who may not be there than it takes to find out
-  if (ns.sysctl_tcp_early_retrans < 3 || !tcp_is_sack(tp) || tp.fastopen_rsk) return false;
+  if (ns.sysctl_tcp_early_retrans < 3 || !tcp_is_sack(tp) || tp.rare->fastopen_rsk) return false;
   u64 pto = tcp_timeout_init;
   if (tp.srtt_us != 0)  // one segment alone may be acknowledged late
     pto = (tp.srtt_us >> 2) + (packets_out == 1 ? ns.sysctl_tcp_rto_min_us : tcp_timeout_min);
@@ -341,7 +341,8 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   auto& cb = TCP_SKB_CB(skb);
   if (before(cb.seq, tp.snd_una) && skb.len != 0) tcp_trim_head(skb, std::min(tp.snd_una - cb.seq, skb.len));
-  tp.mtup.probe_size = 0;  // whatever comes of it now, it proves nothing
+  if (tp.rare->mtup.probe_size != 0)
+    tcp_rare_of(net, tp).mtup.probe_size = 0;  // whatever comes of it now, it proves nothing
   u32 mss = tcp_current_mss(net, sk);
   // MUST-34 SHLD-16: a peer that took back some of its window gets no more than it takes; if it takes nothing, the
   // oldest segment, as it is, asks whether that is still so (MAY-7).
@@ -459,7 +460,8 @@ result<void> tcp_write_wakeup(Net& net, sock& sk) {
   sk_buff* const skb = tp.send_head;
   if (!skb || !before(TCP_SKB_CB(*skb).seq, tcp_wnd_end(tp))) {
     // RFC 9293 §3.8.5: a closed window does not keep the peer from learning of urgent data.
-    if (tp.urg_mode && between(tp.snd_up, tp.snd_una + 1, tp.snd_una + 0xffff)) (void)tcp_xmit_probe_skb(net, sk, true);
+    if (tp.urg_mode && between(tp.rare->snd_up, tp.snd_una + 1, tp.snd_una + 0xffff))
+      (void)tcp_xmit_probe_skb(net, sk, true);
     return tcp_xmit_probe_skb(net, sk);
   }
   auto& cb = TCP_SKB_CB(*skb);
@@ -490,7 +492,7 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
   u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
   u32 const mss = tcp_mtu_to_mss(net, sk, mtu == 0 ? 576 : mtu);
-  tp.advmss = static_cast<u16>(std::min<u32>(tp.user_mss ? tp.user_mss : 0xffff, mss));
+  tp.advmss = static_cast<u16>(std::min<u32>(tp.rare->user_mss ? tp.rare->user_mss : 0xffff, mss));
   tp.mss_clamp = tp.advmss;
   tp.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, tp.advmss));
   u32 const largest = std::max(static_cast<u32>(ns.sysctl_tcp_rmem[2]), sk.sk_rcvbuf);
@@ -507,8 +509,9 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tcp_queue_skb(sk, *skb);
   ++tp.write_seq;
   ++TCP_STATS(net).ActiveOpens;
-  (void)(tp.fastopen_req ? tcp_send_syn_data(net, sk, *skb) : tcp_transmit_skb(net, sk, *skb));  // lost, as on the wire
-  tp.fastopen_req = nullptr;
+  (void)(tp.rare->fastopen_req ? tcp_send_syn_data(net, sk, *skb)
+                               : tcp_transmit_skb(net, sk, *skb));  // lost, as on the wire
+  if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;
   while (tp.send_head) detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
   return {};
 }

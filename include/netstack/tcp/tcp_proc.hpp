@@ -44,7 +44,7 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
     active = 2, when = tcp_left(due, now);
   bool const listening = sk.sk_state == tcp_state::listen;
   u32 const rx = listening ? tp.icsk_listen.ack_backlog : tp.rcv_nxt - tp.copied_seq;
-  int const ssthresh = listening                                  ? tp.fastopen_max_qlen
+  int const ssthresh = listening                                  ? tp.rare->fastopen_max_qlen
                        : tp.snd_ssthresh >= tcp_infinite_ssthresh ? -1
                                                                   : static_cast<int>(tp.snd_ssthresh);
   seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5u %8u %llu %u %016llx %lu %lu %u %u %d",

@@ -112,7 +112,7 @@ inline result<std::size_t> tcp_recv_urg(sock& sk, msghdr& m, u32 flags) {
 /// unless it is read in line. What of the `n` bytes from `seq` on is to be read now; 0: `seq` was moved past the byte.
 inline u32 tcp_up_to_mark(sock& sk, u32& seq, u32 n) {
   auto const& tp = tcp_sk(sk);
-  u32 const ahead = tp.urg_seq - seq;
+  u32 const ahead = tp.rare->urg_seq - seq;
   if (ahead == 0 && !sock_flag(sk, sock_flags::urginline)) return ++seq, 0;
   return ahead != 0 ? std::min(n, ahead) : n;
 }
@@ -194,7 +194,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
   u32 seq = tp.copied_seq + (peek && sk.sk_peek_off > 0 ? static_cast<u32>(sk.sk_peek_off) : 0);
   result<void> waited{};
   do {  // also for no bytes at all, which tells whether there could be some
-    if (tp.urg_data != 0 && tp.urg_seq == seq && copied != 0) [[unlikely]]
+    if (tp.urg_data != 0 && tp.rare->urg_seq == seq && copied != 0) [[unlikely]]
       break;
     if (sk_buff* const skb = tcp_skb_at(sk, seq, peek)) {
       u32 const offset = seq - TCP_SKB_CB(*skb).seq;
@@ -211,7 +211,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
       if (!peek) tp.copied_seq = seq;
       if (!peek && (TCP_SKB_CB(*skb).tcp_flags & tcp_flag::fin)) [[unlikely]]
         tcp_eat_fin(sk);
-      if (tp.urg_data != 0 && after(tp.copied_seq, tp.urg_seq)) tp.urg_data = 0;
+      if (tp.urg_data != 0 && after(tp.copied_seq, tp.rare->urg_seq)) tp.urg_data = 0;
       continue;
     }
     if (!peek) tcp_eat_fin(sk);
@@ -254,8 +254,8 @@ result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv) && !tcp_passive_fastopen(sk);
   if (opening || sk.sk_state == tcp_state::listen) return 0;
   bool const mark_ahead = tp.urg_data != 0 && !sock_flag(sk, sock_flags::urginline) &&
-                          !before(tp.urg_seq, tp.copied_seq) && before(tp.urg_seq, tp.rcv_nxt);
-  if (mark_ahead) return tp.urg_seq - tp.copied_seq;
+                          !before(tp.rare->urg_seq, tp.copied_seq) && before(tp.rare->urg_seq, tp.rcv_nxt);
+  if (mark_ahead) return tp.rare->urg_seq - tp.copied_seq;
   u32 const n = tp.rcv_nxt - tp.copied_seq;
   return n != 0 && sock_flag(sk, sock_flags::done) ? n - 1 : n;  // the peer's FIN is no byte
 }
@@ -273,7 +273,7 @@ result<int> tcp_ioctl(Net&, sock& sk, u32 cmd, void* arg) {
     case sioc::inq: amount = tcp_inq(sk); break;
     case sioc::outq: amount = opening ? 0 : tp.write_seq - tp.snd_una; break;
     case sioc::outqnsd: amount = opening ? 0 : tp.write_seq - tp.snd_nxt; break;
-    case sioc::atmark: amount = tp.urg_data != 0 && tp.urg_seq == tp.copied_seq; break;
+    case sioc::atmark: amount = tp.urg_data != 0 && tp.rare->urg_seq == tp.copied_seq; break;
     default: return failure{std::errc::inappropriate_io_control_operation};
   }
   if (listens && cmd != sioc::atmark) return failure{std::errc::invalid_argument};
@@ -285,7 +285,7 @@ result<int> tcp_ioctl(Net&, sock& sk, u32 cmd, void* arg) {
 [[nodiscard]] inline bool tcp_stream_is_readable(sock const& sk) {
   auto const& tp = tcp_sk(sk);
   u32 const n = tp.rcv_nxt - tp.copied_seq;
-  bool const at_mark = tp.urg_data != 0 && tp.urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline);
+  bool const at_mark = tp.urg_data != 0 && tp.rare->urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline);
   return n != 0 && (n >= std::max(sk.sk_rcvlowat, 1u) + at_mark || sk.sk_memory->pressure ||
                     tcp_receive_window(tp) <= tp.rcv_mss);
 }

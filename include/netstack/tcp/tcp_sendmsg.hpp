@@ -133,7 +133,7 @@ template <class Net>
 NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   auto& tp = tcp_sk(sk);
   if (!tp.send_head) return;
-  if (flags & msg::oob) tp.snd_up = tp.write_seq, tp.urg_mode = true;
+  if (flags & msg::oob) tcp_rare_of(net, tp).snd_up = tp.write_seq, tp.urg_mode = true;
   bool more = (flags & msg::more) != 0;
   sk_buff& tail = *sk.sk_write_queue.peek_tail();
   if (!more) TCP_SKB_CB(tail).tcp_flags |= tcp_flag::psh;

@@ -164,48 +164,16 @@ struct tcp_rcvq {
   u32 rcv_rtt_time = 0;
   u32 rcv_rtt_tsecr = 0;  ///< the echo that was measured last
 };
-/// RFC 4821: what is known of the path's MTU without being told (tcp_mtu.hpp).
-struct tcp_mtup {
-  u32 search_high = 0, search_low = 0;  ///< MTUs: the least that may be too large, the largest that is known to pass
-  u32 probe_size = 0;                   ///< an MTU that is being tried; 0: none
-  u32 probe_seq_start = 0, probe_seq_end = 0;
-  u32 probe_stamp = 0;  ///< ms: when the search began
-};
 /// Whether there is an urgent byte, in tcp_sock::urg_data above the byte itself.
 namespace tcp_urg_bits {
 inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 }
 
-/// What came and waits behind a gap: of few connections at a time, so that only those have one.
-struct tcp_ofo {
-  tcp_skb_tree queue;                                              ///< never empty between two calls
-  std::array<tcp_sack_block, tcpopt::max_sacks> selective_acks{};  ///< what we have beyond rcv_nxt, the latest first
-};
-/// What a connection has while something is amiss: from the first doubt, probe or repetition on until all is again as if
-/// nothing had been (tcp_repair_settle). There are as many as socks, so that one is always free; few are ever touched.
-struct tcp_repair {
-  tcp_skb_fifo lost_queue;             ///< believed lost, the next to be repaired first
-  tcp_skb_tree sack_index;             ///< of the segments up to sack_indexed, those that are not known to be there
-  sk_buff* sack_indexed = nullptr;     ///< null: none that is still in the queue
-  u32 rtx_high = 0;                    ///< nothing from here on was sent twice
-  u32 highest_sack = 0;                ///< where the highest begins that was selectively acknowledged, if any was
-  u32 tlp_high_seq = 0;                ///< if tlp_outstanding
-  u32 high_seq = 0;                    ///< the episode ends when this is acknowledged
-  u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
-  u32 retrans_stamp = 0;               ///< time stamp of the first retransmission; 0: there was none
-};
-/// What the application asked for: options, Fast Open, urgent data; and what is answered rarely.
+/// What the application asked for.
 struct tcp_settings {
-  tcp_fastopen_request* fastopen_req = nullptr;  ///< the call that sends data with its SYN is under way
-  sock* fastopen_rsk = nullptr;                  ///< the listener, held
-  u32 window_clamp = tcp_no_window_clamp;        ///< TCP_WINDOW_CLAMP
-  u32 notsent_lowat = 0;                         ///< TCP_NOTSENT_LOWAT; 0: the namespace's
-  u16 keepalive_time = 0, keepalive_intvl = 0;   ///< s; 0: the namespace's
-  u8 keepalive_probes = 0;
-  std::int8_t linger2 = 0;                              ///< s; 0: tcp_fin_timeout, -1: none
-  u16 user_mss = 0;                                     ///< TCP_MAXSEG
+  u32 window_clamp = tcp_no_window_clamp;               ///< TCP_WINDOW_CLAMP
+  u32 notsent_lowat = 0;                                ///< TCP_NOTSENT_LOWAT; 0: the namespace's
   u16 mss_clamp = tcp_mss_default;                      ///< the peer's MSS option
-  u16 fastopen_qlen = 0, fastopen_max_qlen = 0;         ///< of a listener: connections without their handshake
   bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
   bool syn_data_acked : 1 = false;                      ///< which arrived
   bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
@@ -215,11 +183,6 @@ struct tcp_settings {
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
   bool rate_app_limited : 1 = true;
   tcp_fastopen_client_fail fastopen_client_fail : 2 = tcp_fastopen_client_fail::unspec;
-  u32 urg_seq = 0;  ///< the peer's urgent byte
-  u32 snd_up = 0;   ///< behind our own, in urg_mode
-  // --- answers to what is amiss ---
-  u32 challenge_stamp = 0;  ///< ms: RFC 5961 §7, per connection
-  u32 challenge_count = 0;
 };
 
 struct tcp_sock : inet_connection_sock,
@@ -257,7 +220,7 @@ struct tcp_sock : inet_connection_sock,
   s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none
   u32 dsack_dups = 0;     ///< what DSACKs told of, ever
   u32 prior_cwnd = 0, prior_ssthresh = 0;
-  u64 retrans_start = 0;               ///< worker time since which nothing was acknowledged
+  u64 retrans_start = 0;  ///< worker time since which nothing was acknowledged
   u32 reordering = tcp_fastretrans_thresh;
   u32 delivered = 0;     ///< segments that are known to have arrived, repeated ones included: tcp_rate.hpp
   u32 delivered_ce = 0;  ///< of them, acknowledged with an echo of congestion
@@ -271,23 +234,27 @@ struct tcp_sock : inet_connection_sock,
   u64 ts_recent_stamp = 0;  ///< worker time of ts_recent
   u32 oow_ack_stamp = 0;    ///< ms: the last answer to something out of the window
   u32 total_retrans = 0;
-  tcp_mtup mtup;
+  tcp_rare const* rare = &tcp_no_rare;  ///< written by tcp_rare_of()
 };
-static_assert(sizeof(tcp_sock) <= 1152);
+static_assert(sizeof(tcp_sock) <= 1088);
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
 
+/// Of one that has some.
+[[nodiscard]] inline tcp_rare& tcp_own_rare(tcp_sock& tp) { return const_cast<tcp_rare&>(*tp.rare); }
+
 /// Who began before its handshake was complete counts against its listener until it is, or is given up.
 inline void reqsk_fastopen_remove(sock& sk) {
-  sock* const listener = std::exchange(tcp_sk(sk).fastopen_rsk, nullptr);
-  if (!listener) [[likely]]
+  if (!tcp_sk(sk).rare->fastopen_rsk) [[likely]]
     return;
-  --tcp_sk(*listener).fastopen_qlen;
+  sock* const listener = std::exchange(tcp_own_rare(tcp_sk(sk)).fastopen_rsk, nullptr);
+  if (tcp_sk(*listener).rare->fastopen_qlen != 0)  // it has not been closed meanwhile
+    --tcp_own_rare(tcp_sk(*listener)).fastopen_qlen;
   sock_put(*listener);
 }
 /// Such a one, still without its handshake: it reads and writes as if it had it.
 [[nodiscard]] inline bool tcp_passive_fastopen(sock const& sk) {
-  return sk.sk_state == tcp_state::syn_recv && tcp_sk(sk).fastopen_rsk;
+  return sk.sk_state == tcp_state::syn_recv && tcp_sk(sk).rare->fastopen_rsk;
 }
 
 /// States as bits, Linux's TCPF_*.
@@ -534,6 +501,7 @@ struct tcp_worker {
   slab<tcp_sock, Host::sizes.max_sock> socks;
   slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
   slab<tcp_repair, Host::sizes.max_sock> repairs;
+  slab<tcp_rare, Host::sizes.max_sock> rares;
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
   slab<tcp_saved_syn, std::clamp<u32>(Host::sizes.max_sock / 8, 16, 254)> saved_syns;
@@ -554,6 +522,24 @@ struct tcp_worker {
 template <class Net>
 [[nodiscard]] auto& tcp_worker_of(Net& net) {
   return worker_generic<tcp>(net.worker());
+}
+
+/// From now on it has some of its own.
+template <class Net>
+tcp_rare& tcp_rare_of(Net& net, tcp_sock& tp) {
+  if (tp.rare == &tcp_no_rare) {
+    tcp_rare* const own = tcp_worker_of(net).rares.alloc();
+    BUG_ON(!own, "fewer tcp_rares than connections");
+    tp.rare = own;
+  }
+  return tcp_own_rare(tp);
+}
+template <class Net>
+void tcp_rare_free(Net& net, tcp_sock& tp) {
+  if (tp.rare == &tcp_no_rare) [[likely]]
+    return;
+  tcp_worker_of(net).rares.free(&tcp_own_rare(tp));
+  tp.rare = &tcp_no_rare;
 }
 
 /// The socket's congestion control.

@@ -26,10 +26,10 @@ template <class Net>
 result<void> tcp_set_keepidle(Net& net, sock& sk, int val) {
   if (val < 1 || val > max_tcp_keepidle) return failure{std::errc::invalid_argument};
   auto& tp = tcp_sk(sk);
-  tp.keepalive_time = static_cast<u16>(val);
+  tcp_rare_of(net, tp).keepalive_time = static_cast<u16>(val);
   if (sock_flag(sk, sock_flags::keepopen) && !tcp_in_state(sk, tcp_state::close, tcp_state::listen)) {
     u64 const silent = net.worker().now - std::max(tp.rcv_tstamp, tp.lrcvtime),
-              idle = u64{tp.keepalive_time} * 1'000'000'000;
+              idle = u64{tp.rare->keepalive_time} * 1'000'000'000;
     inet_csk_reset_keepalive_timer(net, sk, idle > silent ? idle - silent : 0);
   }
   return {};
@@ -68,7 +68,8 @@ result<void> tcp_set_fastopen(Net& net, sock& sk, int optname, int val) {
   else if (optname == tcp_opt::fastopen_no_cookie)
     tp.fastopen_no_cookie = val != 0;
   else
-    tp.fastopen_max_qlen = static_cast<u16>(std::min({val, net_generic<net_core>(net).sysctl_somaxconn, 0xffff}));
+    tcp_rare_of(net, tp).fastopen_max_qlen =
+        static_cast<u16>(std::min({val, net_generic<net_core>(net).sysctl_somaxconn, 0xffff}));
   return {};
 }
 
@@ -90,13 +91,13 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       return {};
     case tcp_opt::maxseg:
       if (val != 0 && (val < static_cast<int>(tcp_min_mss) || val > 32767)) return failure{std::errc::invalid_argument};
-      tp.user_mss = static_cast<u16>(val);
+      if (val != tp.rare->user_mss) tcp_rare_of(net, tp).user_mss = static_cast<u16>(val);
       return {};
     case tcp_opt::keepidle: return tcp_set_keepidle(net, sk, val);
-    case tcp_opt::keepintvl: return tcp_set_bounded(val, max_tcp_keepintvl, tp.keepalive_intvl);
-    case tcp_opt::keepcnt: return tcp_set_bounded(val, max_tcp_keepcnt, tp.keepalive_probes);
+    case tcp_opt::keepintvl: return tcp_set_bounded(val, max_tcp_keepintvl, tcp_rare_of(net, tp).keepalive_intvl);
+    case tcp_opt::keepcnt: return tcp_set_bounded(val, max_tcp_keepcnt, tcp_rare_of(net, tp).keepalive_probes);
     case tcp_opt::syncnt: return tcp_set_bounded(val, max_tcp_syncnt, tp.icsk_syn_retries);
-    case tcp_opt::linger2: tp.linger2 = static_cast<std::int8_t>(std::clamp(val, -1, 120)); return {};
+    case tcp_opt::linger2: tcp_rare_of(net, tp).linger2 = static_cast<std::int8_t>(std::clamp(val, -1, 120)); return {};
     case tcp_opt::fastopen:
     case tcp_opt::fastopen_connect:
     case tcp_opt::fastopen_no_cookie: return tcp_set_fastopen(net, sk, optname, val);
@@ -152,20 +153,22 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::nodelay: return (tp.nonagle & tcp_nagle::off) != 0;
     case tcp_opt::cork: return (tp.nonagle & tcp_nagle::cork) != 0;
     case tcp_opt::maxseg:
-      return tp.user_mss != 0 && tcp_in_state(sk, tcp_state::close, tcp_state::listen) ? tp.user_mss : tp.mss_cache;
-    case tcp_opt::keepidle: return seconds(tp.keepalive_time, ns.sysctl_tcp_keepalive_time);
-    case tcp_opt::keepintvl: return seconds(tp.keepalive_intvl, ns.sysctl_tcp_keepalive_intvl);
-    case tcp_opt::keepcnt: return tp.keepalive_probes ? tp.keepalive_probes : ns.sysctl_tcp_keepalive_probes;
+      return tp.rare->user_mss != 0 && tcp_in_state(sk, tcp_state::close, tcp_state::listen) ? tp.rare->user_mss
+                                                                                             : tp.mss_cache;
+    case tcp_opt::keepidle: return seconds(tp.rare->keepalive_time, ns.sysctl_tcp_keepalive_time);
+    case tcp_opt::keepintvl: return seconds(tp.rare->keepalive_intvl, ns.sysctl_tcp_keepalive_intvl);
+    case tcp_opt::keepcnt:
+      return tp.rare->keepalive_probes ? tp.rare->keepalive_probes : ns.sysctl_tcp_keepalive_probes;
     case tcp_opt::syncnt: return tp.icsk_syn_retries ? tp.icsk_syn_retries : ns.sysctl_tcp_syn_retries;
     case tcp_opt::linger2:
-      return tp.linger2 < 0 ? -1 : seconds(static_cast<u32>(tp.linger2), ns.sysctl_tcp_fin_timeout);
+      return tp.rare->linger2 < 0 ? -1 : seconds(static_cast<u32>(tp.rare->linger2), ns.sysctl_tcp_fin_timeout);
     case tcp_opt::window_clamp:
       if (tp.window_clamp != tcp_no_window_clamp) return static_cast<int>(tp.window_clamp);
       return tcp_in_state(sk, tcp_state::close, tcp_state::listen)
                  ? 0
                  : static_cast<int>(std::min(u32{0xffff} << tp.rcv_wscale, tcp_full_space(sk)));
     case tcp_opt::notsent_lowat: return static_cast<int>(tp.notsent_lowat);
-    case tcp_opt::fastopen: return tp.fastopen_max_qlen;
+    case tcp_opt::fastopen: return tp.rare->fastopen_max_qlen;
     case tcp_opt::fastopen_connect: return tp.fastopen_connect;
     case tcp_opt::fastopen_no_cookie: return tp.fastopen_no_cookie;
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));

@@ -132,11 +132,17 @@ template <class Net>
 /// How long FIN-WAIT-2 may last for a connection that nobody holds.
 template <class Net>
 [[nodiscard]] u64 tcp_fin_time(Net& net, tcp_sock const& tp) {
-  u64 const wait =
-      tp.linger2 > 0 ? static_cast<u64>(tp.linger2) * 1'000'000'000 : tcp_pernet(net).sysctl_tcp_fin_timeout;
+  u64 const wait = tp.rare->linger2 > 0 ? static_cast<u64>(tp.rare->linger2) * 1'000'000'000
+                                        : tcp_pernet(net).sysctl_tcp_fin_timeout;
   return std::max(wait, u64{tp.icsk_rto} * 3500);  // time for the peer to repeat its FIN
 }
 
+/// Nothing is known of the path's MTU by trying.
+inline void tcp_mtup_reset(tcp_sock& tp) {
+  tp.mtu_probing = false;
+  if (tp.rare != &tcp_no_rare) [[unlikely]]
+    tcp_own_rare(tp).mtup = {};
+}
 /// What is amiss is kept here from now on, if nothing was.
 template <class Net>
 tcp_repair& tcp_repair_of(Net& net, tcp_sock& tp) {
@@ -157,7 +163,7 @@ template <class Net>
 void tcp_repair_settle(Net& net, tcp_sock& tp) {
   if (!tp.repair || tp.ca_state != tcp_ca_state::open || (tp.sacked_out | tp.lost_out | tp.retrans_out) != 0 ||
       before(tp.snd_una, tp.repair->rtx_high) || tp.repair->sack_indexed || tp.tlp_outstanding || tp.rto_stamp != 0 ||
-      tp.mtup.probe_size != 0)
+      tp.rare->mtup.probe_size != 0)
     return;
   tcp_repair_free(net, tp);
 }

@@ -215,10 +215,10 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u64 secre
   req.ts_recent = syn.rcv_tsval;
   req.ts_off = tcp_v4_ts_offset(secret);
   u32 const mss = std::max<u32>(syn.mss != 0 ? syn.mss : tcp_mss_default, tcp_min_mss);
-  req.mss = static_cast<u16>(std::min<u32>(mss, tp.user_mss ? tp.user_mss : 0xffff));
+  req.mss = static_cast<u16>(std::min<u32>(mss, tp.rare->user_mss ? tp.rare->user_mss : 0xffff));
   u32 const mtu = skb.dev ? std::min<u32>(skb.dev->mtu, ip_max_mtu) : 576;
   u32 const own = mtu - static_cast<u32>(ip_hlen_min + tcp_hlen_min);
-  req.adv_mss = static_cast<u16>(std::min<u32>(own, tp.user_mss ? tp.user_mss : 0xffff));
+  req.adv_mss = static_cast<u16>(std::min<u32>(own, tp.rare->user_mss ? tp.rare->user_mss : 0xffff));
   // No more than there is room for in segments of that size.
   u32 const ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, req.adv_mss));
   req.rcv_wnd = std::min(static_cast<u32>(u64{listener.sk_rcvbuf} * ratio >> 8), tp.window_clamp);

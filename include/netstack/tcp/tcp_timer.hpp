@@ -55,7 +55,7 @@ bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
 /// How often a SYN is repeated, or a SYN-ACK, and once more if its connection is in use already, as in Linux.
 [[nodiscard]] inline u32 tcp_opening_retries(tcp_net const& ns, tcp_sock const& tp) {
   if (tp.icsk_syn_retries != 0) return tp.icsk_syn_retries;
-  return tp.fastopen_rsk ? ns.sysctl_tcp_synack_retries + 1u : ns.sysctl_tcp_syn_retries;
+  return tp.rare->fastopen_rsk ? ns.sysctl_tcp_synack_retries + 1u : ns.sysctl_tcp_syn_retries;
 }
 /// MUST-20 MUST-22 MUST-23 SHLD-11: R2 is reached.
 template <class Net>
@@ -186,9 +186,9 @@ void tcp_keepalive_timer(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   if (!sock_flag(sk, sock_flags::keepopen) || tcp_in_state(sk, tcp_state::close, tcp_state::listen)) return;
   auto const seconds = [](u32 own, u64 otherwise) { return own != 0 ? u64{own} * 1'000'000'000 : otherwise; };
-  u64 const idle = seconds(tp.keepalive_time, ns.sysctl_tcp_keepalive_time);
-  u64 const interval = seconds(tp.keepalive_intvl, ns.sysctl_tcp_keepalive_intvl);
-  u32 const most = tp.keepalive_probes ? tp.keepalive_probes : ns.sysctl_tcp_keepalive_probes;
+  u64 const idle = seconds(tp.rare->keepalive_time, ns.sysctl_tcp_keepalive_time);
+  u64 const interval = seconds(tp.rare->keepalive_intvl, ns.sysctl_tcp_keepalive_intvl);
+  u32 const most = tp.rare->keepalive_probes ? tp.rare->keepalive_probes : ns.sysctl_tcp_keepalive_probes;
   // What is in flight asks by itself.
   if (tp.packets_out != 0 || tp.send_head || tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv))
     return inet_csk_reset_keepalive_timer(net, sk, idle);
@@ -249,8 +249,8 @@ template <class Net>
 void tcp_start_keepalive(Net& net, sock& sk) {
   auto const& tp = tcp_sk(sk);
   if (!sock_flag(sk, sock_flags::keepopen)) return;
-  u64 const idle =
-      tp.keepalive_time != 0 ? u64{tp.keepalive_time} * 1'000'000'000 : tcp_pernet(net).sysctl_tcp_keepalive_time;
+  u64 const idle = tp.rare->keepalive_time != 0 ? u64{tp.rare->keepalive_time} * 1'000'000'000
+                                                : tcp_pernet(net).sysctl_tcp_keepalive_time;
   inet_csk_reset_keepalive_timer(net, sk, idle);
 }
 

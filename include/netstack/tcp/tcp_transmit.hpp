@@ -113,10 +113,10 @@ template <class Net>
     opts.tsecr = tp.ts_recent;
   }
   if (tp.wscale_ok) opts.wscale_ok = true, opts.wscale = tp.rcv_wscale;
-  if (tp.fastopen_req && tp.fastopen_req->cookie.len >= 0) {
+  if (tp.rare->fastopen_req && tp.rare->fastopen_req->cookie.len >= 0) {
     opts.fastopen = true;
-    opts.fastopen_len = static_cast<u8>(tp.fastopen_req->cookie.len);
-    opts.cookie = tp.fastopen_req->cookie.val;
+    opts.fastopen_len = static_cast<u8>(tp.rare->fastopen_req->cookie.len);
+    opts.cookie = tp.rare->fastopen_req->cookie.val;
   }
   if (tcp_user_timeout_tells(net, tp) && opts.size() + tcpopt::user_timeout_len <= tcpopt::max_len)
     opts.user_timeout = tcp_user_timeout_encode(tp.icsk_user_timeout);
@@ -289,8 +289,8 @@ void tcp_event_ack_sent(Net&, sock& sk) {
 
 /// RFC 9293 §3.8.5: the pointer counts from the segment's own number, and goes as far as it can.
 inline void tcp_write_urg(tcp_sock const& tp, tcp_header_fields& f) {
-  if (!tp.urg_mode || !before(f.seq, tp.snd_up)) return;
-  u32 const ahead = tp.snd_up - f.seq;
+  if (!tp.urg_mode || !before(f.seq, tp.rare->snd_up)) return;
+  u32 const ahead = tp.rare->snd_up - f.seq;
   if (ahead > 0xffff && !after(f.seq + 0xffff, tp.snd_nxt)) return;
   f.urg_ptr = static_cast<u16>(std::min(ahead, 0xffffu));
   f.flags |= tcp_flag::urg;

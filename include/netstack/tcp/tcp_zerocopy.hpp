@@ -53,7 +53,7 @@ result<std::size_t> tcp_read_sock(Net& net, sock& sk, F&& f) {
   sk_buff* skb = sk.sk_receive_queue.peek();
   while (more) {
     skb = detail::tcp_skb_from(sk, skb, seq);
-    if (!skb || (tp.urg_data != 0 && tp.urg_seq == seq && used != 0)) break;
+    if (!skb || (tp.urg_data != 0 && tp.rare->urg_seq == seq && used != 0)) break;
     u32 const offset = seq - TCP_SKB_CB(*skb).seq;
     u32 n = skb->len - offset;
     if (tp.urg_data != 0) n = detail::tcp_up_to_mark(sk, seq, n);
@@ -62,7 +62,7 @@ result<std::size_t> tcp_read_sock(Net& net, sock& sk, F&& f) {
     else if (n != 0)
       piece(skb->data + offset, n);
     tp.copied_seq = seq;
-    if (tp.urg_data != 0 && after(seq, tp.urg_seq)) tp.urg_data = 0;
+    if (tp.urg_data != 0 && after(seq, tp.rare->urg_seq)) tp.urg_data = 0;
   }
   (void)detail::tcp_eat_skbs(sk, seq);
   if (more) detail::tcp_eat_fin(sk);
