@@ -84,10 +84,12 @@ TEST_CASE("a segment is lost once a later one arrived and a quarter round trip p
   t.write(5).leave(1, 5).after(100);
   t.in(ack(0) + sack(2, 2)).quiet(25).after(4).leaves(1).silent();  // min RTT / 4, and 2 ms
   CHECK(t.tp().ca_state == tcp_ca_state::recovery);
+  CHECK(t.tp().repair);
   CHECK(t.ext().TCPSackRecovery.read() == 1);
   CHECK(t.ext().TCPFastRetrans.read() == 1);
   t.after(96).in(ack(5)).silent();
   CHECK(t.tp().ca_state == tcp_ca_state::open);
+  CHECK(!t.tp().repair);
   CHECK(t.tp().snd_cwnd == t.tp().snd_ssthresh);
   CHECK(t.ext().TCPTimeouts.read() == 0);
   t.over();
@@ -225,6 +227,7 @@ TEST_CASE("a probe that came twice was needless: by DSACK, or by a plain duplica
     if (!dsack) t.in(ack(10));
     t.after(100).in(ack(11) + (dsack ? sack(10, 10) : "")).silent();
     CHECK(!t.tp().tlp_outstanding);
+    CHECK(!t.tp().repair);
     CHECK(t.ext().TCPLossProbeRecovery.read() == 0);
     CHECK(t.tp().snd_cwnd >= cwnd);
     CHECK(t.tp().rack_reo_wnd_steps == 1);  // it says nothing of reordering

@@ -359,6 +359,26 @@ TEST_CASE("what a connection costs, and how near each other the numbers lie that
   STATIC_REQUIRE(line_of(offsetof(sock, sk_memory)) == line_of(offsetof(sock, sk_backlog)));
 }
 
+TEST_CASE("who asks for what few ask for has it beside it, and so have connections of such a listener") {
+  tcp_script t;
+  auto& rares = tcp_worker_of(t.net()).rares;
+  t.listen();
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  int const plain = t.accept();
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::maxseg, 0));  // nothing new
+  CHECK(rares.in_use() == 0);
+  CHECK(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::keepidle, 0).error() == errc::invalid_argument);
+  REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::keepidle, 77));
+  CHECK(rares.in_use() == 1);
+  t.from_port = 4001;
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  int const asked = t.accept();
+  CHECK(rares.in_use() == 2);
+  CHECK(getsockopt(t.net(), asked, sol::tcp, tcp_opt::keepidle).value() == 77);
+  CHECK(getsockopt(t.net(), plain, sol::tcp, tcp_opt::keepidle).value() == 7200);
+  t.over();
+}
+
 // --- options that show on the wire; their ranges: tests/interop/tcp_oracle.cpp
 
 TEST_CASE("TCP_WINDOW_CLAMP and SO_RCVBUF bound the window, SO_RCVLOWAT makes room for what is waited for", "[S100]") {

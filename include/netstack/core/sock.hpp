@@ -105,8 +105,8 @@ struct alignas(cache_line) sock {
   u32 sk_rx_dst_ifindex = 0;
   u16 sk_tx_queue_mapping = no_queue_mapping;  ///< the transmit queue of a connected socket's packets
   u32 sk_backlog_len = 0;                      ///< truesize in sk_backlog
-  proto_memory* sk_memory = nullptr;
   proto_limits const* sk_limits = nullptr;
+  proto_memory* sk_memory = nullptr;
   // --- the rest -----------------------------------------------------------------------------------------------------
   sk_buff_head sk_write_queue;
   skb_ring sk_backlog;
