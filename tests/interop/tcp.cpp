@@ -254,7 +254,7 @@ TEST_CASE("ECN is agreed with Linux, and each heeds the other's echo of a mark: 
   CHECK(t.drive(done, [&] {
     server.serve();
     for (auto const& c : server.connections)
-      our_echoes = ns::tcp_sk(*ns::sockfs::table_of(t.net()).find(c.fd)->sk).delivered_ce;
+      our_echoes = ns::tcp_sk(*ns::sockfs::table_of(t.net()).find(c.fd)->sk).rare->delivered_ce;
   }));
   client.join();
   CHECK((echo == sent));

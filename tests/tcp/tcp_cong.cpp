@@ -603,7 +603,7 @@ TEST_CASE("with ECN a bottleneck that marks holds CUBIC to its rate, and loses n
     CHECK(counts.marked > 0);
     CHECK(counts.overflowed == 0);
     CHECK(f.tp().lost == 0);
-    CHECK(f.tp().delivered_ce > 0);
+    CHECK(f.tp().rare->delivered_ce > 0);
     CHECK(f.tp().srtt_us >> 3 < 120'000);  // without marks the queue adds a quarter of a second
     CHECK(IP_STATS(t.b.init_net()).InCEPkts.read() == counts.marked);
     CHECK(IP_STATS(t.b.init_net()).InHdrErrors.read() == 0);
@@ -737,7 +737,7 @@ TEST_CASE("ECN: an echo halves the window once in a window, and the next new dat
   for (u32 ack = 2001; ack <= 10'001; ack += 1000) t.in("E. 1 ack " + std::to_string(ack));
   CHECK(tp.snd_ssthresh == 5);
   CHECK(tp.ca_state == tcp_ca_state::cwr);  // until what says so is acknowledged
-  CHECK(tp.delivered_ce == 10);
+  CHECK(tp.rare->delivered_ce == 10);
   CHECK(t.ext().TCPDeliveredCE.read() == 10);
   t.silent();  // nothing is repeated
   REQUIRE(t.write(fd, 2000));

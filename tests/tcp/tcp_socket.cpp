@@ -253,6 +253,9 @@ TEST_CASE("while a driver is busy small writes go together, a tenth of a millise
   t.over();
 }
 
+/// What TCP_INFO tells in us is counted in ticks of about a millisecond.
+static constexpr bool about(u64 us, u64 ms) { return us + 2100 > ms * 1000 && us < ms * 1000 + 2100; }
+
 TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") {
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_early_retrans", "0"));  // no probe of the tail
@@ -301,7 +304,7 @@ TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") 
   CHECK(i.tcpi_rcv_ooopack == 1);
   CHECK(i.tcpi_last_data_recv == 10);
   CHECK(i.tcpi_last_ack_recv == 10);
-  CHECK(i.tcpi_busy_time == 300'000);
+  CHECK(about(i.tcpi_busy_time, 300));
   CHECK(i.tcpi_rwnd_limited == 0);
   t.over();
 }
@@ -316,15 +319,15 @@ TEST_CASE("TCP_INFO knows for how long what held us back: RFC 4898") {
   t.after(20).in(". 1 ack 2001");  // the path was slow for 20 ms
   t.after(1000);
   auto const i = info_of(t, fd);
-  CHECK(i.tcpi_busy_time == 50'000);
-  CHECK(i.tcpi_rwnd_limited == 30'000);
+  CHECK(about(i.tcpi_busy_time, 50));
+  CHECK(about(i.tcpi_rwnd_limited, 30));
   CHECK(i.tcpi_sndbuf_limited == 0);
   t.default_win = 60'000;
   REQUIRE(setsockopt(t.net(), fd, sol::socket, so::sndbuf, 1));  // the least there is
   while (t.write(fd, 1000)) t.pending.clear();
   t.after(40).in(". 1 ack " + std::to_string(t.written));
-  CHECK(info_of(t, fd).tcpi_sndbuf_limited == 40'000);
-  CHECK(info_of(t, fd).tcpi_busy_time == 90'000);
+  CHECK(about(info_of(t, fd).tcpi_sndbuf_limited, 40));
+  CHECK(about(info_of(t, fd).tcpi_busy_time, 90));
   t.over();
 }
 
@@ -346,7 +349,7 @@ TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginnin
 
 TEST_CASE("what a connection costs, and how near each other the numbers lie that a segment touches", "[S92][S102]") {
   constexpr auto line_of = [](std::size_t offset) { return offset / cache_line; };
-  STATIC_REQUIRE(sizeof(tcp_sock) <= 1088);
+  STATIC_REQUIRE(sizeof(tcp_sock) <= 1024);
   STATIC_REQUIRE(sizeof(tcp_ofo) <= cache_line);
   STATIC_REQUIRE(sizeof(tcp_request_sock) <= 128);
   STATIC_REQUIRE(sizeof(tcp_timewait_sock) == cache_line);
@@ -370,7 +373,7 @@ TEST_CASE("who asks for what few ask for has it beside it, and so have connectio
   CHECK(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::keepidle, 0).error() == errc::invalid_argument);
   REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::keepidle, 77));
   CHECK(rares.in_use() == 1);
-  t.from_port = 4001;
+  t.from_port = 4001, t.our_isn_known = false;
   t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
   int const asked = t.accept();
   CHECK(rares.in_use() == 2);

@@ -336,6 +336,9 @@ bool inet_reuseport_match(Net& net, sock const& sk, u16 port) {
 inline constexpr u32 tw_stamp_shift = 24;
 inline constexpr u64 tw_stamp_max_age = u64{15 * 60} * 1'000'000'000;  ///< of 18 minutes that a stamp can tell apart
 [[nodiscard]] constexpr u16 tw_stamp(u64 now) { return static_cast<u16>(now >> tw_stamp_shift); }
+/// The same clock, modulo two years, and how long ago it showed that, in ns; up to a tick more or less.
+[[nodiscard]] constexpr u32 tw_clock(u64 now) { return static_cast<u32>(now >> tw_stamp_shift); }
+[[nodiscard]] constexpr u64 tw_clock_since(u32 then, u64 now) { return u64{tw_clock(now) - then} << tw_stamp_shift; }
 /// How long ago ts_recent was taken, in ns; up to a tick more.
 [[nodiscard]] inline u64 tw_ts_recent_age(tcp_timewait_sock const& tw, u64 now) {
   return u64{static_cast<u16>(tw_stamp(now) - tw.ts_recent_stamp)} << tw_stamp_shift;
@@ -360,7 +363,7 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
   u32 const seq = tw.snd_nxt + 65535 + 2;
   tp.write_seq = seq != 0 ? seq : 1;
   tp.ts_recent = tw.ts_recent;
-  tp.ts_recent_stamp = net.worker().now - tw_ts_recent_age(tw, net.worker().now);
+  tp.ts_recent_stamp = tw_clock(net.worker().now - tw_ts_recent_age(tw, net.worker().now));
   ++NET_STATS(net).TWRecycled;
   inet_twsk_kill(net, tw);
 }

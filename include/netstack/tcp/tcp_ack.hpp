@@ -27,9 +27,9 @@ inline void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {
 /// RFC 8985 §6.2 step 1: the least of the last few minutes.
 template <class Net>
 void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us) {
-  u64 const now = net.worker().now;
-  u32 const r = std::max(rtt_us, 1u);
-  if (tp.rtt_min_us != 0 && r > tp.rtt_min_us && now - tp.rtt_min_stamp <= tcp_pernet(net).sysctl_tcp_min_rtt_wlen)
+  u32 const now = tcp_tick(net.worker().now), r = std::max(rtt_us, 1u);
+  if (tp.rtt_min_us != 0 && r > tp.rtt_min_us &&
+      now - tp.rtt_min_stamp <= tcp_pernet(net).sysctl_tcp_min_rtt_wlen >> tcp_tick_shift)
     return;
   tp.rtt_min_us = r;
   tp.rtt_min_stamp = now;
@@ -181,7 +181,7 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   news.rs.acked_sacked = news.delivered;
   news.rs.losses = tp.lost - news.prior_lost;
   tcp_rate_gen(net, tp, news.rs);
-  if (news.ece) tp.delivered_ce += news.delivered, NET_STATS(net).TCPDeliveredCE += news.delivered;
+  if (news.ece) tcp_rare_of(net, tp).delivered_ce += news.delivered, NET_STATS(net).TCPDeliveredCE += news.delivered;
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // the connection is not there yet
   if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = news.rs.rtt_us, .pkts_acked = news.rs.acked_sacked});

@@ -74,6 +74,7 @@ struct tcp_repair {
   u32 high_seq = 0;                    ///< the episode ends when this is acknowledged
   u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
   u32 retrans_stamp = 0;               ///< time stamp of the first retransmission; 0: there was none
+  tcp_sack_block duplicate_sack{};     ///< RFC 2883: what came twice, until it is told (tcp_marks::dsack)
 };
 /// RFC 4821: what is known of the path's MTU without being told (tcp_mtu.hpp).
 struct tcp_mtup {
@@ -100,6 +101,9 @@ struct tcp_rare : tcp_rare_settings {
   u32 snd_up = 0;                                ///< behind our own, in urg_mode
   u32 challenge_stamp = 0;                       ///< ms: RFC 5961 §7, per connection
   u32 challenge_count = 0;
+  u32 dsack_dups = 0;        ///< what DSACKs told of, ever
+  u32 rack_dsack_round = 0;  ///< until this is acknowledged, further DSACKs tell nothing new
+  u32 delivered_ce = 0;      ///< segments that were acknowledged with an echo of congestion
   tcp_mtup mtup;
 };
 inline constexpr tcp_rare tcp_no_rare{};

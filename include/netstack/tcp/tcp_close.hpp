@@ -34,7 +34,7 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.rack_mstamp = 0;
   tp.urg_data = 0;
   tp.bytes_received = tp.bytes_acked = 0;
-  tp.segs_in = tp.segs_out = tp.dsack_dups = tp.total_retrans = tp.delivered = 0;
+  tp.segs_in = tp.segs_out = tp.total_retrans = tp.delivered = 0;
   static_cast<tcp_account&>(tp) = {};
   static_cast<tcp_rcvq&>(tp) = {};
   tp.ts_recent = 0;
@@ -42,7 +42,8 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = tp.rcv_wnd = 0;
   sk.sk_shutdown = 0;
   sock_reset_flag(sk, sock_flags::done);
-  tp.delivered_ce = tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
+  if (tp.rare != &tcp_no_rare) tcp_own_rare(tp).dsack_dups = tcp_own_rare(tp).delivered_ce = 0;
+  tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
   tp.rate_app_limited = true;
   tp.pacing_release = 0;
   tcp_mtup_reset(tp);

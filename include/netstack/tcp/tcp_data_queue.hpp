@@ -21,14 +21,14 @@ NETSTACK_COLD void tcp_dsack_set(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
   if (!tp.sack_ok || tcp_pernet(net).sysctl_tcp_dsack == 0) return;
   ++(before(seq, tp.rcv_nxt) ? NET_STATS(net).TCPDSACKOldSent : NET_STATS(net).TCPDSACKOfoSent);
   tp.dsack = true;
-  tp.duplicate_sack = {seq, end_seq};
+  tcp_repair_of(net, tp).duplicate_sack = {seq, end_seq};
 }
 
 /// … or more of what came twice.
 template <class Net>
 NETSTACK_COLD void tcp_dsack_extend(Net& net, tcp_sock& tp, u32 seq, u32 end_seq) {
   if (!tp.dsack) return tcp_dsack_set(net, tp, seq, end_seq);
-  auto& block = tp.duplicate_sack;
+  auto& block = tp.repair->duplicate_sack;
   if (after(seq, block.end_seq) || after(block.start_seq, end_seq)) return;
   if (before(seq, block.start_seq)) block.start_seq = seq;
   if (after(end_seq, block.end_seq)) block.end_seq = end_seq;

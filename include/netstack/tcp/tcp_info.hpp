@@ -50,6 +50,10 @@ static_assert(sizeof(tcp_info) == 280 && offsetof(tcp_info, tcpi_rto) == 8 &&
               offsetof(tcp_info, tcpi_pacing_rate) == 104 && offsetof(tcp_info, tcpi_bytes_sent) == 200 &&
               offsetof(tcp_info, tcpi_total_rto_time) == 244);
 
+/// A clock of about a millisecond, modulo 50 days: a shift, where milliseconds were a division.
+inline constexpr u32 tcp_tick_shift = 20;
+[[nodiscard]] constexpr u32 tcp_tick(u64 ns) { return static_cast<u32>(ns >> tcp_tick_shift); }
+
 /// What a sender with something to send is held back by.
 enum class tcp_chrono : u8 { busy, rwnd_limited, sndbuf_limited, idle };
 inline constexpr u32 tcp_chrono_kinds = 4;
@@ -63,8 +67,8 @@ struct tcp_account {
   u32 total_rto_time = 0;  ///< ms
   u32 rto_stamp = 0;       ///< ms: the first timeout of those that are not over
   u32 established = 0;     ///< ms
-  /// ns of each before `chrono` began; nobody asks how long it was idle, so that in its place is when that was.
-  u64 chrono_stat[tcp_chrono_kinds]{};
+  /// tcp_tick() of each before `chrono` began; nobody asks how long it was idle, so that in its place is when that was.
+  u32 chrono_stat[tcp_chrono_kinds]{};
   tcp_chrono chrono = tcp_chrono::idle;
 };
 
@@ -72,19 +76,20 @@ struct tcp_account {
 inline void tcp_chrono_set(tcp_account& account, u64 now, tcp_chrono what) {
   if (account.chrono == what) [[likely]]
     return;
-  u64& since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
-  account.chrono_stat[static_cast<u8>(account.chrono)] += now - since;
-  since = now;
+  u32& since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
+  auto const tick = tcp_tick(now);
+  account.chrono_stat[static_cast<u8>(account.chrono)] += tick - since;
+  since = tick;
   account.chrono = what;
 }
 /// How long that was so far, in us. Whatever holds it back, it is busy.
 [[nodiscard]] inline u64 tcp_chrono_us(tcp_account const& account, u64 now, tcp_chrono what) {
-  u64 const since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
-  u64 ns = 0;
+  u32 const tick = tcp_tick(now), since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
+  u64 ticks = 0;
   for (auto each = what; each <= (what == tcp_chrono::busy ? tcp_chrono::sndbuf_limited : what);
        each = static_cast<tcp_chrono>(static_cast<u8>(each) + 1))
-    ns += account.chrono_stat[static_cast<u8>(each)] + (account.chrono == each ? now - since : 0);
-  return ns / 1000;
+    ticks += account.chrono_stat[static_cast<u8>(each)] + (account.chrono == each ? tick - since : 0);
+  return (ticks << tcp_tick_shift) / 1000;
 }
 
 }  // namespace netstack

@@ -23,9 +23,11 @@ template <class Net>
 void tcp_replace_ts_recent(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   if (!tp.tstamp_ok || !rx.opt.saw_tstamp || after(rx.seq, tp.rcv_wup)) return;
   // RFC 7323 §5.3 R3, once more: a pure acknowledgment may be older.
-  if (before(rx.opt.rcv_tsval, tp.ts_recent) && net.worker().now - tp.ts_recent_stamp < tcp_paws_24days) return;
+  if (before(rx.opt.rcv_tsval, tp.ts_recent) &&
+      detail::tw_clock_since(tp.ts_recent_stamp, net.worker().now) < tcp_paws_24days)
+    return;
   tp.ts_recent = rx.opt.rcv_tsval;
-  tp.ts_recent_stamp = net.worker().now;
+  tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
 }
 
 /// RFC 9293 §3.10.7.4: what cannot be taken is answered with what would be.
@@ -38,11 +40,13 @@ NETSTACK_COLD void tcp_send_dupack(Net& net, sock& sk, tcp_rx const& rx) {
     tcp_dsack_set(net, tp, rx.seq, after(rx.end_seq, tp.rcv_nxt) ? tp.rcv_nxt : rx.end_seq);
   }
   tcp_send_ack(net, sk);
+  tcp_repair_settle(net, tp);
 }
 
 template <class Net>
 bool tcp_paws_discard(Net& net, tcp_sock const& tp, tcp_rx const& rx) {
-  if (!tp.tstamp_ok || !tcp_paws_reject(tp.ts_recent, tp.ts_recent_stamp, net.worker().now, rx)) return false;
+  if (!tp.tstamp_ok || !tcp_paws_reject(tp.ts_recent, tw_clock_since(tp.ts_recent_stamp, net.worker().now), rx))
+    return false;
   // RFC 7323 §5.3: an acknowledgment that only arrived out of order, no earlier than a timeout ago, and tells nothing
   // new harms nobody.
   bool const disordered_ack =
@@ -197,7 +201,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   tp.snd_wscale = tp.wscale_ok ? rx.opt.snd_wscale : u8{0};
   if (!tp.wscale_ok) tp.rcv_wscale = 0, tp.rcv_wnd = std::min<u32>(tp.rcv_wnd, 0xffff);
   tp.tstamp_ok = tp.tstamp_ok && rx.opt.saw_tstamp;
-  if (tp.tstamp_ok) tp.ts_recent = rx.opt.rcv_tsval, tp.ts_recent_stamp = net.worker().now;
+  if (tp.tstamp_ok) tp.ts_recent = rx.opt.rcv_tsval, tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
   tp.sack_ok = tp.sack_ok && rx.opt.sack_ok;
   tcp_ecn_rcv_syn(tp, rx);
   tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
@@ -415,7 +419,7 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
     tp.snd_wl1 = rx.seq;
   if (tp.tstamp_ok && !after(rx.seq, tp.rcv_wup)) {
     tp.ts_recent = rx.opt.rcv_tsval;
-    tp.ts_recent_stamp = net.worker().now;
+    tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
   }
   if (!data) return verdict::consumed();
   ++NET_STATS(net).TCPHPHits;

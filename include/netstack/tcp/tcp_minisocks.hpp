@@ -15,12 +15,12 @@ namespace netstack {
 inline constexpr u64 tcp_paws_24days = u64{60 * 60 * 24 * 24} * 1'000'000'000;  ///< RFC 7323 §5.5: then it is void
 inline constexpr s32 tcp_paws_window = 1;
 
-/// The time stamp is older than the last one that was taken.
-[[nodiscard]] inline bool tcp_paws_reject(u32 ts_recent, u64 ts_recent_stamp, u64 now, tcp_rx const& rx) {
+/// The time stamp is older than the last one, which was taken `age` ns ago.
+[[nodiscard]] inline bool tcp_paws_reject(u32 ts_recent, u64 age, tcp_rx const& rx) {
   if (!rx.opt.saw_tstamp || ts_recent == 0 || static_cast<s32>(ts_recent - rx.opt.rcv_tsval) < tcp_paws_window)
     return false;
   // RFC 7323 §5.2: a RST is not held to it; it must be exact in another way.
-  return !rx.has(tcp_flag::rst) && now - ts_recent_stamp < tcp_paws_24days;
+  return !rx.has(tcp_flag::rst) && age < tcp_paws_24days;
 }
 /// RFC 9293 §3.4: any part of the segment lies in the window.
 [[nodiscard]] inline bool tcp_in_window(u32 seq, u32 end_seq, u32 s_win, u32 e_win) {
@@ -135,7 +135,7 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->snd_nxt = tp.snd_nxt;
   tw->rcv_wnd = static_cast<u16>(std::min(tcp_receive_window(tp) >> tp.rcv_wscale, 0xffffu));
   tw->rcv_wscale = tp.rcv_wscale & 15;
-  u64 const now = net.worker().now, ts_age = now - tp.ts_recent_stamp;
+  u64 const now = net.worker().now, ts_age = detail::tw_clock_since(tp.ts_recent_stamp, now);
   tw->ts_recent = tp.tstamp_ok && ts_age < tcp_paws_24days ? tp.ts_recent : 0;
   tw->ts_recent_stamp = detail::tw_stamp(now - std::min(ts_age, detail::tw_stamp_max_age));
   tw->ts_offset = tp.tsoffset;
@@ -197,8 +197,7 @@ tcp_tw_status tcp_fin_wait2_process(Net& net, tcp_timewait_sock& tw, tcp_rx cons
 template <class Net>
 tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, u32& isn) {
   u64 const now = net.worker().now;
-  bool const paws_reject =
-      tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, now - detail::tw_ts_recent_age(tw, now), now, rx);
+  bool const paws_reject = tw.ts_recent != 0 && tcp_paws_reject(tw.ts_recent, detail::tw_ts_recent_age(tw, now), rx);
   if (tw.is_fin_wait2) return detail::tcp_fin_wait2_process(net, tw, rx, paws_reject);
   if (!paws_reject && rx.seq == tw.rcv_nxt && (rx.seq == rx.end_seq || rx.has(tcp_flag::rst))) {
     if (rx.has(tcp_flag::rst)) {
@@ -316,7 +315,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   tp.snd_wscale = req.wscale_ok ? req.snd_wscale : u8{0};
   tp.rcv_wscale = req.wscale_ok ? req.rcv_wscale : u8{0};
   tp.ts_recent = req.tstamp_ok ? req.ts_recent : 0;
-  tp.ts_recent_stamp = net.worker().now;
+  tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
   tp.tsoffset = req.ts_off;
   tp.mss_clamp = req.mss;
   if (req.user_timeout != 0) [[unlikely]]

@@ -141,7 +141,7 @@ void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   tp.data_segs_in += segments;
   tp.bytes_received += seq - first;
   tp.ack_scheduled = true;
-  if (!after(first, tp.rcv_wup)) tp.ts_recent_stamp = net.worker().now;  // its value is the same
+  if (!after(first, tp.rcv_wup)) tp.ts_recent_stamp = detail::tw_clock(net.worker().now);  // its value is the same
   tcp_note(sk, tcp_event::readable);
 }
 

@@ -68,7 +68,8 @@ inline void tcp_init_undo(tcp_sock& tp) {
 }
 /// RFC 3522 §3.2: what was acknowledged is the first transmission, for it bears an older time than the repetition.
 inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
-  return tp.repair->retrans_stamp != 0 && tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, tp.repair->retrans_stamp);
+  return tp.repair->retrans_stamp != 0 && tp.tstamp_ok && news.tsecr != 0 &&
+         before(news.tsecr, tp.repair->retrans_stamp);
 }
 inline bool tcp_may_undo(tcp_sock const& tp, tcp_ack_news const& news) {
   return tp.undo_marker_set && (tp.undo_retrans == 0 || tcp_packet_delayed(tp, news));
@@ -211,7 +212,8 @@ void tcp_timeout_mark_lost(Net& net, sock& sk) {
     bool const recent = tcp_is_sack(tp) && !tp.is_sack_reneg && skb != head && now - TCP_SKB_CB(*skb).sent < age;
     if (sacked & tcpcb::sacked_acked) continue;
     if (waiting)  // … in order of sequence from now on
-      tp.repair->lost_queue.splice(tp.repair->lost_queue.end(), tp.repair->lost_queue, tp.repair->lost_queue.iterator_to(*skb));
+      tp.repair->lost_queue.splice(tp.repair->lost_queue.end(), tp.repair->lost_queue,
+                                   tp.repair->lost_queue.iterator_to(*skb));
     else if (!recent)
       tcp_mark_skb_lost(net, tp, *skb, tp.repair->lost_queue.end());
   }
@@ -251,7 +253,8 @@ void tcp_enter_loss(Net& net, sock& sk) {
 template <class Net>
 void tcp_xmit_retransmit_queue(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  while (tp.repair && !tp.repair->lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd && !tcp_pacing_check(net, sk)) {
+  while (tp.repair && !tp.repair->lost_queue.empty() && tcp_packets_in_flight(tp) < tp.snd_cwnd &&
+         !tcp_pacing_check(net, sk)) {
     sk_buff& skb = tp.repair->lost_queue.front();
     bool const oldest = &skb == tcp_sent_head(sk);
     if (!tcp_retransmit_skb(net, sk, skb)) return;

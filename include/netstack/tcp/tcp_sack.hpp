@@ -107,20 +107,21 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
     return;
   }
   u32 const segs = (len + mss - 1) / mss;
-  tp.dsack_dups += segs;
+  auto& rare = tcp_rare_of(net, tp);
+  rare.dsack_dups += segs;
   NET_STATS(net).TCPDSACKRecvSegs += segs;
-  if (tp.dsack_dups > tp.total_retrans) {
+  if (rare.dsack_dups > tp.total_retrans) {
     ++NET_STATS(net).TCPDSACKIgnoredDubious;
     return;
   }
   news.dsack = true;
   news.dsack_tlp = tp.tlp_outstanding && tp.tlp_retrans && b.end_seq == tp.repair->tlp_high_seq;
   // RFC 8985 §6.2 step 4: once a round trip the window grows by a step. The probe's says nothing of reordering.
-  if (tp.rack_in_dsack_round && !before(tp.snd_una, tp.rack_dsack_round)) tp.rack_in_dsack_round = false;
+  if (tp.rack_in_dsack_round && !before(tp.snd_una, rare.rack_dsack_round)) tp.rack_in_dsack_round = false;
   if (!tp.rack_in_dsack_round && !news.dsack_tlp &&
       !(tcp_pernet(net).sysctl_tcp_recovery & tcp_recovery_bits::static_reo_wnd)) {
     tp.rack_in_dsack_round = true;
-    tp.rack_dsack_round = tp.snd_nxt;
+    rare.rack_dsack_round = tp.snd_nxt;
     if (tp.rack_reo_wnd_steps != 0xff) ++tp.rack_reo_wnd_steps;
     tp.rack_reo_wnd_persist = tcp_rack_recovery_thresh;
   }

@@ -136,6 +136,7 @@ struct alignas(cache_line) tcp_flow : tcp_marks {
   u32 pmtu_cookie = 0;           ///< the path's MTU by which mss_cache was found; 0: it has to be found again
   u16 advmss = tcp_mss_default;
   u16 rcv_mss = tcp_mss_default;  ///< what the peer's full segments are
+  u32 rtt_min_us = 0;             ///< within tcp_min_rtt_wlen
   u8 quick_acks = 0;              ///< so many acknowledgments are not delayed
   u8 events = 0;                  ///< tcp_event::…
   u8 scaling_ratio = 0;           ///< payload of a full segment in what its frame costs, of 256
@@ -150,6 +151,7 @@ struct alignas(cache_line) tcp_counts {
   u32 snd_sml = 0;          ///< end of the last segment that was less than full
   u32 max_packets_out = 0;  ///< in the window that ends with cwnd_usage_seq
   u32 cwnd_usage_seq = 0;
+  u32 delivered = 0;  ///< segments that are known to have arrived, repeated ones included: tcp_rate.hpp
 };
 static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line && sizeof(tcp_counts) == cache_line);
 
@@ -171,8 +173,11 @@ inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 
 /// What the application asked for.
 struct tcp_settings {
-  u32 window_clamp = tcp_no_window_clamp;               ///< TCP_WINDOW_CLAMP
-  u32 notsent_lowat = 0;                                ///< TCP_NOTSENT_LOWAT; 0: the namespace's
+  u32 window_clamp = tcp_no_window_clamp;  ///< TCP_WINDOW_CLAMP
+  u32 notsent_lowat = 0;                   ///< TCP_NOTSENT_LOWAT; 0: the namespace's
+  u32 oow_ack_stamp = 0;                   ///< ms: the last answer to something out of the window
+  u32 total_retrans = 0;
+  u32 reordering = tcp_fastretrans_thresh;              ///< segments
   u16 mss_clamp = tcp_mss_default;                      ///< the peer's MSS option
   bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
   bool syn_data_acked : 1 = false;                      ///< which arrived
@@ -194,8 +199,7 @@ struct tcp_sock : inet_connection_sock,
                   tcp_flow,
                   tcp_counts {
   static constexpr inet_kind kind = inet_kind::sock;
-  tcp_ofo* ofo = nullptr;           ///< null: nothing waits behind a gap
-  tcp_sack_block duplicate_sack{};  ///< RFC 2883; empty: none
+  tcp_ofo* ofo = nullptr;  ///< null: nothing waits behind a gap
   // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
   tcp_skb_fifo tsorted_sent_queue;  ///< in flight, the oldest transmission first
   tcp_repair* repair = nullptr;     ///< null: all is well
@@ -203,8 +207,7 @@ struct tcp_sock : inet_connection_sock,
   u64 rack_mstamp = 0;  ///< when the segment left that was sent last of those that arrived
   u32 rack_rtt_us = 0;  ///< how long it took
   u32 rack_end_seq = 0;
-  u32 rack_dsack_round = 0;  ///< until this is acknowledged, further DSACKs tell nothing new
-  u8 ofo_acks = 0;           ///< sent at once for what came behind a gap, since it opened or moved
+  u8 ofo_acks = 0;  ///< sent at once for what came behind a gap, since it opened or moved
   u8 rack_reo_wnd_steps = 1;
   u8 rack_reo_wnd_persist = 0;  ///< recoveries until the window is a single step again
   bool rack_in_dsack_round : 1 = false;
@@ -218,25 +221,18 @@ struct tcp_sock : inet_connection_sock,
   // --- one episode of recovery ---
   u32 undo_marker = 0;    ///< snd_una when it began
   s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none
-  u32 dsack_dups = 0;     ///< what DSACKs told of, ever
   u32 prior_cwnd = 0, prior_ssthresh = 0;
+  u32 rtt_min_stamp = 0;  ///< tcp_tick() when rtt_min_us was measured
   u64 retrans_start = 0;  ///< worker time since which nothing was acknowledged
-  u32 reordering = tcp_fastretrans_thresh;
-  u32 delivered = 0;     ///< segments that are known to have arrived, repeated ones included: tcp_rate.hpp
-  u32 delivered_ce = 0;  ///< of them, acknowledged with an echo of congestion
-  u32 lost = 0;          ///< segments that were believed lost
-  u32 app_limited = 0;   ///< up to so many delivered the application was slower than the path; 0: it is not
+  u32 lost = 0;           ///< segments that were believed lost
+  u32 app_limited = 0;    ///< up to so many delivered the application was slower than the path; 0: it is not
   u32 first_tx = 0, delivered_time = 0;          ///< us, as in tcp_tx_stamp
   u32 rate_delivered = 0, rate_interval_us = 0;  ///< the last good sample of the delivery rate
-  u32 rtt_min_us = 0;                            ///< within tcp_min_rtt_wlen
-  u64 rtt_min_stamp = 0;                         ///< when it was measured
-  u64 pacing_release = 0;   ///< worker time before which a paced connection sends nothing new (Linux's tcp_wstamp_ns)
-  u64 ts_recent_stamp = 0;  ///< worker time of ts_recent
-  u32 oow_ack_stamp = 0;    ///< ms: the last answer to something out of the window
-  u32 total_retrans = 0;
+  u64 pacing_release = 0;  ///< worker time before which a paced connection sends nothing new (Linux's tcp_wstamp_ns)
   tcp_rare const* rare = &tcp_no_rare;  ///< written by tcp_rare_of()
+  u32 ts_recent_stamp = 0;              ///< tw_clock() of ts_recent
 };
-static_assert(sizeof(tcp_sock) <= 1088);
+static_assert(sizeof(tcp_sock) <= 1024);
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
 

@@ -266,10 +266,11 @@ inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
   info.tcpi_busy_time = tcp_chrono_us(tp, now, tcp_chrono::busy);
   info.tcpi_rwnd_limited = tcp_chrono_us(tp, now, tcp_chrono::rwnd_limited);
   info.tcpi_sndbuf_limited = tcp_chrono_us(tp, now, tcp_chrono::sndbuf_limited);
-  info.tcpi_delivered = tp.delivered, info.tcpi_delivered_ce = tp.delivered_ce;
+  info.tcpi_delivered = tp.delivered, info.tcpi_delivered_ce = tp.rare->delivered_ce;
   info.tcpi_delivery_rate = tcp_compute_delivery_rate(tp);
   info.tcpi_delivery_rate_app_limited = tp.rate_app_limited;
-  info.tcpi_dsack_dups = tp.dsack_dups, info.tcpi_reord_seen = tp.reord_events, info.tcpi_rcv_ooopack = tp.rcv_ooopack;
+  info.tcpi_dsack_dups = tp.rare->dsack_dups, info.tcpi_reord_seen = tp.reord_events,
+  info.tcpi_rcv_ooopack = tp.rcv_ooopack;
   info.tcpi_total_rto = tp.total_rto, info.tcpi_total_rto_recoveries = tp.total_rto_recoveries;
   info.tcpi_total_rto_time =
       tp.total_rto_time + (tp.rto_stamp != 0 ? static_cast<u32>(now / 1'000'000) - tp.rto_stamp : 0);

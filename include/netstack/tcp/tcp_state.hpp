@@ -162,8 +162,8 @@ void tcp_repair_free(Net& net, tcp_sock& tp) {
 template <class Net>
 void tcp_repair_settle(Net& net, tcp_sock& tp) {
   if (!tp.repair || tp.ca_state != tcp_ca_state::open || (tp.sacked_out | tp.lost_out | tp.retrans_out) != 0 ||
-      before(tp.snd_una, tp.repair->rtx_high) || tp.repair->sack_indexed || tp.tlp_outstanding || tp.rto_stamp != 0 ||
-      tp.rare->mtup.probe_size != 0)
+      before(tp.snd_una, tp.repair->rtx_high) || tp.repair->sack_indexed || tp.tlp_outstanding || tp.dsack ||
+      tp.rto_stamp != 0 || tp.rare->mtup.probe_size != 0)
     return;
   tcp_repair_free(net, tp);
 }
@@ -176,7 +176,7 @@ void tcp_write_queue_purge(Net& net, sock& sk) {
   tp.send_head = nullptr;
   tp.tsorted_sent_queue.clear();
   tcp_repair_free(net, tp);
-  tp.tlp_outstanding = false;
+  tp.tlp_outstanding = tp.dsack = false;
   tp.packets_out = tp.sacked_out = tp.lost_out = tp.retrans_out = 0;
   inet_csk(sk).icsk_backoff = 0;
 }

@@ -355,8 +355,7 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock& req) {
 template <class Net>
 sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& req, verdict& v) {
   sock& listener = *req.rsk_listener;
-  u64 const now = net.worker().now;
-  bool const paws_reject = req.tstamp_ok && tcp_paws_reject(req.ts_recent, now, now, rx);
+  bool const paws_reject = req.tstamp_ok && tcp_paws_reject(req.ts_recent, 0, rx);
   if (rx.seq == req.rcv_isn && rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::rst | tcp_flag::ack) && !paws_reject) {
     // The peer did not hear our SYN-ACK.
     if (!detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv)) {

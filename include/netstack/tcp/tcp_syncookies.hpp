@@ -83,11 +83,13 @@ inline bool cookie_timestamp_decode(tcp_options_received& syn, u32 ts) {
 // --- has the listener sent any lately?
 
 /// It could not remember a SYN. Its time stamp's place is free: it has no peer.
-inline void tcp_synq_overflow(sock& listener, u64 now) { tcp_sk(listener).ts_recent_stamp = std::max<u64>(now, 1); }
+inline void tcp_synq_overflow(sock& listener, u64 now) {
+  tcp_sk(listener).ts_recent_stamp = std::max(detail::tw_clock(now), 1u);
+}
 /// Otherwise no acknowledgment is looked at as if it were a cookie: there is nothing to guess.
 [[nodiscard]] inline bool tcp_synq_recent_overflow(sock const& listener, u64 now) {
-  u64 const last = tcp_sk(listener).ts_recent_stamp;
-  return last != 0 && now - last <= max_syncookie_age * syncookie_period;
+  u32 const last = tcp_sk(listener).ts_recent_stamp;
+  return last != 0 && detail::tw_clock_since(last, now) <= max_syncookie_age * syncookie_period;
 }
 
 }  // namespace netstack

@@ -87,7 +87,7 @@ template <class Net>
 /// RFC 2018 §4, RFC 2883 §4: what came twice first, then what is there beyond rcv_nxt, the latest first.
 inline void tcp_sack_options(tcp_sock const& tp, tcp_out_options& opts) {
   u32 const room = (u32{tcpopt::max_len} - opts.size() - tcpopt::sack_base_aligned) / tcpopt::sack_perblock;
-  if (tp.dsack) opts.sacks[opts.num_sacks++] = tp.duplicate_sack;
+  if (tp.dsack) opts.sacks[opts.num_sacks++] = tp.repair->duplicate_sack;
   for (u8 i = 0; i < tp.num_sacks && opts.num_sacks < std::min<u32>(room, tcpopt::max_sacks); ++i)
     opts.sacks[opts.num_sacks++] = tp.ofo->selective_acks[i];
 }
