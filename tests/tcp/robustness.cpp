@@ -4,6 +4,8 @@
 // one-byte segments in tcp_data_queue.cpp, forged SYNs by the million in tests/integration/tcp_scale.cpp.
 #include <random>
 
+#include "netstack/socket/tcp_socket.hpp"
+#include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -244,6 +246,92 @@ TEST_CASE("peers that never open their window take no more memory than there is:
   CHECK(t.rig.host.worker().pool.in_use() == 0);
   CHECK(tcp_worker_of(t.net()).memory.allocated == 0);
   survived(t);
+}
+
+TEST_CASE("who is connected goes on, a segment at a time, when all of tcp_mem is used") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_mem", "0 0 0"));
+  REQUIRE(t.write(fd, 10, msg::dontwait).value() == 10);
+  t.out("P. 1:11");
+  CHECK(t.write(fd, 10, msg::dontwait).error() == errc::resource_unavailable_try_again);  // one at a time
+  t.in(". 1 ack 11").silent();
+  REQUIRE(t.write(fd, 10, msg::dontwait).value() == 10);
+  t.out("P. 11:21").in(". 1 ack 21").silent();
+  // And the other way: what finds the reader's queue empty is taken, and the window closed behind it until he comes.
+  u32 next = 1;
+  auto const segment = [&] { return ". " + std::to_string(next) + ":" + std::to_string(next + 1400) + " ack 21"; };
+  auto const closed = [&] { return ". 21 ack " + std::to_string(next) + " win 0"; };
+  t.in(segment());  // into the page that the sender has left
+  t.pending.clear();
+  next += 1400;
+  t.read(fd, 1400);
+  t.pending.clear();
+  for (int round = 0; round < 3; ++round) {
+    t.in(segment());
+    next += 1400;
+    t.out(closed()).silent();
+    if (round == 2) break;
+    t.read(fd, 1400);
+    REQUIRE(t.pending.size() == 1);
+    CHECK(t.read_segment(t.pending.front()).win.value() != 0);
+    t.pending.clear();
+  }
+  // Who sends into it all the same hears that the buffer has room; but there is no memory for it.
+  t.in(segment()).pending.clear();
+  CHECK(t.drops(drop_reason::tcp_zerowindow) == 1);
+  t.in(segment()).out(closed()).silent();
+  CHECK(t.drops(drop_reason::proto_mem) == 1);
+  CHECK(t.ext().TCPToZeroWindowAdv.read() >= 4);
+  t.read(fd, 1400);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("what waits behind a gap makes room for what fills it, however little memory there is: RFC 2018 §8") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_mem", "2 3 4"));
+  for (u32 n = 1; n < 20; ++n)
+    t.in(". " + std::to_string(1 + n * 1000) + ":" + std::to_string(1001 + n * 1000) + " ack 1");
+  t.pending.clear();
+  CHECK(t.ext().OfoPruned.read() == 0);  // nothing nearer was given up for what is farther
+  // The reader has something, so that nothing is taken beyond the limits.
+  t.in("P. 1:501 ack 1").in("P. 501:1001 ack 1");
+  CHECK(t.tp(fd).rcv_nxt - t.peer_isn > 1001);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("a writer that found no frame is told when there is one, though nothing is on its way", "[S100]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  tcp_socket<net<tcp_script_host>> s{t.net()};
+  REQUIRE(s.adopt(fd));
+  int told = 0;
+  s.on_write_space([](void* n) { ++*static_cast<int*>(n); }, &told);
+  auto& pool = t.net().worker().pool;
+  for (bool const by_call : {true, false}) {
+    told = 0;
+    skb_list others;
+    pool.alloc_bulk(pool.available(), others);
+    if (by_call)
+      CHECK(t.write(fd, 10, msg::dontwait).error() == errc::resource_unavailable_try_again);
+    else
+      CHECK(s.allocate().error() == errc::no_buffer_space);
+    t.after(100);
+    CHECK(told == 0);
+    pool.free_list(others);
+    t.after(20);
+    CHECK(told == 1);
+    t.quiet(100);
+    CHECK(told == 1);
+  }
+  REQUIRE(t.write(fd, 10, msg::dontwait).value() == 10);
+  t.out("P. 1:11").in(". 1 ack 11").silent();
+  s.close();
+  t.pending.clear();
+  t.over();
 }
 
 TEST_CASE("100,000 segments at random against one connection, and it still works", "[INFRA:HALT][URGENT/11]") {

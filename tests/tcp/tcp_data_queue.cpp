@@ -145,9 +145,9 @@ TEST_CASE("a full buffer throws away what is out of order, and then refuses", "[
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");
   auto& ext = t.ext();
-  t.in(data(3, 1003));
-  t.sk(fd).sk_rcvbuf = 1;  // as if others had filled it
   t.in(data(2003, 3003));
+  t.sk(fd).sk_rcvbuf = 1;  // as if others had filled it
+  t.in(data(3, 1003));     // nearer
   CHECK(ext.PruneCalled.read() == 1);
   CHECK(ext.OfoPruned.read() == 1);
   CHECK(ext.RcvPruned.read() == 0);  // now there is room
@@ -157,6 +157,7 @@ TEST_CASE("a full buffer throws away what is out of order, and then refuses", "[
   CHECK(ext.PruneCalled.read() == 2);
   CHECK(ext.RcvPruned.read() == 1);
   CHECK(ext.TCPOFODrop.read() == 1);
+  CHECK(ext.OfoPruned.read() == 1);  // what is nearer stays
   t.sk(fd).sk_rmem_alloc -= 2;
   t.pending.clear();
   t.over();

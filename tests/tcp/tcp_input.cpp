@@ -279,6 +279,7 @@ TEST_CASE("SYN-RECEIVED: RST returns to LISTEN, what is out of the window is tol
   t.out("R 7").silent();
   t.in("R 9").out(". 1 ack 1").silent();  // RFC 5961: not exact
   t.in("P. 90000:90004 ack 1").out(". 1 ack 1").silent();
+  t.quiet(600);
   t.in("S 0 mss 1460").out("S. 0 ack 1").silent();  // it did not hear us
   t.in("R 1").silent();
   CHECK(tcp_worker_of(t.net()).requests.in_use() == 0);

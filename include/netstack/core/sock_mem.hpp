@@ -113,6 +113,15 @@ template <class Net>
   return detail::sk_mem_schedule(net, sk, size, queued, sk.sk_limits->wmem_min);
 }
 
+/// The same whatever the limits say: for what a socket needs lest it stand still, a packet at a time.
+inline void sk_forced_mem_schedule(sock& sk, u32 size) {
+  if (detail::sk_mem_has(sk, size)) return;
+  u32 const missing = size - static_cast<u32>(std::max(sk.sk_forward_alloc, 0));
+  u32 const pages = (missing + sk_mem_quantum - 1) / sk_mem_quantum;
+  sk.sk_memory->allocated += pages;
+  sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
+}
+
 /// Takes pages for `size` bytes that are about to be charged packet by packet, so that each finds them. False: not
 /// while memory is short, when each is asked for.
 inline bool sk_mem_ahead(sock& sk, u64 size) {

@@ -27,7 +27,7 @@ class socket_handle {
 
   /// There is something to read, or the end; there is room again to send; an error waits (so::error). Run inside
   /// poll(), write_space only there and never inside another callback; the others also inside the call that leads to
-  /// them: shutdown() for data_ready; for error_report a call that fails, or reading the error queue.
+  /// them: shutdown() and SO_RCVLOWAT for data_ready; for error_report a call that fails, or reading the error queue.
   void on_data_ready(callback f, void* ctx) { data_ready_ = {f, ctx}, install(); }
   void on_write_space(callback f, void* ctx) { write_space_ = {f, ctx}, install(); }
   void on_error_report(callback f, void* ctx) { error_report_ = {f, ctx}, install(); }

@@ -55,11 +55,13 @@ class tcp_socket : public socket_handle<Net> {
 
   /// How many bytes one segment carries now: the most that a packet may be filled with.
   [[nodiscard]] u32 segment() { return is_open() ? tcp_current_mss(net(), sk()) : 0; }
-  /// An empty packet with room for the headers in front: fill it with skb->put(n). Errors: no_buffer_space.
+  /// An empty packet with room for the headers in front: fill it with skb->put(n). Errors: no_buffer_space;
+  /// on_write_space tells when there is one.
   result<skb_ptr> allocate() {
     sk_buff* const skb = net().worker().pool.alloc_skb(max_tcp_header);
-    if (!skb) return failure{std::errc::no_buffer_space};
-    return skb_ptr{skb};
+    if (skb) return skb_ptr{skb};
+    if (is_open()) tcp_await_space(net(), sk());
+    return failure{std::errc::no_buffer_space};
   }
   /// Sends the packet's data behind what was sent before; msg::more: it need not leave alone. The packet is taken
   /// unless there is an error. Errors: bad_file_descriptor, and those of tcp_send_skb.

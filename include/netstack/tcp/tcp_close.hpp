@@ -27,7 +27,8 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.max_window = tp.max_packets_out = tp.pmtu_cookie = 0;
   tp.snd_wscale = tp.rcv_wscale = 0;
   tp.quick_acks = 0;
-  tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_mode = false;
+  tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.ack_nomem = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_mode =
+      false;
   tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
   tp.undo_marker_set = tp.reord_seen = tp.rack_in_dsack_round = tp.rack_advanced = tp.is_sack_reneg = tp.frto = false;
   tp.rack_reo_wnd_steps = 1, tp.rack_reo_wnd_persist = 0;

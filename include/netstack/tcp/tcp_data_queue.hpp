@@ -90,36 +90,38 @@ NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb,
 
 namespace detail {
 
-/// RFC 2018 §8 allows it: what is out of order is thrown away, the farthest first, until the buffer has room.
+/// RFC 2018 §8 allows it: what is out of order is thrown away, the farthest first, until the buffer, and the proto's
+/// memory, has room for what begins at `seq`; nothing that is nearer than that.
 template <class Net>
-void tcp_prune_ofo_queue(Net& net, sock& sk) {
+void tcp_prune_ofo_queue(Net& net, sock& sk, u32 size, u32 seq) {
   auto& tp = tcp_sk(sk);
-  if (!tp.ofo) return;
+  if (!tp.ofo || !after(TCP_SKB_CB(*tp.ofo->queue.rbegin()).seq, seq)) return;
   ++NET_STATS(net).OfoPruned;
   auto& queue = tp.ofo->queue;
-  while (!queue.empty() && sk.sk_rmem_alloc > sk.sk_rcvbuf / 2) {
+  do {
     sk_buff& last = *queue.rbegin();
+    if (!after(TCP_SKB_CB(last).seq, seq)) break;
     queue.erase(queue.iterator_to(last));
     kfree_skb(net, last, drop_reason::tcp_ofo_queue_prune);
-  }
+  } while (!queue.empty() && (sk.sk_rmem_alloc > sk.sk_rcvbuf / 2 || !sk_rmem_schedule(net, sk, size)));
   tcp_ofo_settle(net, tp);
   tp.num_sacks = 0;  // what the blocks told is no longer so
 }
 template <class Net>
-NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size) {
+NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size, u32 seq) {
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
   ++NET_STATS(net).PruneCalled;
-  tcp_prune_ofo_queue(net, sk);
+  tcp_prune_ofo_queue(net, sk, size, seq);
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
   ++NET_STATS(net).RcvPruned;
   return false;
 }
 template <class Net>
-NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size) {
+NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size, u32 seq) {
   if (!sk.sk_memory) __builtin_unreachable();
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_mem_has(sk, size)) [[likely]]
     return true;
-  return tcp_rmem_schedule_slow(net, sk, size);
+  return tcp_rmem_schedule_slow(net, sk, size, seq);
 }
 
 /// The last packet of the reader's queue, if this one may be copied behind it: that costs no memory.
@@ -279,7 +281,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     TCP_SKB_CB(*last).end_seq = cb.end_seq;  // a FIN counts
     TCP_SKB_CB(*last).tcp_flags |= cb.tcp_flags;
     ++NET_STATS(net).TCPRcvCoalesce;
-  } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize) ||
+  } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize, cb.seq) ||
              (!tp.ofo && !(tp.ofo = tcp_worker_of(net).ofos.alloc()))) {
     ++NET_STATS(net).TCPOFODrop;
     return drop(net, skb, drop_reason::proto_mem);
@@ -321,11 +323,15 @@ template <class Net>
 NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   // A FIN by itself is not kept, and needs no memory.
-  if (skb.len != 0 && !tcp_try_rmem_schedule(net, sk, skb.truesize) && !tcp_tail_for(sk, skb, rx.seq)) {
-    ++NET_STATS(net).TCPRcvQDrop;
-    ++sk.sk_drops;
-    tp.ack_scheduled = tp.ack_now = true;
-    return drop(net, skb, drop_reason::proto_mem);
+  if (skb.len != 0 && !tcp_try_rmem_schedule(net, sk, skb.truesize, rx.seq) && !tcp_tail_for(sk, skb, rx.seq)) {
+    // What is sent now would be lost, too. But who has nothing to read gets one segment, or he might wait for ever.
+    tp.ack_scheduled = tp.ack_now = tp.ack_nomem = true;
+    if (!sk.sk_receive_queue.empty()) {
+      ++NET_STATS(net).TCPRcvQDrop;
+      ++sk.sk_drops;
+      return drop(net, skb, drop_reason::proto_mem);
+    }
+    sk_forced_mem_schedule(sk, skb.truesize);
   }
   if (skb.len != 0) {
     tcp_event_data_recv(net, sk, skb, rx);
@@ -355,7 +361,7 @@ template <class Net>
 NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool plain) {
   auto& tp = tcp_sk(sk);
   if (plain && sk.sk_receive_queue.empty() && !skb.is_nonlinear() && !skb.destructor &&
-      detail::tcp_try_rmem_schedule(net, sk, skb.truesize)) [[likely]] {  // as below, where nothing else can be
+      detail::tcp_try_rmem_schedule(net, sk, skb.truesize, rx.seq)) [[likely]] {  // as below, where nothing else can be
     u32 const len = rx.end_seq - rx.seq;
     skb_dst_drop(skb);
     skb.dev = nullptr;

@@ -73,6 +73,7 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
     skb_header_release(skb);
   });
   tp.write_seq = seq;
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::push);  // what was to leave at once is before them
   tp.wmem_queued += got * cost;
   sk_mem_charge(sk, got * cost);
   sk_mem_settle(sk);
@@ -86,7 +87,7 @@ template <class Net>
 NETSTACK_INLINE sk_buff* tcp_charged_segment(Net& net, sock& sk) {
   sk_buff* const skb = net.worker().pool.__alloc_skb(max_tcp_header);
   if (!skb) return nullptr;
-  if (!sk_wmem_schedule(net, sk, skb->truesize, tcp_sk(sk).wmem_queued)) {
+  if (!tcp_wmem_schedule(net, sk, skb->truesize)) [[unlikely]] {
     consume_skb(*skb);
     return nullptr;
   }
@@ -152,7 +153,7 @@ template <class Net>
 result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
   auto& tp = tcp_sk(sk);
   u32 const had = tp.wmem_queued;
-  tp.nospace = true;
+  tcp_await_space(net, sk);
   tcp_chrono_update(sk, net.worker().now, tp.chrono == tcp_chrono::rwnd_limited);
   u32 const notsent = tp.write_seq - tp.snd_nxt;
   auto const ready = [&] {

@@ -101,7 +101,7 @@ struct alignas(8) tcp_marks {
   bool cwnd_limited : 1 = false;
   bool hashed : 1 = false;       ///< segments find it
   bool bound : 1 = false;        ///< it has its port
-  bool shares_port : 1 = false;  ///< … as one of inet_bind_hashbucket::connected
+  bool ack_nomem : 1 = false;    ///< the next acknowledgment closes the window: there is no memory
   bool nospace : 1 = false;      ///< a writer waits for room
   bool urg_mode : 1 = false;     ///< urgent data of ours is not acknowledged yet
   bool mtu_probing : 1 = false;  ///< tcp_mtup is in use
@@ -186,6 +186,7 @@ struct tcp_settings {
   bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
   bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
+  bool shares_port : 1 = false;                         ///< it is one of inet_bind_hashbucket::connected
   bool rate_app_limited : 1 = true;
   tcp_fastopen_client_fail fastopen_client_fail : 2 = tcp_fastopen_client_fail::unspec;
 };

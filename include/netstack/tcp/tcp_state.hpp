@@ -94,6 +94,26 @@ template <class Net>
 [[nodiscard]] bool tcp_may_queue(Net& net, sock const& sk) {
   return tcp_stream_memory_free(sk) && tcp_below_notsent_lowat(net, sk, false);
 }
+/// Makes sure that so many more bytes may be charged for what is sent. Who has nothing under way gets them whatever
+/// the limits say: no acknowledgment would ever tell it to try again.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool tcp_wmem_schedule(Net& net, sock& sk, u32 size) {
+  if (sk_wmem_schedule(net, sk, size, tcp_sk(sk).wmem_queued)) [[likely]]
+    return true;
+  if (!sk.sk_write_queue.empty()) return false;
+  sk_forced_mem_schedule(sk, size);
+  return true;
+}
+/// A writer finds no room, or no frame: it is told when there is some, by what is acknowledged, or if nothing is under
+/// way, by a timer, since frames come back to the pool from anywhere.
+inline constexpr u64 tcp_space_retry_ns = 10'000'000;
+template <class Net>
+void tcp_await_space(Net& net, sock& sk) {
+  tcp_sk(sk).nospace = true;
+  bool const open = !tcp_in_state(sk, tcp_state::close, tcp_state::listen);
+  if (open && sk.sk_write_queue.empty() && icsk_due_of(sk, icsk_wait::pacing) == 0)
+    icsk_start_timer(net, sk, icsk_wait::pacing, net.worker().now + tcp_space_retry_ns);
+}
 /// A writer is woken, and poll() says writable, when a third of the buffer is free.
 template <class Net>
 [[nodiscard]] bool tcp_stream_is_writeable(Net& net, sock const& sk) {

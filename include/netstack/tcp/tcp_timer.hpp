@@ -204,12 +204,16 @@ void tcp_keepalive_timer(Net& net, sock& sk) {
   inet_csk_reset_keepalive_timer(net, sk, interval);
 }
 
-/// A paced connection may send again.
+/// A paced connection may send again, or a writer that waits for a frame may find one.
 template <class Net>
 void tcp_pacing_timer_handler(Net& net, sock& sk) {
   if (tcp_in_state(sk, tcp_state::close, tcp_state::listen)) return;
   tcp_xmit_retransmit_queue(net, sk);
   tcp_push_pending_frames(net, sk);
+  if (!tcp_sk(sk).nospace || !sk.sk_write_queue.empty()) return;
+  if (net.worker().pool.available() == 0) return tcp_await_space(net, sk);
+  tcp_sk(sk).nospace = false;
+  tcp_note(sk, tcp_event::writable);
 }
 
 /// The deadline is reached: it is one no longer.

@@ -82,6 +82,15 @@ template <class Net>
   return static_cast<u16>(tp.rcv_wnd >> tp.rcv_wscale);
 }
 
+/// … closed, though that moves its right edge to the left: what is sent into it now would only be lost for want of
+/// memory, and a probe costs less. Linux: tcp_select_window with ICSK_ACK_NOMEM.
+template <class Net>
+[[nodiscard]] NETSTACK_COLD u16 tcp_close_window(Net& net, tcp_sock& tp) {
+  if (std::exchange(tp.rcv_wnd, 0u) != 0) ++NET_STATS(net).TCPToZeroWindowAdv;
+  tp.rcv_wup = tp.rcv_nxt;
+  return 0;
+}
+
 // --- options
 
 /// RFC 2018 §4, RFC 2883 §4: what came twice first, then what is there beyond rcv_nxt, the latest first.
@@ -282,8 +291,7 @@ template <class Net>
 void tcp_event_ack_sent(Net&, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (tp.quick_acks != 0) --tp.quick_acks;
-  tp.ack_scheduled = tp.ack_now = false;
-  tp.dsack = false;
+  tp.ack_scheduled = tp.ack_now = tp.ack_nomem = tp.dsack = false;
   icsk_stop_timer(sk, icsk_wait::delack);
 }
 
@@ -311,8 +319,13 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
 }
 /// Of a connection most segments have nothing to say but their numbers and a time stamp.
 [[nodiscard]] NETSTACK_INLINE bool tcp_is_common(tcp_sock const& tp, u8 flags) {
-  constexpr tcp_marks told{
-      .ecn_flags = 0xff, .num_sacks = 0xff, .tstamp_ok = true, .urg_mode = true, .uto_due = true, .dsack = true};
+  constexpr tcp_marks told{.ecn_flags = 0xff,
+                           .num_sacks = 0xff,
+                           .tstamp_ok = true,
+                           .ack_nomem = true,
+                           .urg_mode = true,
+                           .uto_due = true,
+                           .dsack = true};
   return (flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.match(told, {.tstamp_ok = true});
 }
 /// Sends such a one.
@@ -386,7 +399,9 @@ NETSTACK_NOINLINE result<void> tcp_transmit(Net& net, sock& sk, sk_buff& out, tc
   if (cb.tcp_flags & tcp_flag::ack) f.ack_seq = tp.rcv_nxt;
   if (tp.ecn_flags != 0) f.flags |= tcp_ecn_send(tp, cb, out.len != 0);
   // RFC 7323 §2.2: the window of a segment with SYN is never scaled.
-  f.window = syn ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff)) : tcp_select_window(net, sk);
+  f.window = syn            ? static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff))
+             : tp.ack_nomem ? tcp_close_window(net, tp)
+                            : tcp_select_window(net, sk);
   if (tp.urg_mode) detail::tcp_write_urg(tp, f);
   auto opts = syn ? tcp_syn_options(net, tp) : tcp_established_options(net, tp);
   if (tp.uto_due && !syn) detail::tcp_user_timeout_option(tp, out.len, opts);

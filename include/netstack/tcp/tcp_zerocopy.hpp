@@ -94,11 +94,12 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   if (skb.pool != &net.worker().pool || !skb_is_own(skb, mss, max_tcp_header))
     return failure{std::errc::invalid_argument};
   if (!tcp_stream_memory_free(sk)) tcp_sndbuf_expand(net, sk);
-  if (!tcp_may_queue(net, sk) || !sk_wmem_schedule(net, sk, skb.truesize, tp.wmem_queued)) {
-    tp.nospace = true;
+  if (!tcp_may_queue(net, sk) || !tcp_wmem_schedule(net, sk, skb.truesize)) {
+    tcp_await_space(net, sk);
     tcp_chrono_update(sk, net.worker().now, tp.chrono == tcp_chrono::rwnd_limited);
     return failure{std::errc::resource_unavailable_try_again};
   }
+  tcp_rate_check_app_limited(tp);
   skb_orphan(skb);
   skb_dst_drop(skb);
   skb.dev = nullptr;
@@ -107,7 +108,9 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   if (!device_sums) skb.csum = csum_partial(skb.data, skb.len, 0);
   TCP_SKB_CB(skb) = {.seq = tp.write_seq, .end_seq = tp.write_seq + skb.len, .tcp_flags = tcp_flag::ack};
   tp.write_seq += skb.len;
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::push);  // what was to leave at once is before it
   tcp_queue_skb(sk, skb);
+  detail::tcp_note_dialogue(net, tp);
   detail::tcp_push(net, sk, flags, mss);
   return {};
 }
