@@ -265,15 +265,22 @@ void tcp_xmit_retransmit_queue(Net& net, sock& sk) {
   }
 }
 
-/// What is longer than a segment may be goes again in smaller ones, at once and without shrinking the window.
+/// What is longer than a segment may be goes again in smaller ones, at once and without shrinking the window: nothing
+/// was congested. Until all that is in flight now is acknowledged, what is missing of it is missing for its length.
 template <class Net>
 void tcp_simple_retransmit(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u32 const mss = tcp_current_mss(net, sk);
+  u32 const mss = tcp_current_mss(net, sk), prior_lost = tp.lost_out;
   (void)tcp_repair_of(net, tp);
   for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb))
     if (skb->len > mss) tcp_mark_skb_lost(net, tp, *skb, tp.repair->lost_queue.end());
   if (!tcp_is_sack(tp)) (void)detail::tcp_limit_reno_sacked(tp);  // what is lost now has not arrived
+  if (tp.lost_out != prior_lost && tp.ca_state != tcp_ca_state::loss) {
+    tp.repair->high_seq = tp.snd_nxt;
+    tp.snd_ssthresh = tcp_current_ssthresh(tp);
+    tp.undo_marker_set = tp.frto = false;
+    tcp_set_ca_state(net, sk, tcp_ca_state::loss);
+  }
   tcp_xmit_retransmit_queue(net, sk);
   tcp_repair_settle(net, tp);
 }
