@@ -151,6 +151,12 @@ TEST_CASE("no more than TCP_FASTOPEN says are taken before their handshake: RFC 
     t.in("R 6").silent();
     t.read(fd, 5);
     CHECK(t.read_error(fd) == static_cast<int>(errc::connection_reset));
+    // Which makes no room at once: whoever forged that address would use it for the next.
+    t.after(59'000), t.pending.clear();
+    t.from(4004);
+    t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 1").silent();
+    CHECK(t.ext().TCPFastOpenListenOverflow.read() == 2);
+    t.after(1000), t.pending.clear();
   }
   SECTION("it is given up") {
     t.after(130'000), t.pending.clear();

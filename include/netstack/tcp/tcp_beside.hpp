@@ -97,6 +97,8 @@ struct tcp_rare : tcp_rare_settings {
   tcp_fastopen_request* fastopen_req = nullptr;  ///< the call that sends data with its SYN is under way
   sock* fastopen_rsk = nullptr;                  ///< the listener, held
   u16 fastopen_qlen = 0, fastopen_max_qlen = 0;  ///< of a listener: connections without their handshake
+  u16 fastopen_rst = 0;                          ///< … that ended with a RST, and count as long as those would
+  u32 fastopen_rst_stamp = 0;                    ///< ms: the last of them
   u32 urg_seq = 0;                               ///< the peer's urgent byte
   u32 snd_up = 0;                                ///< behind our own, in urg_mode
   u32 challenge_stamp = 0;                       ///< ms: RFC 5961 §7, per connection

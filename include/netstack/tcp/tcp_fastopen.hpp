@@ -237,14 +237,18 @@ namespace detail {
   return n;
 }
 /// RFC 7413 §5.1: so many may have been begun by data alone, no more: their addresses may be forged by who once had a
-/// cookie for them.
+/// cookie for them. What the true owner of such an address ends with a RST makes no room for a minute, or it would for
+/// the next forged one.
+inline constexpr u32 tcp_fastopen_rst_ms = 60'000;
 template <class Net>
-bool tcp_fastopen_queue_check(Net& net, sock const& listener) {
+bool tcp_fastopen_queue_check(Net& net, sock& listener) {
   auto const& tp = tcp_sk(listener);
+  if (tp.rare->fastopen_rst != 0 && tcp_time_stamp(net) - tp.rare->fastopen_rst_stamp >= tcp_fastopen_rst_ms)
+    tcp_own_rare(tcp_sk(listener)).fastopen_rst = 0;
   bool const unasked = (tcp_fastopen_enabled(net) & tfo::server_wo_sockopt1) != 0;
   u32 const most =
       tp.rare->fastopen_max_qlen == 0 && unasked ? tp.icsk_listen.max_ack_backlog : tp.rare->fastopen_max_qlen;
-  if (tp.rare->fastopen_qlen < most) return true;
+  if (u32{tp.rare->fastopen_qlen} + tp.rare->fastopen_rst < most) return true;
   if (most != 0) ++NET_STATS(net).TCPFastOpenListenOverflow;
   return false;
 }

@@ -301,6 +301,13 @@ NETSTACK_COLD void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
 /// MUST-12: a RST that is believed.
 template <class Net>
 NETSTACK_COLD void tcp_reset(Net& net, sock& sk) {
+  if (tcp_passive_fastopen(sk)) {
+    auto& listener = tcp_sk(*tcp_sk(sk).rare->fastopen_rsk);
+    if (listener.rare->fastopen_qlen != 0) {  // it has not been closed meanwhile
+      auto& rare = tcp_own_rare(listener);
+      ++rare.fastopen_rst, rare.fastopen_rst_stamp = tcp_time_stamp(net);
+    }
+  }
   switch (sk.sk_state) {
     case tcp_state::syn_sent: return tcp_done_with_error(net, sk, std::errc::connection_refused);
     case tcp_state::close_wait: return tcp_done_with_error(net, sk, std::errc::broken_pipe);
