@@ -293,6 +293,19 @@ TEST_CASE("TCP_DEFER_ACCEPT is kept in repetitions, and told in seconds", "[S148
 
 // --- memory
 
+TEST_CASE("RSTs in the window of a half-open connection are answered twice a second at most: RFC 5961 §7") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1460").out("S. 0 ack 1");
+  for (u32 n = 0; n < 100; ++n) t.in("R " + std::to_string(10 + n) + (n % 3 ? "" : ":" + std::to_string(20 + n)));
+  t.out(". 1 ack 1").silent();
+  CHECK(t.ext().TCPChallengeACK.read() == 1);
+  CHECK(t.ext().TCPACKSkippedSynRecv.read() == 99);
+  t.in(". 1 ack 1").silent();
+  CHECK(t.state(t.accept()) == tcp_state::established);
+  t.over();
+}
+
 TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected lives", "[S99][S145]") {
   tcp_script t;
   auto& memory = tcp_worker_of(t.net()).memory;

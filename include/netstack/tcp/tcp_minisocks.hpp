@@ -161,7 +161,7 @@ namespace detail {
 template <class Net, class Stamp>
 NETSTACK_COLD bool tcp_oow_rate_limited(Net& net, Stamp& stamp, tcp_rx const& rx, counter& skipped) {
   Stamp const now = std::max<Stamp>(static_cast<Stamp>(tcp_time_stamp(net)), 1);
-  if (rx.seq != rx.end_seq && !rx.has(tcp_flag::syn)) return false;  // data may be a probe
+  if (rx.seq != rx.end_seq && !(rx.flags & (tcp_flag::syn | tcp_flag::rst))) return false;  // data may be a probe
   if (stamp != 0 && u64{static_cast<Stamp>(now - stamp)} * 1'000'000 < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
     ++skipped;
     return true;

@@ -383,7 +383,10 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
   if (rx.flags & (tcp_flag::rst | tcp_flag::syn)) {
     // MUST-11: a passive open that fails returns to LISTEN. Of a RST that is not exact: RFC 5961 §3.2.
     if (rx.has(tcp_flag::rst) && rx.seq != req.rcv_isn + 1) {
-      (void)detail::tcp_v4_send_request(net, req, tcp_flag::ack);
+      if (!detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv)) {
+        ++NET_STATS(net).TCPChallengeACK;
+        (void)detail::tcp_v4_send_request(net, req, tcp_flag::ack);
+      }
       v = drop(net, skb, drop_reason::tcp_invalid_sequence);
       return nullptr;
     }
