@@ -584,6 +584,35 @@ TEST_CASE("an ICMP error does not end a connection: it says why, if that ends by
   t.over();
 }
 
+TEST_CASE("IP_RECVERR: of a connect() that fails the error queue has the SYN, and who refused it", "[S43][S118]") {
+  tcp_script t;
+  t.play("connect\n< S 0");
+  REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::recverr, 1));
+  t.play("icmp 3 1 0 0");
+  std::array<char, 100> bytes{};
+  alignas(8) std::byte control[300];
+  iovec const part{bytes.data(), bytes.size()};
+  msghdr m{.msg_iov = {&part, 1}, .msg_control = control};
+  auto const n = recvmsg(t.net(), t.figure, m, msg::errqueue);
+  REQUIRE(n);
+  REQUIRE(*n >= 8);
+  tcphdr quoted;
+  std::memcpy(static_cast<void*>(&quoted), bytes.data(), 8);
+  CHECK(quoted.dest.host() == tcp_script::peer_port);
+  CHECK(quoted.seq.host() == t.our_isn);
+  bool told = false;
+  for_each_cmsg(std::span(control).first(m.msg_controllen), [&](cmsg_view const& c) {
+    if (c.level != sol::ip || c.type != ip_opt::recverr) return true;
+    auto const ee = c.as<sock_extended_err>();
+    CHECK(ee.ee_errno == static_cast<u32>(errc::host_unreachable));
+    CHECK(ee.ee_origin == so_ee_origin::icmp);
+    return told = true;
+  });
+  CHECK(told);
+  CHECK(t.state(t.figure) == tcp_state::close);
+  t.over();
+}
+
 TEST_CASE("an ICMP error ends what is half open, if the SYN-ACK cannot arrive", "[S118][RFC 5927]") {
   for (auto const& [type, code, ends] : {std::tuple{icmp_type::dest_unreach, u8{0}, true},
                                          {icmp_type::dest_unreach, u8{1}, true},

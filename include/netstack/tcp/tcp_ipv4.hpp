@@ -6,6 +6,7 @@
 // Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
 #pragma once
 #include "netstack/ipv4/icmp_errno.hpp"
+#include "netstack/ipv4/ip_sockglue.hpp"
 #include "netstack/tcp/tcp_input.hpp"
 #include "netstack/tcp/tcp_syn.hpp"
 #include "netstack/tcp/tcp_v4_xmit.hpp"
@@ -344,7 +345,8 @@ void tcp_v4_mtu_reduced(Net& net, sock& sk) {
 }
 
 template <class Net>
-void tcp_v4_err_connection(Net& net, sock& sk, icmphdr const& icmph, iphdr const& quoted, u32 info) {
+void tcp_v4_err_connection(Net& net, sock& sk, sk_buff& skb, iphdr const& quoted, u32 info) {
+  auto const& icmph = *skb.transport_hdr<icmphdr>();
   if (icmph.type == icmp_type::dest_unreach && icmph.code == icmp_code::frag_needed) {
     ipv4_update_pmtu(net, quoted.daddr, info);
     return tcp_v4_mtu_reduced(net, sk);
@@ -352,7 +354,10 @@ void tcp_v4_err_connection(Net& net, sock& sk, icmphdr const& icmph, iphdr const
   auto const error = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc).error;
   if (error == std::errc{}) return;
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
-  if (opening && !tcp_passive_fastopen(sk)) return tcp_done_with_error(net, sk, error);
+  if (opening && !tcp_passive_fastopen(sk)) {
+    ip_icmp_error(sk, skb, static_cast<int>(error), sk.sk_dport, info, skb.data + quoted.header_len());
+    return tcp_done_with_error(net, sk, error);
+  }
   // MUST-56 SHLD-25 SHLD-26, RFC 5927 §5: a connection that lives is not ended by what anybody could have written;
   // who asked for it by IP_RECVERR is told (MUST-47 SHLD-20).
   if (!inet_sk(sk).recverr) {
@@ -402,7 +407,7 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
       return;
     }
     sock_hold(*sk);
-    detail::tcp_v4_err_connection(net, *sk, icmph, quoted, info);
+    detail::tcp_v4_err_connection(net, *sk, skb, quoted, info);
     tcp_tell(*sk);
     sock_put(*sk);
   } else if (found.kind() == inet_kind::request) {
