@@ -184,23 +184,23 @@ result<std::size_t> sendmsg_once(Net& net, int fd, msghdr& m) {
 /// send(): what there is to say passes in registers, and becomes a msghdr behind the handle.
 template <class Net>
 NETSTACK_NOINLINE result<std::size_t> send_piece(Net& net, int fd, void const* buf, std::size_t len, u32 flags) {
-  return __with_socket(net, fd, [&](Net& home, sockfs::socket& s) NETSTACK_INLINE_LAMBDA -> result<std::size_t> {
+  return __with_socket(net, fd, [&](Net& home, sockfs::socket& sock) NETSTACK_INLINE_LAMBDA -> result<std::size_t> {
     if (bad_address(buf, len)) [[unlikely]]
       return failure{std::errc::bad_address};
     iovec const part{const_cast<void*>(buf), len};
-    msghdr m{.msg_iov = {&part, 1}, .msg_flags = s.nonblock ? flags | msg::dontwait : flags};
-    return sockfs::ops_of<Net>(s).sendmsg(home, s, m);
+    msghdr m{.msg_iov = {&part, 1}, .msg_flags = sock.nonblock ? flags | msg::dontwait : flags};
+    return sockfs::ops_of<Net>(sock).sendmsg(home, sock, m);
   });
 }
 /// recv(), likewise.
 template <class Net>
 NETSTACK_NOINLINE result<std::size_t> recv_piece(Net& net, int fd, void* buf, std::size_t len, u32 flags) {
-  return __with_socket(net, fd, [&](Net& home, sockfs::socket& s) NETSTACK_INLINE_LAMBDA -> result<std::size_t> {
+  return __with_socket(net, fd, [&](Net& home, sockfs::socket& sock) NETSTACK_INLINE_LAMBDA -> result<std::size_t> {
     if (bad_address(buf, len)) [[unlikely]]
       return failure{std::errc::bad_address};
     iovec const part{buf, len};
     msghdr m{.msg_iov = {&part, 1}};
-    return sockfs::ops_of<Net>(s).recvmsg(home, s, m, s.nonblock ? flags | msg::dontwait : flags);
+    return sockfs::ops_of<Net>(sock).recvmsg(home, sock, m, sock.nonblock ? flags | msg::dontwait : flags);
   });
 }
 }  // namespace detail
