@@ -89,7 +89,7 @@ struct step {
 struct scenario {
   char const* name;
   void (*begin)(side&);
-  std::array<step, 4> steps{};
+  std::array<step, 8> steps{};
 };
 
 void side::go_on(scenario const& s, double now) {
@@ -472,6 +472,25 @@ constexpr scenario scenarios[]{
        {0.4, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }},
        {0.6, [](side& s) { s.in(". 1 ack 43801"); }},
        {5.0, [](side& s) { s.write(40 * 1460); }}}}},
+    {"a window of which little is used is kept",
+     [](side& s) {
+       s.answer = [](side& peer, std::string const& what) {
+         auto const end = what.substr(what.find(':') + 1);
+         if (what[0] == '.' && end != "1" && end != "0") peer.in(". 1 ack " + end);
+       };
+       s.accepted();
+       s.set(sol::socket, so::sndbuf, 200'000);
+       s.write(20 * 1460);
+       s.write(20 * 1460);
+     },
+     {{{0.10, [](side& s) { s.write(1460); }},
+       {0.22, [](side& s) { s.write(1460); }},
+       {0.34, [](side& s) { s.write(1460); }},
+       {0.46, [](side& s) { s.write(1460); }},
+       {0.58, [](side& s) { s.write(1460); }},
+       {0.70, [](side& s) { s.write(1460); }},
+       {0.82, [](side& s) { s.write(1460), s.answer = nullptr; }},
+       {0.90, [](side& s) { s.write(60 * 1460); }}}}},
     {"a short pause: it does not",
      [](side& s) { s.in("S 0 mss 1460 sackok"); },
      {{{0.2, begin_with<14600>},

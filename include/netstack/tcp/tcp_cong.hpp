@@ -81,7 +81,8 @@ void tcp_reno_cong_avoid(Net&, sock& sk, u32, u32 acked) {
   }
   tcp_cong_avoid_ai(tp, tp.snd_cwnd, acked);
 }
-/// RFC 5681 §3.1 (4): half of what was in flight, two segments at least.
+/// RFC 5681 §3.1 (4), by the window, as Linux has it, in place of what was in flight: half of it, two segments at
+/// least.
 template <class Net>
 u32 tcp_reno_ssthresh(Net&, sock& sk) {
   return std::max(tcp_sk(sk).snd_cwnd >> 1, 2u);
