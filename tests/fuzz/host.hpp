@@ -78,13 +78,27 @@ struct wire : driver {
   static void stop(Net&, net_device& dev) {
     netdev_priv<wire>(dev).rx.clear();
   }
-  template <class Net>
-  static netdev_tx xmit(Net&, net_device& dev, sk_buff& skb, bool) {
+  static void send(net_device& dev, sk_buff& skb) {
     bytes sent;
     for_each_piece(skb, 0, skb.len, [&](u8 const* p, u32 n) { sent.insert(sent.end(), p, p + n); });
+    if (skb.ip_summed == ip_summed::partial) {  // left to the device
+      std::size_t const start = skb.csum_start - skb.headroom();
+      require(start + skb.csum_offset + 2 <= sent.size(), "a checksum lies in its frame");
+      u16 const sum = csum_fold(csum_partial(sent.data() + start, sent.size() - start, 0)).raw();
+      std::memcpy(sent.data() + start + skb.csum_offset, &sum, sizeof sum);
+    }
     check_sent(dev, sent);
     netdev_priv<wire>(dev).tx.push_back(std::move(sent));
     consume_skb(skb);
+  }
+  /// As a device that cuts super-segments, if its features say so; without a frame for that they are lost.
+  template <class Net>
+  static netdev_tx xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
+    if (!skb_is_gso(skb)) return send(dev, skb), netdev_tx::ok;
+    require((dev.features & netif_f::gso) != 0, "only who cuts gets what is to be cut");
+    auto pieces = skb_gso_segment(net, skb, 0);
+    consume_skb(skb);
+    while (sk_buff* piece = pieces ? pieces->pop_front() : nullptr) send(dev, *piece);
     return netdev_tx::ok;
   }
   static u32 linear_part(skb_pool const& pool, frame const& f) {

@@ -595,6 +595,7 @@ def tcp_seeds():
 # --- tcp_pair: what two applications do, and what the wire does to their frames ---------------------------------------
 (PAIR_WRITE, PAIR_READ, PAIR_MOVE, PAIR_LOSE, PAIR_OVERTAKE, PAIR_TWICE, PAIR_TIME, PAIR_STOP, PAIR_ADOPT) = range(9)
 EVERY_OPTION = 0b00111111
+MERGED, CUT = 2, 4  # how frames arrive and leave: GRO, GSO
 
 
 def tcp_pair_seeds():
@@ -616,6 +617,12 @@ def tcp_pair_seeds():
         yield f"pair_{name}_overtaken", bytes([settings, 0]) + opened + say(0, 5999) + (
             bytes([PAIR_OVERTAKE, 0, 3]) + move(1)) * 6 + both
         yield f"pair_{name}_twice", bytes([settings, 0]) + opened + say(0, 5999) + bytes([PAIR_TWICE, 0, 1] * 3) + both
+    for name, how in (("merged", MERGED), ("cut", CUT), ("merged_and_cut", MERGED | CUT)):
+        yield f"pair_{name}", bytes([EVERY_OPTION, how]) + both * 3
+        yield f"pair_{name}_overtaken", bytes([EVERY_OPTION, how]) + opened + say(0, 5999) * 2 + (
+            bytes([PAIR_OVERTAKE, 0, 3]) + move(0) + move(1)) * 4 + both
+        yield f"pair_{name}_lost", bytes([EVERY_OPTION, how]) + opened + say(0, 5999) * 2 + (
+            bytes([PAIR_LOSE, 0, 2]) + move(0) + move(1) + later(6)) * 4 + both
     yield "pair_small_frames", bytes([EVERY_OPTION, 1]) + both
     yield "pair_syn_lost", bytes([EVERY_OPTION, 0, PAIR_LOSE, 0, 0]) + later(8) * 5 + both
     yield "pair_last_ack_lost", bytes([EVERY_OPTION, 0]) + move(0) + move(1) + bytes([PAIR_LOSE, 0, 0]) + say(0, 100) + both

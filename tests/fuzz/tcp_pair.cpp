@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: BSL-1.0
 // Fuzzes two TCP stacks against each other: an input is two bytes of settings and a program of what both applications
-// do and of what happens to the frames between them: kept, lost, doubled, overtaken. Then the wire is good and both say
+// do and of what happens to the frames between them: kept, lost, doubled, overtaken. By the settings frames arrive one
+// by one or in bursts that are merged (GRO), and leave as segments or as super-segments for the device to cut (GSO),
+// which changes nothing of the bytes. Then the wire is good and both say
 // goodbye: whatever happened, each must have read what the other wrote, to the last byte, and both give all back. Every
 // fourth input is also run over a wire that is good from the start.
 #include <memory>
 
 #include "fuzz/host.hpp"
 #include "netstack/tcp/tcp.hpp"
+#include "netstack/tcp/tcp_offload.hpp"
 
 namespace {
 
@@ -19,7 +22,7 @@ inline constexpr config tcp_sizes = [] {
   c.max_request = c.max_timewait = 4;
   return c;
 }();
-struct host : stack<host, ipv4, udp, tcp, fuzz::wire, sizes<tcp_sizes>> {};
+struct host : stack<host, ipv4, udp, tcp, ipv4_offload, tcp_offload, fuzz::wire, sizes<tcp_sizes>> {};
 
 constexpr be32 addr_of_a = ipv4_addr("192.0.2.1"), addr_of_b = ipv4_addr("192.0.2.2");
 
@@ -40,6 +43,7 @@ class program {
                                  std::make_unique<side>(u8{2}, ipv4_cidr("192.0.2.2/24"))};
   fuzz::input in_;
   bool const good_;                    ///< the wire, whatever the input says
+  bool bursts_ = false;                ///< what arrives together is polled, and merged, together
   std::deque<fuzz::bytes> flying_[2];  ///< from this side to the other
 
   side& at(int n) { return *side_[n & 1]; }
@@ -55,7 +59,21 @@ class program {
     flying_[n].erase(it);
     settle();
   }
+  /// The first `most`, if they are so many.
+  void deliver_first(int n, std::size_t most) {
+    for (; most > 0 && !flying_[n].empty(); --most) {
+      if (!bursts_) {
+        deliver(n, 0);
+        continue;
+      }
+      at(n + 1).rig.receive(0, {.content = std::move(flying_[n].front())});
+      flying_[n].pop_front();
+    }
+    settle();
+  }
   void deliver_all() {
+    for (int i = 0; bursts_ && i < 10'000 && !(flying_[0].empty() && flying_[1].empty()); ++i)
+      for (int n : {0, 1}) deliver_first(n, 64);
     for (int i = 0; i < 10'000 && !(flying_[0].empty() && flying_[1].empty()); ++i) deliver(flying_[0].empty(), 0);
   }
   /// Both clocks go on together, by timers.
@@ -107,7 +125,7 @@ class program {
   }
   void move() {
     int const n = in_.byte() & 1;
-    for (std::size_t i = in_.byte() % 32u; i > 0 && !flying_[n].empty(); --i) deliver(n, 0);
+    deliver_first(n, in_.byte() % 32u);
   }
   void lose() {
     int const n = in_.byte() & 1;
@@ -158,6 +176,12 @@ class program {
       ns.sysctl_tcp_timestamps = how >> (n ? 0 : 1) & 1;
       ns.sysctl_tcp_sack = how >> (n ? 2 : 3) & 1;
       ns.sysctl_tcp_window_scaling = how >> (n ? 4 : 5) & 1;
+    }
+    bursts_ = (mtu & 2) != 0;
+    for (int n : {0, 1}) {
+      net_device& dev = *at(n).rig.eth[0];
+      if (!bursts_) dev.features &= ~netif_f::gro;
+      if (mtu & 4) dev.features |= netif_f::hw_csum | netif_f::sg | netif_f::fraglist | netif_f::gso;
     }
     if (mtu & 1) at(0).rig.eth[0]->mtu = at(1).rig.eth[0]->mtu = 576u + mtu;
     side &a = at(0), &b = at(1);
