@@ -20,7 +20,6 @@ struct tcp_ack_news {
   u32 newly_lost = 0;
   bool una_advanced = false;
   bool dup = false;  ///< RFC 5681 §2: a duplicate acknowledgment
-  bool window_changed = false;
   bool dsack = false;
   bool dsack_tlp = false;  ///< … of the probe
   bool syn_acked = false;
