@@ -132,7 +132,10 @@ TEST_CASE("the fd of a worker is readable with a frame, a timer or a message, an
   timer.function = [](void*, timer_list&) {};
   w.h.worker().timers.add_timer(timer, real_now() + 200 * ms);
   REQUIRE(w.h.arm());
-  CHECK(!readable(fd, 5));
+  if (readable(fd, 5)) {  // while the timer is on a coarse level it may be looked at before its time
+    CHECK(w.h.poll() == 0);
+    REQUIRE(w.h.arm());
+  }
   CHECK(readable(fd, 10'000));
   u32 fired = 0;
   for (int i = 0; i < 100 && fired == 0; ++i) {
