@@ -456,7 +456,7 @@ TEST_CASE("what is too long for the path goes again in smaller pieces, at once a
   CHECK(t.tp(t.figure).snd_ssthresh == tcp_infinite_ssthresh);
   CHECK(info_of(t, t.figure).tcpi_pmtu == 1000);
   CHECK(getsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu).value() == 1000);
-  for (u32 const ack : {961, 1461, 2421, 2921, 3001}) {  // nor does it shrink afterwards
+  for (u32 const ack : {961u, 1461u, 2421u, 2921u, 3001u}) {  // nor does it shrink afterwards
     t.in(". 1 ack " + std::to_string(ack)).silent();
     CHECK(t.tp(t.figure).snd_cwnd >= 10);
     CHECK(t.tp(t.figure).snd_ssthresh == tcp_infinite_ssthresh);
