@@ -216,6 +216,30 @@ class kernel_side : public side {
   }
 };
 
+/// How many of them begin.
+void syn(side& s) { s.in("S 0 mss 1460"); }
+void syn_with_sack(side& s) { s.in("S 0 mss 1460 sackok"); }
+void silent_server(side& s) {
+  s.open();
+  s.connect();
+}
+void silent_client(side& s) {
+  s.accepted();
+  s.write(100);
+}
+void closed_for_3_s(side& s) {
+  s.answer = [](side& peer, std::string const& what) {
+    if (what.starts_with("F")) peer.in(". 1 ack 2");
+  };
+  s.accepted();
+  s.set(sol::tcp, tcp_opt::linger2, 3);
+  s.close();
+}
+void accept_and_write(side& s) {
+  s.in(". 1 ack 1");
+  s.accept();
+  s.write(100);
+}
 /// The connection is there, and data on its way.
 template <std::size_t N>
 void begin_with(side& s) {
@@ -225,11 +249,7 @@ void begin_with(side& s) {
   s.write(N);
 }
 constexpr scenario scenarios[]{
-    {"a SYN that nobody answers",
-     [](side& s) {
-       s.open();
-       s.connect();
-     }},
+    {"a SYN that nobody answers", silent_server},
     {"… of which two repetitions were enough",
      [](side& s) {
        s.open();
@@ -242,12 +262,8 @@ constexpr scenario scenarios[]{
        s.set(sol::tcp, tcp_opt::user_timeout, 2500);
        s.connect();
      }},
-    {"a SYN-ACK that nobody answers", [](side& s) { s.in("S 0 mss 1460"); }},
-    {"data that nobody acknowledges",
-     [](side& s) {
-       s.accepted();
-       s.write(100);
-     }},
+    {"a SYN-ACK that nobody answers", syn},
+    {"data that nobody acknowledges", silent_client},
     {"… two segments of it",
      [](side& s) {
        s.accepted();
@@ -328,44 +344,16 @@ constexpr scenario scenarios[]{
        s.set(sol::tcp, tcp_opt::user_timeout, 2500);
        s.set(sol::socket, so::keepalive, 1);
      }},
-    {"FIN-WAIT-2 that nobody holds",
-     [](side& s) {
-       s.answer = [](side& peer, std::string const& what) {
-         if (what.starts_with("F")) peer.in(". 1 ack 2");
-       };
-       s.accepted();
-       s.set(sol::tcp, tcp_opt::linger2, 3);
-       s.close();
-     },
-     {{{2.0, [](side& s) { s.in(". 1:1 ack 2"); }}}}},
-    {"… for 3 s",
-     [](side& s) {
-       s.answer = [](side& peer, std::string const& what) {
-         if (what.starts_with("F")) peer.in(". 1 ack 2");
-       };
-       s.accepted();
-       s.set(sol::tcp, tcp_opt::linger2, 3);
-       s.close();
-     },
-     {{{6.0, [](side& s) { s.in("F. 1 ack 2"); }}}}},
+    {"FIN-WAIT-2 that nobody holds", closed_for_3_s, {{{2.0, [](side& s) { s.in(". 1:11 ack 2"); }}}}},
+    {"… for 3 s", closed_for_3_s, {{{6.0, [](side& s) { s.in("F. 1 ack 2"); }}}}},
     {"data acknowledged after a repetition",
-     [](side& s) {
-       s.accepted();
-       s.write(100);
-     },
+     silent_client,
      {{{2.0,
         [](side& s) {
           s.in(". 1 ack 101");
           s.write(100);
         }}}}},
-    {"data over a path of 300 ms",
-     [](side& s) { s.in("S 0 mss 1460"); },
-     {{{0.3,
-        [](side& s) {
-          s.in(". 1 ack 1");
-          s.accept();
-          s.write(100);
-        }}}}},
+    {"data over a path of 300 ms", syn, {{{0.3, accept_and_write}}}},
     {"… that time stamps measured",
      [](side& s) { s.in("S 0 mss 1460 ts 1 0"); },
      {{{1.5,
@@ -375,23 +363,13 @@ constexpr scenario scenarios[]{
           s.write(100);
         }}}}},
     {"data behind a SYN that was repeated",
-     [](side& s) {
-       s.open();
-       s.connect();
-     },
+     silent_server,
      {{{1.5,
         [](side& s) {
           s.in("S. 0 ack 1 mss 1460");
           s.write(100);
         }}}}},
-    {"data behind a SYN-ACK that was repeated",
-     [](side& s) { s.in("S 0 mss 1460"); },
-     {{{1.5,
-        [](side& s) {
-          s.in(". 1 ack 1");
-          s.accept();
-          s.write(100);
-        }}}}},
+    {"data behind a SYN-ACK that was repeated", syn, {{{1.5, accept_and_write}}}},
     {"corked data",
      [](side& s) {
        s.accepted();
@@ -419,55 +397,55 @@ constexpr scenario scenarios[]{
     {"a FIN that comes twice", [](side& s) { s.accepted(), s.in("F. 1 ack 1"), s.in("F. 1 ack 1"); }},
     {"a FIN beyond a gap, which is filled", [](side& s) { s.accepted(), s.in("F. 101 ack 1"), s.in(". 1:101 ack 1"); }},
     {"the last segments are lost: a probe asks, and tells where",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<4380>},
        {0.4, [](side& s) { s.in(". 1 ack 1461"); }},
        {1.1, [](side& s) { s.in(". 1 ack 1461 sack 2921-4381"); }},
        {1.3, [](side& s) { s.in(". 1 ack 4381"); }}}}},
     {"the last is lost, and its repetition is all that the peer hears",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<4380>},
        {0.4, [](side& s) { s.in(". 1 ack 2921"); }},
        {1.1, [](side& s) { s.in(". 1 ack 4381"); }},
        {1.2, [](side& s) { s.write(20 * 1460); }}}}},
     {"one arrives before another: it is lost if nothing more is heard",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<5840>},
        {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-2921"); }},
        {0.8, [](side& s) { s.in(". 1 ack 5841"); }},
        {0.9, [](side& s) { s.write(20 * 1460); }}}}},
     {"… and was only late",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<5840>},
        {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-2921"); }},
        {0.8, [](side& s) { s.in(". 1 ack 5841 sack 1-1461"); }},
        {0.9, [](side& s) { s.write(20 * 1460); }}}}},
     {"three tell of a loss",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<14600>},
        {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-5841"); }},
        {0.6, [](side& s) { s.in(". 1 ack 5841 sack 7301-14601"); }},
        {0.8, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }}}}},
     {"three tell of a loss, without SACK",
-     [](side& s) { s.in("S 0 mss 1460"); },
+     syn,
      {{{0.2, begin_with<14600>},
        {0.4, [](side& s) { s.in(". 1 ack 1"), s.in(". 1 ack 1"), s.in(". 1 ack 1"), s.in(". 1 ack 1"); }},
        {0.6, [](side& s) { s.in(". 1 ack 5841"); }},
        {0.8, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }}}}},
     {"a timeout that was wrong",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<14600>},
        {2.0, [](side& s) { s.in(". 1 ack 1461"); }},
        {2.2, [](side& s) { s.in(". 1 ack 2921"); }},
        {2.5, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }}}}},
     {"a timeout that was right",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<14600>},
        {2.0, [](side& s) { s.in(". 1 ack 1461"); }},
        {2.2, [](side& s) { s.in(". 1 ack 1461 sack 14601-16061"); }},
        {2.5, [](side& s) { s.in(". 1 ack 16061"); }}}}},
     {"a pause: the window begins anew",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<14600>},
        {0.4, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }},
        {0.6, [](side& s) { s.in(". 1 ack 43801"); }},
@@ -492,7 +470,7 @@ constexpr scenario scenarios[]{
        {0.82, [](side& s) { s.write(1460), s.answer = nullptr; }},
        {0.90, [](side& s) { s.write(60 * 1460); }}}}},
     {"a short pause: it does not",
-     [](side& s) { s.in("S 0 mss 1460 sackok"); },
+     syn_with_sack,
      {{{0.2, begin_with<14600>},
        {0.4, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }},
        {0.6, [](side& s) { s.in(". 1 ack 43801"); }},

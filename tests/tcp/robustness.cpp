@@ -337,6 +337,40 @@ TEST_CASE("a writer that found no frame is told when there is one, though nothin
   t.over();
 }
 
+TEST_CASE("TCP_NOTSENT_LOWAT tells a writer of room by poll(), not inside setsockopt()") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  tcp_socket<net<tcp_script_host>> s{t.net()};
+  REQUIRE(s.adopt(fd));
+  int told = 0;
+  s.on_write_space([](void* n) { ++*static_cast<int*>(n); }, &told);
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::notsent_lowat, 100'000));
+  CHECK(told == 0);
+  t.after(1);
+  CHECK(told == 1);
+  s.close();
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("what is sent without a copy says that the application is what limits it", "[S96]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  tcp_socket<net<tcp_script_host>> s{t.net()};
+  REQUIRE(s.adopt(fd));
+  auto packet = s.allocate();
+  REQUIRE(packet);
+  u8* const bytes = (*packet)->put(100);
+  for (u32 i = 0; i < 100; ++i) bytes[i] = tcp_script_byte(1 + i);
+  REQUIRE(s.send(*packet));
+  CHECK(t.tp(fd).app_limited != 0);
+  t.collect();
+  t.out("P. 1:101").in(". 1 ack 101").silent();
+  s.close();
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("100,000 segments at random against one connection, and it still works", "[INFRA:HALT][URGENT/11]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");

@@ -117,7 +117,9 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       return {};
     case tcp_opt::notsent_lowat:
       tp.notsent_lowat = static_cast<u32>(val);
-      if (tcp_stream_is_writeable(net, sk)) tp.nospace = false, sk_wake_writer(net.worker().pool, sk);
+      // Else what is still with a driver wakes him, as its acknowledgments come.
+      if (tcp_stream_is_writeable(net, sk) && sock_writeable(sk))
+        tp.nospace = false, sk_wake_writer(net.worker().pool, sk);
       return {};
     case tcp_opt::user_timeout:
       if (val < 0) return failure{std::errc::invalid_argument};
