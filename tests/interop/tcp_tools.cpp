@@ -139,6 +139,71 @@ void fetches(std::string const& kind, std::vector<std::string> const& faults, st
   (void)end_well(*r.inetd);
 }
 
+/// nc as the client of each of the old services.
+void old_services(std::string const& kind, std::vector<std::string> const& faults) {
+  rig r(kind, faults);
+  CHECK(r.run("head -c 3000000 /dev/urandom > sent && nc -N -w 20 192.0.2.2 7 < sent | cmp - sent && echo same") ==
+        "same\n");
+  CHECK(r.run("nc -N -w 20 192.0.2.2 9 < sent").empty());
+  auto const time = r.run("nc -N -w 20 192.0.2.2 13 < /dev/null");
+  INFO(time);
+  CHECK(std::regex_match(time, std::regex(R"([A-Z][a-z]+, [A-Z][a-z]+ \d\d, \d{4} \d\d:\d\d:\d\d-UTC\r\n)")));
+  auto const chars = r.run("nc -w 20 192.0.2.2 19 < /dev/null | head -c 200000 | tail -c 74");
+  CHECK(chars.size() == 74);
+  CHECK(chars.find_first_not_of("\r\n" + [] {
+    std::string printable;
+    for (char c = ' '; c < 127; ++c) printable += c;
+    return printable;
+  }()) == std::string::npos);
+  (void)end_well(*r.inetd);
+}
+
+/// ab, with short connections and then with ones that stay.
+void many_requests(std::string const& kind, std::vector<std::string> const& faults, int brief, int kept) {
+  rig r(kind, faults);
+  for (bool const keep : {false, true}) {
+    auto const n = std::to_string(keep ? kept : brief);
+    auto const text =
+        r.run("ab -q -s 20 -c 50 " + std::string(keep ? "-k " : "") + "-n " + n + " http://192.0.2.2/bytes/1000");
+    INFO(text);
+    CHECK(says(text, "Failed requests:        0\n"));
+    CHECK(says(text, "Complete requests:      " + n + "\n"));
+    CHECK_FALSE(says(text, "Non-2xx"));
+  }
+  auto const report = end_well(*r.inetd);
+  CHECK(snmp(report, "Tcp", "PassiveOpens") >= brief + 50);
+  CHECK(snmp(report, "Tcp", "EstabResets") == 0);
+}
+
+/// What inetd recorded of curl and nc, read by tshark.
+void nothing_amiss(std::string const& kind) {
+  scratch dir;
+  std::string const file = dir.path + "/frames.pcap";
+  rig r(kind, {"--pcap", file});
+  CHECK(r.run(curl + "http://192.0.2.2/bytes/3000000 -o /dev/null -w '%{http_code}'") == "200");
+  CHECK(r.run("head -c 1000000 /dev/urandom > sent && nc -N -w 20 192.0.2.2 7 < sent | cmp - sent && echo same") ==
+        "same\n");
+  CHECK(r.run("nc -N -w 20 192.0.2.2 13 < /dev/null | wc -l") == "1\n");
+  long const probes = snmp(r.run(curl + "http://192.0.2.2/"), "TcpExt", "TCPLossProbes");
+  (void)end_well(*r.inetd);
+  auto const found = [&](std::string const& what) {
+    return netns::attempt("tshark -r " + file + " -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -Y '" + what +
+                          "' 2>/dev/null | head -n 20")
+        .text;
+  };
+  auto const faults = found(
+      "_ws.malformed || ip.checksum.status == 0 || ip.src == 192.0.2.2 && (tcp.checksum.status == 0 || "
+      "tcp.analysis.flags && !(tcp.analysis.window_update || tcp.analysis.window_full || "
+      "tcp.analysis.retransmission))");
+  INFO(faults);
+  CHECK(faults.empty());
+  // A peer that gets no processor for a while is asked whether the last segment was lost, and no more.
+  auto const again = found("ip.src == 192.0.2.2 && tcp.analysis.retransmission");
+  INFO(again);
+  CHECK(std::count(again.begin(), again.end(), '\n') <= probes);
+  CHECK_FALSE(found("ip.src == 192.0.2.2 && tcp.flags.syn == 1 && tcp.flags.ack == 1").empty());
+}
+
 /// A table of sockets as the kernel writes it: local, remote and state of each.
 std::set<std::string> sockets_of(std::string const& table, bool swapped) {
   std::set<std::string> all;
@@ -231,21 +296,10 @@ TEST_CASE("the web server: pages, statuses, connections that stay, requests that
 
 TEST_CASE("nc ends its half first and hears all that it said", "[S148]") {
   if (cannot_run_inetd() || skip_without_program("nc")) return;
-  rig r("tap");
-  CHECK(r.run("head -c 3000000 /dev/urandom > sent && nc -N -w 20 192.0.2.2 7 < sent | cmp - sent && echo same") ==
-        "same\n");
-  CHECK(r.run("nc -N -w 20 192.0.2.2 9 < sent").empty());
-  auto const time = r.run("nc -N -w 20 192.0.2.2 13 < /dev/null");
-  INFO(time);
-  CHECK(std::regex_match(time, std::regex(R"([A-Z][a-z]+, [A-Z][a-z]+ \d\d, \d{4} \d\d:\d\d:\d\d-UTC\r\n)")));
-  auto const chars = r.run("nc -w 20 192.0.2.2 19 < /dev/null | head -c 200000 | tail -c 74");
-  CHECK(chars.size() == 74);
-  CHECK(chars.find_first_not_of("\r\n" + [] {
-    std::string printable;
-    for (char c = ' '; c < 127; ++c) printable += c;
-    return printable;
-  }()) == std::string::npos);
-  (void)end_well(*r.inetd);
+  for (char const* kind : {"tap", "xdp"}) {
+    old_services(kind, {});
+    old_services(kind, {"--loss", "1", "--reorder", "2"});
+  }
 }
 
 TEST_CASE("iperf3 measures either way and both at once, and with four streams") {
@@ -272,87 +326,61 @@ TEST_CASE("iperf3 measures either way and both at once, and with four streams") 
 
 TEST_CASE("ab makes thousands of short connections, and of requests on ones that stay", "[S102]") {
   if (cannot_run_inetd() || skip_without_program("ab")) return;
-  rig r("tap");
-  for (std::string const how : {"-n 4000 -c 50", asan_enabled ? "-n 4000 -c 50 -k" : "-n 20000 -c 50 -k"}) {
-    auto const text = r.run("ab -q -s 20 " + how + " http://192.0.2.2/bytes/1000");
-    INFO(text);
-    CHECK(says(text, "Failed requests:        0\n"));
-    CHECK(says(text, "Complete requests:      " + how.substr(3, how.find(" -c") - 3) + "\n"));
-    CHECK_FALSE(says(text, "Non-2xx"));
-  }
-  auto const report = end_well(*r.inetd);
-  CHECK(snmp(report, "Tcp", "PassiveOpens") >= 4050);
-  CHECK(snmp(report, "Tcp", "EstabResets") == 0);
+  for (char const* kind : {"tap", "xdp"}) many_requests(kind, {}, 4000, asan_enabled ? 4000 : 20000);
+}
+TEST_CASE("ab makes hundreds of short connections over wires that lose 1 % and reorder 2 % of the frames", "[S147]") {
+  if (cannot_run_inetd() || skip_without_program("ab")) return;
+  for (char const* kind : {"tap", "xdp"}) many_requests(kind, {"--loss", "1", "--reorder", "2"}, 400, 400);
 }
 
 TEST_CASE("tshark finds nothing amiss in what was on a clean wire") {
   if (cannot_run_inetd() || skip_without_program("tshark") || skip_without_program("curl")) return;
-  scratch dir;
-  std::string const file = dir.path + "/frames.pcap";
-  rig r("tap", {"--pcap", file});
-  CHECK(r.run(curl + "http://192.0.2.2/bytes/3000000 -o /dev/null -w '%{http_code}'") == "200");
-  CHECK(r.run("head -c 1000000 /dev/urandom > sent && nc -N -w 20 192.0.2.2 7 < sent | cmp - sent && echo same") ==
-        "same\n");
-  CHECK(r.run("nc -N -w 20 192.0.2.2 13 < /dev/null | wc -l") == "1\n");
-  long const probes = snmp(r.run(curl + "http://192.0.2.2/"), "TcpExt", "TCPLossProbes");
-  (void)end_well(*r.inetd);
-  auto const found = [&](std::string const& what) {
-    return netns::attempt("tshark -r " + file + " -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -Y '" + what +
-                          "' 2>/dev/null | head -n 20")
-        .text;
-  };
-  auto const faults = found(
-      "_ws.malformed || ip.checksum.status == 0 || ip.src == 192.0.2.2 && (tcp.checksum.status == 0 || "
-      "tcp.analysis.flags && !(tcp.analysis.window_update || tcp.analysis.window_full || "
-      "tcp.analysis.retransmission))");
-  INFO(faults);
-  CHECK(faults.empty());
-  // A peer that gets no processor for a while is asked whether the last segment was lost, and no more.
-  auto const again = found("ip.src == 192.0.2.2 && tcp.analysis.retransmission");
-  INFO(again);
-  CHECK(std::count(again.begin(), again.end(), '\n') <= probes);
-  CHECK_FALSE(found("ip.src == 192.0.2.2 && tcp.flags.syn == 1 && tcp.flags.ack == 1").empty());
+  for (char const* kind : {"tap", "xdp"}) nothing_amiss(kind);
 }
 
 TEST_CASE("nmap sees the ports that are open, and no others") {
   if (cannot_run_inetd() || skip_without_program("nmap")) return;
-  rig r("tap");
-  for (char const* scan : {"-sT", "-sS"}) {
-    auto const text = r.run(std::string("nmap -n -Pn ") + scan + " -p 1-100,5201 192.0.2.2");
-    INFO(text);
-    std::string open;
-    std::regex const row(R"((\d+)/tcp +open )");
-    for (auto it = std::sregex_iterator(text.begin(), text.end(), row); it != std::sregex_iterator(); ++it)
-      open += (*it)[1].str() + " ";
-    CHECK(open == "7 9 13 19 80 5201 ");
-    CHECK((says(text, "95 closed tcp ports") || says(text, "95 closed ports")));
+  for (char const* kind : {"tap", "xdp"}) {
+    rig r(kind);
+    for (char const* scan : {"-sT", "-sS"}) {
+      auto const text = r.run(std::string("nmap -n -Pn ") + scan + " -p 1-100,5201 192.0.2.2");
+      INFO(text);
+      std::string open;
+      std::regex const row(R"((\d+)/tcp +open )");
+      for (auto it = std::sregex_iterator(text.begin(), text.end(), row); it != std::sregex_iterator(); ++it)
+        open += (*it)[1].str() + " ";
+      CHECK(open == "7 9 13 19 80 5201 ");
+      CHECK((says(text, "95 closed tcp ports") || says(text, "95 closed ports")));
+    }
+    (void)end_well(*r.inetd);
   }
-  (void)end_well(*r.inetd);
 }
 
 TEST_CASE("the kernel's table of connections and ours are each other's mirror", "[S166]") {
   if (cannot_run_inetd() || skip_without_program("curl")) return;
-  rig r("tap");
-  std::vector<std::unique_ptr<stream>> open;
-  for (int port : {7, 7, 9, 80, 5201}) open.push_back(std::make_unique<stream>(static_cast<std::uint16_t>(port)));
-  ::shutdown(open[2]->fd, SHUT_RD);
-  auto const ours = r.run(curl + "http://192.0.2.2/");
-  auto const table = ours.substr(ours.find("--- /proc/net/tcp\n"));
-  auto const mine = sockets_of(table.substr(0, table.find("--- /proc/net/udp")), false);
-  for (char const* port : {"0007", "0009", "000D", "0013", "0050", "1451"})
-    CHECK(mine.count(std::string("00000000:") + port + " 00000000:0000 0A") == 1);
-  auto const theirs = sockets_of(r.run("cat /proc/thread-self/net/tcp"), true);
-  for (auto const& s : open) {
-    char row[64];
-    std::snprintf(row, sizeof row, " 010200C0:%04X 01", s->local_port());
-    auto const has = [&](std::set<std::string> const& all) {
-      return std::count_if(all.begin(), all.end(), [&](auto const& line) { return says(line, row); });
-    };
-    CHECK(has(mine) == 1);
-    CHECK(has(theirs) == 1);
+  for (char const* kind : {"tap", "xdp"}) {
+    rig r(kind);
+    std::vector<std::unique_ptr<stream>> open;
+    for (int port : {7, 7, 9, 80, 5201}) open.push_back(std::make_unique<stream>(static_cast<std::uint16_t>(port)));
+    ::shutdown(open[2]->fd, SHUT_RD);
+    auto const ours = r.run(curl + "http://192.0.2.2/");
+    auto const table = ours.substr(ours.find("--- /proc/net/tcp\n"));
+    auto const mine = sockets_of(table.substr(0, table.find("--- /proc/net/udp")), false);
+    for (char const* port : {"0007", "0009", "000D", "0013", "0050", "1451"})
+      CHECK(mine.count(std::string("00000000:") + port + " 00000000:0000 0A") == 1);
+    auto const theirs = sockets_of(r.run("cat /proc/thread-self/net/tcp"), true);
+    for (auto const& s : open) {
+      char row[64];
+      std::snprintf(row, sizeof row, " 010200C0:%04X 01", s->local_port());
+      auto const has = [&](std::set<std::string> const& all) {
+        return std::count_if(all.begin(), all.end(), [&](auto const& line) { return says(line, row); });
+      };
+      CHECK(has(mine) == 1);
+      CHECK(has(theirs) == 1);
+    }
+    open.clear();
+    (void)end_well(*r.inetd);
   }
-  open.clear();
-  (void)end_well(*r.inetd);
 }
 
 TEST_CASE("http_get fetches from a web server of Linux, over TAP and over AF_XDP", "[S148]") {
