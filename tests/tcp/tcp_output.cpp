@@ -66,6 +66,52 @@ TEST_CASE("Nagle: a small segment waits while another is in flight; TCP_NODELAY,
   t.over();
 }
 
+TEST_CASE("MSG_EOR: what is written later is no part of the segment that ends a record") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 1:11");
+  REQUIRE(t.write(fd, 10, msg::eor));
+  t.silent();
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 11:21");  // nothing can be added to it any more, so Nagle's rule says nothing of it
+  REQUIRE(t.write(fd, 10));
+  t.silent().in(". 1 ack 21").out("P. 21:41").silent();
+  t.in(". 1 ack 41 win 0");
+  REQUIRE(t.write(fd, 1500, msg::eor));  // of the segments of one call only the last ends it
+  REQUIRE(t.write(fd, 600));
+  t.in(". 1 ack 41 win 9000").out(". 41:1041").out("P. 1041:1541").silent();
+  t.in(". 1 ack 1541").out("P. 1541:2141").silent();
+  t.over();
+}
+
+TEST_CASE("MSG_EOR holds in the pieces of a segment that a small window cuts") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.in(". 1 ack 1 win 0");
+  REQUIRE(t.write(fd, 900, msg::eor));
+  t.in(". 1 ack 1 win 600").after(300).out("P. 1:601").silent();
+  REQUIRE(t.write(fd, 10));
+  t.in(". 1 ack 601 win 9000").out("P. 601:901").silent();
+  t.in(". 1 ack 901").out("P. 901:911").silent();
+  t.over();
+}
+
+TEST_CASE("MSG_EOR: the search for the path's MTU joins no records", "[RFC 4821]") {
+  for (u32 const flags : {0u, u32{msg::eor}}) {
+    tcp_script t;
+    tcp_pernet(t.net()).sysctl_tcp_mtu_probing = 2;
+    int const fd = t.accepted("mss 1460");
+    t.tp(fd).snd_cwnd = 30;
+    t.in(". 1 ack 1 win 0");
+    REQUIRE(t.write(fd, 1100, flags));
+    REQUIRE(t.write(fd, 20'000));
+    t.in(". 1 ack 1 win 60000").out(flags ? ". 1:1025" : ". 1:1243");
+    t.collect(), t.pending.clear();
+    t.over();
+  }
+}
+
 TEST_CASE("TCP_NODELAY sends what TCP_CORK holds back, if not now, when it can; what comes later waits", "[RFC 896]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");

@@ -90,6 +90,15 @@ sk_buff* tcp_build_probe(Net& net, sock& sk, u32 size) {
   return probe;
 }
 
+/// MSG_EOR: a write ends among the next `size` bytes, whose end may not lie within a segment.
+inline bool tcp_record_ends_within(sock& sk, u32 size) {
+  u32 const end = tcp_sk(sk).snd_nxt + size;
+  for (sk_buff* skb = tcp_sk(sk).send_head; skb && before(TCP_SKB_CB(*skb).end_seq, end);
+       skb = sk.sk_write_queue.after(*skb))
+    if (TCP_SKB_CB(*skb).eor != 0) return true;
+  return false;
+}
+
 }  // namespace detail
 
 /// RFC 4821 §7: tries the middle of what is in question, if there is enough to send behind it for its loss to be seen
@@ -108,6 +117,7 @@ tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss) {
   }
   u32 const needed = size + (tp.reordering + 1) * mss, in_flight = tcp_packets_in_flight(tp);
   if (tp.write_seq - tp.snd_nxt < needed || tp.snd_wnd < needed) return tcp_probe::none;
+  if (detail::tcp_record_ends_within(sk, size)) return tcp_probe::none;
   if (after(tp.snd_nxt + needed, tcp_wnd_end(tp))) return tcp_probe::wait;
   if (in_flight + 2 > tp.snd_cwnd) return in_flight == 0 ? tcp_probe::none : tcp_probe::wait;
   sk_buff* const probe = detail::tcp_build_probe(net, sk, size);

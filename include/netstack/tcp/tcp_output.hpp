@@ -110,6 +110,7 @@ result<void> tcp_fragment(Net& net, sock& sk, sk_buff& skb, u32 len) {
   cb2 = cb;
   cb2.seq = cb.end_seq = cb.seq + len;
   cb.tcp_flags &= static_cast<u8>(~(tcp_flag::fin | tcp_flag::psh));
+  cb.eor = 0;
   tcp_wmem_charge(sk, *rest);
   sk.sk_write_queue.insert_after(&skb, *rest);
   if (before(cb2.seq, tp.snd_nxt)) tcp_rtx_queue_split(tp, skb, *rest);

@@ -35,7 +35,7 @@ result<void> sk_stream_wait_connect(Net& net, sock& sk, u64 timeo) {
 /// MAY-16 SHLD-27: the last segment of the queue, if it was never sent and has room.
 inline sk_buff* tcp_tail_with_room(sock& sk, u32 mss) {
   sk_buff* const tail = tcp_sk(sk).send_head ? sk.sk_write_queue.peek_tail() : nullptr;
-  return tail && tail->len < mss && tail->tailroom() != 0 ? tail : nullptr;
+  return tail && tail->len < mss && tail->tailroom() != 0 && TCP_SKB_CB(*tail).eor == 0 ? tail : nullptr;
 }
 /// The device will finish the checksums of segments.
 inline bool tcp_device_sums(sock const& sk) {
@@ -320,6 +320,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   }
   std::size_t const queued = len - from.count();
   if (queued == 0) return r ? result<std::size_t>{0u} : failure{r.error()};
+  if ((m.msg_flags & msg::eor) && from.count() == 0) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).eor = 1;
   tcp_note_dialogue(net, tp);
   tcp_push(net, sk, m.msg_flags, mss);
   return queued;

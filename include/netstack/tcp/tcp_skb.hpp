@@ -50,7 +50,7 @@ struct tcp_skb_cb {
   u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
   u8 tcp_flags = 0;
   u8 sacked = 0;       ///< tx: tcpcb::…
-  u8 eor = 0;          ///< tx: nothing may be appended
+  u8 eor = 0;          ///< tx: MSG_EOR: nothing may be appended
   tcp_rb_node node{};  ///< rx: out of order; tx: in tcp_sock::sack_index
 };
 static_assert(sizeof(tcp_skb_cb) == 80);
