@@ -85,7 +85,8 @@ TEST_CASE("a cookie's time stamp is never ahead of the clock, and tells the opti
 
 // --- the handshake
 
-TEST_CASE("no room for one more that is half open: it gets a cookie, and nothing is kept of it", "[S147][SYN flood]") {
+TEST_CASE("no room for one more that is half open: it gets a cookie, and nothing is kept of it",
+          "[S147][SYN flood][RFC 4987]") {
   tcp_script t;
   t.listen(1);
   knock(t, 5001), knock(t, 5002);
