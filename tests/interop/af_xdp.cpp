@@ -99,11 +99,7 @@ TEST_CASE("a flood of pings over AF_XDP loses nothing", "[S116]") {
   for (auto mode : {drivers::xdp_mode::native, drivers::xdp_mode::skb}) {
     xdp_pair t({.mode = mode});
     CHECK(af_xdp::native(*t.dev) == (mode == drivers::xdp_mode::native));
-    t.run();
-    auto const text = t.ns.run("ping -n -q -f -c " + test::many_pings() + " 192.0.2.2");
-    t.join();
-    INFO(text);
-    CHECK(says(text, " 0% packet loss"));
+    test::pings_pass(t, "-f -c " + test::many_pings());
     CHECK(t.pool().in_use() == 0);
     CHECK(t.dev->stats.rx_missed_errors.read() == 0);
   }
@@ -127,11 +123,7 @@ TEST_CASE("options change how AF_XDP works, not what arrives", "[xdp]") {
   };
   for (auto const& p : all) {
     xdp_pair t(p);
-    t.run();
-    auto const text = t.ns.run("ping -n -q -f -c 500 -s 1400 192.0.2.2");
-    t.join();
-    INFO(text);
-    CHECK(says(text, " 0% packet loss"));
+    test::pings_pass(t, "-f -c 500 -s 1400");
     CHECK(t.pool().in_use() == 0);
     CHECK(statistic(t.h, *t.dev, "tx_kicks") != 0);
     CHECK((statistic(t.h, *t.dev, "rx_wakeups") != 0) == (p.busy_poll_us != 0));
@@ -141,17 +133,7 @@ TEST_CASE("options change how AF_XDP works, not what arrives", "[xdp]") {
 
 TEST_CASE("checksums that veth leaves unfinished are refused and counted, or trusted on request", "[S45]") {
   if (cannot_run()) return;
-  {
-    xdp_pair t({}, false);
-    test::stack_echo<net_t> server(t.net(), 7);
-    test::linux_socket client;
-    client.connect("192.0.2.2", 7);
-    for (int i = 0; i < 5; ++i) REQUIRE(::send(client.fd, "hello", 5, 0) == 5);
-    CHECK(t.poll_until([&] { return UDP_STATS(t.net()).InCsumErrors.read() == 5; }));
-    CHECK(server.echoed == 0);
-  }
-  xdp_pair t({.trust_checksums = true}, false);
-  test::echo_every_size(t);
+  test::unfinished_checksums<xdp_pair>();
 }
 
 TEST_CASE("longer frames than the pool's come and go in pieces", "[xdp]") {
@@ -160,28 +142,8 @@ TEST_CASE("longer frames than the pool's come and go in pieces", "[xdp]") {
     xdp_pair t({.mode = mode}, true, "mtu 9000");
     CHECK(t.dev->mtu == 9000);
     REQUIRE(statistic(t.h, *t.dev, "multi_buffer") == 1);
-    packet_socket far;
-    far.open("nst1", 0x88b5);
-    for (std::size_t len : {1791u, 1792u, 1793u, 3584u, 3585u, 9014u}) {
-      auto const f = frame_of(*t.dev, len, 0x88b5);
-      REQUIRE(far.send(f));
-      CHECK(t.receive(0x88b5) == f);
-      u32 const linear = std::min<u32>(static_cast<u32>(len), 1000);
-      sk_buff* skb = alloc_skb_with_frags(t.pool(), 256, linear, static_cast<u32>(len) - linear);
-      REQUIRE(skb);
-      REQUIRE(skb_store_bits(*skb, 0, f.data(), static_cast<u32>(len)));
-      skb->dev = t.dev;
-      REQUIRE(dev_queue_xmit(t.net(), *skb));
-      std::vector<u8> back;
-      CHECK(t.poll_until([&] { return far.receive(back); }));
-      CHECK(back == f);
-    }
-    CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
-    t.run();
-    auto const text = t.ns.run("ping -n -q -i 0.01 -c 20 -s 8972 -M do 192.0.2.2");
-    t.join();
-    INFO(text);
-    CHECK(says(text, " 0% packet loss"));
+    test::both_ways(t, {1791, 1792, 1793, 3584, 3585, 9014});
+    test::pings_pass(t, "-i 0.01 -c 20 -s 8972 -M do");
     test::echo_every_size(t, 8972);
   }
 }
@@ -197,11 +159,7 @@ TEST_CASE("a tag in the frame stays there; one beside it is not seen", "[S52]") 
     CHECK(t.receive(eth_p::p_8021q) == f);
     // And back: the longest frame with the tag that the core writes.
     auto const plain = frame_of(*t.dev, 1514, 0x88b5);
-    sk_buff* skb = t.pool().alloc_skb();
-    std::memcpy(skb->put(1514), plain.data(), 1514);
-    skb->dev = t.dev;
-    skb->vlan_proto = be16{eth_p::p_8021q}, skb->vlan_tci = 7;
-    REQUIRE(dev_queue_xmit(t.net(), *skb));
+    test::send_frame(t, plain, 1514, 7);
     std::vector<u8> got;
     CHECK(t.poll_until([&] { return untagged.receive(got); }));
     CHECK(got == plain);  // Linux has read the tag and laid it aside
@@ -280,31 +238,9 @@ TEST_CASE("an interface that goes down and comes back, and one that vanishes und
     t.ns.run(std::string("ip link set ") + end + " up");
     CHECK(t.poll_until([&] { return t.dev->carrier_ok(); }));
     t.ns.run("ip addr replace 192.0.2.1/24 dev nst1");
-    t.run();
-    auto const text = t.ns.run("ping -n -q -i 0.01 -c 20 192.0.2.2");
-    t.join();
-    INFO(text);
-    CHECK(says(text, " 0% packet loss"));
+    test::pings_pass(t, "-i 0.01 -c 20");
   }
-  t.run();
-  std::thread load([&] { (void)netns::attempt("timeout 0.5 ping -n -q -f 192.0.2.2"); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  t.ns.run("ip link del nst1");
-  load.join();
-  t.join();
-  CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
-  CHECK(af_xdp::gone(*t.dev));
-  // Asleep although the socket is dead: a second of waiting takes a second.
-  auto& worker = t.h.worker();
-  u32 rounds = 0;
-  worker.refresh_clock();
-  for (u64 const start = worker.now; worker.now - start < 300'000'000; ++rounds) {
-    worker.wait(100'000'000);
-    while (t.h.poll()) {
-    }
-  }
-  CHECK(rounds < 30);
-  CHECK(t.pool().in_use() == 0);
+  test::vanishes_under_load(t);
   unregister_netdev(t.net(), *t.dev);
   CHECK(t.pool().lent() == 0);
   // And a new one of the same name is taken like any other.

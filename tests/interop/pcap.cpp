@@ -47,11 +47,7 @@ TEST_CASE("pcap conforms", "[S73][S74][S75][S76][S78][S79]") {
 TEST_CASE("a flood of pings over pcap loses nothing", "[S116]") {
   if (cannot_run()) return;
   pair_t t;
-  t.run();
-  auto const text = t.ns.run("ping -n -q -f -c " + test::many_pings() + " 192.0.2.2");
-  t.join();
-  INFO(text);
-  CHECK(says(text, " 0% packet loss"));
+  test::pings_pass(t, "-f -c " + test::many_pings());
   CHECK(t.pool().in_use() == 0);
 }
 
@@ -61,18 +57,7 @@ TEST_CASE("Linux gets every size from 0 to 1472 bytes echoed over pcap", "[S93][
     pair_t t;
     test::echo_every_size(t);
   }
-  // With checksums that veth leaves unfinished only if they are trusted.
-  {
-    pair_t t({}, false);
-    test::stack_echo<net_t> server(t.net(), 7);
-    test::linux_socket client;
-    client.connect("192.0.2.2", 7);
-    for (int i = 0; i < 5; ++i) REQUIRE(::send(client.fd, "hello", 5, 0) == 5);
-    CHECK(t.poll_until([&] { return UDP_STATS(t.net()).InCsumErrors.read() == 5; }));
-    CHECK(server.echoed == 0);
-  }
-  pair_t t({.trust_checksums = true}, false);
-  test::echo_every_size(t);
+  test::unfinished_checksums<pair_t>();
 }
 
 TEST_CASE("a filter and a direction choose among an interface's frames", "[pcap]") {
@@ -98,23 +83,7 @@ TEST_CASE("a filter and a direction choose among an interface's frames", "[pcap]
 TEST_CASE("jumbo frames and super-segments come in several frames of the pool", "[pcap]") {
   if (cannot_run()) return;
   pair_t t({.snaplen = 65550}, true, "mtu 9000");
-  packet_socket far;
-  far.open("nst1", 0x88b5);
-  for (std::size_t len : {1791u, 1792u, 1793u, 3841u, 9014u}) {
-    auto const f = frame_of(*t.dev, len, 0x88b5);
-    REQUIRE(far.send(f));
-    CHECK(t.receive(0x88b5) == f);
-    u32 const linear = std::min<u32>(static_cast<u32>(len), 1000);
-    sk_buff* skb = alloc_skb_with_frags(t.pool(), 256, linear, static_cast<u32>(len) - linear);
-    REQUIRE(skb);
-    REQUIRE(skb_store_bits(*skb, 0, f.data(), static_cast<u32>(len)));
-    skb->dev = t.dev;
-    REQUIRE(dev_queue_xmit(t.net(), *skb));
-    std::vector<u8> back;
-    CHECK(t.poll_until([&] { return far.receive(back); }));
-    CHECK(back == f);
-  }
-  CHECK(t.pool().in_use() == 0);
+  test::both_ways(t, {1791, 1792, 1793, 3841, 9014});
   test::echo_every_size(t, 8972);
 }
 
@@ -157,12 +126,7 @@ TEST_CASE("a tag stands in the frame, wherever Linux had it", "[S52]") {
   REQUIRE(far.send(f));
   CHECK(t.receive(eth_p::p_8021q) == f);
   auto const plain = frame_of(*t.dev, 1514, 0x88b5);
-  sk_buff* skb = t.pool().alloc_skb();
-  REQUIRE(skb);
-  std::memcpy(skb->put(1514), plain.data(), 1514);
-  skb->dev = t.dev;
-  skb->vlan_proto = be16{eth_p::p_8021q}, skb->vlan_tci = 7;
-  REQUIRE(dev_queue_xmit(t.net(), *skb));
+  test::send_frame(t, plain, 1514, 7);
   std::vector<u8> got;
   CHECK(t.poll_until([&] { return untagged.receive(got); }));
   CHECK(got == plain);
@@ -197,27 +161,8 @@ TEST_CASE("an interface under pcap that goes down and comes back, and one that v
   CHECK_FALSE(pcap_device::gone(*t.dev));
   t.ns.run("ip link set nst0 up");
   CHECK(t.poll_until([&] { return t.dev->carrier_ok(); }));
-  t.run();
-  auto const text = t.ns.run("ping -n -q -i 0.01 -c 20 192.0.2.2");
-  INFO(text);
-  CHECK(says(text, " 0% packet loss"));
-  std::thread load([&] { (void)netns::attempt("timeout 0.5 ping -n -q -f 192.0.2.2"); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
-  t.ns.run("ip link del nst1");
-  load.join();
-  t.join();
-  CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
-  CHECK(pcap_device::gone(*t.dev));
-  auto& worker = t.h.worker();
-  u32 rounds = 0;
-  worker.refresh_clock();
-  for (u64 const start = worker.now; worker.now - start < 300'000'000; ++rounds) {
-    worker.wait(100'000'000);
-    while (t.h.poll()) {
-    }
-  }
-  CHECK(rounds < 30);
-  CHECK(t.pool().in_use() == 0);
+  test::pings_pass(t, "-i 0.01 -c 20");
+  test::vanishes_under_load(t);
 }
 
 TEST_CASE("a million packets between two pcap devices, without heap", "[S33]") {

@@ -59,6 +59,7 @@ bool carrier(Host& h, std::initializer_list<net_device*> devices) {
 template <class Host, class Driver>
 struct veth_pair {
   using net_t = netstack::net<Host>;
+  using driver_type = Driver;
   netns ns;
   Host h;
   net_device* dev = nullptr;
@@ -164,6 +165,64 @@ inline std::vector<u8> frame_of(net_device const& dev, std::size_t len, u16 type
   std::memcpy(f.data(), &eth, sizeof eth);
   return f;
 }
+/// Sends a frame of ours, of which `linear` bytes at most are in its first piece; with a tag beside it if `tci` is one.
+template <class Pair>
+void send_frame(Pair& t, std::vector<u8> const& f, u32 linear, int tci = -1) {
+  auto const len = static_cast<u32>(f.size()), first = std::min(len, linear);
+  sk_buff* const skb = alloc_skb_with_frags(t.pool(), 256, first, len - first);
+  REQUIRE(skb);
+  REQUIRE(skb_store_bits(*skb, 0, f.data(), len));
+  skb->dev = t.dev;
+  if (tci >= 0) skb->vlan_proto = be16{eth_p::p_8021q}, skb->vlan_tci = static_cast<u16>(tci);
+  REQUIRE(dev_queue_xmit(t.net(), *skb));
+}
+/// Linux pings the stack, which has a thread of its own meanwhile, and misses no answer.
+template <class Pair>
+void pings_pass(Pair& t, std::string const& how) {
+  t.run();
+  auto const text = t.ns.run("ping -n -q " + how + " 192.0.2.2");
+  t.join();
+  INFO(text);
+  CHECK(says(text, " 0% packet loss"));
+}
+/// Frames of these lengths come and go as they are.
+template <class Pair>
+void both_ways(Pair& t, std::initializer_list<std::size_t> lengths) {
+  packet_socket far;
+  far.open("nst1", 0x88b5);
+  for (std::size_t len : lengths) {
+    auto const f = frame_of(*t.dev, len, 0x88b5);
+    REQUIRE(far.send(f));
+    CHECK(t.receive(0x88b5) == f);
+    send_frame(t, f, 1000);
+    std::vector<u8> back;
+    CHECK(t.poll_until([&] { return far.receive(back); }));
+    CHECK(back == f);
+  }
+  CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
+}
+/// Linux's end is deleted while it pings: the device says so, and its worker still sleeps when it is told to.
+template <class Pair>
+void vanishes_under_load(Pair& t) {
+  t.run();
+  std::thread load([&] { (void)netns::attempt("timeout 0.5 ping -n -q -f 192.0.2.2"); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  t.ns.run("ip link del nst1");
+  load.join();
+  t.join();
+  CHECK(t.poll_until([&] { return !t.dev->carrier_ok(); }));
+  CHECK(Pair::driver_type::gone(*t.dev));
+  auto& worker = t.h.worker();
+  u32 rounds = 0;
+  worker.refresh_clock();
+  for (u64 const start = worker.now; worker.now - start < 300'000'000; ++rounds) {
+    worker.wait(100'000'000);
+    while (t.h.poll()) {
+    }
+  }
+  CHECK(rounds < 30);
+  CHECK(t.pool().in_use() == 0);
+}
 /// Linux gets 0 to `most` bytes echoed byte for byte, and nothing stays behind.
 template <class Pair>
 void echo_every_size(Pair& t, std::size_t most = 1472) {
@@ -181,6 +240,22 @@ void echo_every_size(Pair& t, std::size_t most = 1472) {
   CHECK(server.echoed == most + 1);
   CHECK(UDP_STATS(t.net()).InCsumErrors.read() == 0);
   CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
+}
+
+/// Checksums that veth leaves unfinished are refused and counted, or trusted on request.
+template <class Pair>
+void unfinished_checksums() {
+  {
+    Pair t({}, false);
+    stack_echo<typename Pair::net_t> server(t.net(), 7);
+    linux_socket client;
+    client.connect("192.0.2.2", 7);
+    for (int i = 0; i < 5; ++i) REQUIRE(::send(client.fd, "hello", 5, 0) == 5);
+    CHECK(t.poll_until([&] { return UDP_STATS(t.net()).InCsumErrors.read() == 5; }));
+    CHECK(server.echoed == 0);
+  }
+  Pair t({.trust_checksums = true}, false);
+  echo_every_size(t);
 }
 
 }  // namespace netstack::test
