@@ -11,6 +11,7 @@
 #include "netstack/drivers/pcap_writer.hpp"
 #include "support/bouncer.hpp"
 #include "support/conformance.hpp"
+#include "support/in_child.hpp"
 #include "support/linux_udp.hpp"
 #include "support/scale.hpp"
 #include "support/veth_rig.hpp"
@@ -20,6 +21,7 @@ namespace {
 using namespace netstack;
 using drivers::af_xdp;
 using test::frame_of;
+using test::in_child;
 using test::netns;
 using test::packet_socket;
 using test::says;
@@ -60,17 +62,6 @@ u64 statistic(host& h, net_device& dev, std::string_view name) {
   return 0;
 }
 
-/// Runs f in a child process, whose exit code is the errno it answers.
-template <class F>
-std::errc in_child(F f) {
-  pid_t const child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) ::_exit(static_cast<int>(f()));
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  REQUIRE(WIFEXITED(status));
-  return static_cast<std::errc>(WEXITSTATUS(status));
-}
 std::errc claim(af_xdp::params p) {
   host h;
   if (!h.boot()) return std::errc::not_enough_memory;

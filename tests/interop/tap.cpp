@@ -7,13 +7,13 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/wait.h>
 
 #include "netstack/drivers/tun.hpp"
 #include "netstack/wire/tcp.hpp"
 #include "netstack/wire/udp.hpp"
 #include "support/bouncer.hpp"
 #include "support/conformance.hpp"
+#include "support/in_child.hpp"
 #include "support/netns.hpp"
 #include "support/packet_socket.hpp"
 #include "support/privileges.hpp"
@@ -27,18 +27,6 @@ using namespace netstack;
 bool cannot_run() {
   return test::skip_without_root("makes a network namespace and TAP interfaces") ||
          test::skip_without_file("/dev/net/tun");
-}
-
-/// Runs f in a child process, whose exit code is the errno it answers.
-template <class F>
-std::errc in_child(F f) {
-  pid_t const child = ::fork();
-  REQUIRE(child >= 0);
-  if (child == 0) ::_exit(static_cast<int>(f()));
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  REQUIRE(WIFEXITED(status));
-  return static_cast<std::errc>(WEXITSTATUS(status));
 }
 
 /// In a child: an empty /dev/net of its own.
@@ -92,7 +80,7 @@ TEST_CASE("each refusal of the kernel has its errno, and a line that says what t
   auto const as_nobody = [](char const* name, mode_t mode) {
     drivers::tap::params p;
     std::strcpy(p.ifname, name);
-    return in_child([&] {
+    return test::in_child([&] {
       if (!own_dev_net() || ::mknod("/dev/net/tun", S_IFCHR | mode, makedev(10, 200)) != 0 ||
           ::chmod("/dev/net/tun", mode) != 0 || ::setresgid(65534, 65534, 65534) != 0 ||
           ::setresuid(65534, 65534, 65534) != 0)
@@ -106,7 +94,7 @@ TEST_CASE("each refusal of the kernel has its errno, and a line that says what t
   CHECK(as_nobody("nst2", 0666) == std::errc{});
   // No /dev/net/tun.
   auto const missing =
-      in_child([] { return own_dev_net() ? claim<drivers::tap>({.ifname = "nst3"}) : std::errc::io_error; });
+      test::in_child([] { return own_dev_net() ? claim<drivers::tap>({.ifname = "nst3"}) : std::errc::io_error; });
   CHECK(missing == std::errc::no_such_device);
 
   for (auto why : {std::errc::device_or_resource_busy, std::errc::invalid_argument, std::errc::no_such_device,
