@@ -291,6 +291,46 @@ TEST_CASE("what follows behind a gap joins the frame before it, and is told of",
   CHECK(t.to().sk_state == tcp_state::close_wait);
 }
 
+TEST_CASE("SO_TIMESTAMPNS: bytes that join a frame, in order or behind a gap, give it the time that they came",
+          "[S28]") {
+  rig t{summed};
+  auto& nb = t.b.init_net();
+  REQUIRE(setsockopt(nb, t.server, sol::socket, so::timestampns, 1));
+  auto const told = [&] {
+    std::string got(2000, '\0');
+    alignas(8) std::byte control[100];
+    iovec const part{got.data(), got.size()};
+    msghdr m{.msg_iov = {&part, 1}, .msg_control = control};
+    auto const n = recvmsg(nb, t.server, m, msg::dontwait);
+    CHECK((n && got.substr(0, *n) == std::exchange(t.sent, "")));
+    u64 ns = 0;
+    for_each_cmsg(std::span(control).first(m.msg_controllen), [&](cmsg_view const& c) {
+      if (c.type == scm::timestampns)
+        ns = static_cast<u64>(c.as<timespec>().tv_sec) * 1'000'000'000 + static_cast<u64>(c.as<timespec>().tv_nsec);
+      return true;
+    });
+    return ns;
+  };
+  REQUIRE(setsockopt(t.a.init_net(), t.client, sol::tcp, tcp_opt::nodelay, 1));
+  tcp_pernet(t.a.init_net()).sysctl_tcp_autocorking = 0;
+  t.write(100), t.b.poll();
+  t.clock.advance(1000);
+  t.write(100), t.b.poll();
+  CHECK(t.mib_b().TCPRcvCoalesce.read() == 1);
+  u64 const second = t.b.worker().now_real;
+  t.clock.advance(1000);
+  CHECK(told() == second);
+  t.run();
+  for (int i = 0; i < 3; ++i) t.write(100);
+  t.from().sk_write_queue.peek()->data[50] ^= 1;  // the first does not arrive
+  t.b.poll();
+  CHECK(t.mib_b().TCPRcvCoalesce.read() == 2);
+  u64 const behind = t.b.worker().now_real;
+  t.from().sk_write_queue.peek()->data[50] ^= 1;
+  t.run_for(1'000'000'000);
+  CHECK(told() == behind);
+}
+
 TEST_CASE("a flow turns to whoever speaks next between the same two hosts", "[S45][S117]") {
   rig t{summed};
   auto& na = t.a.init_net();

@@ -202,6 +202,62 @@ TEST_CASE("an error behind data is told by the next call") {
   t.over();
 }
 
+// --- times of arrival
+
+TEST_CASE("SO_TIMESTAMP and its like tell when the last byte came that a call read", "[S28]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  auto& worker = t.net().worker();
+  using stamps = std::vector<std::pair<int, u64>>;  // the messages, and the ns since 1970 in each
+  auto const told = [&](std::size_t room) {
+    std::string buf(room, '\0');
+    alignas(8) std::byte control[300];
+    iovec const part{buf.data(), buf.size()};
+    msghdr m{.msg_iov = {&part, 1}, .msg_control = control};
+    REQUIRE(recvmsg(t.net(), fd, m, msg::dontwait));
+    stamps all;
+    auto const ns = [](auto sec, auto rest) { return static_cast<u64>(sec) * 1'000'000'000 + static_cast<u64>(rest); };
+    for_each_cmsg(std::span(control).first(m.msg_controllen), [&](cmsg_view const& c) {
+      if (c.type == scm::timestampns) all.emplace_back(c.type, ns(c.as<timespec>().tv_sec, c.as<timespec>().tv_nsec));
+      if (c.type == scm::timestamp)
+        all.emplace_back(c.type, ns(c.as<timeval>().tv_sec, c.as<timeval>().tv_usec * 1000));
+      if (c.type == scm::timestamping)
+        all.emplace_back(c.type, ns(c.as<scm_timestamping>().ts[0].tv_sec, c.as<scm_timestamping>().ts[0].tv_nsec));
+      return true;
+    });
+    t.collect();
+    return all;
+  };
+  t.in("P. 1:6 ack 1");
+  CHECK(told(10).empty());
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::timestampns, 1));
+  t.in("P. 6:11 ack 1");
+  u64 const first = worker.now_real;
+  t.after(5);
+  CHECK(told(10) == stamps{{scm::timestampns, first}});
+  t.in("P. 11:16 ack 1").after(5).in("P. 16:21 ack 1");  // frames of the script have no room for both
+  u64 const second = worker.now_real;
+  t.after(5);
+  CHECK(told(3) == stamps{{scm::timestampns, second - 5'000'000}});
+  CHECK(told(20) == stamps{{scm::timestampns, second}});
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::timestamp, 1));
+  t.in("P. 26:31 ack 1").after(5).in("P. 31:36 ack 1");
+  u64 const late = worker.now_real;
+  t.after(5).in("P. 21:26 ack 1");
+  u64 const gap = worker.now_real;
+  t.after(5);
+  CHECK(told(5) == stamps{{scm::timestamp, gap / 1000 * 1000}});
+  CHECK(told(20) == stamps{{scm::timestamp, late / 1000 * 1000}});
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::timestamp, 0));
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::timestamping,
+                     static_cast<int>(sof_timestamping::rx_software | sof_timestamping::software)));
+  t.in("P. 36:41 ack 1");
+  u64 const last = worker.now_real;
+  CHECK(told(20) == stamps{{scm::timestamping, last}});
+  t.got = 41;
+  t.over();
+}
+
 // --- what holds a writer back
 
 TEST_CASE("TCP_NOTSENT_LOWAT bounds what waits to be sent", "[S100]") {

@@ -6,6 +6,7 @@
 #pragma once
 #include "netstack/core/msghdr.hpp"
 #include "netstack/core/sock_wait.hpp"
+#include "netstack/core/timestamping.hpp"
 #include "netstack/skb/skb_walk.hpp"
 
 namespace netstack {
@@ -84,30 +85,36 @@ inline timespec to_timespec(u64 ns) {
 namespace detail {
 /// SO_TIMESTAMPING's message: the time in this host's clock, and in the device's, as far as there is one and it was
 /// asked for. `wanted`: of the former.
-inline void put_timestamping(sock const& sk, msghdr& m, sk_buff const& skb, u32 wanted) {
-  bool const software = skb.tstamp != 0 && (sk.sk_tsflags & wanted) == wanted;
-  bool const hardware = skb.hwtstamped && (sk.sk_tsflags & sof_timestamping::raw_hardware);
+inline void put_timestamping(sock const& sk, msghdr& m, u64 tstamp, u64 hwtstamp, u32 wanted) {
+  bool const software = tstamp != 0 && (sk.sk_tsflags & wanted) == wanted;
+  bool const hardware = hwtstamp != 0 && (sk.sk_tsflags & sof_timestamping::raw_hardware);
   if (!software && !hardware) return;
   put_cmsg(m, sol::socket, scm::timestamping,
-           scm_timestamping{{software ? to_timespec(skb.tstamp) : timespec{},
-                             {},
-                             hardware ? to_timespec(skb_shinfo(skb).hwtstamp) : timespec{}}});
+           scm_timestamping{
+               {software ? to_timespec(tstamp) : timespec{}, {}, hardware ? to_timespec(hwtstamp) : timespec{}}});
 }
 }  // namespace detail
+
+/// The times of what was received, in this host's clock and in the device's (ns since 1970, 0: none), as far as the
+/// socket wants to be told. `wanted`: what SO_TIMESTAMPING must have said for the former.
+inline void sock_recv_stamps(sock const& sk, msghdr& m, u64 tstamp, u64 hwtstamp,
+                             u32 wanted = sof_timestamping::software | sof_timestamping::rx_software) {
+  if (tstamp != 0) {
+    auto const ts = detail::to_timespec(tstamp);
+    if (sock_flag(sk, sock_flags::rcvtstampns))
+      put_cmsg(m, sol::socket, scm::timestampns, ts);
+    else if (sock_flag(sk, sock_flags::rcvtstamp))
+      put_cmsg(m, sol::socket, scm::timestamp, timeval{ts.tv_sec, ts.tv_nsec / 1000});
+  }
+  if (sk.sk_tsflags != 0) detail::put_timestamping(sk, m, tstamp, hwtstamp, wanted);
+}
 
 /// What SOL_SOCKET options ask to be told about each packet: its times, the packets lost before it, its mark. `wanted`:
 /// what SO_TIMESTAMPING must have said for this host's time to be told.
 inline void sock_recv_cmsgs(sock& sk, msghdr& m, sk_buff& skb,
                             u32 wanted = sof_timestamping::software | sof_timestamping::rx_software) {
-  if (skb.tstamp != 0) {
-    auto const ts = detail::to_timespec(skb.tstamp);
-    if (sock_flag(sk, sock_flags::rcvtstampns))
-      put_cmsg(m, sol::socket, scm::timestampns, ts);
-    else if (sock_flag(sk, sock_flags::rcvtstamp))
-      put_cmsg(m, sol::socket, scm::timestamp, timeval{ts.tv_sec, ts.tv_nsec / 1000});
-    sk.sk_stamp = skb.tstamp;
-  }
-  if (sk.sk_tsflags != 0) detail::put_timestamping(sk, m, skb, wanted);
+  sock_recv_stamps(sk, m, skb.tstamp, skb_hwtstamps(skb), wanted);
+  if (skb.tstamp != 0) sk.sk_stamp = skb.tstamp;
   if (sock_flag(sk, sock_flags::rxq_ovfl) && skb.dropcount != 0) put_cmsg(m, sol::socket, scm::rxq_ovfl, skb.dropcount);
   if (sock_flag(sk, sock_flags::rcvmark)) put_cmsg(m, sol::socket, so::mark, skb.mark);
 }

@@ -131,6 +131,19 @@ NETSTACK_INLINE sk_buff* tcp_tail_for(sock& sk, sk_buff const& skb, u32 seq) {
     return nullptr;
   return TCP_SKB_CB(*tail).end_seq == seq && skb.len <= tail->tailroom() && !skb_cloned(*tail) ? tail : nullptr;
 }
+/// SO_TIMESTAMP and its like: when it came, if the device has not said so.
+template <class Net>
+NETSTACK_INLINE void tcp_stamp(Net& net, sock const& sk, sk_buff& skb) {
+  if (sock_flag(sk, sock_flags::timestamp) && skb.tstamp == 0) [[unlikely]]
+    skb.tstamp = net.worker().now_real;
+}
+/// Bytes that join those of another packet give it their times, which are those of its last byte.
+NETSTACK_INLINE void tcp_join_stamps(sock const& sk, sk_buff& to, sk_buff const& from) {
+  if (!sock_flag(sk, sock_flags::timestamp)) [[likely]]
+    return;
+  to.tstamp = from.tstamp;
+  if (from.hwtstamped) skb_set_hwtstamps(to, skb_hwtstamps(from));
+}
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
 template <class Net>
 NETSTACK_INLINE void tcp_queue_rcv(Net& net, sock& sk, sk_buff& skb) {
@@ -142,6 +155,7 @@ NETSTACK_INLINE void tcp_queue_rcv(Net& net, sock& sk, sk_buff& skb) {
   sk_buff* const tail = tcp_tail_for(sk, skb, cb.seq);
   s32 delta = 0;
   if (tail && skb_try_coalesce(*tail, skb, delta)) {
+    tcp_join_stamps(sk, *tail, skb);
     TCP_SKB_CB(*tail).end_seq = cb.end_seq;
     TCP_SKB_CB(*tail).tcp_flags |= cb.tcp_flags;
     ++NET_STATS(net).TCPRcvCoalesce;
@@ -278,6 +292,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   sk_buff* const last = tcp_ofo_last(tp);
   bool const copied = last && !skb.is_nonlinear() && tcp_ofo_append(*last, cb.seq, skb.data, skb.len);
   if (copied) {
+    tcp_join_stamps(sk, *last, skb);
     TCP_SKB_CB(*last).end_seq = cb.end_seq;  // a FIN counts
     TCP_SKB_CB(*last).tcp_flags |= cb.tcp_flags;
     ++NET_STATS(net).TCPRcvCoalesce;
@@ -306,13 +321,15 @@ namespace detail {
 
 /// The data of a segment: data at its first byte, nothing of the way it came left, its numbers beside it. False: the
 /// pool has no frame to make its header linear.
-NETSTACK_INLINE bool tcp_take_data(sk_buff& skb, tcp_rx const& rx) {
+template <class Net>
+NETSTACK_INLINE bool tcp_take_data(Net& net, sock const& sk, sk_buff& skb, tcp_rx const& rx) {
   if (!skb.is_nonlinear()) [[likely]]
     skb.pull(rx.hlen);
   else if (!pskb_pull(skb, rx.hlen, skb_pool::site::current()))
     return false;
   skb_dst_drop(skb);
   skb.dev = nullptr;
+  tcp_stamp(net, sk, skb);
   auto& cb = TCP_SKB_CB(skb);  // what else is in it is for what is sent, or for who is put into a tree
   cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.tcp_flags = rx.flags;
   return true;
@@ -367,6 +384,7 @@ NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb
     skb.dev = nullptr;
     skb.data += rx.hlen;
     skb.len = len;
+    detail::tcp_stamp(net, sk, skb);
     auto& cb = TCP_SKB_CB(skb);
     cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.tcp_flags = rx.flags;
     tcp_event_data_recv(net, sk, skb, rx);
@@ -377,7 +395,7 @@ NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb
     tcp_note(sk, tcp_event::readable);
     return verdict::kept();
   }
-  if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
+  if (!detail::tcp_take_data(net, sk, skb, rx)) return drop(net, skb, drop_reason::nomem);
   return detail::tcp_queue_next(net, sk, skb, rx);
 }
 
@@ -386,7 +404,7 @@ template <class Net>
 verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (rx.seq == rx.end_seq) return verdict::consumed();
-  if (!detail::tcp_take_data(skb, rx)) return drop(net, skb, drop_reason::nomem);
+  if (!detail::tcp_take_data(net, sk, skb, rx)) return drop(net, skb, drop_reason::nomem);
   if (!after(rx.end_seq, tp.rcv_nxt)) {
     // RFC 9293 §3.10.7.4: nothing new in it; its sender did not hear our acknowledgment.
     ++NET_STATS(net).DelayedACKLost;

@@ -111,6 +111,8 @@ template <class Net>
 void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
   if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.urg_data != 0 || tp.ecn_flags != 0) return;
+  if (sock_flag(sk, sock_flags::timestamp)) [[unlikely]]
+    return;
   if (tp.ofo) return detail::tcp_rcv_ofo_run(net, sk, list);
   if (tp.num_sacks != 0) return;
   constexpr u32 hlen = detail::tcp_run_words::hlen;

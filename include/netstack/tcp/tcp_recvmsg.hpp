@@ -158,7 +158,8 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
   iovec const part = m.msg_iov.front();
   // Read in part before, it has less than it holds, or else nothing that counts.
   if (n - 1 >= skb->len || n > part.iov_len || skb->is_nonlinear() || (cb.tcp_flags & tcp_flag::fin) != 0 ||
-      (n != part.iov_len && (sk.sk_receive_queue.qlen() != 1 || n < sk.sk_rcvlowat))) [[unlikely]]
+      (n != part.iov_len && (sk.sk_receive_queue.qlen() != 1 || n < sk.sk_rcvlowat)) ||
+      sock_flag(sk, sock_flags::timestamp)) [[unlikely]]
     return 0;
   tcp_copy_out(static_cast<u8*>(part.iov_base), skb->data + offset, n);
   tp.copied_seq += n;
@@ -193,7 +194,8 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
       std::max<std::size_t>(flags & msg::waitall ? left : std::min<std::size_t>(sk.sk_rcvlowat, left), 1);
   u32 seq = tp.copied_seq + (peek && sk.sk_peek_off > 0 ? static_cast<u32>(sk.sk_peek_off) : 0);
   result<void> waited{};
-  do {  // also for no bytes at all, which tells whether there could be some
+  u64 tstamp = 0, hwtstamp = 0;  // of the last that is read
+  do {                           // also for no bytes at all, which tells whether there could be some
     if (tp.urg_data != 0 && tp.rare->urg_seq == seq && copied != 0) [[unlikely]]
       break;
     if (sk_buff* const skb = tcp_skb_at(sk, seq, peek)) {
@@ -207,6 +209,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
         else
           for_each_piece(*skb, offset, n, [&](u8 const* at, u32 size) { to.copy_to(at, size); });
       }
+      if (n != 0) tstamp = skb->tstamp, hwtstamp = skb_hwtstamps(*skb);
       seq += n, copied += n, left -= n;
       if (!peek) tp.copied_seq = seq;
       if (!peek && (TCP_SKB_CB(*skb).tcp_flags & tcp_flag::fin)) [[unlikely]]
@@ -233,6 +236,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
     (void)tcp_skb_at(sk, seq, false);
     tcp_event_read(net, sk, copied);
   }
+  sock_recv_stamps(sk, m, tstamp, hwtstamp);
   if (tp.recvmsg_inq) put_cmsg(m, sol::tcp, tcp_opt::inq, tcp_inq_hint(sk));
   return copied;
 }
