@@ -8,6 +8,7 @@
 #include "netstack/base/random.hpp"
 #include "netstack/core/timer.hpp"
 #include "netstack/drivers/decorator.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 #include "netstack/wire/checksum.hpp"
 #include "netstack/wire/ip.hpp"
 
@@ -17,7 +18,7 @@ namespace netstack::drivers {
 struct wire_faults {
   u32 loss = 0;
   u32 duplicate = 0;
-  u32 corrupt = 0;  ///< one bit is flipped
+  u32 corrupt = 0;  ///< one bit is flipped; a packet of several segments is lost instead
   u32 reorder = 0;  ///< held back by reorder_ns, so that later frames overtake
   u64 reorder_ns = 1'000'000;
   u64 delay_ns = 0;
@@ -259,6 +260,13 @@ struct fault_injector : driver {
     ++way.counts.marked;
     return true;
   }
+  /// A wire damages what is on it, and there the sum is written: one that was left open is finished first, or what it
+  /// is told from would be damaged with it. False: of several segments in one packet there is none to finish.
+  static bool finish_sum(sk_buff& skb) {
+    if (skb.ip_summed == ip_summed::partial) return !skb_is_gso(skb) && skb_checksum_help(skb);
+    skb.ip_summed = ip_summed::none;  // nor has anybody verified what it is now
+    return true;
+  }
   /// Loses or corrupts the frame; false: it is gone. A sent one may be shared, so it is damaged in a copy.
   static bool damage(priv& p, detail::faulty_way& way, sk_buff*& skb, u64 now, bool shared) {
     if (way.overflows(now)) {
@@ -270,7 +278,8 @@ struct fault_injector : driver {
     bool gone = way.chance(p.random, way.faults.loss);
     if (!gone && way.chance(p.random, way.faults.corrupt)) {
       if (shared && !take_own(way, skb)) return false;
-      if (u32 const bytes = skb->headlen()) {
+      gone = !finish_sum(*skb);
+      if (u32 const bytes = skb->headlen(); bytes != 0 && !gone) {
         u32 const bit = p.random.below(bytes * 8);
         skb->data[bit / 8] = static_cast<u8>(skb->data[bit / 8] ^ 1u << bit % 8);
         ++way.counts.corrupted;
