@@ -131,6 +131,27 @@ TEST_CASE("what the path does not carry is refused before it is sent", "[S137]")
   rig.still_alive();
 }
 
+TEST_CASE("a path that carries less than we make datagrams for may cut them: net/ipv4/route/min_pmtu", "[S133][S137]") {
+  ip_rig<> rig;
+  auto const df = [&](ip_pmtudisc mode, std::size_t len) {
+    REQUIRE(rig.send({.daddr = peer_addr}, {.protocol = 99, .pmtudisc = mode}, bytes(len)));
+    auto const sent = rig.sent();
+    REQUIRE(sent.size() == 1);
+    CHECK(sent[0].is_sound());
+    return sent[0].ip().frag_off == be16{ip_df};
+  };
+  ipv4_update_pmtu(rig.net(), peer_addr, 552);
+  CHECK(df(ip_pmtudisc::want, 532));
+  ipv4_update_pmtu(rig.net(), peer_addr, 300);
+  CHECK_FALSE(df(ip_pmtudisc::want, 532));
+  CHECK_FALSE(rig.send({.daddr = peer_addr}, plain, bytes(533)));
+  CHECK(df(ip_pmtudisc::do_, 532));
+  rig.clock.now += 601'000'000'000;
+  rig.run();
+  CHECK(df(ip_pmtudisc::want, 1480));
+  rig.still_alive();
+}
+
 TEST_CASE("options go between header and data", "[S137]") {
   ip_rig<> rig;
   bytes const alert{ipopt::ra, 4, 0, 0};

@@ -540,6 +540,9 @@ TEST_CASE(
             < P. 1025:1461)");
   CHECK(info_of(t, t.figure).tcpi_pmtu == ipv4_net(t.net()).ip_rt_min_pmtu);
   t.in(". 1 ack 1461");
+  REQUIRE(t.write(t.figure, 10));
+  CHECK(t.pending.front().ip().frag_off == be16{0});  // routers may cut it
+  t.out("P. 1461:1471").in(". 1 ack 1471");
   t.over();
 }
 

@@ -40,7 +40,8 @@ struct inet_peer : inet_peer_tree_hook, inet_peer_unused_hook {
   u64 rate_tokens = 0;    ///< ns worth of ICMP errors it may be sent
   u64 rate_last = 0;
   u32 n_redirects = 0;
-  u32 pmtu_learned = 0;  ///< 0: none
+  u32 pmtu_learned = 0;      ///< 0: none
+  bool pmtu_locked = false;  ///< the path carries less than that, which is the least that is believed
   u64 pmtu_expires = 0;
   be32 redirect_learned{};  ///< the better gateway; zero: none
 

@@ -18,12 +18,17 @@ u16 ip_select_ident(Net& net, be32 daddr) {
 }
 
 namespace detail {
+/// Whose path we have learnt something of, which still holds; null: it is not the destination.
+template <class Net>
+inet_peer const* ip_peer_of_path(Net& net, be32 daddr) {
+  inet_peer const* peer = inet_getpeer(net, daddr, false);
+  return peer && peer->pmtu_learned != 0 && net.worker().now < peer->pmtu_expires ? peer : nullptr;
+}
 /// What was learnt of the path, if it is less.
 template <class Net>
 NETSTACK_NOINLINE u32 ip_peer_mtu(Net& net, be32 daddr, u32 mtu) {
-  inet_peer const* peer = inet_getpeer(net, daddr, false);
-  bool const known = peer && peer->pmtu_learned != 0 && net.worker().now < peer->pmtu_expires;
-  return known && peer->pmtu_learned < mtu ? peer->pmtu_learned : mtu;
+  inet_peer const* peer = ip_peer_of_path(net, daddr);
+  return peer && peer->pmtu_learned < mtu ? peer->pmtu_learned : mtu;
 }
 }  // namespace detail
 
@@ -33,17 +38,31 @@ NETSTACK_INLINE u32 ip_dst_mtu(Net& net, rtable const& rt, be32 daddr) {
   return ipv4_net(net).pmtu_learned == 0 ? mtu : detail::ip_peer_mtu(net, daddr, mtu);
 }
 
+/// The path carries less than we make datagrams for: routers have to cut them.
+template <class Net>
+[[nodiscard]] bool ip_dst_mtu_locked(Net& net, be32 daddr) {
+  if (ipv4_net(net).pmtu_learned == 0) [[likely]]
+    return false;
+  inet_peer const* peer = detail::ip_peer_of_path(net, daddr);
+  return peer && peer->pmtu_locked;
+}
+
 template <class Net>
 void ipv4_update_pmtu(Net& net, be32 daddr, u32 mtu) {
   auto& ns = ipv4_net(net);
-  // RFC 5927 §7: an error cannot make us send ever smaller datagrams.
-  if (mtu < ns.ip_rt_min_pmtu) mtu = ns.ip_rt_min_pmtu;
   flowi4 fl4{.daddr = daddr, .anysrc = true, .broadcast_ok = true};
   auto rt = ip_route_output_key(net, fl4);
-  if (!rt || ip_dst_mtu(net, **rt, daddr) <= mtu) return;  // it may lower what we know, never raise it
+  if (!rt) return;
+  u32 const known = ip_dst_mtu(net, **rt, daddr);
+  // RFC 5927 §7: an error cannot make us send ever smaller datagrams; what may be too long for the path leaves without
+  // DF from now on.
+  bool const locked = mtu < ns.ip_rt_min_pmtu;
+  if (locked) mtu = std::min<u32>(known, ns.ip_rt_min_pmtu);
+  if (known < mtu || (known == mtu && !locked)) return;  // it may lower what we know, never raise it
   inet_peer* peer = inet_getpeer(net, daddr, true);
   if (!peer) return;
   peer->pmtu_learned = mtu;
+  peer->pmtu_locked = locked;
   peer->pmtu_expires = net.worker().now + ns.ip_rt_mtu_expires;  // RFC 1191 §6.3
   ++ns.pmtu_learned;
   route_genid_bump(net.worker().softnet);  // no way is plain any more
