@@ -248,6 +248,60 @@ TEST_CASE("peers that never open their window take no more memory than there is:
   survived(t);
 }
 
+TEST_CASE("segments cut into tiny pieces are paid for, and not many more than the send buffer holds",
+          "[CVE-2019-11478]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460");
+  auto& tp = t.tp(fd);
+  auto& pool = t.rig.host.worker().pool;
+  auto& memory = tcp_worker_of(t.net()).memory;
+  tp.snd_cwnd = 100;
+  tp.sk_sndbuf = 30'000;
+  t.default_win = 60'000;
+  t.in(". 1 ack 1 win 60000");
+  REQUIRE(t.write(fd, 10'000).value() == 10'000);
+  t.collect(), t.pending.clear();
+  auto& oldest = *tp.sk_write_queue.peek();
+  auto const cut_until_refused = [&] {
+    for (sk_buff* skb = tp.sk_write_queue.after(oldest); skb; skb = tp.sk_write_queue.after(*skb))
+      while (skb->len > 10)
+        if (auto r = tcp_fragment(t.net(), tp, *skb, skb->len - 10); !r) return r.error();
+    return errc{};
+  };
+  auto const in_books = [&] { return memory.allocated * s64{sk_mem_quantum} >= s64{tp.wmem_queued}; };
+  CHECK(cut_until_refused() == errc::no_buffer_space);
+  CHECK(tcp_pernet(t.net()).mib.TCPWqueueTooBig.read() == 1);
+  CHECK(tp.wmem_queued / 2 < tp.sk_sndbuf + (128 << 10) + pool.frame_truesize());
+  CHECK(in_books());
+  // With less memory for all, sooner; and then the oldest may still be cut.
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_mem", "1 1 1"));
+  tp.sk_sndbuf = 1 << 20;
+  CHECK(cut_until_refused() == errc::no_buffer_space);
+  CHECK(tcp_pernet(t.net()).mib.TCPWqueueTooBig.read() == 1);
+  CHECK(tcp_fragment(t.net(), tp, oldest, 10));
+  CHECK(in_books());
+  t.in(". 1 ack 10001");
+  CHECK(pool.in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("of what comes in order within the window an eighth more is kept than the buffer has room for", "[S100]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  auto& tp = t.tp(fd);
+  tp.sk_rcvbuf = 40'000;
+  u32 next = 1;
+  for (int i = 0; i < 40 && t.ext().TCPRcvQDrop.read() == 0; ++i, next += 10)
+    t.in(". " + std::to_string(next) + ":" + std::to_string(next + 10) + " ack 1");
+  u32 const frame = t.rig.host.worker().pool.frame_truesize();
+  CHECK(tp.sk_rmem_alloc > 45'000);
+  CHECK(tp.sk_rmem_alloc <= 45'000 + frame);
+  CHECK(t.ext().TCPRcvQDrop.read() == 1);
+  t.pending.clear();
+  t.got = 0;
+  t.over();
+}
+
 TEST_CASE("who is connected goes on, a segment at a time, when all of tcp_mem is used") {
   tcp_script t;
   int const fd = t.accepted();

@@ -129,12 +129,9 @@ inline constexpr inet_protosw<Net> tcp_protosw{
     .flags = protosw_flag::permanent | protosw_flag::icsk,
 };
 
-/// The pages that queued segments may take: half of the pool, at least 128; pressure from three quarters of that on.
+/// The pages that queued segments may take: half of the pool's; pressure from three quarters of that on.
 template <config C>
-inline constexpr s64 tcp_mem_limit = [] {
-  s64 const pages = s64{C.skb_pool} * C.frame_size / sk_mem_quantum;
-  return pages / 2 > 128 ? pages / 2 : 128;
-}();
+inline constexpr s64 tcp_mem_limit = (s64{C.skb_pool} * C.frame_size / sk_mem_quantum + 1) / 2;
 
 /// Once per worker: its secrets.
 template <class Net>

@@ -112,7 +112,10 @@ NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size, u32 
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
   ++NET_STATS(net).PruneCalled;
   tcp_prune_ofo_queue(net, sk, size, seq);
-  if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
+  // What is next was promised its place, though segments may be smaller than those that the promise was reckoned by:
+  // without it the peer would stand still until its timer, however soon we read.
+  u32 const most = after(seq, tcp_sk(sk).rcv_nxt) ? sk.sk_rcvbuf : sk.sk_rcvbuf + (sk.sk_rcvbuf >> 3);
+  if (sk.sk_rmem_alloc <= most && sk_rmem_schedule(net, sk, size)) return true;
   ++NET_STATS(net).RcvPruned;
   return false;
 }

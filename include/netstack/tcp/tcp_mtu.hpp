@@ -58,12 +58,17 @@ void tcp_mtu_check_reprobe(Net& net, sock& sk) {
   tp.mtu_probing = true;
 }
 
-/// `size` bytes from send_head on become one segment before it; null: the pool is empty, and nothing changed.
+/// `size` bytes from send_head on become one segment before it; null: the pool, or the proto's memory, is used
+/// up, and nothing changed.
 template <class Net>
 sk_buff* tcp_build_probe(Net& net, sock& sk, u32 size) {
   auto& tp = tcp_sk(sk);
   sk_buff* const probe = net.worker().pool.alloc_skb(max_tcp_header);
   if (!probe) return nullptr;
+  if (!tcp_wmem_schedule(net, sk, probe->truesize)) {
+    consume_skb(*probe);
+    return nullptr;
+  }
   probe->ip_summed = tp.send_head->ip_summed;
   TCP_SKB_CB(*probe) = {.seq = tp.snd_nxt, .end_seq = tp.snd_nxt + size, .tcp_flags = tcp_flag::ack};
   for (u32 left = size; left != 0;) {

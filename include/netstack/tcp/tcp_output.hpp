@@ -93,11 +93,27 @@ inline void tcp_trim_head(sk_buff& skb, u32 n) {
   TCP_SKB_CB(skb).seq += n;
 }
 
+namespace detail {
+/// A piece more may have a frame of its own. A peer who asks for tiny ones gets them within the proto's memory and some
+/// more than the send buffer (CVE-2019-11478); the oldest may always be cut, or it could not be sent.
+template <class Net>
+bool tcp_fragment_schedule(Net& net, sock& sk, sk_buff const& skb, u32 size) {
+  constexpr u32 more = 128 << 10;
+  u32 const queued = tcp_sk(sk).wmem_queued;
+  if (&skb == sk.sk_write_queue.peek()) return sk_forced_mem_schedule(sk, size), true;
+  if (queued >> 1 <= sk.sk_sndbuf + more) return sk_wmem_schedule(net, sk, size, queued);
+  ++NET_STATS(net).TCPWqueueTooBig;
+  return false;
+}
+}  // namespace detail
+
 /// Cuts a segment of the queue behind `len` bytes. Errors: no_buffer_space.
 template <class Net>
 result<void> tcp_fragment(Net& net, sock& sk, sk_buff& skb, u32 len) {
   auto& tp = tcp_sk(sk);
-  sk_buff* const rest = net.worker().pool.alloc_skb(max_tcp_header);
+  auto& pool = net.worker().pool;
+  if (!detail::tcp_fragment_schedule(net, sk, skb, pool.frame_truesize())) return failure{std::errc::no_buffer_space};
+  sk_buff* const rest = pool.alloc_skb(max_tcp_header);
   if (!rest) return failure{std::errc::no_buffer_space};
   u32 const moved = skb.len - len;
   rest->ip_summed = skb.ip_summed;

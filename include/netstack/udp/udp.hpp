@@ -78,11 +78,12 @@ inline constexpr inet_protosw<Net> udp_protosw{
     .flags = protosw_flag::permanent,
 };
 
-/// The pages that queued datagrams may take: an eighth of the pool, at least 128; pressure below, refusal above. [S150]
+/// The pages that queued datagrams may take: an eighth of the pool's, at least 128 if that is not more than half;
+/// pressure below, refusal above. [S150]
 template <config C>
 inline constexpr s64 udp_mem_limit = [] {
   s64 const pages = s64{C.skb_pool} * C.frame_size / sk_mem_quantum;
-  return pages / 8 > 128 ? pages / 8 : 128;
+  return std::max(pages / 8, std::min(pages / 2, s64{128}));
 }();
 
 /// Once per worker: the secret of its flow hash.
