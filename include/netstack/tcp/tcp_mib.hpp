@@ -25,7 +25,8 @@ struct tcpext_mib {
       TCPWantZeroWindowAdv, TCPSynRetrans, TCPOrigDataSent, TCPHystartDelayDetect, TCPHystartDelayCwnd,
       TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq, TCPACKSkippedFinWait2, TCPACKSkippedTimeWait,
       TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive, TCPMTUPFail, TCPMTUPSuccess, TCPDelivered, TCPDeliveredCE,
-      TCPZeroWindowDrop, TCPRcvQDrop, TCPFastOpenPassiveAltKey, TCPDSACKRecvSegs, TCPDSACKIgnoredDubious;
+      TCPZeroWindowDrop, TCPRcvQDrop, TCPWqueueTooBig, TCPFastOpenPassiveAltKey, TCPDSACKRecvSegs,
+      TCPDSACKIgnoredDubious;
   // Columns that nothing here moves, and why:
   // no keys (RFC 2385, RFC 5925), and no flow labels to change
   counter TCPMD5NotFound, TCPMD5Unexpected, TCPMD5Failure, TCPAORequired, TCPAOBad, TCPAOKeyNotFound, TCPAOGood,
@@ -33,7 +34,7 @@ struct tcpext_mib {
   // calls run on the worker, so that no timer and no ICMP error meets a socket in use, and a backlog is short
   counter DelayedACKLocked, LockDroppedIcmps, TCPBacklogCoalesce;
   // what is received is merged as it comes, what was sent stays as it was sent, and is bounded by the pool
-  counter TCPRcvCollapsed, TCPSackShifted, TCPSackMerged, TCPSackShiftFallback, TCPWqueueTooBig, PFMemallocDrop;
+  counter TCPRcvCollapsed, TCPSackShifted, TCPSackMerged, TCPSackShiftFallback, PFMemallocDrop;
   // the memory is a worker's, and its relief happens in no namespace
   counter TCPMemoryPressuresChrono;
   // HyStart++ (RFC 9406) measures no trains, acknowledgments are merged by their number and not by time
