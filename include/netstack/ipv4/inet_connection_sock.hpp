@@ -102,6 +102,10 @@ inline void icsk_stop_timer(sock& sk, icsk_wait what) { icsk_due_of(sk, what) = 
 
 struct tcp_rx;
 struct tcp_outcome;
+struct tcp_header_fields;
+inline namespace wire {
+struct tcp_out_options;
+}
 
 /// What the state machine asks an IP version for.
 template <class Net>
@@ -114,6 +118,8 @@ struct inet_connection_sock_af_ops {
   /// any, as a frame that is no packet. Of the device of the sock's route dev_takes_short was asked. False: nothing was
   /// sent, it needs a packet.
   bool (*transmit_short)(Net&, sock&, u32 seq, u8 flags, sk_buff const* data) = nullptr;
+  /// … a SYN without data, with the options that nearly every one has.
+  bool (*transmit_syn)(Net&, sock&, tcp_header_fields const&, tcp_out_options const&) = nullptr;
   u32 (*mtu)(Net&, sock&) = nullptr;  ///< of the path now, network header included; 0: there is none
   verdict (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
   /// An ACK for a listener: the end of a handshake that nobody remembers, or none.

@@ -44,6 +44,7 @@ inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .queue_xmit = ip_queue_xmit<Net>,
     .queue_xmit_list = ip_queue_xmit_list<Net>,
     .transmit_short = tcp_v4_transmit_short<Net>,
+    .transmit_syn = tcp_v4_transmit_syn<Net>,
     .mtu = tcp_v4_mtu<Net>,
     .conn_request = tcp_v4_conn_request<Net>,
     .cookie_check = tcp_v4_cookie_check<Net>,

@@ -526,9 +526,12 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tcp_queue_skb(sk, *skb);
   ++tp.write_seq;
   ++TCP_STATS(net).ActiveOpens;
-  (void)(tp.rare->fastopen_req ? tcp_send_syn_data(net, sk, *skb)
-                               : tcp_transmit_skb(net, sk, *skb));  // lost, as on the wire
-  if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;
+  if (tp.rare->fastopen_req) {
+    (void)tcp_send_syn_data(net, sk, *skb);
+    tcp_rare_of(net, tp).fastopen_req = nullptr;
+  } else if (!detail::tcp_syn_leaves_short(net, sk, *skb)) {
+    (void)tcp_transmit_skb(net, sk, *skb);  // lost, as on the wire
+  }
   while (tp.send_head) detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
   return {};
 }

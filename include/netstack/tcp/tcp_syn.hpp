@@ -10,6 +10,7 @@
 #include "netstack/ipv4/ip_way.hpp"
 #include "netstack/tcp/tcp_fastopen.hpp"
 #include "netstack/tcp/tcp_syncookies.hpp"
+#include "netstack/tcp/tcp_v4_xmit.hpp"
 
 namespace netstack {
 
@@ -59,10 +60,6 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
   auto const rt = ip_route_output_key(net, fl4);
   if (!rt) [[unlikely]]
     return failure{rt.error()};
-  sk_buff* const skb = tcp_alloc_skb(net);
-  if (!skb) return failure{std::errc::no_buffer_space};
-  tcp_push_header(*skb, reply.header, reply.opts, csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0));
-  ++TCP_STATS(net).OutSegs;
   ip_tx const tx{.tos = reply.tos,
                  .protocol = ipproto::tcp,
                  .pmtudisc = ip_pmtudisc::do_,
@@ -71,10 +68,18 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
                  .optlen = opt.optlen,
                  .srr = opt.srr,
                  .daddr = reply.daddr};
-  if constexpr (ip_ways_possible<Net>)
-    if (ip_way way; ip_way_keep(net, way, **rt, fl4, tx)) [[likely]]
-      if (has_headroom(*skb, *(*rt)->dev, static_cast<u32>(ip_hlen_min))) [[likely]]
-        return ip_way_send(net, *skb, way);
+  u32 const flow = csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0);
+  ip_way way;
+  bool const plain = ip_ways_possible<Net> && ip_way_keep(net, way, **rt, fl4, tx);
+  if (plain && reply.opts.is_common_syn() && dev_takes_short<Net>(*(*rt)->dev) &&
+      tcp_v4_syn_short(net, way, reply.header, reply.opts, flow))
+    return {};
+  sk_buff* const skb = tcp_alloc_skb(net);
+  if (!skb) return failure{std::errc::no_buffer_space};
+  tcp_push_header(*skb, reply.header, reply.opts, flow);
+  ++TCP_STATS(net).OutSegs;
+  if (plain && has_headroom(*skb, *(*rt)->dev, static_cast<u32>(ip_hlen_min))) [[likely]]
+    return ip_way_send(net, *skb, way);
   return ip_send_skb(net, *skb, **rt, fl4, tx);
 }
 /// From whom it was for, to whom it came from.

@@ -185,16 +185,27 @@ NETSTACK_INLINE u64 tcp_put_stamp(u8* options, u32 tsval, u32 tsecr) {
   return stamp;
 }
 inline constexpr u32 tcp_stamped_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
-/// … in front of the payload, with the options that nearly every SYN has: their words need no second look.
-inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
-  u8* const at = skb.push(hlen);
+inline constexpr u32 tcp_syn_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
+/// The options that nearly every SYN has: their words need no second look. Their sum.
+NETSTACK_INLINE u64 tcp_put_syn_options(u8* options, tcp_out_options const& opts) {
   u32 const words[5] = {be32{tcpopt::syn_mss_word | opts.mss}.raw(), be32{tcpopt::syn_tstamp_word}.raw(),
                         be32{opts.tsval}.raw(), be32{opts.tsecr}.raw(),
                         be32{tcpopt::syn_wscale_word | opts.wscale}.raw()};
   static_assert(sizeof words == tcpopt::syn_aligned);
-  std::memcpy(at + tcp_hlen_min, words, sizeof words);
-  tcp_write_header(skb, at, f, hlen, u64{words[0]} + words[1] + words[2] + words[3] + words[4], 0, flow);
+  std::memcpy(options, words, sizeof words);
+  return u64{words[0]} + words[1] + words[2] + words[3] + words[4];
+}
+/// … with its header, where it leaves.
+NETSTACK_INLINE void tcp_write_syn(u8* at, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+  u64 const sum = tcp_put_syn_options(at + tcp_hlen_min, opts);
+  tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, 0, flow, [](u64, u64 all) NETSTACK_INLINE_LAMBDA {
+    return csum_fold(csum_from64to32(all)).raw();
+  });
+}
+/// … in front of the payload.
+inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
+  u8* const at = skb.push(tcp_syn_hlen);
+  tcp_write_header(skb, at, f, tcp_syn_hlen, tcp_put_syn_options(at + tcp_hlen_min, opts), 0, flow);
 }
 }  // namespace detail
 
@@ -436,6 +447,26 @@ template <class Net>
 NETSTACK_INLINE bool tcp_leaves_short(Net& net, sock& sk, sk_buff& skb) {
   auto const& cb = TCP_SKB_CB(skb);
   if (!tcp_may_go_short(skb) || !tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb)) return false;
+  tcp_note_leaves(net, sk, skb);
+  return true;
+}
+/// A SYN of the common kind did, too.
+template <class Net>
+bool tcp_syn_leaves_short(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  auto const& cb = TCP_SKB_CB(skb);
+  dst_entry const* const dst = sk.sk_dst_cache;
+  if (!dst || !dst->dev || !dev_takes_short<Net>(*dst->dev) || cb.tcp_flags != tcp_flag::syn) [[unlikely]]
+    return false;
+  tcp_header_fields const f{.source = tp.inet_sport,
+                            .dest = sk.sk_dport,
+                            .seq = cb.seq,
+                            .flags = tcp_flag::syn,
+                            .window = static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff))};
+  auto const opts = tcp_syn_options(net, tp);
+  if (!opts.is_common_syn() || !tcp_af_ops<Net>(sk).transmit_syn(net, sk, f, opts)) [[unlikely]]
+    return false;
+  ++tp.segs_out;
   tcp_note_leaves(net, sk, skb);
   return true;
 }

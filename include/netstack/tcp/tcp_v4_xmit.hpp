@@ -115,6 +115,30 @@ NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, s
   auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
   return ip_rt_is_known(net, rt) && __tcp_v4_transmit_short(net, sk, rt, seq, flags, data);
 }
+namespace detail {
+/// A SYN, or its answer, with the options that nearly every one has, by a way that is still right. False: nothing was
+/// sent, it needs a packet. dev_takes_short was asked.
+template <class Net>
+NETSTACK_NOINLINE bool tcp_v4_syn_short(Net& net, ip_way const& way, tcp_header_fields const& f,
+                                        tcp_out_options const& opts, u32 flow) {
+  constexpr u32 total = static_cast<u32>(ip_hlen_min) + tcp_syn_hlen;
+  static_assert(eth_hlen + total <= short_frame_max);
+  u8* const at = ip_way_short_begin(net, *way.rt, way.daddr, total);
+  if (!at) [[unlikely]]
+    return false;
+  tcp_write_syn(ip_way_short_header(at, way, total), f, opts, flow);
+  dev_short_end(net, *way.rt->dev);
+  ++TCP_STATS(net).OutSegs;
+  return true;
+}
+}  // namespace detail
+
+/// inet_connection_sock_af_ops::transmit_syn.
+template <class Net>
+bool tcp_v4_transmit_syn(Net& net, sock& sk, tcp_header_fields const& f, tcp_out_options const& opts) {
+  ip_way way;
+  return detail::tcp_v4_way(net, sk, way) && detail::tcp_v4_syn_short(net, way, f, opts, tcp_sk(sk).csum_flow);
+}
 /// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
 template <class Net>
 void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
