@@ -61,6 +61,7 @@ NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list)
   auto& w = tcp_worker_of(net);
   auto const key = tcp_v4_key(*list.first, *ip_hdr(*list.first), *list.first->template peek<tcphdr>());
   u32 const hash = inet_ehashfn(net, key);
+  u64 const flow_genid = net.worker().softnet.flow_genid;
   for (bool first = true;; first = false) {
     inet_link const found = inet_lookup(net, key, hash);
     if (found.kind() == inet_kind::sock && inet_sk(w.socks.at(found.index())).min_ttl == 0) {
@@ -71,9 +72,13 @@ NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list)
     sk_buff& skb = *list.pop_front();
     tcp_rx rx;
     skb.rx_l4_valid = 1;
+    w.born = nullptr;
     finish(skb, tcp_read_header(skb, rx) ? tcp_v4_deliver_found(net, skb, rx, key, found)
                                          : drop(net, skb, drop_reason::tcp_hdr));
-    if (list.empty()) return nullptr;
+    if (!list.empty()) continue;
+    // What has become a connection by it is whose the next ones are.
+    if (w.born && flow_genid == net.worker().softnet.flow_genid) flow.sk = w.born, flow.genid = w.born_genid;
+    return nullptr;
   }
 }
 

@@ -174,7 +174,12 @@ verdict tcp_v4_request_rcv(Net& net, tcp_request_sock& req, sk_buff& skb, tcp_rx
   }
   sock_hold(listener);
   verdict v = verdict::consumed();
-  if (sock* const child = tcp_check_req(net, skb, rx, req, v)) v = tcp_child_process(net, listener, *child, skb, rx);
+  if (sock* const child = tcp_check_req(net, skb, rx, req, v)) {
+    v = tcp_child_process(net, listener, *child, skb, rx);
+    auto& w = tcp_worker_of(net);  // the queue still holds it
+    if (tcp_sk(*child).hashed && inet_sk(*child).min_ttl == 0) [[likely]]
+      w.born = child, w.born_genid = w.sk_genid;
+  }
   tcp_tell(listener);
   sock_put(listener);
   return v;

@@ -507,6 +507,8 @@ struct tcp_worker {
   inet_hashinfo<Host::sizes.sock_hash> hashinfo;
   proto_memory memory;
   u64 sk_genid = 1;                ///< whose a segment is, is known while this is the same
+  sock* born = nullptr;            ///< the connection that a handshake's last segment made, as long as that is at hand
+  u64 born_genid = 0;              ///< sk_genid then
   multilinear_key ehash_secret{};  ///< a stranger cannot fill one slot of the tables
   siphash_key_t flow_secret{};     ///< nor tell which of a SO_REUSEPORT group a flow goes to
   siphash_key_t isn_secret{};      ///< RFC 6528 §3, RFC 7323 §5.4
