@@ -160,6 +160,58 @@ TEST_CASE("so do several short segments in flight, and the end of them", "[tcp]"
   char byte;
   CHECK(recv(t.b.init_net(), t.server, &byte, 1).value_or(1) == 0);
 }
+TEST_CASE("SYNs and their answers need none either, unless there is no place for them, or they say more", "[tcp]") {
+  rig t{summed};
+  t.run_for(10'000'000'000);  // each knows the other's link address for sure
+  auto& pool_a = t.a.worker().pool;
+  auto& pool_b = t.b.worker().pool;
+  u32 const before_a = pool_a.in_use(), before_b = pool_b.in_use();
+  u64 const sent = TCP_STATS(t.a.init_net()).OutSegs.read(), frames = t.dev_a->stats.tx_packets.read();
+  auto first = t.open();
+  CHECK(sk_wmem_alloc_get(*first.from) == 0);
+  CHECK(pool_a.in_use() == before_a + 1);  // until it is acknowledged
+  CHECK((first.from->segs_out == 1 && first.from->data_segs_out == 0 && first.from->packets_out == 1));
+  CHECK(TCP_STATS(t.a.init_net()).OutSegs.read() == sent + 1);
+  CHECK(t.dev_a->stats.tx_packets.read() == frames + 1);
+  CHECK(pool_b.in_use() == before_b);  // a SYN-ACK is on its way
+  t.finish(first);
+  CHECK((first.to->snd_wscale == first.from->rcv_wscale && first.from->snd_wscale == first.to->rcv_wscale));
+  CHECK((first.to->mss_clamp == first.from->advmss && first.from->mss_clamp == first.to->advmss));
+  CHECK((first.from->sack_ok && first.to->sack_ok && first.from->tstamp_ok && first.to->tstamp_ok));
+  CHECK((first.from->total_retrans == 0 && first.to->total_retrans == 0));
+  t.close_both(first);
+
+  for (u32 i = 0; i < drivers::pipe_cable::short_slots; ++i) tcp_send_ack(t.a.init_net(), t.from());
+  auto crowded = t.open();
+  CHECK(sk_wmem_alloc_get(*crowded.from) != 0);
+  t.finish(crowded);
+  t.close_both(crowded);
+
+  tcp_pernet(t.a.init_net()).sysctl_tcp_window_scaling = 0;
+  auto plain = t.open();
+  CHECK(sk_wmem_alloc_get(*plain.from) != 0);
+  CHECK(pool_b.in_use() == before_b + 1);
+  t.finish(plain);
+  CHECK((!plain.from->wscale_ok && !plain.to->wscale_ok));
+  t.close_both(plain);
+  tcp_pernet(t.a.init_net()).sysctl_tcp_window_scaling = 1;
+
+  // Lost, it is sent again, with what it said.
+  auto const lost = [&](u32 end) {
+    REQUIRE(t.cable.from(end).acquire(drivers::pipe_cable::reader::receiver));
+    sk_buff* frame = nullptr;
+    REQUIRE(t.cable.from(end).frames.pop(frame));
+    CHECK(frame == nullptr);
+    t.cable.from(end).release();
+  };
+  auto again = t.open();  // b has its SYN
+  lost(1);
+  t.run_for(2'000'000'000);
+  t.finish(again);
+  CHECK(again.from->total_retrans + again.to->total_retrans >= 1);
+  CHECK((again.from->sack_ok && again.to->wscale_ok));
+  t.close_both(again);
+}
 TEST_CASE("a short segment for which the driver has no place leaves as a packet, in its order", "[tcp]") {
   rig t{summed};
   for (u32 i = 0; i < drivers::pipe_cable::short_slots; ++i) tcp_send_ack(t.a.init_net(), t.from());
@@ -341,6 +393,7 @@ TEST_CASE("a flow turns to whoever speaks next between the same two hosts", "[S4
   CHECK(t.flow().flow.genid == 0);  // a listener's
   t.finish(other);
   CHECK(t.flow().genid == genid);
+  CHECK((t.flow().flow.sk == other.to && t.flow().flow.genid == tcp_worker_of(t.b.init_net()).sk_genid));
   auto const say = [&](int fd, std::string const& text) {
     REQUIRE(netstack::send(na, fd, text.data(), text.size()).value() == text.size());
   };
