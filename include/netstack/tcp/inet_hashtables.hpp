@@ -118,6 +118,16 @@ void inet_ehash_erase(Net& net, T& object, u32 hash) {
   if (before && *at == inet_link{}) before->set_last(true);
   --w.hashinfo.entries;
 }
+/// What has the same ends takes the place of `old`.
+template <class Net, class Old, class T>
+void inet_ehash_replace(Net& net, Old& old, T& object, u32 hash) {
+  auto& w = tcp_worker_of(net);
+  inet_link const link{Old::kind, inet_slab<Old::kind>(w).index_of(&old)};
+  inet_link* at = &inet_ehash_slot(net, hash);
+  while (*at != link) at = inet_visit(w, *at, [](auto& other) { return &other.ehash_next; });
+  object.ehash_next = old.ehash_next;
+  *at = {T::kind, inet_slab<T::kind>(w).index_of(&object), hash, at->is_last()};
+}
 }  // namespace detail
 
 /// `for (T& each : inet_chain<T, Worker>{w, slot})`: those of one kind; the body may unlink and free the one it is
@@ -252,6 +262,25 @@ result<void> inet_hash(Net& net, sock& sk) {
   tcp_sk(sk).hashed = true;
   ++tcp_worker_of(net).sk_genid;
   return {};
+}
+/// … in the place of what it was while it was half open, if that had one.
+template <class Net>
+void inet_hash_child(Net& net, tcp_sock& tp, tcp_request_sock& req) {
+  tp.sk_hash = inet_ehashfn(net, req.key);
+  if (req.hashed) [[likely]]
+    detail::inet_ehash_replace(net, req, tp, tp.sk_hash);
+  else
+    detail::inet_ehash_insert(net, tp, tp.sk_hash);
+  req.hashed = false;
+  tp.hashed = true;
+  ++tcp_worker_of(net).sk_genid;
+}
+/// An ended one leaves its place to `tw`.
+template <class Net>
+void inet_twsk_hash_replace(Net& net, tcp_sock& tp, tcp_timewait_sock& tw) {
+  detail::inet_ehash_replace(net, tp, tw, tp.sk_hash);
+  tp.hashed = false;
+  ++tcp_worker_of(net).sk_genid;
 }
 /// proto::unhash. Before the state or an address changes.
 template <class Net>

@@ -144,9 +144,8 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->reuseport = sk.sk_reuseport != 0;
   u64 const wait = substate == tcp_state::time_wait ? tcp_timewait_len : ns;
   ++(wait > 4'000'000'000 ? NET_STATS(net).TW : NET_STATS(net).TWKilled);
-  u32 const hash = sk.sk_hash;
-  tcp_done(net, sk);  // first its place is free
-  detail::inet_ehash_insert(net, *tw, hash);
+  inet_twsk_hash_replace(net, tp, *tw);
+  tcp_done(net, sk);
   inet_bind_bucket_of(net, tw->hnum).timewaits.push_front(w.timewaits, *tw);
   inet_twsk_schedule(net, *tw, wait);
 }
@@ -239,7 +238,7 @@ template <class Net>
 void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   auto& w = tcp_worker_of(net);
   net.worker().timers.del_timer(req.rsk_timer);
-  detail::inet_ehash_erase(net, req, inet_ehashfn(net, req.key));
+  if (req.hashed) detail::inet_ehash_erase(net, req, inet_ehashfn(net, req.key));
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_listen.syn_qlen;
   tcp_v4_reqsk_destructor(net, req);
@@ -279,7 +278,6 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.icsk_ca_setsockopt = listener.icsk_ca_setsockopt;
   child.icsk_defer_accept = listener.icsk_defer_accept;
   child.nonagle = listener.nonagle;
-  child.scaling_ratio = listener.scaling_ratio;
   child.window_clamp = listener.window_clamp;
   child.notsent_lowat = listener.notsent_lowat;
   child.save_syn = listener.save_syn;
@@ -291,7 +289,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
 /// The connection that a request becomes: as the handshake left it, found by segments, in SYN-RECEIVED. Null: no sock
 /// is free.
 template <class Net>
-sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const& req) {
+sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) {
   auto const& prot = sk_prot<Net>(listener);
   sock* const child = sk_alloc(net, listener.sk_family, prot, false);
   if (!child) return nullptr;
@@ -324,7 +322,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock const&
   tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
   tcp_assign_congestion_control(net, *child);
   inet_bind_hash(net, *child, req.key.hnum, true);
-  (void)inet_hash(net, *child);
+  inet_hash_child(net, tp, req);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
   tp.total_retrans = req.num_timeout;
   if (req.num_timeout == 0 && req.sent != 0) {

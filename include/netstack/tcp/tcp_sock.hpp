@@ -295,10 +295,12 @@ struct tcp_request_sock {
   u16 user_timeout = 0;       ///< RFC 5482: the peer's advice, as its SYN wrote it; 0: none
   u8 snd_wscale = 0, rcv_wscale = 0;
   u8 num_timeout = 0;
+  u8 scaling_ratio = 0;  ///< tcp_flow's
   bool tstamp_ok : 1 = false;
   bool sack_ok : 1 = false;
   bool wscale_ok : 1 = false;
   bool ecn_ok : 1 = false;
+  bool hashed : 1 = false;  ///< segments find it
   bool acked : 1 = false;  ///< the handshake is complete, but its connection is not wanted yet, or has no room
 };
 static_assert(sizeof(tcp_request_sock) <= 128);

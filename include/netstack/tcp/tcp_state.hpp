@@ -250,8 +250,17 @@ NETSTACK_INLINE void tcp_tell(sock& sk) {
 
 // --- states
 
+namespace detail {
+/// It is found no more.
 template <class Net>
-void tcp_set_state(Net& net, sock& sk, u8 state) {
+NETSTACK_NOINLINE void tcp_leave_tables(Net& net, sock& sk) {
+  inet_unhash(net, sk);
+  reqsk_fastopen_remove(sk);
+  if (tcp_sk(sk).bound && !sock_flag(sk, sock_flags::bindport_lock)) inet_put_port(net, sk);
+}
+}  // namespace detail
+template <class Net>
+NETSTACK_INLINE void tcp_set_state(Net& net, sock& sk, u8 state) {
   u8 const old = sk.sk_state;
   auto& mib = TCP_STATS(net);
   if (state == tcp_state::established && old != state) mib.CurrEstab += 1;
@@ -261,9 +270,7 @@ void tcp_set_state(Net& net, sock& sk, u8 state) {
     mib.CurrEstab += ~u64{0};
   if (state == tcp_state::close) {
     if (old == tcp_state::close_wait || old == tcp_state::established) ++mib.EstabResets;
-    inet_unhash(net, sk);
-    reqsk_fastopen_remove(sk);
-    if (tcp_sk(sk).bound && !sock_flag(sk, sock_flags::bindport_lock)) inet_put_port(net, sk);
+    detail::tcp_leave_tables(net, sk);
   }
   sk.sk_state = state;
 }

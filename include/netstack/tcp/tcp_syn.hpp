@@ -225,8 +225,8 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u64 secre
   u32 const own = mtu - static_cast<u32>(ip_hlen_min + tcp_hlen_min);
   req.adv_mss = static_cast<u16>(std::min<u32>(own, tp.rare->user_mss ? tp.rare->user_mss : 0xffff));
   // No more than there is room for in segments of that size.
-  u32 const ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, req.adv_mss));
-  req.rcv_wnd = std::min(static_cast<u32>(u64{listener.sk_rcvbuf} * ratio >> 8), tp.window_clamp);
+  req.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, req.adv_mss));
+  req.rcv_wnd = std::min(static_cast<u32>(u64{listener.sk_rcvbuf} * req.scaling_ratio >> 8), tp.window_clamp);
   u32 const largest = std::max<u32>(static_cast<u32>(ns.sysctl_tcp_rmem[2]), listener.sk_rcvbuf);
   req.rcv_wscale = req.wscale_ok ? tcp_select_wscale(tcp_win_from_space(listener, largest)) : u8{0};
   if (!req.wscale_ok) req.rcv_wnd = std::min<u32>(req.rcv_wnd, 0xffff);
@@ -272,6 +272,7 @@ void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tc
   sock_hold(sk);
   ++inet_csk(sk).icsk_listen.syn_qlen;
   inet_ehash_insert(net, req, inet_ehashfn(net, req.key));
+  req.hashed = true;
   req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent = net.worker().now;
   net.worker().timers.mod_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
@@ -348,7 +349,7 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock& req) {
   auto& tp = tcp_sk(*child);
   tp.csum_flow = csum_tcpudp_nofold(child->sk_rcv_saddr, child->sk_daddr, 0, ipproto::tcp, 0);
   tp.advmss = req.adv_mss;
-  tp.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, tp.advmss));
+  tp.scaling_ratio = req.scaling_ratio;
   if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
     tp.opt = &worker_generic<ipv4>(net.worker()).ip_options.at(at - 1u);
   tp.saved_syn = std::exchange(req.saved_syn, u8{0});
