@@ -141,7 +141,7 @@ NETSTACK_COLD void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
 }
 /// MUST-30 MUST-31 MUST-32. Data at the header. The one urgent byte is set apart as soon as it is here.
 template <class Net>
-void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
+NETSTACK_NOINLINE void tcp_urg_slow(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (rx.has(tcp_flag::urg)) [[unlikely]]
     tcp_check_urg(net, sk, rx);
@@ -152,6 +152,12 @@ void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
   if (offset >= skb.len - rx.hlen || !skb_copy_bits(skb, rx.hlen + offset, &byte, 1)) return;
   tp.urg_data = tcp_urg_bits::valid | byte;
   tcp_note(sk, tcp_event::readable);
+}
+
+template <class Net>
+NETSTACK_INLINE void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
+  if (rx.has(tcp_flag::urg) || (tcp_sk(sk).urg_data & tcp_urg_bits::notyet)) [[unlikely]]
+    tcp_urg_slow(net, sk, skb, rx);
 }
 
 /// There may be something to send now, or room to write.
@@ -212,7 +218,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
 
 /// RFC 9293 §3.10.7.3.
 template <class Net>
-tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   if (rx.has(tcp_flag::ack)) [[likely]] {
     // First: the ACK is of our SYN, or something else believes in an older connection.
@@ -464,18 +470,13 @@ tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
   return {v};
 }
 
-/// A segment in any other state.
+namespace detail {
+/// A segment for a connection that is about to be open both ways, or has begun to end.
 template <class Net>
-tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_NOINLINE tcp_outcome tcp_rcv_synchronized(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  switch (sk.sk_state) {
-    case tcp_state::close: return {drop(net, skb, drop_reason::tcp_close), true};
-    case tcp_state::listen: return detail::tcp_listen_state(net, sk, skb, rx);
-    case tcp_state::syn_sent: return detail::tcp_rcv_synsent_state_process(net, sk, skb, rx);
-    default: break;
-  }
   if (!(rx.flags & (tcp_flag::ack | tcp_flag::rst | tcp_flag::syn))) return {drop(net, skb, drop_reason::tcp_flags)};
-  if (auto const bad = detail::tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified)
+  if (auto const bad = tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified)
     return {drop(net, skb, bad)};
   bool const opening = sk.sk_state == tcp_state::syn_recv;
   bool const syn_out = opening && tp.packets_out != 0 && rx.ack_seq == tp.snd_una;
@@ -485,18 +486,30 @@ tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const
   if (opening && (acked <= 0 || syn_out)) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
   if (acked < 0) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
   if (syn_acked) reqsk_fastopen_remove(sk);
-  detail::tcp_replace_ts_recent(net, tp, rx);
+  tcp_replace_ts_recent(net, tp, rx);
   if (rx.opt.user_timeout != 0) tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
   bool over = false;
-  auto const early = detail::tcp_ack_state(net, sk, skb, rx, over);
+  auto const early = tcp_ack_state(net, sk, skb, rx, over);
   if (over) return early;
-  detail::tcp_urg(net, sk, skb, rx);
-  auto const outcome = detail::tcp_data_state(net, sk, skb, rx);
+  tcp_urg(net, sk, skb, rx);
+  auto const outcome = tcp_data_state(net, sk, skb, rx);
   if (sk.sk_state != tcp_state::close) tcp_rcv_finish(net, sk);
   // FIN-WAIT-2 that nobody holds has an end, whatever the segment that led there brought besides.
   if (sk.sk_state == tcp_state::fin_wait2 && sock_flag(sk, sock_flags::dead))
     tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
   return outcome;
+}
+}  // namespace detail
+
+/// A segment in any other state.
+template <class Net>
+tcp_outcome tcp_rcv_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  switch (sk.sk_state) {
+    case tcp_state::close: return {drop(net, skb, drop_reason::tcp_close), true};
+    case tcp_state::listen: return detail::tcp_listen_state(net, sk, skb, rx);
+    case tcp_state::syn_sent: return detail::tcp_rcv_synsent_state_process(net, sk, skb, rx);
+    default: return detail::tcp_rcv_synchronized(net, sk, skb, rx);
+  }
 }
 
 namespace detail {

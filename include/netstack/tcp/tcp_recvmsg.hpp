@@ -67,6 +67,7 @@ inline sk_buff* tcp_eat_skbs(sock& sk, u32 seq) {
 }
 /// What is read from now on: the first packet that has the byte `seq`; those before it that were read are freed.
 inline sk_buff* tcp_skb_at(sock& sk, u32 seq, bool peek) {
+  if (sk.sk_receive_queue.empty()) return nullptr;
   return peek ? tcp_skb_from(sk, sk.sk_receive_queue.peek(), seq) : tcp_eat_skbs(sk, seq);
 }
 

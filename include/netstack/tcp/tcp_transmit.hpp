@@ -492,7 +492,7 @@ NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb
 }
 /// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
 template <class Net>
-NETSTACK_NOINLINE result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_NOINLINE NETSTACK_HOT result<void> tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb) {
   if (detail::tcp_leaves_short(net, sk, skb)) return {};
   sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
   if (!out) return failure{std::errc::no_buffer_space};
