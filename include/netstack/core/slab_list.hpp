@@ -86,6 +86,11 @@ class slab_list {
   [[nodiscard]] T* back(Slab& slab) const {
     return detail::slab_at(slab, last_);
   }
+  /// The one behind it, or null.
+  template <class Slab>
+  [[nodiscard]] T* after(Slab& slab, T const& object) const {
+    return detail::slab_at(slab, (object.*Node).next);
+  }
   /// The one in front of it, or null.
   template <class Slab>
   [[nodiscard]] T* before(Slab& slab, T const& object) const {

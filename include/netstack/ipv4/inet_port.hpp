@@ -10,24 +10,46 @@
 
 namespace netstack {
 
-/// A port of the range for which free(port), or 0.
-template <class Net, class Free>
-u16 inet_random_port(Net& net, inet_sock const& inet, Free&& free) {
-  constexpr u32 random_tries = 64;
+/// The ports that it may get.
+struct inet_port_range {
+  u32 low, size;
+};
+template <class Net>
+[[nodiscard]] inet_port_range inet_local_ports(Net& net, inet_sock const& inet) {
   auto const& ipv4 = ipv4_net(net);
   u32 low = static_cast<u32>(ipv4.ip_local_ports[0]), high = static_cast<u32>(ipv4.ip_local_ports[1]);
   if (inet.local_port_lo > low && inet.local_port_lo <= high) low = inet.local_port_lo;
   if (inet.local_port_hi >= low && inet.local_port_hi != 0 && inet.local_port_hi < high) high = inet.local_port_hi;
-  u32 const remaining = high - low + 1;
+  return {low, high - low + 1};
+}
+/// The first that is tried, for who wants to know it early.
+template <class Net>
+[[nodiscard]] u16 inet_draw_port(Net& net, inet_sock const& inet) {
+  auto const [low, size] = inet_local_ports(net, inet);
+  return static_cast<u16>(low + net.worker().random.below(size));
+}
+
+/// A port of the range for which free(port), or 0. `first`: of inet_draw_port.
+template <class Net, class Free>
+u16 inet_random_port(Net& net, inet_sock const& inet, u16 first, Free&& free) {
+  constexpr u32 random_tries = 64;
+  auto const& ipv4 = ipv4_net(net);
   auto const allowed = [&](u32 port) {
     return !ipv4.sysctl_local_reserved_ports.test(port) && free(static_cast<u16>(port));
   };
-  for (u32 i = 0; i < random_tries; ++i)
-    if (u32 const port = low + net.worker().random.below(remaining); allowed(port)) return static_cast<u16>(port);
-  u32 const start = net.worker().random.below(remaining);
-  for (u32 i = 0; i < remaining; ++i)
-    if (u32 const port = low + (start + i) % remaining; allowed(port)) return static_cast<u16>(port);
+  if (allowed(first)) [[likely]]
+    return first;
+  for (u32 i = 1; i < random_tries; ++i)
+    if (u16 const port = inet_draw_port(net, inet); allowed(port)) return port;
+  auto const [low, size] = inet_local_ports(net, inet);
+  u32 const start = net.worker().random.below(size);
+  for (u32 i = 0; i < size; ++i)
+    if (u32 const port = low + (start + i) % size; allowed(port)) return static_cast<u16>(port);
   return 0;
+}
+template <class Net, class Free>
+u16 inet_random_port(Net& net, inet_sock const& inet, Free&& free) {
+  return inet_random_port(net, inet, inet_draw_port(net, inet), free);
 }
 
 }  // namespace netstack

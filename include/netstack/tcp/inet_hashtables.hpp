@@ -423,7 +423,6 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_soc
   key.dif = sk.sk_bound_dev_if;
   u32 const slot = inet_bhashfn(net, port);
   auto const& info = tcp_worker_of(net).hashinfo;
-  __builtin_prefetch(&info.bhash[slot], 1);  // it will have the port
   if (info.is_bound(slot) && inet_port_bound(net, sk, port)) [[unlikely]]
     return false;
   return inet_check_established(net, sk, key, tw);
@@ -454,10 +453,19 @@ result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
   return {};
 }
 
-/// A port, and a place among the connections, for one that knows both addresses and the peer's port. Errors:
-/// address_not_available: all ports to this peer are taken, or the one it is bound to.
+/// The port that inet_hash_connect tries first, if it chooses one; long before, since its bucket is nearly always one
+/// that nobody has looked at of late.
 template <class Net>
-result<void> inet_hash_connect(Net& net, sock& sk) {
+[[nodiscard]] u16 inet_connect_port(Net& net, sock const& sk) {
+  if (tcp_sk(sk).bound) return 0;
+  u16 const port = inet_draw_port(net, inet_sk(sk));
+  __builtin_prefetch(&inet_bind_bucket_of(net, port), 1);
+  return port;
+}
+/// A port, and a place among the connections, for one that knows both addresses and the peer's port. `first`: of
+/// inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the one it is bound to.
+template <class Net>
+result<void> inet_hash_connect(Net& net, sock& sk, u16 first) {
   inet_ehash_key key = inet_key_of(sk);
   key.dif = sk.sk_bound_dev_if;
   tcp_timewait_sock* tw = nullptr;
@@ -465,7 +473,7 @@ result<void> inet_hash_connect(Net& net, sock& sk) {
     if (!detail::inet_check_established(net, sk, key, tw)) return failure{std::errc::address_not_available};
   } else {
     key.hnum =
-        inet_random_port(net, inet_sk(sk), [&](u16 p) { return detail::inet_connect_port_free(net, sk, p, tw); });
+        inet_random_port(net, inet_sk(sk), first, [&](u16 p) { return detail::inet_connect_port_free(net, sk, p, tw); });
     if (key.hnum == 0) return failure{std::errc::address_not_available};
     inet_bind_hash(net, sk, key.hnum, true);
   }

@@ -18,8 +18,15 @@ namespace netstack {
 namespace detail {
 template <class Net>
 NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
-  flowi4 fl4;
-  return tcp_v4_route(net, sk, fl4).value_or(nullptr);
+  if (inet_sk(sk).opt) [[unlikely]] {
+    flowi4 fl4;
+    return tcp_v4_route(net, sk, fl4).value_or(nullptr);
+  }
+  flowi4 fl4 = connected_flow(inet_sk(sk), sk.sk_daddr, sk.sk_dport);  // where it is looked at: it is never copied
+  auto const rt = ip_route_output_key(net, fl4);
+  if (!rt) return nullptr;
+  sk_dst_set(sk, **rt);
+  return *rt;
 }
 }  // namespace detail
 
@@ -59,6 +66,7 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   auto const to = uaddr.as<sockaddr_in>();
   if (to.sin_family != af::inet) return failure{std::errc::address_family_not_supported};
   auto& tp = tcp_sk(sk);
+  u16 const port = inet_connect_port(net, sk);
   flowi4 fl4 = detail::connected_flow(tp, to.sin_addr.s_addr, to.sin_port);
   fl4.broadcast_ok = true;  // the route is asked for, so that it is refused below with the right errno
   auto const rt = ip_route_output_key(net, fl4);
@@ -74,7 +82,7 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   sk.sk_dport = to.sin_port;
   sk.sk_state = tcp_state::syn_sent;
   tp.write_seq = tp.ts_recent = 0;
-  auto r = inet_hash_connect(net, sk);
+  auto r = inet_hash_connect(net, sk, port);
   if (r) {
     u64 const secret = tcp_v4_secret(net, inet_key_of(sk));
     if (tp.write_seq == 0) tp.write_seq = tcp_v4_secure_isn(net, secret);

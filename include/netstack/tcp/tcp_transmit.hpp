@@ -186,26 +186,33 @@ NETSTACK_INLINE u64 tcp_put_stamp(u8* options, u32 tsval, u32 tsecr) {
 }
 inline constexpr u32 tcp_stamped_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 inline constexpr u32 tcp_syn_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
-/// The options that nearly every SYN has: their words need no second look. Their sum.
-NETSTACK_INLINE u64 tcp_put_syn_options(u8* options, tcp_out_options const& opts) {
-  u32 const words[5] = {be32{tcpopt::syn_mss_word | opts.mss}.raw(), be32{tcpopt::syn_tstamp_word}.raw(),
-                        be32{opts.tsval}.raw(), be32{opts.tsecr}.raw(),
-                        be32{tcpopt::syn_wscale_word | opts.wscale}.raw()};
-  static_assert(sizeof words == tcpopt::syn_aligned);
-  std::memcpy(options, words, sizeof words);
-  return u64{words[0]} + words[1] + words[2] + words[3] + words[4];
+/// The options that nearly every SYN has: their words need no second look. The sum of all but the stamp, which are eight
+/// bytes; from registers, too.
+struct tcp_syn_sum {
+  u64 sum, stamp;
+};
+NETSTACK_INLINE tcp_syn_sum tcp_put_syn_options(u8* options, tcp_out_options const& opts) {
+  u64 const first = be64{u64{tcpopt::syn_mss_word | opts.mss} << 32 | tcpopt::syn_tstamp_word}.raw(),
+            stamp = be64{u64{opts.tsval} << 32 | opts.tsecr}.raw();
+  u32 const scale = be32{tcpopt::syn_wscale_word | opts.wscale}.raw();
+  static_assert(sizeof first + sizeof stamp + sizeof scale == tcpopt::syn_aligned);
+  std::memcpy(options, &first, sizeof first);
+  std::memcpy(options + 8, &stamp, sizeof stamp);
+  std::memcpy(options + 16, &scale, sizeof scale);
+  return {(first >> 32) + static_cast<u32>(first) + scale, stamp};
 }
 /// … with its header, where it leaves.
 NETSTACK_INLINE void tcp_write_syn(u8* at, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  u64 const sum = tcp_put_syn_options(at + tcp_hlen_min, opts);
-  tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, 0, flow, [](u64, u64 all) NETSTACK_INLINE_LAMBDA {
+  auto const [sum, stamp] = tcp_put_syn_options(at + tcp_hlen_min, opts);
+  tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, stamp, flow, [](u64, u64 all) NETSTACK_INLINE_LAMBDA {
     return csum_fold(csum_from64to32(all)).raw();
   });
 }
 /// … in front of the payload.
 inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
   u8* const at = skb.push(tcp_syn_hlen);
-  tcp_write_header(skb, at, f, tcp_syn_hlen, tcp_put_syn_options(at + tcp_hlen_min, opts), 0, flow);
+  auto const [sum, stamp] = tcp_put_syn_options(at + tcp_hlen_min, opts);
+  tcp_write_header(skb, at, f, tcp_syn_hlen, sum, stamp, flow);
 }
 }  // namespace detail
 

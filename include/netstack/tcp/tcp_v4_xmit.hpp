@@ -136,8 +136,11 @@ NETSTACK_NOINLINE bool tcp_v4_syn_short(Net& net, ip_way const& way, tcp_header_
 /// inet_connection_sock_af_ops::transmit_syn.
 template <class Net>
 bool tcp_v4_transmit_syn(Net& net, sock& sk, tcp_header_fields const& f, tcp_out_options const& opts) {
-  ip_way way;
-  return detail::tcp_v4_way(net, sk, way) && detail::tcp_v4_syn_short(net, way, f, opts, tcp_sk(sk).csum_flow);
+  auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
+  if (!ip_rt_is_plain(net, rt) || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
+    return false;
+  ip_way const way = detail::tcp_v4_way_by(net, sk, rt, detail::tcp_v4_tos(sk));
+  return detail::tcp_v4_syn_short(net, way, f, opts, tcp_sk(sk).csum_flow);
 }
 /// inet_connection_sock_af_ops::queue_xmit_list: neighbours of one length have one header, and the device gets all.
 template <class Net>
