@@ -303,6 +303,8 @@ TEST_CASE("lists by place do what a vector does, whichever is unlinked", "[S182]
     REQUIRE(list.front(*pool) == (in_list.empty() ? nullptr : in_list.front()));
     REQUIRE(list.back(*pool) == (in_list.empty() ? nullptr : in_list.back()));
     if (in_list.size() > 1) REQUIRE(list.before(*pool, *in_list[1]) == in_list[0]);
+    if (in_list.size() > 1) REQUIRE(list.after(*pool, *in_list[0]) == in_list[1]);
+    if (!in_list.empty()) REQUIRE(list.after(*pool, *in_list.back()) == nullptr);
   }
   for (linked& each : list.in(*pool)) list.erase(*pool, each), pool->free(&each);
   CHECK(list.empty());

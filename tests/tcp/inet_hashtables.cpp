@@ -237,6 +237,18 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
   auto const link_of = [](auto& slab, auto& object) {
     return inet_link{std::remove_reference_t<decltype(object)>::kind, slab.index_of(&object)};
   };
+  auto const sock_of = [&](u16 port) -> tcp_sock& {
+    auto& sk = *w.socks.alloc();
+    sk.sk_net = &net, sk.sk_hash = hash_of(port), sk.sk_daddr = peer_addr, sk.sk_rcv_saddr = our_addr;
+    sk.sk_dport = be16{port}, sk.sk_num = 80;
+    return sk;
+  };
+  auto const timewait_of = [&](u16 port) -> tcp_timewait_sock& {
+    auto& tw = *w.timewaits.alloc();
+    tw.netns = static_cast<u8>(net.index), tw.saddr = peer_addr, tw.daddr = our_addr, tw.sport = be16{port},
+    tw.hnum = 80;
+    return tw;
+  };
   std::vector<member> members;  // the latest first
   auto const insert = [&](u16 port) {
     auto const put = [&](auto& slab, auto& object) {
@@ -244,19 +256,13 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
       members.insert(members.begin(), {link_of(slab, object), port});
     };
     if (port % 3 == 0) {
-      auto& sk = *w.socks.alloc();
-      sk.sk_net = &net, sk.sk_hash = hash_of(port), sk.sk_daddr = peer_addr, sk.sk_rcv_saddr = our_addr;
-      sk.sk_dport = be16{port}, sk.sk_num = 80;
-      put(w.socks, sk);
+      put(w.socks, sock_of(port));
     } else if (port % 3 == 1) {
       auto& req = *w.requests.alloc();
       req.net = &net, req.key = key_of(port);
       put(w.requests, req);
     } else {
-      auto& tw = *w.timewaits.alloc();
-      tw.netns = static_cast<u8>(net.index), tw.saddr = peer_addr, tw.daddr = our_addr, tw.sport = be16{port},
-      tw.hnum = 80;
-      put(w.timewaits, tw);
+      put(w.timewaits, timewait_of(port));
     }
   };
   auto const erase = [&](std::size_t which) {
@@ -271,6 +277,19 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
     if (link.kind() == inet_kind::timewait) take(w.timewaits);
     members.erase(members.begin() + static_cast<std::ptrdiff_t>(which));
   };
+  // A half-open one becomes a connection, and that ends.
+  auto const replace = [&](std::size_t which) {
+    auto& [link, port] = members[which];
+    auto const take = [&, port = port](auto& slab, auto& slab_after, u32 index, auto& object) {
+      detail::inet_ehash_replace(net, slab.at(index), object, hash_of(port));
+      slab.free(&slab.at(index));
+      return link_of(slab_after, object);
+    };
+    if (link.kind() == inet_kind::request)
+      link = take(w.requests, w.socks, link.index(), sock_of(port));
+    else if (link.kind() == inet_kind::sock)
+      link = take(w.socks, w.timewaits, link.index(), timewait_of(port));
+  };
   auto const same = [&](auto& slab, inet_kind kind, auto const& range) {
     std::vector<u32> seen, expected;
     for (auto& each : range) seen.push_back(link_of(slab, each).word);
@@ -281,8 +300,10 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
   std::mt19937 random(80);
   u16 port = 0;
   for (int step = 0; step < 600; ++step) {
-    if (members.size() < 12 && random() % 2 == 0)
+    if (members.size() < 10 && random() % 2 == 0)  // no more than fit without a slot more for them
       insert(++port);
+    else if (!members.empty() && random() % 2 == 0)
+      replace(random() % members.size());
     else if (!members.empty())
       erase(random() % members.size());
     inet_link const slot = detail::inet_ehash_slot(net, hash);
