@@ -36,7 +36,8 @@ u32 tcp_v4_mtu(Net& net, sock& sk) {
   rtable* rt = sk_rt_check(sk);
   if (!rt) rt = detail::tcp_v4_find_route(net, sk);
   if (!rt || !rt->dev) return 0;
-  (void)ip_rt_is_plain(net, *rt);  // then mss_cache lasts
+  if (ip_rt_is_plain(net, *rt)) [[likely]]  // then mss_cache lasts, too
+    return std::min<u32>(rt->plain_mtu, ip_max_mtu);
   // IP_PMTUDISC_PROBE and what is above it: whatever was told of the path, the link's own counts.
   bool const deaf = inet_sk(sk).pmtudisc >= ip_pmtudisc::probe;
   return std::min<u32>(deaf ? rt->dev->mtu : ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);

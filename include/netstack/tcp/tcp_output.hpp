@@ -33,13 +33,15 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_path_is_known(Net& net, tcp_sock const& tp, dst_entry const& dst) {
   return dst.plain_genid == net.worker().softnet.route_genid && dst.plain_mtu == tp.pmtu_cookie;
 }
+/// What takes room in every segment besides the time stamp, or tries whether there is more.
+inline constexpr tcp_marks tcp_mss_extras{.num_sacks = 0xff, .mtu_probing = true, .dsack = true};
 /// … and nothing but the time stamp takes room in every segment.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_mss_is_known(Net& net, sock const& sk) {
   auto const& tp = tcp_sk(sk);
   dst_entry const* const dst = sk.sk_dst_cache;
   return dst && tcp_path_is_known(net, tp, *dst) &&
-         tp.match({.num_sacks = 0xff, .mtu_probing = true, .dsack = true}, {});
+         tp.match(tcp_mss_extras, {});
 }
 }  // namespace detail
 
@@ -47,20 +49,21 @@ template <class Net>
 template <class Net>
 u32 tcp_sync_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
+  bool const common = tp.match(detail::tcp_mss_extras, {});
   u32 mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
-  if (tp.mtu_probing) [[unlikely]]
+  if (!common && tp.mtu_probing) [[unlikely]]
     mtu = std::min(mtu == 0 ? tp.rare->mtup.search_low : mtu, tp.rare->mtup.search_low);
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
   mss = std::min(mss, tcp_frame_room(net));
-  if (tp.num_sacks + tp.dsack != 0) [[unlikely]]
+  if (!common && tp.num_sacks + tp.dsack != 0) [[unlikely]]
     mss -= tcp_established_options(net, tp).size();
   else
     mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   // MUST-38: half of a small window is better than waiting for all of it.
   u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
   dst_entry const* const dst = sk.sk_dst_cache;
-  bool const lasting = dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half &&
-                       tp.num_sacks + tp.dsack == 0 && !tp.mtu_probing;
+  bool const lasting =
+      dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half && common;
   tp.pmtu_cookie = lasting ? dst->dev->mtu : 0;
   if (half != 0 && mss > half) mss = std::max(half, 48u);
   tp.mss_cache = static_cast<u16>(std::max(mss, 48u));

@@ -68,18 +68,14 @@ result<void> tcp_v4_send_reply(Net& net, tcp_v4_reply const& reply) {
                  .optlen = opt.optlen,
                  .srr = opt.srr,
                  .daddr = reply.daddr};
-  u32 const flow = csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0);
-  ip_way way;
-  bool const plain = ip_ways_possible<Net> && ip_way_keep(net, way, **rt, fl4, tx);
-  if (plain && reply.opts.is_common_syn() && dev_takes_short<Net>(*(*rt)->dev) &&
-      tcp_v4_syn_short(net, way, reply.header, reply.opts, flow))
-    return {};
   sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};
-  tcp_push_header(*skb, reply.header, reply.opts, flow);
+  tcp_push_header(*skb, reply.header, reply.opts, csum_tcpudp_nofold(reply.saddr, reply.daddr, 0, ipproto::tcp, 0));
   ++TCP_STATS(net).OutSegs;
-  if (plain && has_headroom(*skb, *(*rt)->dev, static_cast<u32>(ip_hlen_min))) [[likely]]
-    return ip_way_send(net, *skb, way);
+  if constexpr (ip_ways_possible<Net>)
+    if (ip_way way; ip_way_keep(net, way, **rt, fl4, tx)) [[likely]]
+      if (has_headroom(*skb, *(*rt)->dev, static_cast<u32>(ip_hlen_min))) [[likely]]
+        return ip_way_send(net, *skb, way);
   return ip_send_skb(net, *skb, **rt, fl4, tx);
 }
 /// From whom it was for, to whom it came from.
@@ -151,35 +147,63 @@ NETSTACK_COLD void tcp_reqsk_record_syn(Net& net, sock const& listener, tcp_requ
   req.saved_syn = static_cast<u8>(saved.index_of(syn) + 1);
 }
 
+/// A SYN-ACK of the common kind needs no packet where the driver has a place for it. False: nothing was sent.
+template <class Net>
+bool tcp_v4_synack_short(Net& net, tcp_request_sock const& req, tcp_header_fields const& f,
+                         tcp_out_options const& opts) {
+  sock const& listener = *req.rsk_listener;
+  if (!opts.is_common_syn() || req.ireq_opt != 0 || listener.sk_bound_dev_if != 0) [[unlikely]]
+    return false;
+  u8 const tos = inet_sk(listener).tos;
+  flowi4 fl4{.daddr = req.key.saddr,
+             .saddr = req.key.daddr,
+             .mark = listener.sk_mark,
+             .tos = tos,
+             .proto = ipproto::tcp,
+             .anysrc = true,
+             .sport = f.source,
+             .dport = f.dest};
+  auto const rt = ip_route_output_key(net, fl4);
+  if (!ip_ways_possible<Net> || !rt || !(*rt)->dev || !dev_takes_short<Net>(*(*rt)->dev) || !ip_rt_is_plain(net, **rt))
+    return false;
+  ip_way const way{.rt = *rt,
+                   .first = ip_first_words(0x45, tos, ip_df),
+                   .second = ipv4_net(net).sysctl_ip_default_ttl | ip_second_words(ipproto::tcp, req.key.daddr),
+                   .daddr = req.key.saddr};
+  return tcp_v4_syn_short(net, way, f, opts, csum_tcpudp_nofold(req.key.daddr, req.key.saddr, 0, ipproto::tcp, 0));
+}
 /// What a half-open connection says; flags: SYN-ACK, or ACK when something out of the window was heard.
 template <class Net>
 result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags,
                                  tcp_fastopen_cookie const& cookie = {}) {
   sock const& listener = *req.rsk_listener;
   bool const syn = (flags & tcp_flag::syn) != 0;
+  tcp_header_fields const f{
+      .source = be16{req.key.hnum},
+      .dest = req.key.sport,
+      .seq = syn ? req.snt_isn : req.snt_isn + 1,
+      .ack_seq = req.rcv_isn + 1,
+      .flags = static_cast<u8>(syn && req.ecn_ok ? flags | tcp_flag::ece : flags),
+      .window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale)};
+  tcp_out_options opts;
+  if (req.tstamp_ok)
+    opts.tstamp = true, opts.tsval = tcp_time_stamp(net) + req.ts_off, opts.tsecr = req.ts_recent;
+  if (syn) {
+    opts.mss = req.adv_mss;
+    opts.sack_ok = req.sack_ok;
+    if (req.wscale_ok) opts.wscale_ok = true, opts.wscale = req.rcv_wscale;
+    opts.fastopen = cookie.len > 0;
+    if (opts.fastopen) opts.fastopen_len = static_cast<u8>(cookie.len), opts.cookie = cookie.val;
+    if (tcp_v4_synack_short(net, req, f, opts)) return {};
+  }
   tcp_v4_reply reply{.saddr = req.key.daddr,
                      .daddr = req.key.saddr,
-                     .header = {.source = be16{req.key.hnum},
-                                .dest = req.key.sport,
-                                .seq = syn ? req.snt_isn : req.snt_isn + 1,
-                                .ack_seq = req.rcv_isn + 1,
-                                .flags = flags},
+                     .header = f,
+                     .opts = opts,
                      .oif = listener.sk_bound_dev_if,
                      .mark = listener.sk_mark,
                      .tos = inet_sk(listener).tos};
-  if (req.ireq_opt != 0) [[unlikely]]
-    reply.ip_opt = worker_generic<ipv4>(net.worker()).ip_options.at(req.ireq_opt - 1u);
-  if (syn && req.ecn_ok) reply.header.flags |= tcp_flag::ece;
-  reply.header.window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale);
-  if (req.tstamp_ok)
-    reply.opts.tstamp = true, reply.opts.tsval = tcp_time_stamp(net) + req.ts_off, reply.opts.tsecr = req.ts_recent;
-  if (syn) {
-    reply.opts.mss = req.adv_mss;
-    reply.opts.sack_ok = req.sack_ok;
-    if (req.wscale_ok) reply.opts.wscale_ok = true, reply.opts.wscale = req.rcv_wscale;
-    reply.opts.fastopen = cookie.len > 0;
-    if (reply.opts.fastopen) reply.opts.fastopen_len = static_cast<u8>(cookie.len), reply.opts.cookie = cookie.val;
-  }
+  if (req.ireq_opt != 0) reply.ip_opt = worker_generic<ipv4>(net.worker()).ip_options.at(req.ireq_opt - 1u);
   return tcp_v4_send_reply(net, reply);
 }
 
