@@ -70,9 +70,9 @@ bool tcp_paws_discard(Net& net, tcp_sock const& tp, tcp_rx const& rx) {
   return seq == edge;
 }
 
-/// First to fourth check of RFC 9293 §3.10.7.4. not_specified: the segment is to be looked at further.
+/// tcp_validate_incoming, of whatever it is.
 template <class Net>
-drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
+NETSTACK_NOINLINE drop_reason tcp_validate_other(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   auto const syn_challenge = [&] {
     ++NET_STATS(net).TCPSYNChallenge;
@@ -121,6 +121,16 @@ drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
     return syn_challenge();
   }
   return drop_reason::not_specified;
+}
+/// First to fourth check of RFC 9293 §3.10.7.4. not_specified: the segment is to be looked at further, as nearly always:
+/// it is the next one, and not older than the last.
+template <class Net>
+NETSTACK_INLINE drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
+  auto const& tp = tcp_sk(sk);
+  bool const next = rx.seq == tp.rcv_nxt && (rx.flags & (tcp_flag::rst | tcp_flag::syn)) == 0;
+  if (next && rx.opt.saw_tstamp && static_cast<s32>(tp.ts_recent - rx.opt.rcv_tsval) < tcp_paws_window) [[likely]]
+    return drop_reason::not_specified;
+  return tcp_validate_other(net, sk, rx);
 }
 
 /// The pointer of an urgent segment, MUST-62. RFC 9293 §3.8.5 lets it point to the last urgent byte
