@@ -9,7 +9,6 @@
 #include <CLI/CLI.hpp>
 #include <csignal>
 
-#include "netstack/core/dev_config.hpp"
 #include "netstack/drivers/af_xdp.hpp"
 #include "netstack/netstack.hpp"
 

@@ -472,8 +472,8 @@ result<void> inet_hash_connect(Net& net, sock& sk, u16 first) {
   if (tcp_sk(sk).bound) [[unlikely]] {
     if (!detail::inet_check_established(net, sk, key, tw)) return failure{std::errc::address_not_available};
   } else {
-    key.hnum =
-        inet_random_port(net, inet_sk(sk), first, [&](u16 p) { return detail::inet_connect_port_free(net, sk, p, tw); });
+    key.hnum = inet_random_port(net, inet_sk(sk), first,
+                                [&](u16 p) { return detail::inet_connect_port_free(net, sk, p, tw); });
     if (key.hnum == 0) return failure{std::errc::address_not_available};
     inet_bind_hash(net, sk, key.hnum, true);
   }

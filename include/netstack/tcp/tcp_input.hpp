@@ -122,8 +122,8 @@ NETSTACK_NOINLINE drop_reason tcp_validate_other(Net& net, sock& sk, tcp_rx cons
   }
   return drop_reason::not_specified;
 }
-/// First to fourth check of RFC 9293 §3.10.7.4. not_specified: the segment is to be looked at further, as nearly always:
-/// it is the next one, and not older than the last.
+/// First to fourth check of RFC 9293 §3.10.7.4. not_specified: the segment is to be looked at further, as nearly
+/// always: it is the next one, and not older than the last.
 template <class Net>
 NETSTACK_INLINE drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx const& rx) {
   auto const& tp = tcp_sk(sk);

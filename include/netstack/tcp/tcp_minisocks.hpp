@@ -80,9 +80,9 @@ void inet_twsk_restart(Net& net, tcp_timewait_sock& tw) {
 }
 
 namespace detail {
-/// Fetches, long before, what inet_twsk_kill() will change: nobody has looked at it for a minute. A step for each of the
-/// three that go next, since each needs what the one before it has fetched: the last of them itself, the slots of the
-/// second, and what stands in front of the first.
+/// Fetches, long before, what inet_twsk_kill() will change: nobody has looked at it for a minute. A step for each of
+/// the three that go next, since each needs what the one before it has fetched: the last of them itself, the slots of
+/// the second, and what stands in front of the first.
 template <class Worker>
 NETSTACK_INLINE void inet_twsk_prefetch(Worker& worker, tcp_death_row::row const& row, tcp_timewait_sock const& tw) {
   auto& w = worker_generic<tcp>(worker);

@@ -40,8 +40,7 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_mss_is_known(Net& net, sock const& sk) {
   auto const& tp = tcp_sk(sk);
   dst_entry const* const dst = sk.sk_dst_cache;
-  return dst && tcp_path_is_known(net, tp, *dst) &&
-         tp.match(tcp_mss_extras, {});
+  return dst && tcp_path_is_known(net, tp, *dst) && tp.match(tcp_mss_extras, {});
 }
 }  // namespace detail
 
@@ -62,8 +61,7 @@ u32 tcp_sync_mss(Net& net, sock& sk) {
   // MUST-38: half of a small window is better than waiting for all of it.
   u32 const half = tp.max_window > tcp_mss_default ? tp.max_window / 2 : tp.max_window;
   dst_entry const* const dst = sk.sk_dst_cache;
-  bool const lasting =
-      dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half && common;
+  bool const lasting = dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half && common;
   tp.pmtu_cookie = lasting ? dst->dev->mtu : 0;
   if (half != 0 && mss > half) mss = std::max(half, 48u);
   tp.mss_cache = static_cast<u16>(std::max(mss, 48u));

@@ -301,7 +301,7 @@ struct tcp_request_sock {
   bool wscale_ok : 1 = false;
   bool ecn_ok : 1 = false;
   bool hashed : 1 = false;  ///< segments find it
-  bool acked : 1 = false;  ///< the handshake is complete, but its connection is not wanted yet, or has no room
+  bool acked : 1 = false;   ///< the handshake is complete, but its connection is not wanted yet, or has no room
 };
 static_assert(sizeof(tcp_request_sock) <= 128);
 

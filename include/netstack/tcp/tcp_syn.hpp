@@ -186,8 +186,7 @@ result<void> tcp_v4_send_request(Net& net, tcp_request_sock const& req, u8 flags
       .flags = static_cast<u8>(syn && req.ecn_ok ? flags | tcp_flag::ece : flags),
       .window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale)};
   tcp_out_options opts;
-  if (req.tstamp_ok)
-    opts.tstamp = true, opts.tsval = tcp_time_stamp(net) + req.ts_off, opts.tsecr = req.ts_recent;
+  if (req.tstamp_ok) opts.tstamp = true, opts.tsval = tcp_time_stamp(net) + req.ts_off, opts.tsecr = req.ts_recent;
   if (syn) {
     opts.mss = req.adv_mss;
     opts.sack_ok = req.sack_ok;

@@ -186,8 +186,8 @@ NETSTACK_INLINE u64 tcp_put_stamp(u8* options, u32 tsval, u32 tsecr) {
 }
 inline constexpr u32 tcp_stamped_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 inline constexpr u32 tcp_syn_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
-/// The options that nearly every SYN has: their words need no second look. The sum of all but the stamp, which are eight
-/// bytes; from registers, too.
+/// The options that nearly every SYN has: their words need no second look. The sum of all but the stamp, which are
+/// eight bytes; from registers, too.
 struct tcp_syn_sum {
   u64 sum, stamp;
 };
@@ -204,9 +204,8 @@ NETSTACK_INLINE tcp_syn_sum tcp_put_syn_options(u8* options, tcp_out_options con
 /// … with its header, where it leaves.
 NETSTACK_INLINE void tcp_write_syn(u8* at, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
   auto const [sum, stamp] = tcp_put_syn_options(at + tcp_hlen_min, opts);
-  tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, stamp, flow, [](u64, u64 all) NETSTACK_INLINE_LAMBDA {
-    return csum_fold(csum_from64to32(all)).raw();
-  });
+  tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, stamp, flow,
+                 [](u64, u64 all) NETSTACK_INLINE_LAMBDA { return csum_fold(csum_from64to32(all)).raw(); });
 }
 /// … in front of the payload.
 inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
