@@ -5,7 +5,8 @@
 // queues, options, timers, counters beyond one, fragments, or errors to send. What they send is in flight until a burst
 // is complete, as on every device. Ours is quoted as a multiple of these.
 // floor/rx/udp/N, floor/tx/udp/N, floor/echo/udp/N, floor/echo/icmp/N; /csum_off: without the L4 checksum.
-// floor/pool/alloc_free_bulk32.
+// floor/pool/alloc_free_bulk32. floor/tcp/bulk/64K, floor/tcp/bulk_gso/64K: nothing of TCP's but the bytes, per
+// segment.
 #include <benchmark/benchmark.h>
 
 #include <cstring>
@@ -298,6 +299,33 @@ void alloc_free_bulk32(benchmark::State& state) {
   heap.report();
 }
 
+/// What is written in one go, from the writer's memory to frames and from those to the receiver's, and a byte of each
+/// looked at: all that a stack over a wire that copies must do with the bytes of so many full segments.
+template <bool Sum>
+void carry_bytes(benchmark::State& state, u32 segments) {
+  constexpr std::size_t mss = 1448;
+  pool sender, receiver;
+  std::vector<u8> const written(segments * mss, 0x5a);
+  std::vector<packet*> sent(segments), got(segments);
+  auto const copy = [](u8* to, u8 const* from) {
+    if (Sum)
+      benchmark::DoNotOptimize(csum_partial_copy(to, from, mss, 0));
+    else
+      std::memcpy(to, from, mss);
+  };
+  heap_watch const heap{state};
+  while (state.KeepRunningBatch(segments)) {
+    for (u32 i = 0; i < segments; ++i) copy((sent[i] = &sender.take())->data, written.data() + i * mss);
+    for (u32 i = 0; i < segments; ++i) copy((got[i] = &receiver.take())->data, sent[i]->data);
+    for (auto* p : got) {
+      benchmark::DoNotOptimize(p->data[0]);
+      receiver.give(*p);
+    }
+    for (auto* p : sent) sender.give(*p);
+  }
+  heap.report();
+}
+
 template <bool Sum>
 void add() {
   auto const row = [](std::string const& name, std::size_t payload, auto run) {
@@ -310,6 +338,8 @@ void add() {
     row("tx/udp", n, [n](benchmark::State& s) { send<Sum>(s, n); });
     if (n != 64) row("echo/icmp", n, [n](benchmark::State& s) { receive<echo_icmp<Sum>>(s, 1, n, true); });
   }
+  fixed_packets(benchmark::RegisterBenchmark(Sum ? "floor/tcp/bulk/64K" : "floor/tcp/bulk_gso/64K",
+                                             [](benchmark::State& s) { carry_bytes<Sum>(s, 44); }));
 }
 
 bool const registered =

@@ -76,7 +76,13 @@ class iov_iter {
     walk(bytes, [&](u8* piece, std::size_t n) { std::memcpy(piece, p, n), p += n; });
     return static_cast<std::size_t>(p - static_cast<u8 const*>(from));
   }
-  std::size_t copy_from(void* to, std::size_t bytes) {
+  NETSTACK_INLINE std::size_t copy_from(void* to, std::size_t bytes) {
+    if (parts_.size() == 1 && bytes - 1 < left_) [[likely]] {  // as above
+      std::memcpy(to, static_cast<u8 const*>(parts_.front().iov_base) + at_, bytes);
+      at_ += bytes;
+      left_ -= bytes;
+      return bytes;
+    }
     auto* p = static_cast<u8*>(to);
     walk(bytes, [&](u8 const* piece, std::size_t n) { std::memcpy(p, piece, n), p += n; });
     return static_cast<std::size_t>(p - static_cast<u8*>(to));
