@@ -244,6 +244,37 @@ TEST_CASE("a full segment behind others leaves at once, as far as both windows l
   CHECK(t.from().icsk_pending == icsk_time::loss_probe);
   t.read();
 }
+TEST_CASE("a segment that leaves as it is written waits at a device that is busy, and those behind it", "[tcp]") {
+  for (u32 const features : {summed, unsummed}) {
+    rig t{features};
+    netdev_queue& txq = t.dev_a->tx[0];
+    for (u32 i = 0; i < drivers::pipe_cable::ring_size; ++i) tcp_send_ack(t.a.init_net(), t.from());
+    REQUIRE(txq.qdisc.empty());
+    u64 const frames = t.dev_a->stats.tx_packets.read(), bytes = t.dev_a->stats.tx_bytes.read();
+    t.write(mss);
+    CHECK(txq.qdisc.qlen() == 1);
+    t.write(mss);
+    CHECK(txq.qdisc.qlen() == 2);
+    CHECK(t.from().packets_out == 2);
+    CHECK(t.dev_a->stats.tx_packets.read() == frames);
+    t.read();
+    CHECK(txq.qdisc.empty());
+    CHECK(t.dev_a->stats.tx_packets.read() >= frames + 2);
+    CHECK(t.dev_a->stats.tx_bytes.read() >= bytes + 2 * mss);
+  }
+}
+TEST_CASE("whatever is written next closes the window of who found no memory", "[tcp]") {
+  for (u32 const bytes : {7u, 100u, mss, 3 * mss}) {
+    rig t{summed};
+    auto const& closed = NET_STATS(t.a.init_net()).TCPToZeroWindowAdv;
+    REQUIRE(closed.read() == 0);
+    t.from().ack_nomem = true;  // an acknowledgment found no frame to say so
+    t.write(bytes);
+    CHECK(closed.read() == 1);
+    CHECK(!t.from().ack_nomem);
+    t.read();
+  }
+}
 TEST_CASE("a short segment that was lost is sent again from its packet", "[tcp]") {
   rig t{summed};
   u32 const again = t.from().total_retrans;

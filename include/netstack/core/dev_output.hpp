@@ -311,6 +311,15 @@ u32 dev_xmit_finished_list(Net& net, net_device& dev, skb_list& frames, u64 byte
   return dev_queue_xmit_list(net, frames);
 }
 
+/// One of them, while nothing stands between it and the driver, as part of its caller. Errors: dev_queue_xmit's.
+template <class Net>
+NETSTACK_INLINE result<void> dev_xmit_finished(Net& net, net_device& dev, sk_buff& skb) {
+  if (detail::xmit_one(net, dev, skb, false) == netdev_tx::ok) [[likely]]
+    return {};
+  dev.tx[0].requeued = true;
+  return detail::xmit_enqueue(net, dev.tx[0], skb);
+}
+
 /// Frees what was sent, and runs the queues that wait. How many frames that moved.
 template <class Worker>
 NETSTACK_NOINLINE u32 net_tx_action(Worker& worker) {

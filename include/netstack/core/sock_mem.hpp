@@ -107,7 +107,7 @@ template <class Net>
 }
 /// The same for data to be sent, of which the socket has `queued` bytes.
 template <class Net>
-[[nodiscard]] bool sk_wmem_schedule(Net& net, sock& sk, u32 size, u32 queued) {
+[[nodiscard]] NETSTACK_INLINE bool sk_wmem_schedule(Net& net, sock& sk, u32 size, u32 queued) {
   if (detail::sk_mem_has(sk, size) || detail::sk_mem_take_page(sk, size)) [[likely]]
     return true;
   return detail::sk_mem_schedule(net, sk, size, queued, sk.sk_limits->wmem_min);
@@ -201,12 +201,14 @@ inline void sock_wfree(skb_pool& pool, sock& sk, u32 len) {
 inline void sock_wfree(sk_buff& skb) { sock_wfree(*skb.pool, *skb.sk, skb.truesize); }
 inline constexpr void (*sock_wfree_of)(sk_buff&) = sock_wfree;
 
-/// Frees a packet that a driver is done with.
+/// Frees a packet that a driver is done with; most often a clone, whose sender still has the original.
 NETSTACK_INLINE void consume_sent_skb(sk_buff& skb) {
-  skb.pool->free_one(skb, [](sk_buff& sent) {
+  auto const settle = [](sk_buff& sent) {
     if (sent.destructor != sock_wfree_of) return skb_run_destructor(sent);
     sock_wfree(*sent.pool, *sent.sk, sent.truesize);
-  });
+  };
+  auto& pool = *skb.pool;
+  if (!pool.free_companion(skb, settle)) pool.free_one(skb, settle);
 }
 /// Frees packets that a driver is done with. Their sockets are told once for neighbours of the same.
 inline void consume_sent_list(skb_pool& pool, skb_list& list) {

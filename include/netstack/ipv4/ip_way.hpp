@@ -130,6 +130,40 @@ NETSTACK_INLINE result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& w
   return neigh_output(net, skb, *n);
 }
 
+/// The next hop of a plain route over Ethernet, if its link address is known for sure, and nothing stands between the
+/// driver and a finished frame with `room` bytes in front of its IP header; else null.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE neighbour* ip_way_is_free(Net& net, rtable const& rt, be32 daddr, u32 room) {
+  net_device& dev = *rt.dev;
+  neighbour* const n = ip_neigh(net, dev, rt_nexthop(rt, daddr));
+  bool const free = n && (n->nud_state & nud::connected) && dev.hard_header_len == eth_hlen &&
+                    dev.needed_headroom + eth_hlen <= room && detail::xmit_way_is_free(net, dev);
+  return free ? n : nullptr;
+}
+/// Sends a fresh packet of the caller's, data at the transport header, that way. Always takes the skb. Errors:
+/// dev_queue_xmit's.
+template <class Net>
+NETSTACK_INLINE result<void> ip_way_send_free(Net& net, sk_buff& skb, ip_way const& way, neighbour& n) {
+  net_device& dev = *way.rt->dev;
+  u8* const at = skb.data - ip_hlen_min;
+  u32 const total = skb.len + static_cast<u32>(ip_hlen_min);
+  detail::ip_way_write(at, way, total);
+  detail::neigh_write_header(at - eth_hlen, n, dev, be16{eth_p::ip});
+  auto const offset = static_cast<u16>(at - skb.head);
+  skb.protocol = be16{eth_p::ip};
+  skb.network_header = offset;
+  skb.transport_header = static_cast<u16>(offset + ip_hlen_min);
+  skb.mac_header = static_cast<u16>(offset - eth_hlen);
+  skb.data = at - eth_hlen;
+  skb.len = total + static_cast<u32>(eth_hlen);
+  skb.dev = &dev;
+  skb.mark = way.mark;
+  skb.priority = way.priority;
+  n.used = net.worker().now;
+  detail::ip_way_count(net, 1, total);
+  return dev_xmit_finished(net, dev, skb);
+}
+
 /// Where to write one more datagram of the way, `total` bytes from the IP header on (ip_way_short_header), which
 /// dev_short_end sends; null: it needs a packet. dev_takes_short was asked. Of the way only the route and the
 /// destination are known yet: its words would have to be kept over this.

@@ -312,14 +312,20 @@ template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain_several(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   tcp_ack_plain_for<false, false>(net, sk, head, seq, ack);
 }
-/// What tcp_ack makes of it: the segments leave the queue, and they measure the path. By itself: its values and those
-/// of the segment that brought it are too many for the registers.
 template <class Net>
-NETSTACK_NOINLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
-  if (tcp_ca<Net>(sk).cong_control) [[unlikely]]
-    return tcp_ack_plain_rated(net, sk, head, seq, ack);
-  if (tcp_sk(sk).packets_out != 1) return tcp_ack_plain_several(net, sk, head, seq, ack);
+NETSTACK_NOINLINE void tcp_ack_plain_alone(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
   tcp_ack_plain_for<false, true>(net, sk, head, seq, ack);
+}
+/// What tcp_ack makes of it: the segments leave the queue, and they measure the path. Each kind by itself: its values
+/// and those of the segment that brought it are too many for the registers.
+template <class Net>
+NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
+  if (tcp_ca<Net>(sk).cong_control) [[unlikely]]
+    tcp_ack_plain_rated(net, sk, head, seq, ack);
+  else if (tcp_sk(sk).packets_out == 1)
+    tcp_ack_plain_alone(net, sk, head, seq, ack);
+  else
+    tcp_ack_plain_several(net, sk, head, seq, ack);
 }
 
 /// Nothing is in flight or waits to be, and that is what it says; but the window may be another.

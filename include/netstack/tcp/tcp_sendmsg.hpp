@@ -170,9 +170,10 @@ template <class Net>
 void tcp_note_dialogue(Net& net, tcp_sock& tp) {
   if (!tp.pingpong && tp.lrcvtime != 0 && net.worker().now - tp.lrcvtime < tcp_delack_min) tp.pingpong = true;
 }
-/// A segment of the `n` bytes, as many as fit behind the headers and not more; null as above.
+/// A segment of the `n` bytes, as many as fit behind the headers and not more; null as above. `unsummed`: its device
+/// will finish the checksum.
 template <class Net>
-NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u32 n) {
+NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u32 n, bool unsummed) {
   sk_buff* const skb = tcp_new_segment(net, sk);
   if (!skb) [[unlikely]]
     return nullptr;
@@ -180,7 +181,7 @@ NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u3
   u8* const to = skb->data;
   skb->tail = to + n;
   skb->len = n;
-  if (tcp_device_sums(sk))
+  if (unsummed)
     skb->ip_summed = ip_summed::partial, std::memcpy(to, from, n);
   else
     skb->csum = csum_partial_copy(to, static_cast<u8 const*>(from), n, 0);
@@ -188,6 +189,18 @@ NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u3
   tcp_note_dialogue(net, tp);
   return skb;
 }
+/// What forbids a segment to leave at once, or makes it another kind of segment.
+inline constexpr tcp_marks tcp_amiss{.nonagle = tcp_nagle::cork,
+                                     .ca_state = tcp_any_ca_state,
+                                     .ecn_flags = 0xff,
+                                     .num_sacks = 0xff,
+                                     .tstamp_ok = true,
+                                     .ack_nomem = true,
+                                     .nospace = true,
+                                     .urg_mode = true,
+                                     .mtu_probing = true,
+                                     .uto_due = true,
+                                     .dsack = true};
 /// A call that a short frame satisfies, while nothing is in flight and nothing about the connection is unusual: most of
 /// a dialogue's. All that forbids it is asked once, for tcp_send_one asks for each of its ways, and over IPv4 it leaves
 /// as part of this. How many bytes were taken; 0: it is another one.
@@ -199,19 +212,9 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   iovec const part = m.msg_iov.front();
   auto const n = static_cast<u32>(part.iov_len);
   dst_entry* const dst = sk.sk_dst_cache;
-  constexpr tcp_marks amiss{.nonagle = tcp_nagle::cork,
-                            .ca_state = tcp_any_ca_state,
-                            .ecn_flags = 0xff,
-                            .num_sacks = 0xff,
-                            .tstamp_ok = true,
-                            .nospace = true,
-                            .urg_mode = true,
-                            .mtu_probing = true,
-                            .uto_due = true,
-                            .dsack = true};
   if (part.iov_len - 1 >= tcp_short_max || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
       sk.sk_state != tcp_state::established || sk.sk_family != af::inet || (sk.sk_shutdown & send_shutdown) ||
-      sk.sk_err != 0 || !dst || !tp.match(amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
+      sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
       n > tp.mss_cache || !sk.sk_write_queue.empty() || sk.sk_pacing_needed ||
       after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk) || tcp_was_idle(net, tp)) [[unlikely]]
     return 0;
@@ -245,6 +248,56 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   tcp_note_sent_alone(net, sk, *skb, tp.mss_cache);
   return n;
 }
+/// The same for what takes a packet: any that leaves alone, and a full segment behind others that all left. It leaves
+/// as part of this, if nothing stands between it and the driver. How many bytes were taken; 0: it is another call.
+template <class Net>
+NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m) {
+  if (!ip_ways_possible<Net> || m.msg_iov.size() != 1) [[unlikely]]
+    return 0;
+  auto& tp = tcp_sk(sk);
+  iovec const part = m.msg_iov.front();
+  auto const n = static_cast<u32>(part.iov_len);
+  u32 const mss = tp.mss_cache;
+  bool const alone = sk.sk_write_queue.empty();
+  if (!alone && n != mss) return 0;
+  dst_entry* const dst = sk.sk_dst_cache;
+  if (part.iov_len - 1 >= mss || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
+      sk.sk_state != tcp_state::established || sk.sk_family != af::inet || (sk.sk_shutdown & send_shutdown) ||
+      sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
+      tp.send_head || sk.sk_pacing_needed || after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk))
+      [[unlikely]]
+    return 0;
+  if (alone ? tcp_was_idle(net, tp) : tcp_packets_in_flight(tp) >= tp.snd_cwnd || tp.icsk_pending == icsk_time::probe0)
+      [[unlikely]]
+    return 0;
+  auto& rt = static_cast<rtable&>(*dst);
+  if (n + tcp_stamped_hlen > rt.plain_room || !tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
+    return 0;
+  neighbour* const hop =
+      ip_way_is_free(net, rt, sk.sk_daddr, max_tcp_header - tcp_stamped_hlen - static_cast<u32>(ip_hlen_min));
+  if (!hop) [[unlikely]]
+    return 0;
+  if (!alone) tcp_rate_check_app_limited(tp);
+  sk_buff* const skb = tcp_new_filled(net, sk, part.iov_base, n, (rt.dev->features & netif_f::hw_csum) != 0);
+  if (!skb) [[unlikely]]
+    return 0;
+  TCP_SKB_CB(*skb).tcp_flags = tcp_flag::ack | tcp_flag::psh;
+  if (alone)
+    tcp_note_leaves_alone(net, sk, *skb);
+  else
+    tcp_note_leaves(net, sk, *skb);
+  auto const r = tcp_v4_transmit_fresh(net, sk, rt, *hop, *skb);
+  if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]] {
+    tcp_queue_charged(sk, *skb);
+    tcp_push(net, sk, 0, mss);
+    return n;
+  }
+  if (alone)
+    tcp_note_sent_alone(net, sk, *skb, mss);
+  else
+    tcp_note_sent_next(net, sk, *skb);
+  return n;
+}
 /// A call whose bytes fit into one segment, before which none waits. How many were taken; 0: it is another one.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
@@ -262,7 +315,7 @@ NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
       return 0;
     tcp_rate_check_app_limited(tcp_sk(sk));
   }
-  sk_buff* const skb = tcp_new_filled(net, sk, part.iov_base, n);
+  sk_buff* const skb = tcp_new_filled(net, sk, part.iov_base, n, tcp_device_sums(sk));
   if (!skb) [[unlikely]]
     return 0;
   if (at_once && tcp_push_one(net, sk, *skb, mss, alone)) return n;
@@ -325,17 +378,33 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   tcp_push(net, sk, m.msg_flags, mss);
   return queued;
 }
+template <class Net>
+NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_other(Net& net, sock& sk, msghdr& m) {
+  if (std::size_t const n = tcp_send_one(net, sk, m); n != 0) [[likely]]
+    return n;
+  return tcp_sendmsg_slow(net, sk, m);
+}
+/// Each by itself, since they have little in common, and which it is is asked before any register is saved.
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT result<std::size_t> tcp_sendmsg_at_once(Net& net, sock& sk, msghdr& m) {
+  if (std::size_t const n = tcp_send_at_once(net, sk, m); n != 0) [[likely]]
+    return n;
+  return tcp_sendmsg_other(net, sk, m);
+}
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT result<std::size_t> tcp_sendmsg_few(Net& net, sock& sk, msghdr& m) {
+  if (std::size_t const n = tcp_send_few(net, sk, m); n != 0) [[likely]]
+    return n;
+  return tcp_sendmsg_at_once(net, sk, m);
+}
 }  // namespace detail
 
 /// proto::sendmsg. Answers the bytes that were queued, which may be fewer. Errors, if it was none: broken_pipe (not
 /// connected, or shut down), resource_unavailable_try_again, the pending error.
 template <class Net>
 NETSTACK_HOT result<std::size_t> tcp_sendmsg(Net& net, sock& sk, msghdr& m) {
-  if (std::size_t const n = detail::tcp_send_few(net, sk, m); n != 0) [[likely]]
-    return n;
-  if (std::size_t const n = detail::tcp_send_one(net, sk, m); n != 0) [[likely]]
-    return n;
-  return detail::tcp_sendmsg_slow(net, sk, m);
+  bool const few = m.msg_iov.size() == 1 && m.msg_iov.front().iov_len <= detail::tcp_short_max;
+  return few ? detail::tcp_sendmsg_few(net, sk, m) : detail::tcp_sendmsg_at_once(net, sk, m);
 }
 
 /// proto::sendpage: the bytes of a page, copied.

@@ -365,9 +365,10 @@ NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& ou
 /// The payload of a frame that the driver may have a place for.
 inline constexpr u32 tcp_short_max = short_frame_max - static_cast<u32>(eth_hlen + ip_hlen_min) - tcp_stamped_hlen;
 
-/// A segment of the common kind, header and all `len` bytes, for who writes it where it leaves.
-template <class Net>
-NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, sk_buff const* data) {
+/// The header of a segment of the common kind, `len` bytes with it, for who writes it where it leaves. check(pseudo,
+/// sum): as tcp_put_header's.
+template <class Net, class Check>
+NETSTACK_INLINE void tcp_write_stamped(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, Check&& check_of) {
   auto& tp = tcp_sk(sk);
   u16 const window = tcp_select_window(net, sk);
   u64 const stamp = tcp_put_stamp(at + tcp_hlen_min, tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent);
@@ -378,14 +379,23 @@ NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 fla
                   .ack_seq = tp.rcv_nxt,
                   .flags = flags,
                   .window = window},
-                 tcp_stamped_hlen, len, tcpopt::tstamp_lead, stamp, tp.csum_flow,
-                 [&](u64, u64 sum) NETSTACK_INLINE_LAMBDA {
-                   return csum_fold(csum_from64to32(data ? csum_add64(sum, data->csum) : sum)).raw();
-                 });
-  if (data) tcp_copy_short(at + tcp_stamped_hlen, data->data, data->len);
+                 tcp_stamped_hlen, len, tcpopt::tstamp_lead, stamp, tp.csum_flow, check_of);
+}
+/// It is on its way.
+template <class Net>
+NETSTACK_INLINE void tcp_stamped_left(Net& net, sock& sk) {
   tcp_event_ack_sent(net, sk);
   ++TCP_STATS(net).OutSegs;
-  ++tp.segs_out;
+  ++tcp_sk(sk).segs_out;
+}
+/// … and all of it, if it is short.
+template <class Net>
+NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, sk_buff const* data) {
+  tcp_write_stamped(net, sk, at, seq, flags, len, [&](u64, u64 sum) NETSTACK_INLINE_LAMBDA {
+    return csum_fold(csum_from64to32(data ? csum_add64(sum, data->csum) : sum)).raw();
+  });
+  if (data) tcp_copy_short(at + tcp_stamped_hlen, data->data, data->len);
+  tcp_stamped_left(net, sk);
 }
 /// Sends such a one, if the driver has a place for it. False: nothing was sent.
 template <class Net>

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a segment of a connection leaves over IPv4: by its route, the short way while that is the common one, as
-// a list if there are several, and without a packet if it is short and the driver has a place for it.
-// tx: called as inet_connection_sock_af_ops → calls ip_way_send, ip_send_skb, dev_short_end
+// a list if there are several, with all headers at once if it leaves as it is written, and without a packet if it is
+// short and the driver has a place for it.
+// tx: called as inet_connection_sock_af_ops, by tcp_sendmsg → calls ip_way_send, ip_way_send_free, dev_short_end
 // Linux: net/ipv4/ip_output.c (__ip_queue_xmit)
 #pragma once
 #include "netstack/ipv4/datagram.hpp"
@@ -114,6 +115,25 @@ template <class Net>
 NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
   auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
   return ip_rt_is_known(net, rt) && __tcp_v4_transmit_short(net, sk, rt, seq, flags, data);
+}
+/// What leaves for a fresh segment of the common kind, by the sock's route and the next hop that ip_way_is_free told
+/// of: it gets all headers as part of the caller. Errors: no_buffer_space, dev_queue_xmit's.
+template <class Net>
+NETSTACK_INLINE result<void> tcp_v4_transmit_fresh(Net& net, sock& sk, rtable& rt, neighbour& n, sk_buff& skb) {
+  auto const& cb = TCP_SKB_CB(skb);
+  sk_buff* const out = detail::tcp_fresh_to_send(net, skb);
+  if (!out) [[unlikely]]
+    return failure{std::errc::no_buffer_space};
+  out->sk = &sk;  // as skb_set_owner_w; nobody's until now
+  out->destructor = sock_wfree;
+  sk.sk_wmem_alloc += out->truesize;
+  out->data -= detail::tcp_stamped_hlen;
+  out->len += detail::tcp_stamped_hlen;
+  detail::tcp_write_stamped(net, sk, out->data, cb.seq, cb.tcp_flags, out->len,
+                            [&](u64 pseudo, u64 sum)
+                                NETSTACK_INLINE_LAMBDA { return detail::tcp_header_check(*out, pseudo, sum); });
+  detail::tcp_stamped_left(net, sk);
+  return ip_way_send_free(net, *out, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), n);
 }
 namespace detail {
 /// A SYN, or its answer, with the options that nearly every one has, by a way that is still right. False: nothing was
