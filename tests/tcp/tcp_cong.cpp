@@ -536,6 +536,17 @@ TEST_CASE("BBR finds the rate and the round trip of a bottleneck, and keeps its 
   CHECK(f.run(3000) > 8.5e6);
 }
 
+TEST_CASE("BBR comes back from a rate of almost nothing, such as a path that was broken for long leaves behind") {
+  path_rig t{bottleneck({.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000}, {}),
+             bottleneck({.delay_ns = 20'000'000, .limit = 1000}, {}), 1};
+  bulk f(t, "bbr");
+  (void)f.run(3000);
+  auto& ca = inet_csk_ca<bbr::state>(f.tp());
+  std::fill(std::begin(ca.rates), std::end(ca.rates), 1u);  // a segment in 17 seconds
+  (void)f.run(60'000);
+  CHECK(f.run(10'000) > 8.5e6);
+}
+
 TEST_CASE("what is paced leaves in packets of a millisecond, where a device takes several segments at once") {
   constexpr u32 takes = netif_f::sg | netif_f::fraglist | netif_f::hw_csum | netif_f::gso;
   for (u64 const rate : {u64{1'000'000}, u64{20'000'000}}) {

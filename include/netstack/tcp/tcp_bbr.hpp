@@ -27,6 +27,9 @@ inline constexpr u32 bw_rounds = 10;                   ///< round trips that the
 inline constexpr u64 min_rtt_window = 10'000'000'000;  ///< ns
 inline constexpr u64 probe_rtt_time = 200'000'000;
 inline constexpr u32 min_cwnd = 4;
+/// Whatever the rate seems to be, the least window leaves once a second: of a path that was broken for long little
+/// remains, and of 3 / 2^24 segments a microsecond a quarter more is not one more.
+inline constexpr u32 least_bw = (min_cwnd << bw_scale) / 1'000'000;
 inline constexpr u32 full_bw_rounds = 3;  ///< round trips without 1/4 more: the pipe is full
 inline constexpr u32 no_rtt = ~u32{0};
 
@@ -198,7 +201,8 @@ inline void init_pacing_rate(sock& sk, state& ca) {
 inline void set_pacing_rate(sock& sk, state& ca, u32 gain) {
   auto const& tp = tcp_sk(sk);
   if (!ca.has_seen_rtt && tp.srtt_us != 0) init_pacing_rate(sk, ca);
-  u64 const rate = std::min(to_pacing_rate(max_bw(ca), tp.mss_cache, gain), sk.sk_max_pacing_rate);
+  u32 const bw = std::max(max_bw(ca), least_bw);
+  u64 const rate = std::min(to_pacing_rate(bw, tp.mss_cache, gain), sk.sk_max_pacing_rate);
   if (ca.full_bw_reached || rate > sk.sk_pacing_rate) sk.sk_pacing_rate = rate;
 }
 /// In the first round trip of a recovery only as much leaves as arrives; after it the window is what it was. True: the
