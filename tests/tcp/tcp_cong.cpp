@@ -536,14 +536,17 @@ TEST_CASE("BBR finds the rate and the round trip of a bottleneck, and keeps its 
   CHECK(f.run(3000) > 8.5e6);
 }
 
-TEST_CASE("BBR comes back from a rate of almost nothing, such as a path that was broken for long leaves behind") {
-  path_rig t{bottleneck({.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000}, {}),
-             bottleneck({.delay_ns = 20'000'000, .limit = 1000}, {}), 1};
+TEST_CASE("BBR comes back when a path that brought a segment in a quarter of a minute brings many again") {
+  drivers::wire_faults const good{.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000},
+      bad{.delay_ns = 20'000'000, .rate_bps = 800, .queue = 3000, .limit = 1000};
+  path_rig t{bottleneck(good, {}), bottleneck({.delay_ns = 20'000'000, .limit = 1000}, {}), 1};
   bulk f(t, "bbr");
   (void)f.run(3000);
-  auto& ca = inet_csk_ca<bbr::state>(f.tp());
-  std::fill(std::begin(ca.rates), std::end(ca.rates), 1u);  // a segment in 17 seconds
-  (void)f.run(60'000);
+  faulty_wire::set_faults(*t.dev_a, bad, {});
+  (void)f.run(600'000);
+  CHECK(f.tp().sk_pacing_rate < 10'000);
+  faulty_wire::set_faults(*t.dev_a, good, {});
+  (void)f.run(100'000);
   CHECK(f.run(10'000) > 8.5e6);
 }
 
