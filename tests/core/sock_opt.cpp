@@ -111,7 +111,7 @@ TEST_CASE("timeouts, linger, lowat and the bound device") {
   CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_sec == 7);
   CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo)->tv_usec == 250'000);
   CHECK(setsockopt(net, fd, sol::socket, so::sndtimeo, timeval{-1, 0}));  // a past moment: never wait
-  CHECK(h.sk(fd).sk_sndtimeo == 0);
+  CHECK(h.sk(fd).sk_rare->sndtimeo == 0);
   // To the millisecond for 24 days, then to the second for 68 years.
   for (time_t const seconds : {2'147'481, 2'147'482, 2'147'483, 0x7fff'ffff}) {
     CHECK(setsockopt(net, fd, sol::socket, so::rcvtimeo, timeval{seconds, 0}));

@@ -152,7 +152,7 @@ class program {
     u8 buf[4096];
     u8 const how = in_.byte();
     auto* const tp = connection();
-    u32 const peeked = how & 1 && tp ? static_cast<u32>(std::max(tp->sk_peek_off, 0)) : 0;  // SO_PEEK_OFF
+    u32 const peeked = how & 1 && tp ? static_cast<u32>(std::max(tp->sk_rare->peek_off, 0)) : 0;  // SO_PEEK_OFF
     u32 const before = tp ? tp->copied_seq + peeked : 0;
     bool const urgent = tp && tp->urg_data;  // its byte is left out, so a peek may begin one later
     auto const r = recv(net(), fd_, buf, std::size_t{how} * 16, msg::dontwait | (how & 1 ? msg::peek : 0));

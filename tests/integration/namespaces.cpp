@@ -73,7 +73,7 @@ void fill_every_queue(rig& t, net_t& net) {
   auto& worker = net.worker();
   auto& table = sockfs::table_of(net);
   CHECK(table.find(reader)->sk->sk_receive_queue.qlen() == 5);
-  CHECK(table.find(curious)->sk->sk_error_queue.qlen() == 1);
+  CHECK(table.find(curious)->sk->sk_rare->error_queue.qlen() == 1);
   CHECK(worker.softnet.input_pkt_queue.qlen() == 5);
   CHECK(t.dev_a->tx[0].qdisc.qlen() >= 20);
   CHECK(worker.pool.in_use() > drivers::pipe_cable::ring_size + 30);

@@ -333,6 +333,8 @@ struct basic_tcp_script {
     CHECK(w.ofos.in_use() == 0);
     CHECK(w.repairs.in_use() == 0);
     CHECK(w.rares.in_use() == 0);
+    CHECK(w.sock_rares.in_use() == 0);
+    CHECK(w.cas.in_use() == 0);
     CHECK(w.timewaits.in_use() == 0);
     CHECK(worker_generic<ipv4>(net().worker()).ip_options.in_use() == 0);
     CHECK(w.memory.allocated == 0);

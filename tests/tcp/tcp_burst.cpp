@@ -178,7 +178,7 @@ TEST_CASE("SYNs and their answers need none either, unless there is no place for
   CHECK((first.to->snd_wscale == first.from->rcv_wscale && first.from->snd_wscale == first.to->rcv_wscale));
   CHECK((first.to->mss_clamp == first.from->advmss && first.from->mss_clamp == first.to->advmss));
   CHECK((first.from->sack_ok && first.to->sack_ok && first.from->tstamp_ok && first.to->tstamp_ok));
-  CHECK((first.from->total_retrans == 0 && first.to->total_retrans == 0));
+  CHECK((first.from->rare->total_retrans == 0 && first.to->rare->total_retrans == 0));
   t.close_both(first);
 
   for (u32 i = 0; i < drivers::pipe_cable::short_slots; ++i) tcp_send_ack(t.a.init_net(), t.from());
@@ -208,7 +208,7 @@ TEST_CASE("SYNs and their answers need none either, unless there is no place for
   lost(1);
   t.run_for(2'000'000'000);
   t.finish(again);
-  CHECK(again.from->total_retrans + again.to->total_retrans >= 1);
+  CHECK(again.from->rare->total_retrans + again.to->rare->total_retrans >= 1);
   CHECK((again.from->sack_ok && again.to->wscale_ok));
   t.close_both(again);
 }
@@ -277,7 +277,7 @@ TEST_CASE("whatever is written next closes the window of who found no memory", "
 }
 TEST_CASE("a short segment that was lost is sent again from its packet", "[tcp]") {
   rig t{summed};
-  u32 const again = t.from().total_retrans;
+  u32 const again = t.from().rare->total_retrans;
   t.write(40);
   REQUIRE(t.cable.from(0).acquire(drivers::pipe_cable::reader::receiver));
   sk_buff* frame = nullptr;
@@ -286,7 +286,7 @@ TEST_CASE("a short segment that was lost is sent again from its packet", "[tcp]"
   t.cable.from(0).release();
   t.run_for(1'000'000'000);
   t.read();
-  CHECK(t.from().total_retrans == again + 1);
+  CHECK(t.from().rare->total_retrans == again + 1);
   CHECK(t.from().packets_out == 0);
 }
 
@@ -307,7 +307,7 @@ TEST_CASE("a write of many segments arrives, whoever sums them", "[S92][S45]") {
       CHECK(t.from().bytes_sent - bytes == segments * mss + 5);
       if (features != cuts) CHECK(t.mib_b().TCPHPHits.read() - hits == segments + 1);
     }
-    CHECK(t.from().total_retrans == 0);
+    CHECK(t.from().rare->total_retrans == 0);
     CHECK(tcp_pernet(t.a.init_net()).mib.TCPLossProbes.read() == 0);
   }
 }
@@ -340,7 +340,7 @@ TEST_CASE("a frame that is damaged on the wire is not taken, the others are", "[
   CHECK(t.mib_b().TCPOFOQueue.read() == 6);
   skb->data[700] ^= 0x20;
   t.read();
-  CHECK(t.from().total_retrans == 1);
+  CHECK(t.from().rare->total_retrans == 1);
 }
 
 TEST_CASE("what follows behind a gap joins the frame before it, and is told of", "[S147]") {

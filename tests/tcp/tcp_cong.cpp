@@ -65,6 +65,26 @@ TEST_CASE("a listener that chooses another algorithm keeps who waits for accept(
   t.over();
 }
 
+TEST_CASE(
+    "what an algorithm keeps beside the sock comes with the connection, and goes with it or with another's choice") {
+  script t;
+  auto& beside = tcp_worker_of(t.net()).cas;
+  t.listen();
+  CHECK(beside.in_use() == 0);  // a listener has its queues there
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  int const fd = t.accept();
+  CHECK(algorithm(t.net(), fd) == "bbr");
+  CHECK(beside.in_use() == 1);
+  CHECK(inet_csk_ca<bbr::state>(t.sk(fd)).now == bbr::mode::startup);
+  REQUIRE(choose(t.net(), fd, "cubic") == errc{});
+  CHECK(beside.in_use() == 0);
+  CHECK(inet_csk_ca<cubic::state>(t.sk(fd)).in_first_slow_start);
+  REQUIRE(choose(t.net(), fd, "bbr") == errc{});
+  CHECK(beside.in_use() == 1);
+  t.over();
+  CHECK(beside.in_use() == 0);
+}
+
 TEST_CASE("an algorithm is chosen by name, for a socket, a namespace and its listeners", "[MAY-18]") {
   script t;
   auto& net = t.net();
@@ -262,10 +282,10 @@ TEST_CASE("CUBIC: a false alarm brings the old curve back, a timeout begins one 
   f.run(50, 20);
   auto& ca = inet_csk_ca<cubic::state>(f.t.sk(f.fd));
   auto const before_alarm = ca.now;
-  f.tp.prior_cwnd = f.tp.snd_cwnd;
+  tcp_rare_of(f.t.net(), f.tp).prior_cwnd = f.tp.snd_cwnd;
   (void)cubic::ssthresh(f.t.net(), f.t.sk(f.fd));
   CHECK(ca.now.w_max != before_alarm.w_max);
-  CHECK(cubic::undo_cwnd(f.t.net(), f.t.sk(f.fd)) == f.tp.prior_cwnd);
+  CHECK(cubic::undo_cwnd(f.t.net(), f.t.sk(f.fd)) == f.tp.rare->prior_cwnd);
   CHECK(ca.now.w_max == before_alarm.w_max);
   CHECK(ca.now.start_ms == before_alarm.start_ms);
   f.loss();
@@ -439,17 +459,17 @@ TEST_CASE("a paced connection without an unlimited rate takes the window and a p
   tp.srtt_us = 8 * 100'000;
   tp.snd_cwnd = 50;
   tcp_update_pacing_rate(t.net(), t.sk(fd));
-  CHECK(tp.sk_pacing_rate == 1'000'000);  // 200 % of 500 kB/s in slow start
+  CHECK(tp.sk_rare->pacing_rate == 1'000'000);  // 200 % of 500 kB/s in slow start
   tp.snd_ssthresh = 50;
   tcp_update_pacing_rate(t.net(), t.sk(fd));
-  CHECK(tp.sk_pacing_rate == 600'000);
+  CHECK(tp.sk_rare->pacing_rate == 600'000);
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_pacing_ca_ratio", "150"));
   tcp_update_pacing_rate(t.net(), t.sk(fd));
-  CHECK(tp.sk_pacing_rate == 750'000);
+  CHECK(tp.sk_rare->pacing_rate == 750'000);
   CHECK_FALSE(sysctl_write(t.net(), "net/ipv4/tcp_pacing_ss_ratio", "1001"));
   tp.snd_cwnd = tcp_max_cwnd, tp.mss_cache = 65000, tp.srtt_us = 1;
   tcp_update_pacing_rate(t.net(), t.sk(fd));
-  CHECK(tp.sk_pacing_rate > u64{1} << 50);
+  CHECK(tp.sk_rare->pacing_rate > u64{1} << 50);
   tp.snd_cwnd = 10, tp.mss_cache = 1000, tp.srtt_us = 8;
   t.over();
 }
@@ -527,7 +547,7 @@ TEST_CASE("BBR finds the rate and the round trip of a bottleneck, and keeps its 
   CHECK(info.min_rtt == ca.min_rtt_us);
   CHECK(info.cwnd_gain == 2 * bbr::unit);
   CHECK(f.tp().srtt_us >> 3 < 60'000);
-  CHECK(f.tp().lost == 0);
+  CHECK(f.tp().rare->lost == 0);
   // Ten seconds after the last shorter round trip it looks for one, with four segments for 200 ms.
   u32 least = ~u32{0};
   for (int i = 0; i < 40'000 && least > bbr::min_cwnd && t.clock.now < ca.min_rtt_stamp + 10'500'000'000; ++i)
@@ -592,7 +612,7 @@ TEST_CASE("HyStart++ ends slow start over a growing queue before anything is los
   bulk f(t, "cubic");
   (void)f.run(1500);
   CHECK(f.tp().snd_ssthresh < tcp_infinite_ssthresh);
-  CHECK(f.tp().lost == 0);
+  CHECK(f.tp().rare->lost == 0);
   CHECK(NET_STATS(t.a.init_net()).TCPHystartDelayDetect.read() == 1);
   CAPTURE(f.tp().snd_ssthresh, f.tp().snd_cwnd);
   // The path holds 69; the round that shows it is of twice as many, and five more add a quarter each.
@@ -616,7 +636,7 @@ TEST_CASE("with ECN a bottleneck that marks holds CUBIC to its rate, and loses n
     auto const& counts = sending ? faulty_wire::tx_counts(*t.dev_a) : faulty_wire::rx_counts(*t.dev_b);
     CHECK(counts.marked > 0);
     CHECK(counts.overflowed == 0);
-    CHECK(f.tp().lost == 0);
+    CHECK(f.tp().rare->lost == 0);
     CHECK(f.tp().rare->delivered_ce > 0);
     CHECK(f.tp().srtt_us >> 3 < 120'000);  // without marks the queue adds a quarter of a second
     CHECK(IP_STATS(t.b.init_net()).InCEPkts.read() == counts.marked);

@@ -405,7 +405,7 @@ TEST_CASE("TCP_INFO of a listener is its queue; a short buffer gets the beginnin
 
 TEST_CASE("what a connection costs, and how near each other the numbers lie that a segment touches", "[S92][S102]") {
   constexpr auto line_of = [](std::size_t offset) { return offset / cache_line; };
-  STATIC_REQUIRE(sizeof(tcp_sock) <= 1024);
+  STATIC_REQUIRE(sizeof(tcp_sock) <= 704);
   STATIC_REQUIRE(sizeof(tcp_ofo) <= cache_line);
   STATIC_REQUIRE(sizeof(tcp_request_sock) <= 128);
   STATIC_REQUIRE(sizeof(tcp_timewait_sock) == cache_line);
@@ -413,9 +413,9 @@ TEST_CASE("what a connection costs, and how near each other the numbers lie that
   STATIC_REQUIRE(sizeof(sockfs::socket) <= 48);
   STATIC_REQUIRE(sizeof(icsk_listening) <= tcp_ca_priv_size);
   STATIC_REQUIRE(sizeof(tcp_numbers) + sizeof(tcp_flow) + sizeof(tcp_counts) == 3 * cache_line);
-  STATIC_REQUIRE(line_of(offsetof(sock, sk_receive_queue)) == line_of(offsetof(sock, sk_rx_dst)));
+  STATIC_REQUIRE(line_of(offsetof(sock, sk_receive_queue)) == line_of(offsetof(sock, sk_memory)));
   STATIC_REQUIRE(line_of(offsetof(sock, sk_wmem_alloc)) == line_of(offsetof(sock, sk_backlog_len)));
-  STATIC_REQUIRE(line_of(offsetof(sock, sk_memory)) == line_of(offsetof(sock, sk_backlog)));
+  STATIC_REQUIRE(line_of(offsetof(sock, sk_wmem_alloc)) == line_of(offsetof(sock, sk_backlog)));
 }
 
 TEST_CASE("who asks for what few ask for has it beside it, and so have connections of such a listener") {
@@ -436,6 +436,46 @@ TEST_CASE("who asks for what few ask for has it beside it, and so have connectio
   CHECK(getsockopt(t.net(), asked, sol::tcp, tcp_opt::keepidle).value() == 77);
   CHECK(getsockopt(t.net(), plain, sol::tcp, tcp_opt::keepidle).value() == 7200);
   t.over();
+}
+
+TEST_CASE("so it is with options of SOL_SOCKET and IP", "[S100]") {
+  tcp_script t;
+  auto& net = t.net();
+  auto& rares = tcp_worker_of(net).sock_rares;
+  t.listen();
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  int const plain = t.accept();
+  REQUIRE(setsockopt(net, t.listener, sol::ip, ip_opt::unicast_if, 0));  // nothing new
+  CHECK(setsockopt(net, t.listener, sol::ip, ip_opt::multicast_ttl, 2).error() == errc::invalid_argument);
+  CHECK(rares.in_use() == 0);
+  REQUIRE(setsockopt(net, t.listener, sol::socket, so::peek_off, 7));
+  REQUIRE(setsockopt(net, t.listener, sol::ip, ip_opt::local_port_range, 0x2000'1000));
+  REQUIRE(setsockopt(net, t.listener, sol::socket, so::incoming_cpu, 3));
+  CHECK(rares.in_use() == 1);
+  t.from_port = 4001, t.our_isn_known = false;
+  t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+  int const asked = t.accept();
+  CHECK(rares.in_use() == 2);
+  CHECK(getsockopt(net, asked, sol::socket, so::peek_off).value() == 7);
+  CHECK(getsockopt(net, asked, sol::ip, ip_opt::local_port_range).value() == 0x2000'1000);
+  CHECK(getsockopt(net, asked, sol::socket, so::incoming_cpu).value() == -1);  // the listener's alone
+  CHECK(getsockopt(net, plain, sol::socket, so::peek_off).value() == -1);
+  REQUIRE(setsockopt(net, asked, sol::ip, ip_opt::recverr, 1));
+  t.over();
+  CHECK(rares.in_use() == 0);
+}
+
+TEST_CASE("what TCP_INFO counts of repetitions and of data out of order lies beside, too") {
+  tcp_script t;
+  int const fd = t.accepted();
+  auto& rares = tcp_worker_of(t.net()).rares;
+  CHECK(info_of(t, fd).tcpi_total_retrans == 0);
+  CHECK(rares.in_use() == 0);
+  t.in("P. 11:21 ack 1").out(". 1 ack 1");
+  CHECK(rares.in_use() == 1);
+  CHECK(info_of(t, fd).tcpi_rcv_ooopack == 1);
+  t.over();
+  CHECK(rares.in_use() == 0);
 }
 
 // --- options that show on the wire; their ranges: tests/interop/tcp_oracle.cpp
@@ -588,7 +628,7 @@ TEST_CASE("the user timeout option: off, as in Linux, nothing is said or heard o
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 2'000'000));
   REQUIRE(t.connect(fd) == errc::operation_in_progress);
   t.out("S 0").in("S. 0 ack 1 mss 1460 uto 3000").out(". 1 ack 1").silent();
-  CHECK(t.tp(fd).icsk_user_timeout == 2'000'000);
+  CHECK(t.tp(fd).rare->user_timeout == 2'000'000);
   t.over();
 }
 
@@ -599,7 +639,7 @@ TEST_CASE("a user timeout is told with the SYN, with what follows it, and when i
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 2'000'000));
   REQUIRE(t.connect(fd) == errc::operation_in_progress);
   t.out("S 0 uto 2000").in("S. 0 ack 1 mss 1000 ts 1 0 uto 3000").out(". 1 ack 1 uto 2000").silent();
-  CHECK(t.tp(fd).icsk_user_timeout == 2'000'000);  // the application has said what it wants: §3.1
+  CHECK(t.tp(fd).rare->user_timeout == 2'000'000);  // the application has said what it wants: §3.1
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::nodelay, 1));
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 120'000'000));
   REQUIRE(t.write(fd, 1000 - 12));
@@ -615,7 +655,7 @@ TEST_CASE("the peer's user timeout makes ours longer, within bounds, and never s
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_user_timeout_option", "1"));
   int const fd = t.accepted("mss 1000 uto 5000");  // noted while it is half open
-  auto const adopted = [&] { return t.tp(fd).icsk_user_timeout / 1000; };
+  auto const adopted = [&] { return t.tp(fd).rare->user_timeout / 1000; };
   CHECK(adopted() == 5000);
   t.in(". 1 ack 1 uto 2000");
   CHECK(adopted() == 2000);
@@ -631,7 +671,7 @@ TEST_CASE("the peer's user timeout makes ours longer, within bounds, and never s
   // Who listens may have said what it wants.
   REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::user_timeout, 9000));
   t.from_port = 5000, t.our_isn_known = false, t.pending.clear();
-  CHECK(t.tp(t.accepted("mss 1000 uto 5000")).icsk_user_timeout == 9000);
+  CHECK(t.tp(t.accepted("mss 1000 uto 5000")).rare->user_timeout == 9000);
   t.pending.clear();
   t.over();
 }

@@ -207,12 +207,12 @@ TEST_CASE("the error queue is bounded by the receive buffer, and emptied with th
   REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::recverr, 1));
   REQUIRE(setsockopt(net, fd, sol::socket, so::rcvbuf, 10'000));
   for (int i = 0; i < 50; ++i) inject_error(h, 3, 3, 5000, 53, "x");
-  u32 const queued = h.sk(fd).sk_error_queue.qlen();
+  u32 const queued = h.sk(fd).sk_rare->error_queue.qlen();
   CHECK(queued > 1);
   CHECK(queued < 12);
   CHECK(h.sk(fd).sk_rmem_alloc < 20'000);
   REQUIRE(setsockopt(net, fd, sol::ip, ip_opt::recverr, 0));
-  CHECK(h.sk(fd).sk_error_queue.empty());
+  CHECK(h.sk(fd).sk_rare->error_queue.empty());
   CHECK(h.sk(fd).sk_rmem_alloc == 0);
   CHECK(h.host.worker().pool.in_use() == 0);
 }

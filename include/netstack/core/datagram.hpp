@@ -16,7 +16,7 @@ namespace detail {
 /// The packet that MSG_PEEK looks at; with SO_PEEK_OFF it may stand further back, and `off` is what is left of it then.
 inline sk_buff* skb_to_peek(sock& sk, u32& off) {
   sk_buff* skb = sk.sk_receive_queue.peek();
-  while (skb && sk.sk_peek_off >= 0 && off >= skb->len && (off > 0 || skb->peeked)) {
+  while (skb && sock_flag(sk, sock_flags::peek_offset) && off >= skb->len && (off > 0 || skb->peeked)) {
     off -= skb->len;
     skb = sk.sk_receive_queue.after(*skb);
   }
@@ -33,7 +33,7 @@ result<sk_buff*> __skb_recv_datagram(Net& net, sock& sk, u32 flags, u32& off) {
   bool const peek = (flags & msg::peek) != 0;
   for (;;) {
     if (auto r = sock_error(sk); !r) return failure{r.error()};
-    off = peek && sk.sk_peek_off >= 0 ? static_cast<u32>(sk.sk_peek_off) : 0;
+    off = peek && sock_flag(sk, sock_flags::peek_offset) ? static_cast<u32>(sk.sk_rare->peek_off) : 0;
     if (sk_buff* skb = peek ? detail::skb_to_peek(sk, off) : sk.sk_receive_queue.peek()) {
       if (peek) {
         skb->peeked = 1;
@@ -51,16 +51,18 @@ result<sk_buff*> __skb_recv_datagram(Net& net, sock& sk, u32 flags, u32& off) {
     auto const ready = [&] {
       return sk.sk_receive_queue.qlen() != seen || sk.sk_err != 0 || (sk.sk_shutdown & rcv_shutdown) != 0;
     };
-    if (auto r = sk_wait_event(net, sk, timeo, u64{sk.sk_ll_usec} * 1000, ready); !r) return failure{r.error()};
+    if (auto r = sk_wait_event(net, sk, timeo, u64{sk.sk_rare->ll_usec} * 1000, ready); !r) return failure{r.error()};
   }
 }
 
 /// Moves the peek position after `len` bytes were peeked at, or read.
 inline void sk_peek_offset_fwd(sock& sk, u32 len) {
-  if (sk.sk_peek_off >= 0) sk.sk_peek_off += static_cast<s32>(len);
+  if (sock_flag(sk, sock_flags::peek_offset)) sk_own_rare(sk).peek_off += static_cast<s32>(len);
 }
 inline void sk_peek_offset_bwd(sock& sk, u32 len) {
-  if (sk.sk_peek_off > 0) sk.sk_peek_off = std::max(sk.sk_peek_off - static_cast<s32>(len), 0);
+  if (!sock_flag(sk, sock_flags::peek_offset)) return;
+  s32& off = sk_own_rare(sk).peek_off;
+  off = std::max(off - static_cast<s32>(len), 0);
 }
 
 /// Copies `len` bytes from `offset` of the packet into the caller's buffers; msg::trunc is the caller's business.
@@ -86,8 +88,8 @@ namespace detail {
 /// SO_TIMESTAMPING's message: the time in this host's clock, and in the device's, as far as there is one and it was
 /// asked for. `wanted`: of the former.
 inline void put_timestamping(sock const& sk, msghdr& m, u64 tstamp, u64 hwtstamp, u32 wanted) {
-  bool const software = tstamp != 0 && (sk.sk_tsflags & wanted) == wanted;
-  bool const hardware = hwtstamp != 0 && (sk.sk_tsflags & sof_timestamping::raw_hardware);
+  bool const software = tstamp != 0 && (sk.sk_rare->tsflags & wanted) == wanted;
+  bool const hardware = hwtstamp != 0 && (sk.sk_rare->tsflags & sof_timestamping::raw_hardware);
   if (!software && !hardware) return;
   put_cmsg(m, sol::socket, scm::timestamping,
            scm_timestamping{
@@ -106,7 +108,7 @@ inline void sock_recv_stamps(sock const& sk, msghdr& m, u64 tstamp, u64 hwtstamp
     else if (sock_flag(sk, sock_flags::rcvtstamp))
       put_cmsg(m, sol::socket, scm::timestamp, timeval{ts.tv_sec, ts.tv_nsec / 1000});
   }
-  if (sk.sk_tsflags != 0) detail::put_timestamping(sk, m, tstamp, hwtstamp, wanted);
+  if (sock_flag(sk, sock_flags::timestamping)) detail::put_timestamping(sk, m, tstamp, hwtstamp, wanted);
 }
 
 /// What SOL_SOCKET options ask to be told about each packet: its times, the packets lost before it, its mark. `wanted`:
@@ -114,7 +116,7 @@ inline void sock_recv_stamps(sock const& sk, msghdr& m, u64 tstamp, u64 hwtstamp
 inline void sock_recv_cmsgs(sock& sk, msghdr& m, sk_buff& skb,
                             u32 wanted = sof_timestamping::software | sof_timestamping::rx_software) {
   sock_recv_stamps(sk, m, skb.tstamp, skb_hwtstamps(skb), wanted);
-  if (skb.tstamp != 0) sk.sk_stamp = skb.tstamp;
+  if (skb.tstamp != 0 && sk.sk_rare != &sock_no_rare) sk_own_rare(sk).stamp = skb.tstamp;
   if (sock_flag(sk, sock_flags::rxq_ovfl) && skb.dropcount != 0) put_cmsg(m, sol::socket, scm::rxq_ovfl, skb.dropcount);
   if (sock_flag(sk, sock_flags::rcvmark)) put_cmsg(m, sol::socket, so::mark, skb.mark);
 }
@@ -122,7 +124,7 @@ inline void sock_recv_cmsgs(sock& sk, msghdr& m, sk_buff& skb,
 /// The poll_ev bits of a datagram socket. [S114]
 [[nodiscard]] inline u32 datagram_poll(sock const& sk) {
   u32 mask = 0;
-  if (sk.sk_err != 0 || !sk.sk_error_queue.empty())
+  if (sk.sk_err != 0 || !sk.sk_rare->error_queue.empty())
     mask |= poll_ev::err | (sock_flag(sk, sock_flags::select_err_queue) ? poll_ev::pri : 0);
   if (sk.sk_shutdown & rcv_shutdown) mask |= poll_ev::rdhup | poll_ev::in | poll_ev::rdnorm;
   if (sk.sk_shutdown == shutdown_mask) mask |= poll_ev::hup;

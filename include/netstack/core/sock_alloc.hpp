@@ -48,7 +48,7 @@ void sk_destroy(sock& sk) {
   sk_dst_reset(sk);
   sk_rx_dst_reset(sk);
   sk_mem_reclaim(sk);
-  if (sk.sk_memory) {
+  if (sk.sk_limits) {
     BUG_ON(sk.sk_forward_alloc != 0, "sock freed with memory it took from its proto");
     --sk.sk_memory->sockets_allocated;
   }
@@ -68,9 +68,9 @@ template <class Net>
   sk->sk_family = static_cast<u8>(family);
   sk->sk_sndbuf = static_cast<u32>(core.sysctl_wmem_default);
   sk->sk_rcvbuf = static_cast<u32>(core.sysctl_rmem_default);
-  sk->sk_destruct = detail::sk_destroy<Net>;
+  sk->sk_memory = prot.memory ? prot.memory(net) : &net.worker().softnet.unaccounted;
+  sk->sk_memory->destruct = detail::sk_destroy<Net>;
   if (prot.memory) {
-    sk->sk_memory = prot.memory(net);
     sk->sk_limits = prot.limits(net);
     ++sk->sk_memory->sockets_allocated;
   }
@@ -95,7 +95,7 @@ void sk_common_release(Net& net, sock& sk) {
   sk.sk_socket = nullptr;
   while (sk_buff* skb = sk.sk_receive_queue.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
   while (sk_buff* skb = sk.sk_backlog.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
-  while (sk_buff* skb = sk.sk_error_queue.dequeue()) consume_skb(*skb);
+  sk_error_queue_purge(sk);
   while (sk_buff* skb = sk.sk_write_queue.dequeue()) consume_skb(*skb);
   sk.sk_backlog_len = 0;
   if (!sock_flag(sk, sock_flags::kern)) {

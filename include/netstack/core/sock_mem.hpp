@@ -10,9 +10,9 @@
 
 namespace netstack {
 
-/// The last packet of a socket that nobody holds any more is gone: sk_destruct returns the sock to its slab.
+/// The last packet of a socket that nobody holds any more is gone: proto_memory::destruct returns the sock to its slab.
 inline void __sk_free(sock& sk) {
-  if (sk.sk_destruct) sk.sk_destruct(sk);
+  if (sk.sk_memory) sk.sk_memory->destruct(sk);
 }
 /// Ends the sock's own hold on its life; packets on their way keep the memory until the last is freed.
 NETSTACK_NOINLINE inline void sk_free(sock& sk) {
@@ -32,7 +32,7 @@ inline void sock_put(sock& sk) {
 
 /// Returns whole pages that no packet of the socket needs.
 inline void sk_mem_reclaim(sock& sk) {
-  if (!sk.sk_memory || sk.sk_forward_alloc < static_cast<s32>(sk_mem_quantum)) return;
+  if (!sk.sk_limits || sk.sk_forward_alloc < static_cast<s32>(sk_mem_quantum)) return;
   s32 const pages = sk.sk_forward_alloc / static_cast<s32>(sk_mem_quantum);
   sk.sk_forward_alloc -= pages * static_cast<s32>(sk_mem_quantum);
   sk.sk_memory->allocated -= pages;
@@ -45,10 +45,10 @@ inline void sk_mem_settle(sock& sk) {
 }
 
 inline void sk_mem_charge(sock& sk, u32 size) {
-  if (sk.sk_memory) sk.sk_forward_alloc -= static_cast<s32>(size);
+  if (sk.sk_limits) sk.sk_forward_alloc -= static_cast<s32>(size);
 }
 inline void sk_mem_uncharge(sock& sk, u32 size) {
-  if (!sk.sk_memory) return;
+  if (!sk.sk_limits) return;
   sk.sk_forward_alloc += static_cast<s32>(size);
   sk_mem_settle(sk);
 }
@@ -81,7 +81,7 @@ template <class Net>
   return true;
 }
 [[nodiscard]] inline bool sk_mem_has(sock const& sk, u32 size) {
-  return !sk.sk_memory || static_cast<s32>(size) <= sk.sk_forward_alloc;
+  return !sk.sk_limits || static_cast<s32>(size) <= sk.sk_forward_alloc;
 }
 /// One page more will do, and there is memory enough for all: what a socket with a few packets at a time asks for with
 /// most of them.
@@ -100,7 +100,7 @@ template <class Net>
 /// Makes sure that `size` more bytes may be charged for received data. Below mem[0] pages always; above mem[2] never;
 /// between, a proto with pressure gives each socket its share, and any socket has its rmem_min.
 template <class Net>
-[[nodiscard]] bool sk_rmem_schedule(Net& net, sock& sk, u32 size) {
+[[nodiscard]] NETSTACK_INLINE bool sk_rmem_schedule(Net& net, sock& sk, u32 size) {
   if (detail::sk_mem_has(sk, size)) [[likely]]
     return true;
   return detail::sk_mem_schedule(net, sk, size, sk.sk_rmem_alloc, sk.sk_limits->rmem_min);
@@ -125,13 +125,18 @@ inline void sk_forced_mem_schedule(sock& sk, u32 size) {
 /// Takes pages for `size` bytes that are about to be charged packet by packet, so that each finds them. False: not
 /// while memory is short, when each is asked for.
 inline bool sk_mem_ahead(sock& sk, u64 size) {
-  if (!sk.sk_memory || static_cast<s64>(size) <= sk.sk_forward_alloc) return true;
+  if (!sk.sk_limits || static_cast<s64>(size) <= sk.sk_forward_alloc) return true;
   u64 const missing = size - static_cast<u64>(std::max(sk.sk_forward_alloc, 0));
   auto const pages = static_cast<s64>((missing + sk_mem_quantum - 1) / sk_mem_quantum);
   if (size > 0x3fff'ffff || sk.sk_memory->allocated + pages > sk.sk_limits->mem[0]) return false;
   sk.sk_memory->allocated += pages;
   sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
   return true;
+}
+
+/// Nobody reads what waits for MSG_ERRQUEUE.
+inline void sk_error_queue_purge(sock& sk) {
+  while (!sk.sk_rare->error_queue.empty()) consume_skb(*sk_own_rare(sk).error_queue.dequeue());
 }
 
 // --- owners

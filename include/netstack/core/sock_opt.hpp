@@ -98,30 +98,31 @@ result<void> bind_to_device(Net& net, sock& sk, std::span<std::byte const> optva
 }
 
 /// Four bytes, or eight of who knows that rates grew; all ones: no limit.
-inline void set_max_pacing_rate(sock& sk, std::span<std::byte const> optval) {
+inline void set_max_pacing_rate(sock& sk, sock_rare& rare, std::span<std::byte const> optval) {
   u32 narrow;
   std::memcpy(&narrow, optval.data(), sizeof narrow);
   u64 rate = narrow == ~u32{0} ? pacing_unlimited : narrow;
   if (optval.size() >= sizeof rate) std::memcpy(&rate, optval.data(), sizeof rate);
   if (rate != pacing_unlimited) sk.sk_pacing_needed = true;
-  sk.sk_max_pacing_rate = rate;
-  sk.sk_pacing_rate = std::min(sk.sk_pacing_rate, rate);
+  rare.max_pacing_rate = rate;
+  rare.pacing_rate = std::min(rare.pacing_rate, rate);
 }
 
 inline void set_timestamp(sock& sk, bool on, bool ns) {
   sock_valbool_flag(sk, sock_flags::rcvtstamp, on);
   sock_valbool_flag(sk, sock_flags::rcvtstampns, on && ns);
-  sock_valbool_flag(sk, sock_flags::timestamp, on || (sk.sk_tsflags & sof_timestamping::rx_software) != 0);
+  sock_valbool_flag(sk, sock_flags::timestamp, on || (sk.sk_rare->tsflags & sof_timestamping::rx_software) != 0);
 }
 
-inline result<void> set_timestamping(sock& sk, int val) {
+inline result<void> set_timestamping(sock& sk, sock_rare& rare, int val) {
   if (static_cast<u32>(val) & ~sof_timestamping::mask) return failure{std::errc::invalid_argument};
-  if (static_cast<u32>(val) & ~sk.sk_tsflags & sof_timestamping::opt_id) {  // what is a stream's before it flows?
+  if (static_cast<u32>(val) & ~rare.tsflags & sof_timestamping::opt_id) {  // what is a stream's before it flows?
     if (sk.sk_type == sock_type::stream && (sk.sk_state == tcp_state::close || sk.sk_state == tcp_state::listen))
       return failure{std::errc::invalid_argument};
-    sk.sk_tskey = 0;
+    rare.tskey = 0;
   }
-  sk.sk_tsflags = static_cast<u32>(val);
+  rare.tsflags = static_cast<u32>(val);
+  sock_valbool_flag(sk, sock_flags::timestamping, val != 0);
   set_timestamp(sk, sock_flag(sk, sock_flags::rcvtstamp), sock_flag(sk, sock_flags::rcvtstampns));
   return {};
 }
@@ -152,18 +153,6 @@ result<void> set_int(Net& net, sock& sk, int optname, int val) {
       sk.sk_rcvlowat = val < 0 ? 0x7fff'ffff : static_cast<u32>(std::max(val, 1));
       if (auto* made_room = sk_prot<Net>(sk).rcvlowat_changed) made_room(net, sk);
       return {};
-    case so::timestamp:
-    case so::timestampns: return set_timestamp(sk, val != 0, optname == so::timestampns), result<void>{};
-    case so::timestamping: return set_timestamping(sk, val);
-    case so::peek_off: sk.sk_peek_off = val; return {};
-    case so::busy_poll:
-      if (val < 0) return failure{std::errc::invalid_argument};
-      if (static_cast<u32>(val) > sk.sk_ll_usec && !ns_capable(net, cap::net_admin))
-        return failure{std::errc::operation_not_permitted};
-      sk.sk_ll_usec = static_cast<u32>(val);
-      sk.sk_napi_id = 0;
-      return sock_valbool_flag(sk, sock_flags::busy_poll, val != 0), result<void>{};
-    case so::incoming_cpu: sk.sk_incoming_cpu = val; return {};
     case so::cnx_advice:
       if (val == 1) sk_dst_reset(sk);  // the way does not seem to be a good one
       return {};
@@ -181,6 +170,43 @@ result<void> set_int(Net& net, sock& sk, int optname, int val) {
       if (val < 0) return failure{std::errc::invalid_argument};
       return bind_to_ifindex(net, sk, static_cast<u32>(val));
     default: return failure{std::errc::no_protocol_option};  // so::type, domain, protocol, error … are read only
+  }
+}
+
+/// Options that few ask for: sock_rare.
+template <class Net>
+result<void> set_rare(Net& net, sock& sk, int optname, int val, std::span<std::byte const> optval) {
+  sock_rare* const rare = sk_rare_of(net, sk);
+  if (!rare) return failure{std::errc::no_protocol_option};
+  switch (optname) {
+    case so::max_pacing_rate: return set_max_pacing_rate(sk, *rare, optval), result<void>{};
+    case so::rcvtimeo:
+    case so::rcvtimeo_new: return set_timeout(rare->rcvtimeo, optval);
+    case so::sndtimeo:
+    case so::sndtimeo_new: return set_timeout(rare->sndtimeo, optval);
+    case so::timestamp:
+    case so::timestampns: return set_timestamp(sk, val != 0, optname == so::timestampns), result<void>{};
+    case so::timestamping: return set_timestamping(sk, *rare, val);
+    case so::peek_off:
+      rare->peek_off = val;
+      return sock_valbool_flag(sk, sock_flags::peek_offset, val >= 0), result<void>{};
+    case so::busy_poll:
+      if (val < 0) return failure{std::errc::invalid_argument};
+      if (static_cast<u32>(val) > rare->ll_usec && !ns_capable(net, cap::net_admin))
+        return failure{std::errc::operation_not_permitted};
+      rare->ll_usec = static_cast<u32>(val);
+      rare->napi_id = 0;
+      return sock_valbool_flag(sk, sock_flags::busy_poll, val != 0), result<void>{};
+    case so::incoming_cpu: rare->incoming_cpu = val; return {};
+    case so::linger: {
+      if (optval.size() < sizeof(linger)) return failure{std::errc::invalid_argument};
+      linger ling;
+      std::memcpy(&ling, optval.data(), sizeof ling);
+      sock_valbool_flag(sk, sock_flags::linger, ling.l_onoff != 0);
+      if (ling.l_onoff) rare->lingertime = static_cast<u32>(ling.l_linger);  // a negative one is for ever, nearly
+      return {};
+    }
+    default: return failure{std::errc::no_protocol_option};
   }
 }
 
@@ -218,10 +244,10 @@ inline result<int> get_int(sock& sk, int optname) {
     case so::timestamp: return sock_flag(sk, sock_flags::rcvtstamp) && !sock_flag(sk, sock_flags::rcvtstampns);
     case so::timestampns: return sock_flag(sk, sock_flags::rcvtstampns);
     case so::acceptconn: return sk.sk_state == tcp_state::listen;
-    case so::peek_off: return sk.sk_peek_off;
-    case so::busy_poll: return static_cast<int>(sk.sk_ll_usec);
-    case so::incoming_cpu: return sk.sk_incoming_cpu;
-    case so::incoming_napi_id: return static_cast<int>(sk.sk_napi_id);
+    case so::peek_off: return sk.sk_rare->peek_off;
+    case so::busy_poll: return static_cast<int>(sk.sk_rare->ll_usec);
+    case so::incoming_cpu: return sk.sk_rare->incoming_cpu;
+    case so::incoming_napi_id: return static_cast<int>(sk.sk_rare->napi_id);
     case so::buf_lock: return sock_flag(sk, sock_flags::sndbuf_lock) | sock_flag(sk, sock_flags::rcvbuf_lock) << 1;
     case so::bsdcompat: return 0;
     case so::passcred:
@@ -268,19 +294,18 @@ result<void> sock_setsockopt(Net& net, sock& sk, int optname, std::span<std::byt
   for (auto const& row : detail::so_flags)
     if (row.optname == optname) return sock_valbool_flag(sk, row.flag, val != 0), result<void>{};
   switch (optname) {
-    case so::max_pacing_rate: return detail::set_max_pacing_rate(sk, optval), result<void>{};
+    case so::max_pacing_rate:
     case so::rcvtimeo:
-    case so::rcvtimeo_new: return detail::set_timeout(sk.sk_rcvtimeo, optval);
+    case so::rcvtimeo_new:
     case so::sndtimeo:
-    case so::sndtimeo_new: return detail::set_timeout(sk.sk_sndtimeo, optval);
-    case so::linger: {
-      if (optval.size() < sizeof(linger)) return failure{std::errc::invalid_argument};
-      linger ling;
-      std::memcpy(&ling, optval.data(), sizeof ling);
-      sock_valbool_flag(sk, sock_flags::linger, ling.l_onoff != 0);
-      if (ling.l_onoff) sk.sk_lingertime = static_cast<u32>(ling.l_linger);  // a negative one is for ever, nearly
-      return {};
-    }
+    case so::sndtimeo_new:
+    case so::timestamp:
+    case so::timestampns:
+    case so::timestamping:
+    case so::peek_off:
+    case so::busy_poll:
+    case so::incoming_cpu:
+    case so::linger: return detail::set_rare(net, sk, optname, val, optval);
     default: return detail::set_int(net, sk, optname, val);
   }
 }
@@ -290,15 +315,16 @@ template <class Net>
 result<u32> sock_getsockopt(Net& net, sock& sk, int optname, std::span<std::byte> out) {
   switch (optname) {
     case so::linger:
-      return detail::put_opt(out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_lingertime)});
-    case so::timestamping: return detail::put_opt(out, std::array{static_cast<int>(sk.sk_tsflags), 0});  // and no clock
+      return detail::put_opt(out, linger{sock_flag(sk, sock_flags::linger), static_cast<int>(sk.sk_rare->lingertime)});
+    case so::timestamping:
+      return detail::put_opt(out, std::array{static_cast<int>(sk.sk_rare->tsflags), 0});  // and no clock
     case so::max_pacing_rate:
-      if (out.size() >= sizeof sk.sk_max_pacing_rate) return detail::put_opt(out, sk.sk_max_pacing_rate);
-      return detail::put_opt(out, static_cast<u32>(std::min<u64>(sk.sk_max_pacing_rate, ~u32{0})));
+      if (out.size() >= sizeof sk.sk_rare->max_pacing_rate) return detail::put_opt(out, sk.sk_rare->max_pacing_rate);
+      return detail::put_opt(out, static_cast<u32>(std::min<u64>(sk.sk_rare->max_pacing_rate, ~u32{0})));
     case so::rcvtimeo:
-    case so::rcvtimeo_new: return detail::put_opt(out, detail::to_timeval(sk.sk_rcvtimeo));
+    case so::rcvtimeo_new: return detail::put_opt(out, detail::to_timeval(sk.sk_rare->rcvtimeo));
     case so::sndtimeo:
-    case so::sndtimeo_new: return detail::put_opt(out, detail::to_timeval(sk.sk_sndtimeo));
+    case so::sndtimeo_new: return detail::put_opt(out, detail::to_timeval(sk.sk_rare->sndtimeo));
     case so::peercred: return detail::put_opt(out, std::array<u32, 3>{0, ~0u, ~0u});  // nobody's: it has no process
     case so::meminfo: return detail::put_opt(out, detail::sk_get_meminfo<Net>(sk));
     case so::netns_cookie:

@@ -15,7 +15,7 @@ template <class Net>
 void sock_append_rcv(Net& net, sock& sk, sk_buff& skb) {
   if (sock_flag(sk, sock_flags::timestamp) && skb.tstamp == 0) skb.tstamp = net.worker().now_real;
   if (sock_flag(sk, sock_flags::busy_poll)) [[unlikely]]
-    sk.sk_napi_id = skb.napi_id;  // Linux's sk_mark_napi_id
+    sk_own_rare(sk).napi_id = skb.napi_id;  // Linux's sk_mark_napi_id
   skb_set_owner_r(skb, sk);
   skb.dev = nullptr;  // the device may go before the reader comes
   skb.dropcount = sk.sk_drops;
@@ -72,23 +72,24 @@ namespace detail {
 inline void sock_rmem_free(sk_buff& skb) { skb.sk->sk_rmem_alloc -= skb.truesize; }
 }  // namespace detail
 
-/// Appends an error for MSG_ERRQUEUE; false (not taken) when the receive buffer is full.
+/// Appends an error for MSG_ERRQUEUE; false (not taken) when the receive buffer is full. Whoever asks for such has a
+/// sock_rare.
 inline bool sock_queue_err_skb(sock& sk, sk_buff& skb) {
-  if (sk.sk_rmem_alloc + skb.truesize >= sk.sk_rcvbuf) return false;
+  if (sk.sk_rare == &sock_no_rare || sk.sk_rmem_alloc + skb.truesize >= sk.sk_rcvbuf) return false;
   skb_orphan(skb);
   skb.sk = &sk;
   skb.destructor = detail::sock_rmem_free;
   sk.sk_rmem_alloc += skb.truesize;
   skb.dev = nullptr;
-  sk.sk_error_queue.queue_tail(skb);
+  sk_own_rare(sk).error_queue.queue_tail(skb);
   if (sk.sk_callbacks->error_report) sk.sk_callbacks->error_report(sk);
   return true;
 }
 /// The oldest error, off the queue; what stands behind it becomes sk_err, so that poll() goes on reporting.
 [[nodiscard]] inline sk_buff* sock_dequeue_err_skb(sock& sk) {
-  sk_buff* skb = sk.sk_error_queue.dequeue();
-  if (!skb) return nullptr;
-  sk_buff* const following = sk.sk_error_queue.peek();
+  if (sk.sk_rare->error_queue.empty()) return nullptr;
+  sk_buff* const skb = sk_own_rare(sk).error_queue.dequeue();
+  sk_buff* const following = sk.sk_rare->error_queue.peek();
   bool const icmp = SKB_EXT_ERR(*skb).ee.ee_origin == so_ee_origin::icmp;
   if (following && SKB_EXT_ERR(*following).ee.ee_origin == so_ee_origin::icmp)
     sk_report_error(sk, static_cast<s32>(SKB_EXT_ERR(*following).ee.ee_errno));

@@ -37,7 +37,7 @@ result<void> drive_until(Net& net, u64 timeo, u64 busy_ns, u32 napi_id, Ready&& 
 template <class Net, class Ready>
 result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& ready) {
   sock_hold(sk);
-  u32 const napi_id = busy_ns != 0 ? sk.sk_napi_id : 0;
+  u32 const napi_id = busy_ns != 0 ? sk.sk_rare->napi_id : 0;
   auto r = drive_until(net, timeo, busy_ns, napi_id, [&] { return sock_flag(sk, sock_flags::dead) || ready(); });
   if (sock_flag(sk, sock_flags::dead)) r = failure{std::errc::bad_file_descriptor};
   sock_put(sk);
@@ -51,10 +51,10 @@ result<void> sk_wait_event(Net& net, sock& sk, u64 timeo, u64 busy_ns, Ready&& r
 }
 /// The wait of a call: none if it asked for msg::dontwait.
 [[nodiscard]] inline u64 sock_rcvtimeo(sock const& sk, u32 flags) {
-  return flags & msg::dontwait ? 0 : sk_timeo_ns(sk.sk_rcvtimeo);
+  return flags & msg::dontwait ? 0 : sk_timeo_ns(sk.sk_rare->rcvtimeo);
 }
 [[nodiscard]] inline u64 sock_sndtimeo(sock const& sk, u32 flags) {
-  return flags & msg::dontwait ? 0 : sk_timeo_ns(sk.sk_sndtimeo);
+  return flags & msg::dontwait ? 0 : sk_timeo_ns(sk.sk_rare->sndtimeo);
 }
 
 /// Nothing keeps the socket from sending another packet now.

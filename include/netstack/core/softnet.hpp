@@ -7,6 +7,7 @@
 #pragma once
 #include "netstack/base/siphash.hpp"
 #include "netstack/core/net_device.hpp"
+#include "netstack/registry/proto.hpp"
 #include "netstack/registry/rx_flow.hpp"
 
 namespace netstack {
@@ -34,6 +35,7 @@ struct alignas(cache_line) softnet_data {
   rx_flow_taken flow_taken{};  ///< of the burst that a driver hands up now (core/rx_flow)
   net_device* todo = nullptr;  ///< devices to be freed at the end of this poll
   siphash_key_t hash_key{};    ///< of skb_get_hash: the same in every worker
+  proto_memory unaccounted;    ///< of the protos that have no memory of their own
   // --- settings (core/netns_core.hpp) -------------------------------------------------------------------------------
   u32 dev_weight = 64;
   u32 netdev_budget = 300;           ///< frames a poll()

@@ -41,11 +41,11 @@ void skb_defer_rx_timestamp(Net& net, net_device& dev, sk_buff& skb) {
 
 /// What a socket wants to be told about the packet that it sends now.
 inline void sock_tx_timestamp(sock& sk, sk_buff& skb) {
-  auto const wants = [&](u32 flag) { return (sk.sk_tsflags & flag) != 0; };
+  auto const wants = [&](u32 flag) { return (sk.sk_rare->tsflags & flag) != 0; };
   skb.tx_flags = static_cast<u8>((wants(sof_timestamping::tx_hardware) ? skbtx::hw_tstamp : 0) |
                                  (wants(sof_timestamping::tx_software) ? skbtx::sw_tstamp : 0) |
                                  (wants(sof_timestamping::tx_sched) ? skbtx::sched_tstamp : 0));
-  if (skb.tx_flags != 0 && wants(sof_timestamping::opt_id)) skb_edit_shinfo(skb).tskey = sk.sk_tskey++;
+  if (skb.tx_flags != 0 && wants(sof_timestamping::opt_id)) skb_edit_shinfo(skb).tskey = sk_own_rare(sk).tskey++;
 }
 
 /// A clone that keeps the sender's socket alive, or null.
@@ -76,10 +76,10 @@ inline sk_buff* tstamp_only(sk_buff& clone) {
 inline void complete_tx_timestamp(sk_buff& clone, u32 tstype) {
   sock& sk = *clone.sk;
   sock_hold(sk);  // the clone's own hold ends in the queue
-  u32 const key = sk.sk_tsflags & sof_timestamping::opt_id ? skb_shinfo(clone).tskey : 0;
+  u32 const key = sk.sk_rare->tsflags & sof_timestamping::opt_id ? skb_shinfo(clone).tskey : 0;
   u32 const ifindex = clone.dev ? clone.dev->ifindex : 0;
   sk_buff* entry = &clone;
-  if (sk.sk_tsflags & sof_timestamping::opt_tsonly) {
+  if (sk.sk_rare->tsflags & sof_timestamping::opt_tsonly) {
     entry = tstamp_only(clone);
     consume_skb(clone);
   }

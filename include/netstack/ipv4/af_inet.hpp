@@ -81,7 +81,7 @@ template <class Net>
 result<void> inet_release(Net& net, sockfs::socket& sock) {
   auto* sk = std::exchange(sock.sk, nullptr);
   if (!sk) return {};
-  u64 const timeout = sock_flag(*sk, sock_flags::linger) ? u64{sk->sk_lingertime} * 1'000'000'000 : 0;
+  u64 const timeout = sock_flag(*sk, sock_flags::linger) ? u64{sk->sk_rare->lingertime} * 1'000'000'000 : 0;
   sk_prot<Net>(*sk).close(net, *sk, timeout);
   return {};
 }
@@ -191,8 +191,8 @@ result<int> inet_ioctl(Net& net, sockfs::socket& sock, u32 cmd, void* arg) {
   auto& sk = *sock.sk;
   if (cmd == sioc::gstamp || cmd == sioc::gstampns) {
     sock_set_flag(sk, sock_flags::timestamp);
-    if (sk.sk_stamp == 0) return failure{std::errc::no_such_file_or_directory};
-    auto const ts = detail::to_timespec(sk.sk_stamp);
+    if (sk.sk_rare->stamp == 0) return failure{std::errc::no_such_file_or_directory};
+    auto const ts = detail::to_timespec(sk.sk_rare->stamp);
     timeval const tv{ts.tv_sec, ts.tv_nsec / 1000};
     if (cmd == sioc::gstamp)
       std::memcpy(arg, &tv, sizeof tv);

@@ -28,10 +28,10 @@ inline flowi4 connected_flow(inet_sock const& inet, be32 daddr, be16 dport) {
              .sport = inet.inet_sport,
              .dport = dport};
   if (ipv4_is_multicast(daddr)) {
-    if (fl4.oif == 0) fl4.oif = inet.mc_index;
-    if (!fl4.saddr) fl4.saddr = inet.mc_addr;
+    if (fl4.oif == 0) fl4.oif = inet.sk_rare->mc_index;
+    if (!fl4.saddr) fl4.saddr = inet.sk_rare->mc_addr;
   } else if (fl4.oif == 0) {
-    fl4.oif = inet.uc_index;
+    fl4.oif = inet.sk_rare->uc_index;
   }
   return fl4;
 }

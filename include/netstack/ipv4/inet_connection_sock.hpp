@@ -31,6 +31,7 @@ struct icsk_listening {
   u32 ack_backlog;  ///< how many those are
   u32 max_ack_backlog;
   u32 syn_qlen;  ///< half open
+  u32 next;      ///< slab_place of the next listener with this slot of the table of ports; 0: none
 };
 
 /// What stands in a slot of the table by both ends.
@@ -58,47 +59,60 @@ struct inet_link {
 
 struct inet_connection_sock : inet_sock {
   inet_link ehash_next{};
+  u32 icsk_rto = 1'000'000;  ///< us
+  union {
+    alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_inline]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
+    icsk_listening icsk_listen;                               ///< in tcp_state::listen
+  };
   /// One for all: it fires at the earliest of the deadlines, or before it, since one that moves away costs a store.
-  timer_list icsk_timer;
-  u64 icsk_due[icsk_wait_kinds]{};  ///< worker time; 0: nothing is waited for
-  u32 icsk_rto = 1'000'000;         ///< us
+  [[no_unique_address]] timer_list icsk_timer;  // what follows may lie in its last bytes
   icsk_time icsk_pending = icsk_time::none;
-  u8 icsk_retransmits = 0;  ///< of the oldest segment, without an answer
+  u8 icsk_retransmits = 0;          ///< of the oldest segment, without an answer
+  u32 icsk_due[icsk_wait_kinds]{};  ///< icsk_unit_shift(); 0: nothing is waited for
   u8 icsk_backoff = 0;
   u8 icsk_probes_out = 0;
   u8 icsk_syn_retries = 0;              ///< TCP_SYNCNT; 0: the namespace's
   u8 icsk_ca_idx = 0;                   ///< of Net::tcp_congestion
   bool icsk_ca_setsockopt : 1 = false;  ///< it was chosen for this socket
   bool icsk_ca_initialized : 1 = false;
-  bool icsk_ca_deaf : 1 = false;      ///< what follows a pause is no news to it now: ca_event::tx_start
-  u8 icsk_defer_accept = 0;           ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
-  u32 icsk_user_timeout = 0;          ///< ms; 0: as many tries as the namespace allows
-  void const* icsk_af_ops = nullptr;  ///< inet_connection_sock_af_ops<Net> const*
-  union {
-    alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_size]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)
-    icsk_listening icsk_listen;                             ///< in tcp_state::listen
-  };
+  bool icsk_ca_beside : 1 = false;  ///< … which is too large, and so icsk_ca_priv is where it lies
+  bool icsk_ca_deaf : 1 = false;    ///< what follows a pause is no news to it now: ca_event::tx_start
+  u8 icsk_defer_accept = 0;         ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
 };
 [[nodiscard]] inline inet_connection_sock& inet_csk(sock& sk) { return static_cast<inet_connection_sock&>(sk); }
 [[nodiscard]] inline inet_connection_sock const& inet_csk(sock const& sk) {
   return static_cast<inet_connection_sock const&>(sk);
 }
 
-/// When this is due; 0: it is not waited for.
-[[nodiscard]] inline u64& icsk_due_of(sock& sk, icsk_wait what) {
+/// What a deadline is counted in: 4 us, and for the one that may be hours ahead 65 us; modulo 2^32 of these.
+[[nodiscard]] constexpr u32 icsk_unit_shift(icsk_wait what) { return what == icsk_wait::keepalive ? 16 : 12; }
+[[nodiscard]] inline u32& icsk_due_in_units(sock& sk, icsk_wait what) {
   return inet_csk(sk).icsk_due[static_cast<u32>(what)];
 }
-[[nodiscard]] inline u64 icsk_due_of(sock const& sk, icsk_wait what) {
-  return inet_csk(sk).icsk_due[static_cast<u32>(what)];
+[[nodiscard]] inline bool icsk_waits_for(sock const& sk, icsk_wait what) {
+  return inet_csk(sk).icsk_due[static_cast<u32>(what)] != 0;
 }
-/// From now on this is due at `at`.
+/// When this is due, worker time; 0: it is not waited for.
+[[nodiscard]] inline u64 icsk_due_of(sock const& sk, icsk_wait what, u64 now) {
+  u32 const due = inet_csk(sk).icsk_due[static_cast<u32>(what)], shift = icsk_unit_shift(what);
+  if (due == 0) return 0;
+  u64 const units = now >> shift;
+  return (units + static_cast<u64>(s64{static_cast<s32>(due - static_cast<u32>(units))})) << shift;
+}
+/// From now on this is due at `at`, in two hours at most, or 39 for the one that may be so far ahead: what is later is
+/// looked at then.
 template <class Net>
-void icsk_start_timer(Net& net, sock& sk, icsk_wait what, u64 at) {
-  icsk_due_of(sk, what) = at;
+NETSTACK_INLINE void icsk_start_timer(Net& net, sock& sk, icsk_wait what, u64 at) {
+  u32 const shift = icsk_unit_shift(what);
+  u64 const unit = u64{1} << shift;
+  if (what == icsk_wait::keepalive || what == icsk_wait::pacing)
+    at = std::min(at, net.worker().now + (unit << 31) - 2 * unit);
+  u64 const units = (at + unit - 1) >> shift;
+  icsk_due_in_units(sk, what) = std::max(static_cast<u32>(units), 1u);
   auto& timer = inet_csk(sk).icsk_timer;
-  if (!timer_pending(timer) || at < timer.expires) net.worker().timers.mod_timer(timer, at);
+  if (!timer_pending(timer) || units << shift < timer.expires) net.worker().timers.mod_timer(timer, units << shift);
 }
-inline void icsk_stop_timer(sock& sk, icsk_wait what) { icsk_due_of(sk, what) = 0; }
+inline void icsk_stop_timer(sock& sk, icsk_wait what) { icsk_due_in_units(sk, what) = 0; }
 
 struct tcp_rx;
 struct tcp_outcome;
@@ -170,8 +184,12 @@ template <class Net>
 result<void> inet_csk_listen_start(Net& net, sock& sk, u32 backlog) {
   auto const& prot = sk_prot<Net>(sk);
   auto& icsk = inet_csk(sk);
-  icsk.icsk_listen = {
-      .accept_head = nullptr, .accept_tail = nullptr, .ack_backlog = 0, .max_ack_backlog = backlog, .syn_qlen = 0};
+  icsk.icsk_listen = {.accept_head = nullptr,
+                      .accept_tail = nullptr,
+                      .ack_backlog = 0,
+                      .max_ack_backlog = backlog,
+                      .syn_qlen = 0,
+                      .next = 0};
   sk.sk_state = tcp_state::listen;
   auto r = prot.get_port(net, sk, sk.sk_num);  // others may have come to share it since bind()
   if (r) {

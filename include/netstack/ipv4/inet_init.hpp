@@ -43,7 +43,8 @@ result<void> icmp_sk_init(Net& net) {
   sk->sk_net = &net;
   sk->sk_protocol = ipproto::icmp;
   sk->sk_sndbuf = 2 * skb_truesize(64 * 1024);
-  sk->sk_destruct = icmp_sk_destruct<Net>;
+  sk->sk_memory = &worker_generic<ipv4>(net.worker()).icmp_memory;
+  sk->sk_memory->destruct = icmp_sk_destruct<Net>;
   sock_set_flag(*sk, sock_flags::use_write_queue);
   sock_set_flag(*sk, sock_flags::kern);
   ipv4_net(net).icmp_sk = sk;

@@ -17,9 +17,10 @@ struct inet_port_range {
 template <class Net>
 [[nodiscard]] inet_port_range inet_local_ports(Net& net, inet_sock const& inet) {
   auto const& ipv4 = ipv4_net(net);
+  auto const& own = *inet.sk_rare;
   u32 low = static_cast<u32>(ipv4.ip_local_ports[0]), high = static_cast<u32>(ipv4.ip_local_ports[1]);
-  if (inet.local_port_lo > low && inet.local_port_lo <= high) low = inet.local_port_lo;
-  if (inet.local_port_hi >= low && inet.local_port_hi != 0 && inet.local_port_hi < high) high = inet.local_port_hi;
+  if (own.local_port_lo > low && own.local_port_lo <= high) low = own.local_port_lo;
+  if (own.local_port_hi >= low && own.local_port_hi != 0 && own.local_port_hi < high) high = own.local_port_hi;
   return {low, high - low + 1};
 }
 /// The first that is tried, for who wants to know it early.

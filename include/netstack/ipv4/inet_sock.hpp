@@ -30,16 +30,10 @@ struct inet_cork {
 
 /// What was asked for by options: a connection has it all from the socket that listened.
 struct inet_settings {
-  u32 uc_index = 0;  ///< IP_UNICAST_IF
-  u32 mc_index = 0;  ///< IP_MULTICAST_IF
-  be32 mc_addr{};
-  u16 local_port_lo = 0;  ///< IP_LOCAL_PORT_RANGE; 0: the namespace's
-  u16 local_port_hi = 0;
   std::int16_t uc_ttl = -1;  ///< -1: sysctl ip_default_ttl
   u16 cmsg_flags = 0;        ///< ip_cmsg::…
   u8 tos = 0;
   u8 min_ttl = 0;
-  u8 mc_ttl = 1;
   ip_pmtudisc pmtudisc = ip_pmtudisc::want;
   bool recverr : 1 = false;
   bool hdrincl : 1 = false;
@@ -55,27 +49,29 @@ struct inet_settings {
 
 struct inet_sock : sock, inet_settings {
   be16 inet_sport{};
-  inet_options* opt = nullptr;  ///< IP_OPTIONS, of its own in ipv4_worker::ip_options; null: none
-  be32 inet_saddr{};            ///< source of what it sends; zero: the route's
+  be32 inet_saddr{};  ///< source of what it sends; zero: the route's
 };
 
 [[nodiscard]] inline inet_sock& inet_sk(sock& sk) { return static_cast<inet_sock&>(sk); }
 [[nodiscard]] inline inet_sock const& inet_sk(sock const& sk) { return static_cast<inet_sock const&>(sk); }
 
-[[nodiscard]] inline u8 inet_optlen(inet_sock const& inet) { return inet.opt ? inet.opt->optlen : u8{0}; }
+[[nodiscard]] inline u8 inet_optlen(inet_sock const& inet) {
+  return inet.sk_rare->opt ? inet.sk_rare->opt->optlen : u8{0};
+}
 /// From now on it sends none.
 template <class Net>
 void inet_free_options(Net& net, inet_sock& inet) {
-  if (inet.opt) [[unlikely]]
-    worker_generic<ipv4>(net.worker()).ip_options.free(std::exchange(inet.opt, nullptr));
+  if (inet.sk_rare->opt) [[unlikely]]
+    worker_generic<ipv4>(net.worker()).ip_options.free(std::exchange(sk_own_rare(inet).opt, nullptr));
 }
 /// From now on these go with what it sends; an empty block: none. False: there is no room for more, and nothing
 /// changed.
 template <class Net>
 [[nodiscard]] bool inet_set_options(Net& net, inet_sock& inet, inet_options const& opt) {
   if (opt.optlen == 0) return inet_free_options(net, inet), true;
-  if (!inet.opt && !(inet.opt = worker_generic<ipv4>(net.worker()).ip_options.alloc())) return false;
-  *inet.opt = opt;
+  sock_rare* const rare = sk_rare_of(net, inet);
+  if (!rare || (!rare->opt && !(rare->opt = worker_generic<ipv4>(net.worker()).ip_options.alloc()))) return false;
+  *rare->opt = opt;
   return true;
 }
 

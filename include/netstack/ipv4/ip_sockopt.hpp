@@ -82,16 +82,18 @@ result<void> ip_set_multicast_if(Net& net, inet_sock& inet, std::span<std::byte 
   } else {
     return failure{std::errc::invalid_argument};
   }
+  sock_rare* const rare = sk_rare_of(net, inet);
+  if (!rare) return failure{std::errc::no_protocol_option};
   if (ifindex == 0 && !addr) {
-    inet.mc_index = 0;
-    inet.mc_addr = {};
+    rare->mc_index = 0;
+    rare->mc_addr = {};
     return {};
   }
   auto* dev = ifindex ? net.dev_get_by_index(static_cast<u32>(ifindex)) : ip_dev_find(net, addr);
   if (!dev) return failure{std::errc::address_not_available};
   if (inet.sk_bound_dev_if != 0 && inet.sk_bound_dev_if != dev->ifindex) return failure{std::errc::invalid_argument};
-  inet.mc_index = dev->ifindex;
-  inet.mc_addr = addr;
+  rare->mc_index = dev->ifindex;
+  rare->mc_addr = addr;
   return {};
 }
 
@@ -100,6 +102,13 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
   auto const byte = [&](u8& member, int lo, int hi) {
     if (val >= lo && val <= hi) member = static_cast<u8>(val);
     return ip_check(val >= lo && val <= hi);
+  };
+  auto const rare = [&](auto sock_rare::*member, auto value, bool valid = true) -> result<void> {
+    if (!valid || inet.sk_rare->*member == value) return ip_check(valid);
+    sock_rare* const own = sk_rare_of(net, inet);
+    if (!own) return failure{std::errc::no_protocol_option};
+    own->*member = value;
+    return {};
   };
   switch (optname) {
     case ip_opt::tos:
@@ -120,13 +129,14 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
       inet.pmtudisc = static_cast<ip_pmtudisc>(val);
       return {};
     case ip_opt::recverr:
+      if (val != 0 && !sk_rare_of(net, inet)) return failure{std::errc::no_protocol_option};
       inet.recverr = val != 0;
-      while (sk_buff* skb = val ? nullptr : inet.sk_error_queue.dequeue()) consume_skb(*skb);
+      if (val == 0) sk_error_queue_purge(inet);
       return {};
     case ip_opt::multicast_ttl:
       if (inet.sk_type == sock_type::stream) return failure{std::errc::invalid_argument};
       if (val == -1) val = 1;
-      return byte(inet.mc_ttl, 0, 255);
+      return rare(&sock_rare::mc_ttl, static_cast<u8>(val), val >= 0 && val <= 255);
     case ip_opt::multicast_loop: inet.mc_loop = val != 0; return {};
     case ip_opt::multicast_all:
       if (val != 0 && val != 1) return failure{std::errc::invalid_argument};
@@ -142,15 +152,13 @@ result<void> ip_set_int(Net& net, inet_sock& inet, int optname, int val) {
     case ip_opt::local_port_range: {
       auto const lo = static_cast<u16>(val), hi = static_cast<u16>(static_cast<u32>(val) >> 16);
       if (lo != 0 && hi != 0 && lo > hi) return failure{std::errc::invalid_argument};
-      inet.local_port_lo = lo;
-      inet.local_port_hi = hi;
-      return {};
+      if (auto r = rare(&sock_rare::local_port_lo, lo); !r) return r;
+      return rare(&sock_rare::local_port_hi, hi);
     }
     case ip_opt::unicast_if: {
       u32 const ifindex = be32::from_raw(static_cast<u32>(val)).host();
       if (ifindex != 0 && !net.dev_get_by_index(ifindex)) return failure{std::errc::address_not_available};
-      inet.uc_index = ifindex;
-      return {};
+      return rare(&sock_rare::uc_index, ifindex);
     }
     case ip_opt::router_alert: return ip_check(false);
     case ip_opt::hdrincl:
@@ -173,14 +181,15 @@ result<int> ip_get_int(Net& net, inet_sock& inet, int optname) {
     case ip_opt::minttl: return inet.min_ttl;
     case ip_opt::mtu_discover: return static_cast<int>(inet.pmtudisc);
     case ip_opt::recverr: return inet.recverr;
-    case ip_opt::multicast_ttl: return inet.mc_ttl;
+    case ip_opt::multicast_ttl: return inet.sk_rare->mc_ttl;
     case ip_opt::multicast_loop: return inet.mc_loop;
     case ip_opt::multicast_all: return inet.mc_all;
     case ip_opt::freebind: return inet.freebind;
     case ip_opt::transparent: return inet.transparent;
     case ip_opt::bind_address_no_port: return inet.bind_address_no_port;
-    case ip_opt::local_port_range: return static_cast<int>(u32{inet.local_port_hi} << 16 | inet.local_port_lo);
-    case ip_opt::unicast_if: return static_cast<int>(be32{inet.uc_index}.raw());
+    case ip_opt::local_port_range:
+      return static_cast<int>(u32{inet.sk_rare->local_port_hi} << 16 | inet.sk_rare->local_port_lo);
+    case ip_opt::unicast_if: return static_cast<int>(be32{inet.sk_rare->uc_index}.raw());
     case ip_opt::hdrincl: return inet.hdrincl;
     case ip_opt::nodefrag: return inet.nodefrag;
     case ip_opt::router_alert: return 0;        // only raw sockets' are
@@ -226,12 +235,12 @@ result<u32> ip_getsockopt(Net& net, sock& sk, int level, int optname, std::span<
   if (optname == ip_opt::options) {
     auto const n = std::min<std::size_t>(inet_optlen(inet), out.size());
     if (n == 0) return 0u;
-    inet_options opt = *inet.opt;
+    inet_options opt = *inet.sk_rare->opt;
     if (opt.srr) ip_options_undo(opt.data + (opt.srr - ip_hlen_min), opt.faddr);
     std::memcpy(out.data(), opt.data, n);
     return static_cast<u32>(n);
   }
-  if (optname == ip_opt::multicast_if) return detail::put_opt(out, in_addr{inet.mc_addr});
+  if (optname == ip_opt::multicast_if) return detail::put_opt(out, in_addr{inet.sk_rare->mc_addr});
   auto const val = detail::ip_get_int(net, inet, optname);
   if (!val) return failure{val.error()};
   if (out.size() < sizeof(int) && !out.empty() && *val >= 0 && *val <= 255)

@@ -24,6 +24,7 @@ struct ipv4_worker {
   slab<in_device, sizes.max_dev> in_devices;
   slab<in_ifaddr, sizes.max_addr> in_ifaddrs;
   slab<sock, sizes.max_net> icmp_socks;
+  proto_memory icmp_memory;
   /// Of sockets and half-open connections that send some: hardly any does. A byte numbers them, from 1.
   slab<inet_options, std::clamp<u32>(sizes.max_sock / 8, 16, 254)> ip_options;
   inet_peer_base<sizes.max_peer> peers;

@@ -16,15 +16,17 @@
 namespace netstack {
 
 struct sock;
+struct sock_rare;
 struct sk_buff;
 struct msghdr;
 class sockaddr_view;
 
-/// What all sockets of a proto hold together, in pages; one per worker. [S99]
+/// What all sockets of a proto hold together, in pages, and where they end; one per worker. [S99]
 struct proto_memory {
   s64 allocated = 0;
   u32 sockets_allocated = 0;
   bool pressure = false;
+  void (*destruct)(sock&) = nullptr;  ///< gives a sock back when the last packet of it is freed
 };
 /// The limits of one namespace: below mem[0] all is free, above mem[2] nothing more is given; and what a single socket
 /// may always have. [S150]
@@ -72,7 +74,8 @@ struct proto {
   // --- storage and limits -------------------------------------------------------------------------------------------
   sock* (*slab_alloc)(Net&) = nullptr;  ///< required: from the module's typed slab; null when that is full
   void (*slab_free)(Net&, sock&) = nullptr;
-  proto_memory* (*memory)(Net&) = nullptr;  ///< null: not accounted for the proto as a whole
+  sock_rare* (*rare)(Net&, sock&) = nullptr;  ///< a place for what few ask for; null: it cannot be asked for
+  proto_memory* (*memory)(Net&) = nullptr;    ///< null: not accounted for the proto as a whole
   proto_limits const* (*limits)(Net&) = nullptr;
   u32 obj_size = 0;
   u32 max_header = 0;

@@ -21,6 +21,8 @@ struct ack_sample {
 
 /// What an algorithm may keep in each connection, in bytes (Linux's ICSK_CA_PRIV_SIZE).
 inline constexpr std::size_t tcp_ca_priv_size = 104;
+/// … of which so much lies in the sock, and what is larger beside it (tcp_worker::cas).
+inline constexpr std::size_t tcp_ca_priv_inline = 32;
 
 /// What is believed of the path.
 enum class tcp_ca_state : u8 {

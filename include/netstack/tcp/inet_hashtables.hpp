@@ -226,13 +226,20 @@ inline int inet_listener_score(sock const& sk, void const* net, inet_ehash_key c
 }
 }  // namespace detail
 
+/// Who listens on the ports that share a slot.
+[[nodiscard]] inline slab_place inet_next_listener(tcp_sock const& sk) { return sk.icsk_listen.next; }
+template <class Worker>
+[[nodiscard]] auto inet_listeners_of(Worker& w, inet_bind_hashbucket const& bucket) {
+  return detail::slab_range<decltype(w.socks), inet_next_listener>{w.socks, bucket.listeners};
+}
+
 /// MUST-41 MUST-42.
 template <class Net>
 [[nodiscard]] sock* inet_lookup_listener(Net& net, inet_ehash_key const& key) {
   sock* best = nullptr;
   int best_score = 0;
   u32 flow = 0, equals = 0;
-  for (auto& sk : inet_bind_bucket_of(net, key.hnum).listeners) {
+  for (auto& sk : inet_listeners_of(tcp_worker_of(net), inet_bind_bucket_of(net, key.hnum))) {
     int const score = detail::inet_listener_score(sk, &net, key);
     if (score > best_score) {
       best = &sk;
@@ -254,7 +261,8 @@ template <class Net>
 template <class Net>
 result<void> inet_hash(Net& net, sock& sk) {
   if (sk.sk_state == tcp_state::listen) {
-    inet_bind_bucket_of(net, sk.sk_num).listeners.push_front(sk);
+    auto& first = inet_bind_bucket_of(net, sk.sk_num).listeners;
+    inet_csk(sk).icsk_listen.next = std::exchange(first, tcp_worker_of(net).socks.index_of(&tcp_sk(sk)) + 1);
   } else {
     sk.sk_hash = inet_ehashfn(net, inet_key_of(sk));
     detail::inet_ehash_insert(net, tcp_sk(sk), sk.sk_hash);
@@ -290,8 +298,10 @@ void inet_unhash(Net& net, sock& sk) {
   ++tcp_worker_of(net).sk_genid;
   if (sk.sk_state != tcp_state::listen) [[likely]]
     return detail::inet_ehash_erase(net, tcp_sk(sk), sk.sk_hash);
-  auto& listeners = inet_bind_bucket_of(net, sk.sk_num).listeners;
-  listeners.erase(listeners.iterator_to(sk));
+  auto& w = tcp_worker_of(net);
+  slab_place* at = &inet_bind_bucket_of(net, sk.sk_num).listeners;
+  while (&w.socks.at(*at - 1) != &sk) at = &w.socks.at(*at - 1).icsk_listen.next;
+  *at = inet_csk(sk).icsk_listen.next;
 }
 
 // --- ports

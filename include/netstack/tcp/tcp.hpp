@@ -26,6 +26,12 @@ void tcp_slab_free(Net& net, sock& sk) {
   tcp_worker_of(net).socks.free(&tcp_sk(sk));
 }
 template <class Net>
+sock_rare* tcp_sock_rare(Net& net, sock&) {
+  sock_rare* const own = tcp_worker_of(net).sock_rares.alloc();
+  BUG_ON(!own, "fewer sock_rares than connections");
+  return own;
+}
+template <class Net>
 proto_memory* tcp_memory(Net& net) {
   return &tcp_worker_of(net).memory;
 }
@@ -67,6 +73,7 @@ inline constexpr proto<Net> tcp_prot{
     .wmem_queued = tcp_wmem_queued,
     .slab_alloc = tcp_slab_alloc,
     .slab_free = tcp_slab_free,
+    .rare = tcp_sock_rare,
     .memory = tcp_memory,
     .limits = tcp_limits,
     .obj_size = sizeof(tcp_sock),

@@ -139,7 +139,7 @@ void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& ne
   bool const progress = news.acked != 0 || (head && news.first_sacked_sent != 0 &&
                                             news.first_sacked_sent < TCP_SKB_CB(const_cast<sk_buff&>(*head)).sent);
   if (progress && !tcp_schedule_loss_probe(net, sk, true)) tcp_rearm_rto(net, sk);
-  if (news.acked != 0 && tp.packets_out == 0 && !tp.send_head) tcp_chrono_update(sk, net.worker().now, false);
+  if (news.acked != 0 && tp.packets_out == 0 && !tp.send_head) tcp_chrono_update(net, sk, false);
 }
 
 /// The window that a segment tells, in bytes.
@@ -179,7 +179,7 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   auto const& ca = tcp_ca<Net>(sk);
   news.rs.acked_sacked = news.delivered;
-  news.rs.losses = tp.lost - news.prior_lost;
+  news.rs.losses = tp.rare->lost - news.prior_lost;
   tcp_rate_gen(net, tp, news.rs);
   if (news.ece) tcp_rare_of(net, tp).delivered_ce += news.delivered, NET_STATS(net).TCPDeliveredCE += news.delivered;
   if (!tp.icsk_ca_initialized) [[unlikely]]
@@ -291,7 +291,7 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tcp_free_acked(sk, *last, n);
   if (Alone || tp.packets_out == 0) {
     inet_csk_clear_xmit_timer(net, sk);
-    if (!tp.send_head) tcp_chrono_set(tp, now, tp.nospace ? tcp_chrono::sndbuf_limited : tcp_chrono::idle);
+    if (!tp.send_head) tcp_chrono_set(net, tp, tp.nospace ? tcp_chrono::sndbuf_limited : tcp_chrono::idle);
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }
@@ -402,7 +402,8 @@ template <class Net>
 NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
   u32 const prior_una = tp.snd_una, ack = rx.ack_seq, prior_highest = tcp_highest_sack_seq(tp);
-  tcp_ack_news news{.prior_una = prior_una, .prior_lost = tp.lost, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
+  tcp_ack_news news{
+      .prior_una = prior_una, .prior_lost = tp.rare->lost, .tsecr = rx.opt.saw_tstamp ? rx.opt.rcv_tsecr : 0};
   if (before(ack, prior_una)) {
     // RFC 5961 §5.2, MAY-12: SND.UNA - MAX.SND.WND <= SEG.ACK <= SND.NXT; and never what is before the first byte.
     if (before(ack, prior_una - static_cast<u32>(std::min<u64>(tp.max_window, tp.bytes_acked)))) {
@@ -438,8 +439,8 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   if (news.una_advanced || (tp.snd_wnd == 0 && !sock_flag(sk, sock_flags::dead))) tp.icsk_retransmits = 0;
   if (news.una_advanced) {
     if (tp.urg_mode && !before(ack, tp.rare->snd_up)) tp.urg_mode = false;
-    if (tp.rto_stamp != 0) [[unlikely]]
-      tp.total_rto_time += tcp_time_stamp(net) - std::exchange(tp.rto_stamp, 0u);
+    if (tp.rare->rto_stamp != 0) [[unlikely]]
+      tcp_own_rare(tp).total_rto_time += tcp_time_stamp(net) - std::exchange(tcp_own_rare(tp).rto_stamp, 0u);
   }
   sk.sk_err_soft = 0;
   tp.icsk_probes_out = 0;

@@ -74,7 +74,7 @@ struct state {
 /// … and what bursts and delayed acknowledgments need beside it.
 [[nodiscard]] inline u32 inflight(sock const& sk, state const& ca, u32 bw, u32 gain) {
   u32 const mss = tcp_sk(sk).mss_cache;
-  u32 const burst = static_cast<u32>(std::clamp<u64>((sk.sk_pacing_rate >> 10) / mss, 1, 65535 / mss));
+  u32 const burst = static_cast<u32>(std::clamp<u64>((sk.sk_rare->pacing_rate >> 10) / mss, 1, 65535 / mss));
   u32 const w = (bdp(ca, bw, gain) + 3 * burst + 1) & ~1u;
   return ca.now == mode::probe_bw && ca.cycle == 0 ? w + 2 : w;
 }
@@ -191,19 +191,21 @@ inline void update_gains(state& ca) {
 }
 /// From the window and the round trip, before there is a sample.
 inline void init_pacing_rate(sock& sk, state& ca) {
+  auto& rare = sk_own_rare(sk);
   auto const& tp = tcp_sk(sk);
   u32 const rtt_us = std::max(tp.srtt_us >> 3, 1u);
   ca.has_seen_rtt = tp.srtt_us != 0;
   u64 const bw = (u64{tp.snd_cwnd} << bw_scale) / (ca.has_seen_rtt ? rtt_us : 1000);
   u32 const bounded = static_cast<u32>(std::min<u64>(bw, ~u32{0}));
-  sk.sk_pacing_rate = std::min(to_pacing_rate(bounded, tp.mss_cache, high_gain), sk.sk_max_pacing_rate);
+  rare.pacing_rate = std::min(to_pacing_rate(bounded, tp.mss_cache, high_gain), rare.max_pacing_rate);
 }
 inline void set_pacing_rate(sock& sk, state& ca, u32 gain) {
   auto const& tp = tcp_sk(sk);
   if (!ca.has_seen_rtt && tp.srtt_us != 0) init_pacing_rate(sk, ca);
+  auto& rare = sk_own_rare(sk);
   u32 const bw = std::max(max_bw(ca), least_bw);
-  u64 const rate = std::min(to_pacing_rate(bw, tp.mss_cache, gain), sk.sk_max_pacing_rate);
-  if (ca.full_bw_reached || rate > sk.sk_pacing_rate) sk.sk_pacing_rate = rate;
+  u64 const rate = std::min(to_pacing_rate(bw, tp.mss_cache, gain), rare.max_pacing_rate);
+  if (ca.full_bw_reached || rate > rare.pacing_rate) rare.pacing_rate = rate;
 }
 /// In the first round trip of a recovery only as much leaves as arrives; after it the window is what it was. True: the
 /// window is set.
@@ -249,11 +251,12 @@ void init(Net& net, sock& sk) {
   update_gains(ca);
   tp.snd_ssthresh = tcp_infinite_ssthresh;
   sk.sk_pacing_needed = true;
+  (void)sk_rare_of(net, sk);  // from now on it has a rate
   init_pacing_rate(sk, ca);
 }
 template <class Net>
 void release(Net&, sock& sk) {
-  sk.sk_pacing_needed = sk.sk_max_pacing_rate != pacing_unlimited;
+  sk.sk_pacing_needed = sk.sk_rare->max_pacing_rate != pacing_unlimited;
 }
 template <class Net>
 void cong_control(Net& net, sock& sk, tcp_rate_sample const& rs) {

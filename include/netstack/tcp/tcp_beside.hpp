@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "netstack/base/siphash.hpp"
+#include "netstack/registry/tcp_congestion_ops.hpp"
 #include "netstack/tcp/tcp_skb.hpp"
 #include "netstack/wire/tcp_options.hpp"
 
@@ -89,11 +90,35 @@ struct tcp_rare_settings {
   u16 user_mss = 0;                             ///< TCP_MAXSEG
   u8 keepalive_probes = 0;
   std::int8_t linger2 = 0;  ///< s; 0: tcp_fin_timeout, -1: none
+  u32 notsent_lowat = 0;    ///< TCP_NOTSENT_LOWAT; 0: the namespace's
+  u32 user_timeout = 0;     ///< ms: TCP_USER_TIMEOUT, or the peer's advice; 0: as many tries as the namespace allows
   friend bool operator==(tcp_rare_settings const&, tcp_rare_settings const&) = default;
 };
-/// What few connections ever need: Fast Open, the search for the path's MTU, urgent data, answers to what is amiss.
-/// Whoever has none reads tcp_no_rare. There are as many as connections, so that one is always free.
-struct tcp_rare : tcp_rare_settings {
+/// What a connection that lost something, or was thought to have, remembers of it.
+struct tcp_past {
+  u64 retrans_start = 0;  ///< worker time since which nothing was acknowledged
+  // --- the last episode of recovery ---
+  u32 undo_marker = 0;    ///< snd_una when it began
+  s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none
+  u32 prior_cwnd = 0, prior_ssthresh = 0;
+  alignas(8) std::array<std::byte, tcp_ca_priv_inline> ca_undo{};  ///< tcp_ca_undo()
+  // --- what is counted ---
+  u64 bytes_retrans = 0;
+  u32 total_retrans = 0;
+  u32 lost = 0;  ///< segments that were believed lost
+  u32 reord_events = 0, rcv_ooopack = 0;
+  u16 total_rto = 0, total_rto_recoveries = 0;
+  u32 total_rto_time = 0;                    ///< ms
+  u32 rto_stamp = 0;                         ///< ms: the first timeout of those that are not over
+  u32 oow_ack_stamp = 0;                     ///< ms: the last answer to something out of the window
+  u32 dsack_dups = 0;                        ///< what DSACKs told of, ever
+  u32 rack_dsack_round = 0;                  ///< until this is acknowledged, further DSACKs tell nothing new
+  u32 delivered_ce = 0;                      ///< segments that were acknowledged with an echo of congestion
+  u32 rwnd_limited = 0, sndbuf_limited = 0;  ///< tcp_tick() of each before tcp_account::chrono began
+};
+/// What few connections ever need: repetitions, Fast Open, the search for the path's MTU, urgent data, answers to what
+/// is amiss. Whoever has none reads tcp_no_rare. There are as many as connections, so that one is always free.
+struct tcp_rare : tcp_rare_settings, tcp_past {
   tcp_fastopen_request* fastopen_req = nullptr;  ///< the call that sends data with its SYN is under way
   sock* fastopen_rsk = nullptr;                  ///< the listener, held
   u16 fastopen_qlen = 0, fastopen_max_qlen = 0;  ///< of a listener: connections without their handshake
@@ -103,12 +128,13 @@ struct tcp_rare : tcp_rare_settings {
   u32 snd_up = 0;                                ///< behind our own, in urg_mode
   u32 challenge_stamp = 0;                       ///< ms: RFC 5961 §7, per connection
   u32 challenge_count = 0;
-  u32 dsack_dups = 0;        ///< what DSACKs told of, ever
-  u32 rack_dsack_round = 0;  ///< until this is acknowledged, further DSACKs tell nothing new
-  u32 delivered_ce = 0;      ///< segments that were acknowledged with an echo of congestion
   tcp_mtup mtup;
 };
 inline constexpr tcp_rare tcp_no_rare{};
+/// What an algorithm keeps in a connection that is more than tcp_ca_priv_inline: BBR's.
+struct alignas(8) tcp_ca_priv {
+  std::byte bytes[tcp_ca_priv_size]{};
+};
 
 /// What tcp_beside has of this slab is needed no longer.
 template <class Slab>

@@ -2,7 +2,7 @@
 // Decides: how full segments leave together: as a list, whose headers are the same but for number, push flag and
 // checksum, or as one packet where the device cuts it. What sending one changes in the connection is changed once for
 // all. Whatever else a segment can be is tcp_transmit_skb's.
-// tx: called by tcp_write_xmit → list for icsk_af_ops.queue_xmit_list, tcp_transmit
+// tx: called by tcp_write_xmit → list for tcp_af_ops.queue_xmit_list, tcp_transmit
 // Linux: net/ipv4/tcp_output.c (tcp_tso_should_defer's neighbours; it has no lists)
 // RFC 9293 §3.1, RFC 7323 §3.2
 #pragma once
@@ -66,7 +66,7 @@ bool tcp_burst_sent(Net& net, sock& sk, u32 segments, u32 bytes, u32 end_seq) {
   if (tp.ca_state >= tcp_ca_state::cwr) tp.repair->prr_out += segments;
   NET_STATS(net).TCPOrigDataSent += segments;
   tp.data_segs_out += segments;
-  tp.bytes_sent += bytes;
+  tp.bytes_sent += static_cast<u32>(bytes);
   tp.lsndtime = net.worker().now;
   tp.snd_nxt = end_seq;
   tp.packets_out += segments;

@@ -35,7 +35,7 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.rack_mstamp = 0;
   tp.urg_data = 0;
   tp.bytes_received = tp.bytes_acked = 0;
-  tp.segs_in = tp.segs_out = tp.total_retrans = tp.delivered = 0;
+  tp.segs_in = tp.segs_out = tp.delivered = 0;
   static_cast<tcp_account&>(tp) = {};
   static_cast<tcp_rcvq&>(tp) = {};
   tp.ts_recent = 0;
@@ -43,15 +43,15 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = tp.rcv_wnd = 0;
   sk.sk_shutdown = 0;
   sock_reset_flag(sk, sock_flags::done);
-  if (tp.rare != &tcp_no_rare) tcp_own_rare(tp).dsack_dups = tcp_own_rare(tp).delivered_ce = 0;
-  tp.lost = tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
+  if (tp.rare != &tcp_no_rare) static_cast<tcp_past&>(tcp_own_rare(tp)) = {};
+  tp.app_limited = tp.rate_delivered = tp.rate_interval_us = 0;
   tp.rate_app_limited = true;
-  tp.pacing_release = 0;
   tcp_mtup_reset(tp);
   tp.uto_due = false;
-  if (!tp.user_timeout_set) tp.icsk_user_timeout = 0;  // the peer had advised it
+  if (!tp.user_timeout_set && tp.rare->user_timeout != 0) tcp_own_rare(tp).user_timeout = 0;  // the peer had advised it
   tp.window_clamp = tcp_no_window_clamp;
-  sk.sk_pacing_rate = sk.sk_max_pacing_rate;
+  if (sk.sk_rare != &sock_no_rare)
+    sk_own_rare(sk).pacing_rate = sk.sk_rare->max_pacing_rate, sk_own_rare(sk).pacing_release = 0;
   tp.ecn_flags = 0;
   tcp_cleanup_congestion_control(net, sk);
   tcp_assign_congestion_control(net, sk);
@@ -123,7 +123,6 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
   sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
   sock_set_flag(sk, sock_flags::use_write_queue);
   tcp_sk(sk).scaling_ratio = tcp_scaling_ratio_of(net, 1460 - tcpopt::tstamp_aligned);
-  inet_csk(sk).icsk_af_ops = &ipv4_specific<Net>;
   inet_csk_init_timers(net, sk);
   tcp_sk(sk).reordering = ns.sysctl_tcp_reordering;
   tcp_assign_congestion_control(net, sk);
@@ -133,7 +132,7 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
 template <class Net>
 void tcp_v4_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
-  tcp_cleanup_congestion_control(net, sk);
+  tcp_release_congestion_control(net, sk);
   if (!sk.sk_write_queue.empty()) tcp_write_queue_purge(net, sk);
   tcp_repair_free(net, tcp_sk(sk));
   tcp_rare_free(net, tcp_sk(sk));
@@ -145,6 +144,9 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
   inet_unhash(net, sk);
   inet_put_port(net, sk);
   inet_free_options(net, inet_sk(sk));
+  sk_error_queue_purge(sk);
+  if (sk.sk_rare != &sock_no_rare) [[unlikely]]
+    w.sock_rares.free(const_cast<sock_rare*>(std::exchange(sk.sk_rare, &sock_no_rare)));
 }
 
 /// proto::shutdown. The peer hears of the end behind the last byte.
@@ -164,7 +166,7 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
     tcp_set_state(net, sk, tcp_state::close);
     inet_csk_listen_stop(net, sk);
   } else if (sk.sk_state != tcp_state::close) {
-    sk.sk_err = static_cast<s32>(std::errc::connection_reset);
+    sk.sk_err = static_cast<std::int16_t>(std::errc::connection_reset);
     detail::tcp_abort(net, sk);
   }
   tcp_clear_xmit_timers(net, sk);

@@ -19,8 +19,29 @@ namespace netstack {
 template <class State>
 [[nodiscard]] State& inet_csk_ca(sock& sk) {
   static_assert(sizeof(State) <= tcp_ca_priv_size && alignof(State) <= 8 && std::is_trivially_copyable_v<State>);
-  return *std::launder(reinterpret_cast<State*>(inet_csk(sk).icsk_ca_priv));
+  std::byte* const at = inet_csk(sk).icsk_ca_priv;
+  if constexpr (sizeof(State) <= tcp_ca_priv_inline)
+    return *std::launder(reinterpret_cast<State*>(at));
+  else
+    return **std::launder(reinterpret_cast<State**>(at));
 }
+/// What it keeps for the case that a reduction was a false alarm: all zero at first.
+template <class State, class Net>
+[[nodiscard]] State& tcp_ca_undo(Net& net, sock& sk) {
+  static_assert(sizeof(State) <= tcp_ca_priv_inline && alignof(State) <= 8 && std::is_trivially_copyable_v<State>);
+  return *std::launder(reinterpret_cast<State*>(tcp_rare_of(net, tcp_sk(sk)).ca_undo.data()));
+}
+/// … and it has room to keep it.
+template <class Net>
+[[nodiscard]] bool tcp_ca_has_state(sock const& sk, tcp_congestion_ops<Net> const& ca) {
+  return ca.priv_size <= tcp_ca_priv_inline || inet_csk(sk).icsk_ca_beside;
+}
+/// Some algorithm of the composition keeps more than a sock has room for.
+template <class Net>
+inline constexpr bool tcp_ca_any_beside = std::any_of(Net::tcp_congestion.rows.begin(), Net::tcp_congestion.rows.end(),
+                                                      [](auto const& row) {
+                                                        return row.priv_size > tcp_ca_priv_inline;
+                                                      });
 
 /// RFC 7661 §4.1: the window grows only by what used it.
 inline bool tcp_is_cwnd_limited(tcp_sock const& tp) {
@@ -90,7 +111,7 @@ u32 tcp_reno_ssthresh(Net&, sock& sk) {
 template <class Net>
 u32 tcp_reno_undo_cwnd(Net&, sock& sk) {
   auto const& tp = tcp_sk(sk);
-  return std::max(tp.snd_cwnd, tp.prior_cwnd);
+  return std::max(tp.snd_cwnd, tp.rare->prior_cwnd);
 }
 
 template <class Net>
@@ -114,20 +135,47 @@ template <class Net>
   return i;
 }
 
+/// A connection begins: there is room for what its algorithm keeps, from a slab as large as the socks'.
+template <class Net>
+void tcp_prepare_congestion_control(Net& net, sock& sk) {
+  if constexpr (tcp_ca_any_beside<Net>) {
+    auto& icsk = inet_csk(sk);
+    if (tcp_ca_has_state(sk, tcp_ca<Net>(sk))) [[likely]]
+      return;
+    auto* const beside = tcp_worker_of(net).cas.alloc();
+    BUG_ON(!beside, "fewer tcp_ca_privs than connections");
+    icsk.icsk_ca_beside = true;
+    ::new (icsk.icsk_ca_priv) void*(beside);
+  }
+}
 /// The connection is there: its algorithm begins.
 template <class Net>
 void tcp_init_congestion_control(Net& net, sock& sk) {
+  tcp_prepare_congestion_control(net, sk);
   inet_csk(sk).icsk_ca_initialized = true;
   inet_csk(sk).icsk_ca_deaf = false;
   if (auto* init = tcp_ca<Net>(sk).init) init(net, sk);
 }
-/// … and ends; the next finds no trace of it.
+/// … and ends.
 template <class Net>
-void tcp_cleanup_congestion_control(Net& net, sock& sk) {
+void tcp_release_congestion_control(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
   auto* const release = tcp_ca<Net>(sk).release;
   if (icsk.icsk_ca_initialized && release) release(net, sk);
-  icsk.icsk_ca_initialized = icsk.icsk_ca_deaf = false;
+  icsk.icsk_ca_initialized = false;
+  if constexpr (tcp_ca_any_beside<Net>)
+    if (icsk.icsk_ca_beside) {
+      tcp_worker_of(net).cas.free(*std::launder(reinterpret_cast<tcp_ca_priv**>(icsk.icsk_ca_priv)));
+      icsk.icsk_ca_beside = false;
+    }
+}
+/// … so that the next finds no trace of it.
+template <class Net>
+void tcp_cleanup_congestion_control(Net& net, sock& sk) {
+  auto& icsk = inet_csk(sk);
+  tcp_release_congestion_control(net, sk);
+  icsk.icsk_ca_deaf = false;
+  if (tcp_sk(sk).rare != &tcp_no_rare) tcp_own_rare(tcp_sk(sk)).ca_undo = {};
   std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), std::byte{});
 }
 /// What a socket starts with, unless it was told otherwise: the namespace's.
@@ -147,8 +195,10 @@ result<void> tcp_set_congestion_control(Net& net, sock& sk, std::string_view nam
     if (!(tcp_worker_of(net).congestion_allowed >> row & 1) && !ns_capable(net, cap::net_admin))
       return failure{std::errc::operation_not_permitted};
     bool const under_way = icsk.icsk_ca_initialized;
-    if (under_way) tcp_cleanup_congestion_control(net, sk);  // a listener has its queues there
+    bool const connects = !tcp_in_state(sk, tcp_state::close, tcp_state::listen);
+    if (connects) tcp_cleanup_congestion_control(net, sk);  // a listener has its queues there
     icsk.icsk_ca_idx = static_cast<u8>(row);
+    if (connects) tcp_prepare_congestion_control(net, sk);
     if (under_way) tcp_init_congestion_control(net, sk);
   }
   icsk.icsk_ca_setsockopt = true;

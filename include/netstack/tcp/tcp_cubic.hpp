@@ -8,6 +8,8 @@
 // called by tcp_ack and tcp_recovery through Net::tcp_congestion
 // Linux: net/ipv4/tcp_cubic.c; RFC 9438, RFC 9406 (slow start)
 #pragma once
+#include <memory>
+
 #include "netstack/registry/module.hpp"
 #include "netstack/tcp/tcp_hystart.hpp"
 #include "netstack/tcp/tcp_rate.hpp"
@@ -44,21 +46,31 @@ struct epoch {
   u32 cwnd_prior = 0;              ///< before the reduction
   u32 w_est = 0, w_est_acked = 0;  ///< what NewReno would have, and towards its next segment
 };
+/// The first slow start ends before there is an epoch, so that both lie in one place.
 struct state {
-  epoch now{}, saved{};
-  tcp_hystart hystart{};
+  union {
+    epoch now{};
+    tcp_hystart hystart;
+  };
+  bool in_first_slow_start = false;
+
+  [[nodiscard]] bool running() const { return !in_first_slow_start && now.running; }
+  [[nodiscard]] u32 w_max() const { return in_first_slow_start ? 0 : now.w_max; }
+  void begin(epoch const& e) { std::construct_at(&now, e), in_first_slow_start = false; }
 };
 
 /// Pauses concern an epoch that runs, and nothing else.
-inline void note_running(sock& sk) { inet_csk(sk).icsk_ca_deaf = !inet_csk_ca<state>(sk).now.running; }
+inline void note_running(sock& sk) { inet_csk(sk).icsk_ca_deaf = !inet_csk_ca<state>(sk).running(); }
 
 [[nodiscard]] constexpr u32 ms(u64 ns) { return static_cast<u32>(ns / 1'000'000); }
 
 template <class Net>
 void init(Net&, sock& sk) {
-  inet_csk_ca<state>(sk) = {};
+  auto& ca = inet_csk_ca<state>(sk);
+  ca = {};
+  if (ca.in_first_slow_start = tcp_sk(sk).snd_ssthresh >= tcp_infinite_ssthresh; ca.in_first_slow_start)
+    std::construct_at(&ca.hystart, tcp_hystart{.window_end = tcp_sk(sk).snd_nxt});
   note_running(sk);
-  tcp_hystart_reset(inet_csk_ca<state>(sk).hystart, tcp_sk(sk));
 }
 
 /// RFC 9438 §4.3: α_cubic = 3 (1 − β) / (1 + β) = 9 / 17 of a segment for each window acknowledged, until the old
@@ -100,9 +112,11 @@ NETSTACK_NOINLINE void cong_avoid_limited(Net& net, sock& sk, u32 acked) {
   auto& tp = tcp_sk(sk);
   auto& ca = inet_csk_ca<state>(sk);
   if (tcp_in_slow_start(tp)) {
-    acked = tcp_hystart_slow_start(ca.hystart, tp, acked);
+    acked = ca.in_first_slow_start ? tcp_hystart_slow_start(ca.hystart, tp, acked)
+                                   : tcp_slow_start(tp, tcp_hystart_limit(tp, acked));
     if (acked == 0) return;
   }
+  if (ca.in_first_slow_start) ca.begin({});
   grow(net, tp, ca.now, acked);
   note_running(sk);
 }
@@ -117,39 +131,40 @@ void pkts_acked(Net& net, sock& sk, ack_sample sample) {
   auto& tp = tcp_sk(sk);
   if (tp.snd_ssthresh < tcp_infinite_ssthresh || sample.rtt_us < 0) return;
   auto& ca = inet_csk_ca<state>(sk);
-  if (!tcp_hystart_update(ca.hystart, tp, static_cast<u32>(sample.rtt_us))) return;
-  tp.snd_ssthresh = ca.now.cwnd_prior = tp.snd_cwnd;
+  if (!ca.in_first_slow_start || !tcp_hystart_update(ca.hystart, tp, static_cast<u32>(sample.rtt_us))) return;
+  ca.begin({.cwnd_prior = tp.snd_cwnd});
+  tp.snd_ssthresh = tp.snd_cwnd;
   ++NET_STATS(net).TCPHystartDelayDetect;
   NET_STATS(net).TCPHystartDelayCwnd += tp.snd_cwnd;
 }
 
 /// RFC 9438 §4.6; §4.7: whose window is smaller than at the last loss leaves room for a newcomer.
 template <class Net>
-u32 ssthresh(Net&, sock& sk) {
+u32 ssthresh(Net& net, sock& sk) {
   u32 const cwnd = tcp_sk(sk).snd_cwnd;
   auto& ca = inet_csk_ca<state>(sk);
-  ca.saved = ca.now;
-  ca.now = {.w_max = cwnd < ca.now.w_max ? cwnd * 17 / 20 : cwnd, .cwnd_prior = cwnd};
+  tcp_ca_undo<state>(net, sk) = ca;
+  ca.begin({.w_max = cwnd < ca.w_max() ? cwnd * 17 / 20 : cwnd, .cwnd_prior = cwnd});
   note_running(sk);
   return std::max(cwnd * 7 / 10, 2u);
 }
 template <class Net>
 u32 undo_cwnd(Net& net, sock& sk) {
-  auto& ca = inet_csk_ca<state>(sk);
-  ca.now = ca.saved;
+  inet_csk_ca<state>(sk) = tcp_ca_undo<state>(net, sk);
   note_running(sk);
   return tcp_reno_undo_cwnd(net, sk);
 }
 template <class Net>
 void set_state(Net&, sock& sk, tcp_ca_state to) {
   // RFC 9438 §4.8: after a timeout the plateau is where congestion avoidance begins.
-  if (to == tcp_ca_state::loss) inet_csk_ca<state>(sk).now.w_max = 0;
+  if (auto& ca = inet_csk_ca<state>(sk); to == tcp_ca_state::loss && !ca.in_first_slow_start) ca.now.w_max = 0;
 }
 /// RFC 9438 §5.8: time in which nothing was sent does not count.
 template <class Net>
 void cwnd_event(Net& net, sock& sk, ca_event what) {
-  auto& e = inet_csk_ca<state>(sk).now;
-  if (what != ca_event::tx_start || !e.running) return;
+  auto& ca = inet_csk_ca<state>(sk);
+  if (what != ca_event::tx_start || !ca.running()) return;
+  auto& e = ca.now;
   u32 const now = ms(net.worker().now);
   e.start_ms += std::min(now - ms(tcp_sk(sk).lsndtime), now - e.start_ms);
 }

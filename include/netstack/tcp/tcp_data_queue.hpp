@@ -121,7 +121,7 @@ NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size, u32 
 }
 template <class Net>
 NETSTACK_INLINE bool tcp_try_rmem_schedule(Net& net, sock& sk, u32 size, u32 seq) {
-  if (!sk.sk_memory) __builtin_unreachable();
+  if (!sk.sk_limits) __builtin_unreachable();
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_mem_has(sk, size)) [[likely]]
     return true;
   return tcp_rmem_schedule_slow(net, sk, size, seq);
@@ -305,7 +305,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     return drop(net, skb, drop_reason::proto_mem);
   }
   ++NET_STATS(net).TCPOFOQueue;
-  ++tp.rcv_ooopack;
+  ++tcp_rare_of(net, tp).rcv_ooopack;
   (void)tcp_ecn_data_received(tp, rx);  // acknowledged at once anyway
   bool const fresh = copied || tcp_ofo_insert(net, tp, skb);
   // RFC 2883 §4: also where the segment told of what came twice, the block around it is the next.

@@ -169,7 +169,7 @@ template <class Net>
 NETSTACK_COLD void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
   sk_buff* const unacked = tp.syn_data ? tcp_sent_head(sk) : nullptr;
-  bool const repeated = tp.total_retrans != 0, gave = rx.opt.fastopen && rx.opt.fastopen_len != 0;
+  bool const repeated = tp.rare->total_retrans != 0, gave = rx.opt.fastopen && rx.opt.fastopen_len != 0;
   tcp_fastopen_cookie const cookie{static_cast<std::int8_t>(rx.opt.fastopen_len), rx.opt.cookie};
   tcp_fastopen_cache_set(net, sk, rx.opt.mss, gave ? &cookie : nullptr, repeated && !gave && unacked);
   if (unacked) {

@@ -55,9 +55,13 @@ inline bool tcp_hystart_update(tcp_hystart& hs, tcp_sock const& tp, u32 rtt_us) 
   return false;
 }
 
+/// What of it one acknowledgment may add in slow start, the first or another.
+[[nodiscard]] inline u32 tcp_hystart_limit(tcp_sock const& tp, u32 acked) {
+  return tp.sk_pacing_needed ? acked : std::min(acked, tcp_hystart::unpaced_limit);
+}
 /// Growth in slow start; what is left over of `acked` at the threshold.
 inline u32 tcp_hystart_slow_start(tcp_hystart& hs, tcp_sock& tp, u32 acked) {
-  if (!tp.sk_pacing_needed) acked = std::min(acked, tcp_hystart::unpaced_limit);
+  acked = tcp_hystart_limit(tp, acked);
   if (hs.css_round != 0) {
     hs.css_acked += acked;
     acked = hs.css_acked / tcp_hystart::css_growth_divisor;

@@ -56,40 +56,15 @@ inline constexpr u32 tcp_tick_shift = 20;
 
 /// What a sender with something to send is held back by.
 enum class tcp_chrono : u8 { busy, rwnd_limited, sndbuf_limited, idle };
-inline constexpr u32 tcp_chrono_kinds = 4;
 
 /// What TCP_INFO tells and nothing else reads.
 struct tcp_account {
-  u64 bytes_sent = 0, bytes_retrans = 0;  ///< payload; the first with the second in it
+  u32 bytes_sent = 0;  ///< payload, repetitions included, modulo 2^32: tcp_bytes_sent()
   u32 data_segs_in = 0, data_segs_out = 0;
-  u32 reord_events = 0, rcv_ooopack = 0;
-  u16 total_rto = 0, total_rto_recoveries = 0;
-  u32 total_rto_time = 0;  ///< ms
-  u32 rto_stamp = 0;       ///< ms: the first timeout of those that are not over
-  u32 established = 0;     ///< ms
-  /// tcp_tick() of each before `chrono` began; nobody asks how long it was idle, so that in its place is when that was.
-  u32 chrono_stat[tcp_chrono_kinds]{};
+  u32 established = 0;   ///< ms
+  u32 chrono_busy = 0;   ///< tcp_tick()s in which it was, before `chrono_since`
+  u32 chrono_since = 0;  ///< tcp_tick() when `chrono` began
   tcp_chrono chrono = tcp_chrono::idle;
 };
-
-/// From now on it is held back by something else.
-inline void tcp_chrono_set(tcp_account& account, u64 now, tcp_chrono what) {
-  if (account.chrono == what) [[likely]]
-    return;
-  u32& since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
-  auto const tick = tcp_tick(now);
-  account.chrono_stat[static_cast<u8>(account.chrono)] += tick - since;
-  since = tick;
-  account.chrono = what;
-}
-/// How long that was so far, in us. Whatever holds it back, it is busy.
-[[nodiscard]] inline u64 tcp_chrono_us(tcp_account const& account, u64 now, tcp_chrono what) {
-  u32 const tick = tcp_tick(now), since = account.chrono_stat[static_cast<u8>(tcp_chrono::idle)];
-  u64 ticks = 0;
-  for (auto each = what; each <= (what == tcp_chrono::busy ? tcp_chrono::sndbuf_limited : what);
-       each = static_cast<tcp_chrono>(static_cast<u8>(each) + 1))
-    ticks += account.chrono_stat[static_cast<u8>(each)] + (account.chrono == each ? tick - since : 0);
-  return (ticks << tcp_tick_shift) / 1000;
-}
 
 }  // namespace netstack

@@ -85,7 +85,8 @@ NETSTACK_NOINLINE drop_reason tcp_validate_other(Net& net, sock& sk, tcp_rx cons
     ++(overtaken ? NET_STATS(net).PAWSOldAck : NET_STATS(net).PAWSEstab);
     // RFC 7323 §5.3 R1 answers; but acknowledgments are overtaken all the time, and two ends must not answer each
     // other.
-    if (!overtaken && !tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedPAWS))
+    if (!overtaken &&
+        !tcp_oow_rate_limited(net, tcp_rare_of(net, tp).oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedPAWS))
       tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_rfc7323_paws;
   }
@@ -95,7 +96,8 @@ NETSTACK_NOINLINE drop_reason tcp_validate_other(Net& net, sock& sk, tcp_rx cons
     if (rx.has(tcp_flag::rst)) return drop_reason::tcp_invalid_sequence;
     // RFC 5961 §4.2: a SYN wherever it lies.
     if (rx.has(tcp_flag::syn)) return syn_challenge();
-    if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSeq)) tcp_send_dupack(net, sk, rx);
+    if (!tcp_oow_rate_limited(net, tcp_rare_of(net, tp).oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSeq))
+      tcp_send_dupack(net, sk, rx);
     return drop_reason::tcp_invalid_sequence;
   }
   // Second: RST, SHLD-2. RFC 5961 §3.2: exactly the next one, or a stranger may have guessed.
@@ -114,7 +116,7 @@ NETSTACK_NOINLINE drop_reason tcp_validate_other(Net& net, sock& sk, tcp_rx cons
       return drop_reason::not_specified;
     if (tcp_passive_fastopen(sk) && rx.seq == tp.snd_wl1 && !rx.has(tcp_flag::ack)) {
       // The peer did not hear our SYN-ACK.
-      if (!tcp_oow_rate_limited(net, tp.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv))
+      if (!tcp_oow_rate_limited(net, tcp_rare_of(net, tp).oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv))
         (void)tcp_retransmit_skb(net, sk, *tcp_sent_head(sk));
       return drop_reason::tcp_invalid_syn;
     }
@@ -189,7 +191,7 @@ void tcp_finish_connect(Net& net, sock& sk) {
   tcp_set_state(net, sk, tcp_state::established);
   tp.rcv_tstamp = net.worker().now, tp.established = tcp_time_stamp(net);
   // RFC 6928 §3: what was lost of the handshake says little of the path, unless it was lost again.
-  tp.snd_cwnd = tp.total_retrans > 1 ? 1 : tcp_init_cwnd;
+  tp.snd_cwnd = tp.rare->total_retrans > 1 ? 1 : tcp_init_cwnd;
   tp.snd_ssthresh = tcp_infinite_ssthresh;
   if (tp.repair) [[unlikely]]
     tp.repair->rtx_high = tp.snd_nxt, tp.repair->retrans_stamp = 0;

@@ -18,7 +18,7 @@ namespace netstack {
 namespace detail {
 template <class Net>
 NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
-  if (inet_sk(sk).opt) [[unlikely]] {
+  if (sk.sk_rare->opt) [[unlikely]] {
     flowi4 fl4;
     return tcp_v4_route(net, sk, fl4).value_or(nullptr);
   }
@@ -58,6 +58,10 @@ inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .cookie_check = tcp_v4_cookie_check<Net>,
     .net_header_len = ip_hlen_min,
 };
+template <class Net>
+constexpr inet_connection_sock_af_ops<Net> const& tcp_af_ops(sock const&) {
+  return ipv4_specific<Net>;
+}
 
 /// proto::connect. MUST-43 MUST-44 MUST-45 MUST-46. Errors: invalid_argument (too short), address_family_not_supported,
 /// network_unreachable (to many), address_not_available (no port is left), no_buffer_space, and the route's.
@@ -376,10 +380,10 @@ void tcp_v4_err_connection(Net& net, sock& sk, sk_buff& skb, iphdr const& quoted
   // MUST-56 SHLD-25 SHLD-26, RFC 5927 §5: a connection that lives is not ended by what anybody could have written;
   // who asked for it by IP_RECVERR is told (MUST-47 SHLD-20).
   if (!inet_sk(sk).recverr) {
-    sk.sk_err_soft = static_cast<s32>(error);
+    sk.sk_err_soft = static_cast<std::int16_t>(error);
     return;
   }
-  sk.sk_err = static_cast<s32>(error);
+  sk.sk_err = static_cast<std::int16_t>(error);
   tcp_note(sk, tcp_event::error);
 }
 /// The peer of a half-open connection cannot be reached, or does not understand us. That nobody has the port there says

@@ -269,19 +269,10 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.sk_rcvbuf = listener.sk_rcvbuf;
   child.sk_sndbuf = listener.sk_sndbuf;
   child.sk_mark = listener.sk_mark;
-  child.sk_peek_off = listener.sk_peek_off;
-  child.sk_pacing_rate = child.sk_max_pacing_rate = listener.sk_max_pacing_rate;
-  child.sk_pacing_needed = listener.sk_max_pacing_rate != pacing_unlimited;
+  child.sk_pacing_needed = listener.sk_rare->max_pacing_rate != pacing_unlimited;
   child.sk_rcvlowat = listener.sk_rcvlowat;
-  child.sk_rcvtimeo = listener.sk_rcvtimeo;
-  child.sk_sndtimeo = listener.sk_sndtimeo;
-  child.sk_lingertime = listener.sk_lingertime;
-  child.sk_ll_usec = listener.sk_ll_usec;
-  child.sk_tsflags = listener.sk_tsflags;
   child.sk_user_data = listener.sk_user_data;
   static_cast<inet_settings&>(child) = listener;
-  child.icsk_af_ops = listener.icsk_af_ops;
-  child.icsk_user_timeout = listener.icsk_user_timeout;
   child.user_timeout_set = listener.user_timeout_set;
   child.icsk_syn_retries = listener.icsk_syn_retries;
   child.icsk_ca_idx = listener.icsk_ca_idx;
@@ -289,13 +280,22 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.icsk_defer_accept = listener.icsk_defer_accept;
   child.nonagle = listener.nonagle;
   child.window_clamp = listener.window_clamp;
-  child.notsent_lowat = listener.notsent_lowat;
   child.save_syn = listener.save_syn;
   child.recvmsg_inq = listener.recvmsg_inq;
   child.fastopen_connect = listener.fastopen_connect;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }
 
+/// … of what few ask for.
+inline void tcp_inherit_rare(sock_rare& child, sock_rare const& listener) {
+  child = listener;
+  child.opt = nullptr;
+  child.error_queue = {};
+  child.pacing_rate = child.max_pacing_rate;
+  child.pacing_release = 0;
+  child.stamp = child.napi_id = child.tskey = 0;
+  child.incoming_cpu = -1;
+}
 /// The connection that a request becomes: as the handshake left it, found by segments, in SYN-RECEIVED. Null: no sock
 /// is free.
 template <class Net>
@@ -307,6 +307,8 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   tcp_inherit(tp, tcp_sk(listener));
   if (tcp_rare_settings const& asked = *tcp_sk(listener).rare; asked != tcp_no_rare) [[unlikely]]
     static_cast<tcp_rare_settings&>(tcp_rare_of(net, tp)) = asked;
+  if (listener.sk_rare != &sock_no_rare) [[unlikely]]
+    tcp_inherit_rare(*sk_rare_of(net, *child), *listener.sk_rare);
   child->sk_daddr = req.key.saddr;
   child->sk_dport = req.key.sport;
   child->sk_rcv_saddr = tp.inet_saddr = req.key.daddr;
@@ -331,10 +333,12 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   inet_csk_init_timers(net, *child);
   tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
   tcp_assign_congestion_control(net, *child);
+  tcp_prepare_congestion_control(net, *child);
   inet_bind_hash(net, *child, req.key.hnum, true);
   inet_hash_child(net, tp, req);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
-  tp.total_retrans = req.num_timeout;
+  if (req.num_timeout != 0) [[unlikely]]
+    tcp_rare_of(net, tp).total_retrans = req.num_timeout;
   if (req.num_timeout == 0 && req.sent != 0) {
     u32 const rtt_us = static_cast<u32>((net.worker().now - req.sent) / 1000);
     tcp_rtt_estimator(tp, rtt_us);

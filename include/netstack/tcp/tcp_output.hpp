@@ -189,7 +189,7 @@ void tcp_check_probe_timer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (tp.packets_out != 0 || tp.icsk_pending != icsk_time::none) return;
   tp.icsk_backoff = 0;
-  tp.retrans_start = net.worker().now;
+  tcp_rare_of(net, tp).retrans_start = net.worker().now;
   inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
 }
 
@@ -283,9 +283,10 @@ inline bool tcp_may_leave_together(sock const& sk) {
 }  // namespace detail
 
 /// What holds us back now; `rwnd`: the peer's window does.
-inline void tcp_chrono_update(sock& sk, u64 now, bool rwnd) {
+template <class Net>
+void tcp_chrono_update(Net& net, sock& sk, bool rwnd) {
   auto& tp = tcp_sk(sk);
-  tcp_chrono_set(tp, now,
+  tcp_chrono_set(net, tp,
                  rwnd             ? tcp_chrono::rwnd_limited
                  : tp.send_head   ? tcp_chrono::busy
                  : tp.nospace     ? tcp_chrono::sndbuf_limited
@@ -335,8 +336,8 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   if (!burst.empty()) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   if (sent && !tcp_schedule_loss_probe(net, sk, begins) && begins) tcp_rearm_rto(net, sk);
   if (sent || cwnd_limited) detail::tcp_cwnd_validate(tp, cwnd_limited || tcp_packets_in_flight(tp) >= tp.snd_cwnd);
-  tcp_chrono_update(sk, net.worker().now, rwnd_limited);
-  return tp.packets_out == 0 && tp.send_head && icsk_due_of(sk, icsk_wait::pacing) == 0;
+  tcp_chrono_update(net, sk, rwnd_limited);
+  return tp.packets_out == 0 && tp.send_head && !icsk_waits_for(sk, icsk_wait::pacing);
 }
 
 /// Sends what waits, as far as it may, and sees to it that what may not is asked for.
@@ -370,8 +371,9 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   if (skb.len > mss)
     if (auto r = tcp_fragment(net, sk, skb, mss); !r) return r;
   ++TCP_STATS(net).RetransSegs;
-  ++tp.total_retrans;
-  tp.bytes_retrans += skb.len;
+  auto& past = tcp_rare_of(net, tp);
+  ++past.total_retrans;
+  past.bytes_retrans += skb.len;
   if (cb.tcp_flags & tcp_flag::syn) {
     ++NET_STATS(net).TCPSynRetrans;
     tcp_ecn_clear_syn(net, cb);
@@ -396,7 +398,8 @@ result<void> tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
   sacked |= tcpcb::sacked_retrans;
   u32& since = tcp_repair_of(net, tp).retrans_stamp;
   if (since == 0) since = tcp_time_stamp(net) + tp.tsoffset;
-  tp.undo_retrans = std::max(tp.undo_retrans, 0) + 1;
+  s32& undo_retrans = tcp_rare_of(net, tp).undo_retrans;
+  undo_retrans = std::max(undo_retrans, 0) + 1;
   return r;
 }
 
@@ -415,7 +418,7 @@ bool tcp_xmit_alone(Net& net, sock& sk, sk_buff& skb) {
   if (!tcp_schedule_loss_probe(net, sk, begins) && begins) [[unlikely]]
     tcp_rearm_rto(net, sk);
   tcp_cwnd_validate(tp, tcp_packets_in_flight(tp) >= tp.snd_cwnd);
-  tcp_chrono_update(sk, net.worker().now, false);
+  tcp_chrono_update(net, sk, false);
   return true;
 }
 }  // namespace detail
@@ -505,6 +508,7 @@ template <class Net>
 result<void> tcp_connect(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
+  tcp_prepare_congestion_control(net, sk);
   tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
   tp.sack_ok = ns.sysctl_tcp_sack != 0;
   tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;

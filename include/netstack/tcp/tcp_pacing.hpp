@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: when a paced connection may send: its segments leave at sk_pacing_rate instead of as fast as acknowledgments
-// come, each with a time of release; until then a timer of the worker's waits. Paced is who asks for it: BBR, and
-// SO_MAX_PACING_RATE.
-// tx: called by tcp_write_xmit, tcp_xmit_retransmit_queue, tcp_transmit_skb; rx: tcp_update_pacing_rate from tcp_ack
-// Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send, tcp_pace_kick), net/ipv4/tcp_input.c
-// (tcp_update_pacing_rate)
+// Decides: when a paced connection may send: its segments leave at sock_rare::pacing_rate instead of as fast as
+// acknowledgments come, each with a time of release; until then a timer of the worker's waits. Paced is who asks for
+// it: BBR, and SO_MAX_PACING_RATE. tx: called by tcp_write_xmit, tcp_xmit_retransmit_queue, tcp_transmit_skb; rx:
+// tcp_update_pacing_rate from tcp_ack Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send,
+// tcp_pace_kick), net/ipv4/tcp_input.c (tcp_update_pacing_rate)
 #pragma once
 #include "netstack/tcp/tcp_state.hpp"
 
@@ -18,7 +17,7 @@ template <class Net>
 bool tcp_pacing_check(Net& net, sock& sk) {
   if (!sk.sk_pacing_needed) [[likely]]
     return false;
-  u64 const release = tcp_sk(sk).pacing_release;
+  u64 const release = sk.sk_rare->pacing_release;
   if (release < net.worker().now + net.worker().timers.tick_ns) return false;
   icsk_start_timer(net, sk, icsk_wait::pacing, release);
   return true;
@@ -27,20 +26,21 @@ bool tcp_pacing_check(Net& net, sock& sk) {
 [[nodiscard]] inline u32 tcp_pacing_burst(sock const& sk, u32 mss) {
   if (!sk.sk_pacing_needed) [[likely]]
     return ~u32{0};
-  return static_cast<u32>(std::clamp<u64>((sk.sk_pacing_rate >> 10) / mss, 2, ~u32{0}));
+  return static_cast<u32>(std::clamp<u64>((sk.sk_rare->pacing_rate >> 10) / mss, 2, ~u32{0}));
 }
 
 namespace detail {
 template <class Net>
 NETSTACK_NOINLINE void tcp_pacing_sent_slow(Net& net, sock& sk, u32 payload, u32 segments) {
-  auto& tp = tcp_sk(sk);
+  auto const& tp = tcp_sk(sk);
+  u64& release = sk_own_rare(sk).pacing_release;
   u64 const bytes = payload + segments * (tcp_af_ops<Net>(sk).net_header_len + tcp_hlen_min);
-  u64 const now = net.worker().now, due = std::exchange(tp.pacing_release, std::max(tp.pacing_release, now));
-  u64 const rate = sk.sk_pacing_rate;
+  u64 const now = net.worker().now, due = std::exchange(release, std::max(release, now));
+  u64 const rate = sk.sk_rare->pacing_rate;
   if (rate == pacing_unlimited || rate == 0 || tp.data_segs_out < tcp_unpaced_segments) return;  // 0: as in Linux
   u64 const distance = bytes * 1'000'000'000 / rate;
   u64 const late = due < now ? now - due : 0;
-  tp.pacing_release += distance - std::min(distance / 2, due != 0 ? late : 0);
+  release += distance - std::min(distance / 2, due != 0 ? late : 0);
 }
 }  // namespace detail
 
@@ -54,14 +54,18 @@ NETSTACK_INLINE void tcp_pacing_sent(Net& net, sock& sk, u32 payload, u32 segmen
 
 /// The window in a round trip and a part more, so that pacing never is what limits: for algorithms that set no rate.
 template <class Net>
-void tcp_update_pacing_rate(Net& net, sock& sk) {
+[[nodiscard]] u64 tcp_pacing_rate_of_cwnd(Net& net, sock const& sk) {
   auto const& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   u32 const ratio = tp.snd_cwnd < tp.snd_ssthresh / 2 ? ns.sysctl_tcp_pacing_ss_ratio : ns.sysctl_tcp_pacing_ca_ratio;
   // mss · cwnd < 2^41, and srtt_us is eight round trips: % and us make 8 · 10^4. Below 2^50 no product overflows.
   u64 const window = u64{tp.mss_cache} * std::max(tp.snd_cwnd, tp.packets_out) * 80'000;
   u64 const rate = std::min(window / std::max(tp.srtt_us, 1u), u64{1} << 50) * ratio;
-  sk.sk_pacing_rate = std::min(rate, sk.sk_max_pacing_rate);
+  return std::min(rate, sk.sk_rare->max_pacing_rate);
+}
+template <class Net>
+void tcp_update_pacing_rate(Net& net, sock& sk) {
+  sk_rare_of(net, sk)->pacing_rate = tcp_pacing_rate_of_cwnd(net, sk);
 }
 
 }  // namespace netstack

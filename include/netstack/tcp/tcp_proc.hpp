@@ -26,7 +26,7 @@ namespace detail {
 [[nodiscard]] inline u32 tcp_refs(sock const& sk) {
   u32 n = sk.sk_refcnt;
   for (auto const what : {icsk_wait::retransmit, icsk_wait::delack, icsk_wait::keepalive})
-    n += icsk_due_of(sk, what) != 0;
+    n += icsk_waits_for(sk, what);
   return n;
 }
 
@@ -37,10 +37,10 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
   unsigned active = 0;
   unsigned long when = 0;
   if (tp.icsk_pending == icsk_time::probe0)
-    active = 4, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
+    active = 4, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit, now), now);
   else if (tp.icsk_pending != icsk_time::none)
-    active = 1, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit), now);
-  else if (u64 const due = icsk_due_of(sk, icsk_wait::keepalive); due != 0)
+    active = 1, when = tcp_left(icsk_due_of(sk, icsk_wait::retransmit, now), now);
+  else if (u64 const due = icsk_due_of(sk, icsk_wait::keepalive, now); due != 0)
     active = 2, when = tcp_left(due, now);
   bool const listening = sk.sk_state == tcp_state::listen;
   u32 const rx = listening ? tp.icsk_listen.ack_backlog : tp.rcv_nxt - tp.copied_seq;
@@ -70,8 +70,8 @@ sock const* tcp_seq_listener(Net& net, u64 port, u64 after_place, u64& found_at)
   auto& w = tcp_worker_of(net);
   sock const* found = nullptr;
   found_at = ~u64{0};
-  for (auto& sk : w.hashinfo.bhash[port].listeners) {
-    u64 const place = u64{w.socks.index_of(&tcp_sk(sk))} + 1;
+  for (auto& sk : inet_listeners_of(w, w.hashinfo.bhash[port])) {
+    u64 const place = u64{w.socks.index_of(&sk)} + 1;
     if (sk.sk_net == &net && place > after_place && place < found_at) found = &sk, found_at = place;
   }
   return found;

@@ -43,7 +43,7 @@ NETSTACK_INLINE void tcp_note_sent_alone(Net& net, sock& sk, sk_buff& skb, u32 m
   tcp_rtx_queue_sent(tp, skb);
   ++NET_STATS(net).TCPOrigDataSent;
   if (!detail::tcp_start_loss_probe(net, sk, 1, tp.icsk_rto)) tcp_rearm_rto(net, sk);
-  tcp_chrono_set(tp, net.worker().now, tcp_chrono::busy);
+  tcp_chrono_set(net, tp, tcp_chrono::busy);
 }
 /// The same behind others that are in flight, while none waits, of a full segment: neither Nagle nor the end of what
 /// was written holds it back.
@@ -65,7 +65,7 @@ NETSTACK_INLINE void tcp_note_sent_next(Net& net, sock& sk, sk_buff& skb) {
   ++NET_STATS(net).TCPOrigDataSent;
   (void)tcp_schedule_loss_probe(net, sk, false);
   detail::tcp_cwnd_validate(tp, tcp_packets_in_flight(tp) >= tp.snd_cwnd);
-  tcp_chrono_set(tp, net.worker().now, tcp_chrono::busy);
+  tcp_chrono_set(net, tp, tcp_chrono::busy);
 }
 /// One of both kinds, charged but not queued yet, leaves; `alone`: tcp_may_push_one was asked, else tcp_may_push_next.
 /// False: it could not, and is not queued.

@@ -95,7 +95,7 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
   tp.ofo->selective_acks[0].end_seq = seq;
   tp.segs_in += spent.count;
   tp.data_segs_in += spent.count;
-  tp.rcv_ooopack += spent.count;
+  tcp_rare_of(net, tp).rcv_ooopack += spent.count;
   NET_STATS(net).TCPOFOQueue += spent.count;
   NET_STATS(net).TCPRcvCoalesce += spent.count;
   tp.ack_scheduled = true;

@@ -38,8 +38,8 @@ inline void tcp_rcv_rtt_update(tcp_sock& tp, u64 us, bool by_window) {
 template <class Net>
 NETSTACK_INLINE void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   if (rx.opt.saw_tstamp) {
-    if (rx.end_seq - rx.seq < tp.rcv_mss || rx.opt.rcv_tsecr == 0 || rx.opt.rcv_tsecr == tp.rcv_rtt_tsecr) return;
-    tp.rcv_rtt_tsecr = rx.opt.rcv_tsecr;
+    if (rx.end_seq - rx.seq < tp.rcv_mss || rx.opt.rcv_tsecr == 0 || rx.opt.rcv_tsecr == tp.rcv_rtt_seq) return;
+    tp.rcv_rtt_seq = rx.opt.rcv_tsecr;
     u32 const ms = tcp_time_stamp(net) + tp.tsoffset - rx.opt.rcv_tsecr;
     if (ms <= 120'000) detail::tcp_rcv_rtt_update(tp, u64{std::max(ms, 1u)} * 1000, false);
     return;

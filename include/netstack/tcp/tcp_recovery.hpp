@@ -26,8 +26,8 @@ void tcp_init_cwnd_reduction(Net& net, sock& sk) {
   tcp_repair_of(net, tp).high_seq = tp.snd_nxt;
   tp.tlp_outstanding = false;
   tp.snd_cwnd_cnt = 0;
-  tp.prior_cwnd = tp.snd_cwnd;
-  tp.prior_ssthresh = tp.snd_ssthresh;
+  tcp_rare_of(net, tp).prior_cwnd = tp.snd_cwnd;
+  tcp_own_rare(tp).prior_ssthresh = tp.snd_ssthresh;
   tp.repair->prr_delivered = tp.repair->prr_out = 0;
   tp.snd_ssthresh = tcp_ca<Net>(sk).ssthresh(net, sk);
   tcp_ecn_queue_cwr(tp);
@@ -40,8 +40,8 @@ inline void tcp_cwnd_reduction(tcp_sock& tp, tcp_ack_news const& news) {
   tp.repair->prr_delivered += news.delivered;
   s32 send;
   if (delta < 0) {
-    u64 const share = u64{tp.snd_ssthresh} * tp.repair->prr_delivered + tp.prior_cwnd - 1;
-    send = static_cast<s32>(share / std::max(tp.prior_cwnd, 1u)) - static_cast<s32>(tp.repair->prr_out);
+    u64 const share = u64{tp.snd_ssthresh} * tp.repair->prr_delivered + tp.rare->prior_cwnd - 1;
+    send = static_cast<s32>(share / std::max(tp.rare->prior_cwnd, 1u)) - static_cast<s32>(tp.repair->prr_out);
   } else {
     send = std::max(static_cast<s32>(tp.repair->prr_delivered - tp.repair->prr_out), static_cast<s32>(news.delivered));
     if (news.una_advanced && news.newly_lost == 0) ++send;  // slow start, since the repair goes well
@@ -60,11 +60,13 @@ void tcp_end_cwnd_reduction(Net& net, sock& sk) {
 
 // --- was it needed?
 
-inline void tcp_init_undo(tcp_sock& tp) {
+template <class Net>
+void tcp_init_undo(Net& net, tcp_sock& tp) {
+  auto& past = tcp_rare_of(net, tp);
   tp.undo_marker_set = true;
-  tp.undo_marker = tp.snd_una;
+  past.undo_marker = tp.snd_una;
   auto const twice = static_cast<s32>(tp.retrans_out) + (tp.tlp_outstanding && tp.tlp_retrans);
-  tp.undo_retrans = twice != 0 ? twice : -1;
+  past.undo_retrans = twice != 0 ? twice : -1;
 }
 /// RFC 3522 §3.2: what was acknowledged is the first transmission, for it bears an older time than the repetition.
 inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
@@ -72,7 +74,7 @@ inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
          before(news.tsecr, tp.repair->retrans_stamp);
 }
 inline bool tcp_may_undo(tcp_sock const& tp, tcp_ack_news const& news) {
-  return tp.undo_marker_set && (tp.undo_retrans == 0 || tcp_packet_delayed(tp, news));
+  return tp.undo_marker_set && (tp.rare->undo_retrans == 0 || tcp_packet_delayed(tp, news));
 }
 /// It was a false alarm: the window is what it was.
 template <class Net>
@@ -80,8 +82,8 @@ void tcp_undo_cwnd_reduction(Net& net, sock& sk, bool unmark_loss) {
   auto& tp = tcp_sk(sk);
   if (unmark_loss) tcp_rtx_queue_found(tp);
   tp.snd_cwnd = tcp_ca<Net>(sk).undo_cwnd(net, sk);
-  if (tp.prior_ssthresh > tp.snd_ssthresh) {
-    tp.snd_ssthresh = tp.prior_ssthresh;
+  if (tp.rare->prior_ssthresh > tp.snd_ssthresh) {
+    tp.snd_ssthresh = tp.rare->prior_ssthresh;
     tcp_ecn_withdraw_cwr(tp);
   }
   tp.undo_marker_set = false;
@@ -131,7 +133,7 @@ bool tcp_try_undo_recovery(Net& net, sock& sk, tcp_ack_news const& news) {
 template <class Net>
 bool tcp_try_undo_dsack(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  if (!tp.undo_marker_set || tp.undo_retrans != 0) return false;
+  if (!tp.undo_marker_set || tp.rare->undo_retrans != 0) return false;
   ++NET_STATS(net).TCPDSACKUndo;
   tcp_undo_cwnd_reduction(net, sk, false);
   return true;
@@ -173,7 +175,7 @@ template <class Net>
 void tcp_enter_recovery(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   ++(tcp_is_sack(tp) ? NET_STATS(net).TCPSackRecovery : NET_STATS(net).TCPRenoRecovery);
-  tcp_init_undo(tp);
+  tcp_init_undo(net, tp);
   if (tp.ca_state != tcp_ca_state::cwr)
     tcp_init_cwnd_reduction(net, sk);
   else  // … for a reason of its own, which no undo takes back
@@ -235,7 +237,7 @@ void tcp_enter_loss(Net& net, sock& sk) {
   // Once per window: RFC 5681 §3.1.
   if (tp.ca_state <= tcp_ca_state::disorder || !after(tp.repair->high_seq, tp.snd_una) ||
       (tp.ca_state == tcp_ca_state::loss && inet_csk(sk).icsk_retransmits == 0)) {
-    detail::tcp_init_undo(tp);
+    detail::tcp_init_undo(net, tp);
     detail::tcp_init_cwnd_reduction(net, sk);
     tcp_ca_event(net, sk, ca_event::loss);
   }
@@ -371,7 +373,7 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   using state = tcp_ca_state;
   (void)tcp_repair_of(net, tp);
-  if (news.ece) tp.prior_ssthresh = 0;  // whatever was lost or not, there was congestion
+  if (news.ece) tcp_rare_of(net, tp).prior_ssthresh = 0;  // whatever was lost or not, there was congestion
   if (news.reneging) {
     // RFC 2018 §8: perhaps the acknowledgments only overtook each other; if not, the timer clears it up soon.
     u64 const soon = std::max<u64>(tp.srtt_us >> 4, 10'000);

@@ -43,7 +43,7 @@ NETSTACK_INLINE void tcp_eat_skb(sock& sk, sk_buff& skb) {
     owed = one.truesize;
   });
   sk.sk_rmem_alloc -= owed;
-  if (!sk.sk_memory) __builtin_unreachable();
+  if (!sk.sk_limits) __builtin_unreachable();
   sk_mem_uncharge(sk, owed);
 }
 /// Frees the packets of which everything is before `seq`: it was read. The first that is left.
@@ -193,7 +193,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
   std::size_t left = to.count(), copied = 0;
   std::size_t const target =
       std::max<std::size_t>(flags & msg::waitall ? left : std::min<std::size_t>(sk.sk_rcvlowat, left), 1);
-  u32 seq = tp.copied_seq + (peek && sk.sk_peek_off > 0 ? static_cast<u32>(sk.sk_peek_off) : 0);
+  u32 seq = tp.copied_seq + (peek && sk.sk_rare->peek_off > 0 ? static_cast<u32>(sk.sk_rare->peek_off) : 0);
   result<void> waited{};
   u64 tstamp = 0, hwtstamp = 0;  // of the last that is read
   do {                           // also for no bytes at all, which tells whether there could be some
@@ -313,7 +313,7 @@ u32 tcp_poll(Net& net, sockfs::socket& sock) {
       tp.nospace = true;
     if (tp.urg_data & tcp_urg_bits::valid) mask |= poll_ev::pri;
   }
-  if (sk.sk_err != 0 || !sk.sk_error_queue.empty()) mask |= poll_ev::err;
+  if (sk.sk_err != 0 || !sk.sk_rare->error_queue.empty()) mask |= poll_ev::err;
   return mask;
 }
 

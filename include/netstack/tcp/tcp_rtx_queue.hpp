@@ -71,7 +71,7 @@ void tcp_mark_skb_lost(Net& net, tcp_sock& tp, sk_buff& skb, tcp_skb_fifo::itera
   }
   if (!(sacked & tcpcb::lost)) ++tp.lost_out;
   sacked |= tcpcb::lost;
-  ++tp.lost;
+  ++tcp_rare_of(net, tp).lost;
   detail::tcp_tsorted_unlink(skb);
   tp.repair->lost_queue.insert(where, skb);
 }

@@ -69,7 +69,7 @@ void tcp_check_reordering(Net& net, tcp_sock& tp, u32 low_seq, u32 high_seq, cou
     tp.reordering =
         std::max(tp.reordering, std::min((distance + mss - 1) / mss, tcp_pernet(net).sysctl_tcp_max_reordering));
   tp.reord_seen = true;
-  ++tp.reord_events;
+  ++tcp_rare_of(net, tp).reord_events;
   ++seen;
 }
 
@@ -109,7 +109,7 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
   auto& rare = tcp_rare_of(net, tp);
   rare.dsack_dups += segs;
   NET_STATS(net).TCPDSACKRecvSegs += segs;
-  if (rare.dsack_dups > tp.total_retrans) {
+  if (rare.dsack_dups > rare.total_retrans) {
     ++NET_STATS(net).TCPDSACKIgnoredDubious;
     return;
   }
@@ -127,10 +127,10 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
   // RFC 3708: each repetition that was none is one less that could have been needed.
   if (!tp.undo_marker_set)
     ++NET_STATS(net).TCPDSACKIgnoredNoUndo;
-  else if (!after(b.end_seq, tp.undo_marker))
+  else if (!after(b.end_seq, rare.undo_marker))
     ++NET_STATS(net).TCPDSACKIgnoredOld;
-  else if (tp.undo_retrans > 0)
-    tp.undo_retrans = std::max(tp.undo_retrans - static_cast<s32>(segs), 0);
+  else if (rare.undo_retrans > 0)
+    rare.undo_retrans = std::max(rare.undo_retrans - static_cast<s32>(segs), 0);
 }
 
 /// Marks what lies wholly within the block. One that it covers in part stays as it is: Linux cuts packets of several
@@ -201,7 +201,7 @@ void tcp_check_reno_reordering(Net& net, tcp_sock& tp, u32 more) {
   if (!tcp_limit_reno_sacked(tp)) return;
   tp.reordering = std::min(tp.packets_out + more, tcp_pernet(net).sysctl_tcp_max_reordering);
   tp.reord_seen = true;
-  ++tp.reord_events;
+  ++tcp_rare_of(net, tp).reord_events;
   ++NET_STATS(net).TCPRenoReorder;
 }
 }  // namespace detail

@@ -140,7 +140,7 @@ NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   if (!more) TCP_SKB_CB(tail).tcp_flags |= tcp_flag::psh;
   if (!more && !tp.urg_mode && tcp_should_autocork(net, sk, tail, mss)) [[unlikely]] {
     ++NET_STATS(net).TCPAutoCorking;
-    if (icsk_due_of(sk, icsk_wait::pacing) == 0)
+    if (!icsk_waits_for(sk, icsk_wait::pacing))
       icsk_start_timer(net, sk, icsk_wait::pacing, net.worker().now + tcp_autocork_ns);
     more = true;
   }
@@ -154,7 +154,7 @@ result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
   auto& tp = tcp_sk(sk);
   u32 const had = tp.wmem_queued;
   tcp_await_space(net, sk);
-  tcp_chrono_update(sk, net.worker().now, tp.chrono == tcp_chrono::rwnd_limited);
+  tcp_chrono_update(net, sk, tp.chrono == tcp_chrono::rwnd_limited);
   u32 const notsent = tp.write_seq - tp.snd_nxt;
   auto const ready = [&] {
     bool const less =

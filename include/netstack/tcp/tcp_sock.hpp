@@ -158,13 +158,14 @@ static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_lin
 /// How much the reader takes in a round trip, and how long that is: what the receive buffer follows
 /// (tcp_rcv_space.hpp).
 struct tcp_rcvq {
-  u32 rcvq_space = 0;   ///< bytes in the best round trip so far
-  u32 rcvq_seq = 0;     ///< copied_seq when this one began
-  u32 rcvq_time = 0;    ///< tcp_rcvq_clock()
-  u32 rcv_rtt_us = 0;   ///< times 8; 0: unknown
-  u32 rcv_rtt_seq = 0;  ///< without time stamps: a round trip is over when the peer has sent beyond it
+  u32 rcvq_space = 0;  ///< bytes in the best round trip so far
+  u32 rcvq_seq = 0;    ///< copied_seq when this one began
+  u32 rcvq_time = 0;   ///< tcp_rcvq_clock()
+  u32 rcv_rtt_us = 0;  ///< times 8; 0: unknown
+  /// Without time stamps: a round trip is over when the peer has sent beyond it; with them the echo that was measured
+  /// last.
+  u32 rcv_rtt_seq = 0;
   u32 rcv_rtt_time = 0;
-  u32 rcv_rtt_tsecr = 0;  ///< the echo that was measured last
 };
 /// Whether there is an urgent byte, in tcp_sock::urg_data above the byte itself.
 namespace tcp_urg_bits {
@@ -173,10 +174,8 @@ inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 
 /// What the application asked for.
 struct tcp_settings {
-  u32 window_clamp = tcp_no_window_clamp;  ///< TCP_WINDOW_CLAMP
-  u32 notsent_lowat = 0;                   ///< TCP_NOTSENT_LOWAT; 0: the namespace's
-  u32 oow_ack_stamp = 0;                   ///< ms: the last answer to something out of the window
-  u32 total_retrans = 0;
+  u32 window_clamp = tcp_no_window_clamp;               ///< TCP_WINDOW_CLAMP
+  u32 ts_recent_stamp = 0;                              ///< tw_clock() of ts_recent
   u32 reordering = tcp_fastretrans_thresh;              ///< segments
   u16 mss_clamp = tcp_mss_default;                      ///< the peer's MSS option
   bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
@@ -191,15 +190,8 @@ struct tcp_settings {
   tcp_fastopen_client_fail fastopen_client_fail : 2 = tcp_fastopen_client_fail::unspec;
 };
 
-struct tcp_sock : inet_connection_sock,
-                  tcp_account,
-                  tcp_beside,
-                  tcp_rcvq,
-                  tcp_settings,
-                  tcp_numbers,
-                  tcp_flow,
-                  tcp_counts {
-  static constexpr inet_kind kind = inet_kind::sock;
+/// What is in flight, what was measured of it, and what lies beside (tcp_beside.hpp).
+struct tcp_flight {
   tcp_ofo* ofo = nullptr;  ///< null: nothing waits behind a gap
   // --- what was sent and is not acknowledged (tcp_rtx_queue.hpp) ---
   tcp_skb_fifo tsorted_sent_queue;  ///< in flight, the oldest transmission first
@@ -218,22 +210,26 @@ struct tcp_sock : inet_connection_sock,
   bool tlp_retrans : 1 = false;      ///< … and was a repetition
   bool frto : 1 = false;             ///< RFC 5682: is the timeout spurious?
   bool is_sack_reneg : 1 = false;    ///< RFC 2018 §8: the receiver threw away what it had told of
-  bool undo_marker_set : 1 = false;
-  // --- one episode of recovery ---
-  u32 undo_marker = 0;    ///< snd_una when it began
-  s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none
-  u32 prior_cwnd = 0, prior_ssthresh = 0;
-  u32 rtt_min_stamp = 0;  ///< tcp_tick() when rtt_min_us was measured
-  u64 retrans_start = 0;  ///< worker time since which nothing was acknowledged
-  u32 lost = 0;           ///< segments that were believed lost
-  u32 app_limited = 0;    ///< up to so many delivered the application was slower than the path; 0: it is not
+  bool undo_marker_set : 1 = false;  ///< tcp_past::undo_marker is
+  u32 rtt_min_stamp = 0;             ///< tcp_tick() when rtt_min_us was measured
+  u32 app_limited = 0;               ///< up to so many delivered the application was slower than the path; 0: it is not
   u32 first_tx = 0, delivered_time = 0;          ///< us, as in tcp_tx_stamp
   u32 rate_delivered = 0, rate_interval_us = 0;  ///< the last good sample of the delivery rate
-  u64 pacing_release = 0;  ///< worker time before which a paced connection sends nothing new (Linux's tcp_wstamp_ns)
-  tcp_rare const* rare = &tcp_no_rare;  ///< written by tcp_rare_of()
-  u32 ts_recent_stamp = 0;              ///< tw_clock() of ts_recent
+  tcp_rare const* rare = &tcp_no_rare;           ///< written by tcp_rare_of()
 };
-static_assert(sizeof(tcp_sock) <= 1024);
+
+struct tcp_sock : inet_connection_sock,
+                  tcp_account,
+                  tcp_beside,
+                  tcp_rcvq,
+                  tcp_settings,
+                  tcp_flight,
+                  tcp_numbers,
+                  tcp_flow,
+                  tcp_counts {
+  static constexpr inet_kind kind = inet_kind::sock;
+};
+static_assert(sizeof(tcp_sock) <= 704);
 [[nodiscard]] inline tcp_sock& tcp_sk(sock& sk) { return static_cast<tcp_sock&>(sk); }
 [[nodiscard]] inline tcp_sock const& tcp_sk(sock const& sk) { return static_cast<tcp_sock const&>(sk); }
 
@@ -454,7 +450,7 @@ template <class Net>
 
 /// Whoever has a port.
 struct alignas(cache_line) inet_bind_hashbucket {
-  list<sock, &sock::sk_node> listeners;
+  slab_place listeners = 0;                       ///< the first, which leads to the others: icsk_listening::next
   list<sock, &sock::sk_portaddr_node> bound;      ///< by bind() or listen()
   list<sock, &sock::sk_portaddr_node> connected;  ///< by connect(), or from a listener: however many, none is in the
                                                   ///< way of another connect()
@@ -501,6 +497,8 @@ struct tcp_worker {
   slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
   slab<tcp_repair, Host::sizes.max_sock> repairs;
   slab<tcp_rare, Host::sizes.max_sock> rares;
+  slab<sock_rare, Host::sizes.max_sock> sock_rares;
+  slab<tcp_ca_priv, Host::sizes.max_sock> cas;
   slab<tcp_request_sock, Host::sizes.max_request> requests;
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
   slab<tcp_saved_syn, std::clamp<u32>(Host::sizes.max_sock / 8, 16, 254)> saved_syns;
@@ -543,16 +541,28 @@ void tcp_rare_free(Net& net, tcp_sock& tp) {
   tp.rare = &tcp_no_rare;
 }
 
+/// From now on it is held back by something else. What few are held back by is counted where that lies.
+template <class Net>
+NETSTACK_INLINE void tcp_chrono_set(Net& net, tcp_sock& tp, tcp_chrono what) {
+  if (tp.chrono == what) [[likely]]
+    return;
+  u32 const now = tcp_tick(net.worker().now), spent = now - std::exchange(tp.chrono_since, now);
+  auto const was = std::exchange(tp.chrono, what);
+  if (was == tcp_chrono::busy)
+    tp.chrono_busy += spent;
+  else if (was != tcp_chrono::idle) [[unlikely]]
+    (was == tcp_chrono::rwnd_limited ? tcp_rare_of(net, tp).rwnd_limited : tcp_rare_of(net, tp).sndbuf_limited) +=
+        spent;
+}
+
 /// The socket's congestion control.
 template <class Net>
 [[nodiscard]] tcp_congestion_ops<Net> const& tcp_ca(sock const& sk) {
   return Net::tcp_congestion.rows[inet_csk(sk).icsk_ca_idx];
 }
-/// The IP version's calls.
+/// The IP version's calls: there is one (tcp_ipv4.hpp).
 template <class Net>
-[[nodiscard]] inet_connection_sock_af_ops<Net> const& tcp_af_ops(sock const& sk) {
-  return *static_cast<inet_connection_sock_af_ops<Net> const*>(inet_csk(sk).icsk_af_ops);
-}
+[[nodiscard]] constexpr inet_connection_sock_af_ops<Net> const& tcp_af_ops(sock const&);
 
 /// The clock of rates, us modulo 2^32.
 template <class Net>

@@ -116,14 +116,14 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       }
       return {};
     case tcp_opt::notsent_lowat:
-      tp.notsent_lowat = static_cast<u32>(val);
+      if (static_cast<u32>(val) != tp.rare->notsent_lowat) tcp_rare_of(net, tp).notsent_lowat = static_cast<u32>(val);
       // Else what is still with a driver wakes him, as its acknowledgments come.
       if (tcp_stream_is_writeable(net, sk) && sock_writeable(sk))
         tp.nospace = false, sk_wake_writer(net.worker().pool, sk);
       return {};
     case tcp_opt::user_timeout:
       if (val < 0) return failure{std::errc::invalid_argument};
-      tp.icsk_user_timeout = static_cast<u32>(val);
+      tcp_rare_of(net, tp).user_timeout = static_cast<u32>(val);
       tp.user_timeout_set = val != 0;
       tp.uto_due = tcp_user_timeout_tells(net, tp) && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait);
       return {};
@@ -169,13 +169,13 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
       return tcp_in_state(sk, tcp_state::close, tcp_state::listen)
                  ? 0
                  : static_cast<int>(std::min(u32{0xffff} << tp.rcv_wscale, tcp_full_space(sk)));
-    case tcp_opt::notsent_lowat: return static_cast<int>(tp.notsent_lowat);
+    case tcp_opt::notsent_lowat: return static_cast<int>(tp.rare->notsent_lowat);
     case tcp_opt::fastopen: return tp.rare->fastopen_max_qlen;
     case tcp_opt::fastopen_connect: return tp.fastopen_connect;
     case tcp_opt::fastopen_no_cookie: return tp.fastopen_no_cookie;
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
-    case tcp_opt::user_timeout: return static_cast<int>(tp.icsk_user_timeout);
+    case tcp_opt::user_timeout: return static_cast<int>(tp.rare->user_timeout);
     case tcp_opt::save_syn: return tp.save_syn;
     case tcp_opt::inq: return tp.recvmsg_inq;
     case tcp_opt::thin_dupack:
@@ -254,39 +254,57 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_snd_wnd = tp.snd_wnd, info.tcpi_rcv_wnd = tp.rcv_wnd;
   info.tcpi_notsent_bytes = tp.write_seq - tp.snd_nxt;
 }
+/// Of the number only the end is counted; the rest is as near as a SYN and a FIN to what the sequence numbers tell.
+[[nodiscard]] inline u64 tcp_bytes_sent(tcp_sock const& tp) {
+  u64 const about = tp.bytes_acked + (tp.snd_nxt - tp.snd_una) + tp.rare->bytes_retrans;
+  return about + static_cast<u64>(s64{static_cast<s32>(tp.bytes_sent - static_cast<u32>(about))});
+}
+/// How long it was held back so, in us. Whatever holds it back, it is busy.
+[[nodiscard]] inline u64 tcp_chrono_us(tcp_sock const& tp, u64 now, tcp_chrono what) {
+  auto const of = [&](tcp_chrono each, u32 before) {
+    return u64{before} + (tp.chrono == each ? tcp_tick(now) - tp.chrono_since : 0);
+  };
+  u64 const rwnd = of(tcp_chrono::rwnd_limited, tp.rare->rwnd_limited);
+  u64 const sndbuf = of(tcp_chrono::sndbuf_limited, tp.rare->sndbuf_limited);
+  u64 const ticks = what == tcp_chrono::rwnd_limited     ? rwnd
+                    : what == tcp_chrono::sndbuf_limited ? sndbuf
+                                                         : rwnd + sndbuf + of(tcp_chrono::busy, tp.chrono_busy);
+  return (ticks << tcp_tick_shift) / 1000;
+}
 inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
   u64 const age = static_cast<u32>(now / 1'000'000) - tp.established;
   auto const ms_since = [&](u64 then) { return static_cast<u32>(std::min((now - then) / 1'000'000, age)); };
   info.tcpi_last_data_sent = ms_since(tp.lsndtime);
   info.tcpi_last_data_recv = ms_since(tp.lrcvtime);
   info.tcpi_last_ack_recv = ms_since(tp.rcv_tstamp);
-  info.tcpi_total_retrans = tp.total_retrans;
+  auto const& past = *tp.rare;
+  info.tcpi_total_retrans = past.total_retrans;
   info.tcpi_bytes_acked = tp.bytes_acked, info.tcpi_bytes_received = tp.bytes_received;
-  info.tcpi_bytes_sent = tp.bytes_sent, info.tcpi_bytes_retrans = tp.bytes_retrans;
+  info.tcpi_bytes_sent = tcp_bytes_sent(tp), info.tcpi_bytes_retrans = past.bytes_retrans;
   info.tcpi_segs_out = tp.segs_out, info.tcpi_segs_in = tp.segs_in;
   info.tcpi_data_segs_out = tp.data_segs_out, info.tcpi_data_segs_in = tp.data_segs_in;
   info.tcpi_busy_time = tcp_chrono_us(tp, now, tcp_chrono::busy);
   info.tcpi_rwnd_limited = tcp_chrono_us(tp, now, tcp_chrono::rwnd_limited);
   info.tcpi_sndbuf_limited = tcp_chrono_us(tp, now, tcp_chrono::sndbuf_limited);
-  info.tcpi_delivered = tp.delivered, info.tcpi_delivered_ce = tp.rare->delivered_ce;
+  info.tcpi_delivered = tp.delivered, info.tcpi_delivered_ce = past.delivered_ce;
   info.tcpi_delivery_rate = tcp_compute_delivery_rate(tp);
   info.tcpi_delivery_rate_app_limited = tp.rate_app_limited;
-  info.tcpi_dsack_dups = tp.rare->dsack_dups, info.tcpi_reord_seen = tp.reord_events,
-  info.tcpi_rcv_ooopack = tp.rcv_ooopack;
-  info.tcpi_total_rto = tp.total_rto, info.tcpi_total_rto_recoveries = tp.total_rto_recoveries;
+  info.tcpi_dsack_dups = past.dsack_dups, info.tcpi_reord_seen = past.reord_events,
+  info.tcpi_rcv_ooopack = past.rcv_ooopack;
+  info.tcpi_total_rto = past.total_rto, info.tcpi_total_rto_recoveries = past.total_rto_recoveries;
   info.tcpi_total_rto_time =
-      tp.total_rto_time + (tp.rto_stamp != 0 ? static_cast<u32>(now / 1'000'000) - tp.rto_stamp : 0);
+      past.total_rto_time + (past.rto_stamp != 0 ? static_cast<u32>(now / 1'000'000) - past.rto_stamp : 0);
 }
 /// TCP_INFO. Of a listener little more than its queue.
 template <class Net>
 tcp_info tcp_get_info(Net& net, sock& sk) {
   auto const& tp = tcp_sk(sk);
-  if (tp.icsk_ca_initialized && !tcp_ca<Net>(sk).cong_control) tcp_update_pacing_rate(net, sk);
+  bool const by_cwnd = tp.icsk_ca_initialized && !tcp_ca<Net>(sk).cong_control;
   tcp_info info{.tcpi_state = sk.sk_state,
                 .tcpi_snd_cwnd = tp.snd_cwnd,
                 .tcpi_reordering = tp.reordering,
-                .tcpi_pacing_rate = sk.sk_pacing_rate,
-                .tcpi_max_pacing_rate = sk.sk_max_pacing_rate};
+                .tcpi_pacing_rate = by_cwnd ? tcp_pacing_rate_of_cwnd(net, sk) : sk.sk_rare->pacing_rate,
+                .tcpi_max_pacing_rate = sk.sk_rare->max_pacing_rate};
   if (sk.sk_state == tcp_state::listen) {
     info.tcpi_unacked = tp.icsk_listen.ack_backlog;
     info.tcpi_sacked = tp.icsk_listen.max_ack_backlog;
@@ -339,7 +357,10 @@ result<u32> tcp_getsockopt(Net& net, sock& sk, int level, int optname, std::span
     return detail::put_opt(out, name);
   }
   if (optname == tcp_opt::ulp) return 0u;
-  if (optname == tcp_opt::cc_info) return tcp_ca<Net>(sk).get_info ? tcp_ca<Net>(sk).get_info(sk, out) : 0u;
+  if (optname == tcp_opt::cc_info) {
+    auto const& ca = tcp_ca<Net>(sk);
+    return ca.get_info && tcp_ca_has_state(sk, ca) ? ca.get_info(sk, out) : 0u;
+  }
   if (optname == tcp_opt::saved_syn) return detail::tcp_get_saved_syn(net, sk, out);
   if (optname == tcp_opt::fastopen_key) return detail::tcp_get_fastopen_key(net, sk, out);
   if (optname == tcp_opt::info) return detail::put_opt(out, detail::tcp_get_info(net, sk));

@@ -49,7 +49,7 @@ void inet_csk_init_timers(Net& net, sock& sk);
 
 /// A segment leaves the write queue: its memory is the proto's again.
 NETSTACK_INLINE void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
-  if (!sk.sk_memory) __builtin_unreachable();
+  if (!sk.sk_limits) __builtin_unreachable();
   u32 const truesize = skb.truesize;
   tcp_sk(sk).wmem_queued -= truesize;
   sk_mem_uncharge(sk, truesize);
@@ -72,7 +72,7 @@ NETSTACK_NOINLINE inline void tcp_wmem_free_first(sock& sk, sk_buff& last, u32 n
 }
 /// It enters it.
 inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
-  if (!sk.sk_memory) __builtin_unreachable();
+  if (!sk.sk_limits) __builtin_unreachable();
   tcp_sk(sk).wmem_queued += skb.truesize;
   sk_mem_charge(sk, skb.truesize);
 }
@@ -81,7 +81,7 @@ inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
 /// TCP_NOTSENT_LOWAT.
 template <class Net>
 [[nodiscard]] u32 tcp_notsent_lowat(Net& net, tcp_sock const& tp) {
-  return tp.notsent_lowat != 0 ? tp.notsent_lowat : tcp_pernet(net).sysctl_tcp_notsent_lowat;
+  return tp.rare->notsent_lowat != 0 ? tp.rare->notsent_lowat : tcp_pernet(net).sysctl_tcp_notsent_lowat;
 }
 /// … fewer bytes than that wait to be sent; `twice`: fewer than half of it.
 template <class Net>
@@ -111,7 +111,7 @@ template <class Net>
 void tcp_await_space(Net& net, sock& sk) {
   tcp_sk(sk).nospace = true;
   bool const open = !tcp_in_state(sk, tcp_state::close, tcp_state::listen);
-  if (open && sk.sk_write_queue.empty() && icsk_due_of(sk, icsk_wait::pacing) == 0)
+  if (open && sk.sk_write_queue.empty() && !icsk_waits_for(sk, icsk_wait::pacing))
     icsk_start_timer(net, sk, icsk_wait::pacing, net.worker().now + tcp_space_retry_ns);
 }
 /// A writer is woken, and poll() says writable, when a third of the buffer is free.
@@ -183,7 +183,7 @@ template <class Net>
 void tcp_repair_settle(Net& net, tcp_sock& tp) {
   if (!tp.repair || tp.ca_state != tcp_ca_state::open || (tp.sacked_out | tp.lost_out | tp.retrans_out) != 0 ||
       before(tp.snd_una, tp.repair->rtx_high) || tp.repair->sack_indexed || tp.tlp_outstanding || tp.dsack ||
-      tp.rto_stamp != 0 || tp.rare->mtup.probe_size != 0)
+      tp.rare->rto_stamp != 0 || tp.rare->mtup.probe_size != 0)
     return;
   tcp_repair_free(net, tp);
 }
@@ -299,7 +299,7 @@ void tcp_done(Net& net, sock& sk) {
 /// The connection fails: the next call is told why.
 template <class Net>
 NETSTACK_COLD void tcp_done_with_error(Net& net, sock& sk, std::errc why) {
-  sk.sk_err = static_cast<s32>(why);
+  sk.sk_err = static_cast<std::int16_t>(why);
   tcp_note(sk, tcp_event::error);
   tcp_write_queue_purge(net, sk);
   tcp_done(net, sk);

@@ -374,7 +374,7 @@ sock* tcp_v4_syn_recv_sock(Net& net, sock& listener, tcp_request_sock& req) {
   tp.advmss = req.adv_mss;
   tp.scaling_ratio = req.scaling_ratio;
   if (u8 const at = std::exchange(req.ireq_opt, u8{0}); at != 0) [[unlikely]]
-    tp.opt = &worker_generic<ipv4>(net.worker()).ip_options.at(at - 1u);
+    sk_rare_of(net, *child)->opt = &worker_generic<ipv4>(net.worker()).ip_options.at(at - 1u);
   tp.saved_syn = std::exchange(req.saved_syn, u8{0});
   return child;
 }

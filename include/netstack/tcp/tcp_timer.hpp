@@ -33,14 +33,14 @@ u32 tcp_orphan_retries(Net& net) {
 /// TCP_USER_TIMEOUT (RFC 5482, MUST-21): so long since the peer was last heard of, with something owed.
 template <class Net>
 bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
-  return tp.icsk_user_timeout != 0 && net.worker().now - since >= u64{tp.icsk_user_timeout} * 1'000'000;
+  return tp.rare->user_timeout != 0 && net.worker().now - since >= u64{tp.rare->user_timeout} * 1'000'000;
 }
 /// … which no timer outlasts; us.
 template <class Net>
 u64 tcp_clamp_to_user_timeout(Net& net, tcp_sock const& tp, u64 us) {
-  if (tp.icsk_user_timeout == 0) [[likely]]
+  if (tp.rare->user_timeout == 0) [[likely]]
     return us;
-  u64 const end = tp.retrans_start + u64{tp.icsk_user_timeout} * 1'000'000, now = net.worker().now;
+  u64 const end = tp.rare->retrans_start + u64{tp.rare->user_timeout} * 1'000'000, now = net.worker().now;
   return std::min<u64>(us, end > now ? (end - now) / 1000 + 1 : tcp_timeout_min);
 }
 /// So many repetitions of the oldest, or as much time as they would take, were without an answer.
@@ -50,7 +50,7 @@ bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
   if (tp.icsk_retransmits == 0 || tries == 0) return tp.icsk_retransmits != 0;
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   u32 const first = opening ? tcp_timeout_init : tcp_pernet(net).sysctl_tcp_rto_min_us;
-  return net.worker().now - tp.retrans_start >= tcp_model_timeout(tries, first) * 1000;
+  return net.worker().now - tp.rare->retrans_start >= tcp_model_timeout(tries, first) * 1000;
 }
 /// How often a SYN is repeated, or a SYN-ACK, and once more if its connection is in use already, as in Linux.
 [[nodiscard]] inline u32 tcp_opening_retries(tcp_net const& ns, tcp_sock const& tp) {
@@ -72,12 +72,12 @@ bool tcp_write_timeout(Net& net, sock& sk) {
   }
   if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
   // RFC 5482 §1: the user's timeout may be longer than R2, too; but not for who has no user any more.
-  bool const own = tp.icsk_user_timeout != 0 && !sock_flag(sk, sock_flags::dead);
+  bool const own = tp.rare->user_timeout != 0 && !sock_flag(sk, sock_flags::dead);
   bool const tried =
       (opening &&
        tp.icsk_retransmits >= most + (sk.sk_state == tcp_state::syn_sent ? ns.sysctl_tcp_syn_linear_timeouts : 0u)) ||
       (!own && tcp_retransmits_timed_out(net, sk, most));
-  bool const over = tried || tcp_user_timed_out(net, tp, tp.retrans_start);
+  bool const over = tried || tcp_user_timed_out(net, tp, tp.rare->retrans_start);
   if (tp.syn_fastopen || tp.syn_data_acked) tcp_fastopen_active_detect_blackhole(net, sk, over);
   return over;
 }
@@ -98,10 +98,10 @@ void tcp_count_failure(Net& net, tcp_sock const& tp) {
 /// lost. For TCP_USER_TIMEOUT an answer that takes nothing is none.
 template <class Net>
 bool tcp_rtx_probe0_timed_out(Net& net, tcp_sock const& tp) {
-  if (net.worker().now - std::max(tp.rcv_tstamp, tp.retrans_start) > u64{tcp_rto_max} * 2000) return true;
+  if (net.worker().now - std::max(tp.rcv_tstamp, tp.rare->retrans_start) > u64{tcp_rto_max} * 2000) return true;
   u32 const since = tp.repair ? tp.repair->retrans_stamp : 0;
   u32 const repeating = since != 0 ? tcp_time_stamp(net) + tp.tsoffset - since : 0;  // ms
-  return tp.icsk_user_timeout != 0 && repeating >= tp.icsk_user_timeout;
+  return tp.rare->user_timeout != 0 && repeating >= tp.rare->user_timeout;
 }
 
 template <class Net>
@@ -109,22 +109,23 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   sk_buff* const head = tcp_sent_head(sk);
   if (!head) return;
-  if (tp.icsk_retransmits == 0) tp.retrans_start = TCP_SKB_CB(*head).sent;
+  auto& past = tcp_rare_of(net, tp);
+  if (tp.icsk_retransmits == 0) past.retrans_start = TCP_SKB_CB(*head).sent;
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   bool const closed = tp.snd_wnd == 0 && !opening && !sock_flag(sk, sock_flags::dead);
   if (closed ? tcp_rtx_probe0_timed_out(net, tp) : tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
   ++NET_STATS(net).TCPTimeouts;
   if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
-  if (tp.icsk_retransmits == 0) ++tp.total_rto_recoveries, tp.rto_stamp = std::max(tcp_time_stamp(net), 1u);
-  ++tp.total_rto;
+  if (tp.icsk_retransmits == 0) ++past.total_rto_recoveries, past.rto_stamp = std::max(tcp_time_stamp(net), 1u);
+  ++past.total_rto;
   if (tp.icsk_retransmits != 0xff) ++tp.icsk_retransmits;
   auto const r = tcp_retransmit_skb(net, sk, *head);
   // RFC 6298 §5.5, MUST-19: back off; what did not even leave is tried again soon.
   if (!r && r.error() == std::errc::no_buffer_space)
     return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, tcp_resource_probe_interval));
   // But the first SYNs follow each other evenly, as in Linux: most often it was one of these that was lost.
-  if (sk.sk_state != tcp_state::syn_sent || tp.total_rto > tcp_pernet(net).sysctl_tcp_syn_linear_timeouts)
+  if (sk.sk_state != tcp_state::syn_sent || past.total_rto > tcp_pernet(net).sysctl_tcp_syn_linear_timeouts)
     ++tp.icsk_backoff, tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max);
   inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans,
                             closed ? tp.icsk_rto : tcp_clamp_to_user_timeout(net, tp, tp.icsk_rto));
@@ -142,7 +143,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
   // TCP_USER_TIMEOUT ends it, and one that nobody holds ends when it would be asked most rarely.
   bool const dead = sock_flag(sk, sock_flags::dead);
   u32 const most = dead ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
-  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.retrans_start) ||
+  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.rare->retrans_start) ||
       (dead && tcp_probe0_when(net, tp) == tcp_rto_max))
     return tcp_write_err(net, sk);
   auto const r = tcp_write_wakeup(net, sk);
@@ -194,8 +195,8 @@ void tcp_keepalive_timer(Net& net, sock& sk) {
     return inet_csk_reset_keepalive_timer(net, sk, idle);
   u64 const silent = net.worker().now - std::max(tp.rcv_tstamp, tp.lrcvtime);
   if (silent < idle) return inet_csk_reset_keepalive_timer(net, sk, idle - silent);
-  if (tp.icsk_user_timeout != 0 ? tp.icsk_probes_out > 0 && silent >= u64{tp.icsk_user_timeout} * 1'000'000
-                                : tp.icsk_probes_out >= most) {
+  if (tp.rare->user_timeout != 0 ? tp.icsk_probes_out > 0 && silent >= u64{tp.rare->user_timeout} * 1'000'000
+                                 : tp.icsk_probes_out >= most) {
     tcp_send_active_reset(net, sk);
     return tcp_write_err(net, sk);
   }
@@ -219,8 +220,9 @@ void tcp_pacing_timer_handler(Net& net, sock& sk) {
 /// The deadline is reached: it is one no longer.
 template <class Net>
 bool tcp_is_due(Net& net, sock& sk, icsk_wait what) {
-  u64& at = icsk_due_of(sk, what);
-  return at != 0 && at <= net.worker().now && std::exchange(at, 0) != 0;
+  u32& due = icsk_due_in_units(sk, what);
+  auto const now = static_cast<u32>(net.worker().now >> icsk_unit_shift(what));
+  return due != 0 && !before(now, due) && std::exchange(due, 0u) != 0;
 }
 /// The timer's function: the connection stays until it is done with, and the application hears of it at the end.
 template <class Net>
@@ -234,7 +236,8 @@ void tcp_timer_function(void*, timer_list& timer) {
   if (tcp_is_due(net, sk, icsk_wait::pacing)) tcp_pacing_timer_handler(net, sk);
   // What was moved away meanwhile is waited for only now.
   u64 next = ~u64{0};
-  for (u64 const at : inet_csk(sk).icsk_due) next = std::min(next, at - 1);
+  for (u32 kind = 0; kind < icsk_wait_kinds; ++kind)
+    next = std::min(next, icsk_due_of(sk, static_cast<icsk_wait>(kind), net.worker().now) - 1);
   if (next != ~u64{0} && (!timer_pending(timer) || next + 1 < timer.expires))
     net.worker().timers.mod_timer(timer, next + 1);
   tcp_tell(sk);

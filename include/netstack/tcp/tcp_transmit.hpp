@@ -3,7 +3,7 @@
 // made of. A segment of the write queue stays there until it is acknowledged, and what leaves is a clone of it whose
 // headers lie in the common headroom. While a driver still has that clone, its frame is immutable: a repetition then
 // gets its headers in a frame of its own and refers to the payload.
-// tx: called by tcp_output, tcp_timer → calls icsk_af_ops.queue_xmit
+// tx: called by tcp_output, tcp_timer → calls tcp_af_ops.queue_xmit
 // Linux: net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_established_options, tcp_syn_options, __tcp_select_window)
 // RFC 9293 §3.1, §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC 2883 §4
 #pragma once
@@ -128,7 +128,7 @@ template <class Net>
     opts.cookie = tp.rare->fastopen_req->cookie.val;
   }
   if (tcp_user_timeout_tells(net, tp) && opts.size() + tcpopt::user_timeout_len <= tcpopt::max_len)
-    opts.user_timeout = tcp_user_timeout_encode(tp.icsk_user_timeout);
+    opts.user_timeout = tcp_user_timeout_encode(tp.rare->user_timeout);
   return opts;
 }
 
@@ -409,7 +409,7 @@ inline void tcp_user_timeout_option(tcp_sock& tp, u32 len, tcp_out_options& opts
   u32 const size = opts.size() + tcpopt::user_timeout_len,
             most = tp.mss_cache + (opts.tstamp ? tcpopt::tstamp_aligned : 0u);
   if (size > tcpopt::max_len || len + size > most) return;
-  opts.user_timeout = tcp_user_timeout_encode(tp.icsk_user_timeout);
+  opts.user_timeout = tcp_user_timeout_encode(tp.rare->user_timeout);
   tp.uto_due = false;
 }
 }  // namespace detail
@@ -542,13 +542,14 @@ void tcp_send_ack(Net& net, sock& sk) {
   auto const r = tcp_transmit_control(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack);
   if (r || r.error() != std::errc::no_buffer_space) return;
   tcp_sk(sk).ack_scheduled = true;
-  if (icsk_due_of(sk, icsk_wait::delack) == 0)
+  if (!icsk_waits_for(sk, icsk_wait::delack))
     icsk_start_timer(net, sk, icsk_wait::delack, net.worker().now + 200'000'000);
 }
 namespace detail {
 /// Another one is owed while one waits: what was to leave soon anyway does so now, as Linux's.
 template <class Net>
-NETSTACK_NOINLINE void tcp_delayed_ack_again(Net& net, sock& sk, u64 due, u64 at) {
+NETSTACK_NOINLINE void tcp_delayed_ack_again(Net& net, sock& sk, u64 at) {
+  u64 const due = icsk_due_of(sk, icsk_wait::delack, net.worker().now);
   if (due <= net.worker().now + tcp_delack_min / 4) return tcp_send_ack(net, sk);
   if (due > at) icsk_start_timer(net, sk, icsk_wait::delack, at);
 }
@@ -558,8 +559,8 @@ NETSTACK_NOINLINE void tcp_delayed_ack_again(Net& net, sock& sk, u64 due, u64 at
 template <class Net>
 NETSTACK_INLINE void tcp_send_delayed_ack(Net& net, sock& sk) {
   u64 const at = net.worker().now + (tcp_sk(sk).lrcvtime != 0 ? tcp_delack_min : tcp_delack_tick);
-  if (u64 const due = icsk_due_of(sk, icsk_wait::delack); due != 0) [[unlikely]]
-    return detail::tcp_delayed_ack_again(net, sk, due, at);
+  if (icsk_waits_for(sk, icsk_wait::delack)) [[unlikely]]
+    return detail::tcp_delayed_ack_again(net, sk, at);
   icsk_start_timer(net, sk, icsk_wait::delack, at);
 }
 /// The end without a farewell: what is on its way is thrown away by both.

@@ -29,7 +29,7 @@ namespace netstack {
 /// RFC 5482 §3: what the application wants is told to the peer.
 template <class Net>
 [[nodiscard]] bool tcp_user_timeout_tells(Net& net, tcp_sock const& tp) {
-  return tcp_pernet(net).sysctl_tcp_user_timeout_option != 0 && tp.user_timeout_set && tp.icsk_user_timeout != 0;
+  return tcp_pernet(net).sysctl_tcp_user_timeout_option != 0 && tp.user_timeout_set && tp.rare->user_timeout != 0;
 }
 
 /// RFC 5482 §3.1: the peer's advice counts, unless the application has a wish of its own. It makes ours longer, up to a
@@ -42,7 +42,7 @@ void tcp_rcv_user_timeout(Net& net, tcp_sock& tp, u16 field) {
   if (ns.sysctl_tcp_user_timeout_option == 0 || tp.user_timeout_set || remote == 0) return;
   u64 const own = tcp_model_timeout(ns.sysctl_tcp_retries2, ns.sysctl_tcp_rto_min_us) / 1'000'000;
   u64 const s = std::min<u64>(std::max({own, u64{remote}, u64{l_limit}}), u_limit);
-  tp.icsk_user_timeout = static_cast<u32>(s * 1000);
+  tcp_rare_of(net, tp).user_timeout = static_cast<u32>(s * 1000);
 }
 
 }  // namespace netstack

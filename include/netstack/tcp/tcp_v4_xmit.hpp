@@ -16,7 +16,7 @@ namespace detail {
 template <class Net>
 result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
   fl4 = connected_flow(inet_sk(sk), sk.sk_daddr, sk.sk_dport);
-  if (auto const* const opt = inet_sk(sk).opt; opt && opt->srr) [[unlikely]] {
+  if (auto const* const opt = sk.sk_rare->opt; opt && opt->srr) [[unlikely]] {
     fl4.daddr = opt->faddr;
     if (opt->is_strictroute) fl4.scope = rt_scope::link;  // RFC 791 §3.1: the next stop is a neighbour
   }
@@ -33,7 +33,8 @@ inline u8 tcp_v4_tos(sock const& sk) {
 /// No options, and routers may not cut.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_v4_is_plain(Net& net, inet_sock const& inet) {
-  return ip_ways_possible<Net> && inet.opt == nullptr && ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ipv4_net(net));
+  return ip_ways_possible<Net> && inet.sk_rare->opt == nullptr &&
+         ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ipv4_net(net));
 }
 /// The way of the segments of such a one.
 template <class Net>
@@ -79,9 +80,9 @@ NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& s
            .pmtudisc = inet.pmtudisc,
            .mark = sk.sk_mark,
            .priority = sk.sk_priority};
-  if (inet.opt) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
-    tx.options = inet.opt->data, tx.optlen = inet.opt->optlen;
-    tx.srr = inet.opt->srr, tx.daddr = sk.sk_daddr;
+  if (inet_options const* const opt = inet.sk_rare->opt) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
+    tx.options = opt->data, tx.optlen = opt->optlen;
+    tx.srr = opt->srr, tx.daddr = sk.sk_daddr;
   }
   return ip_send_skb(net, skb, **rt, fl4, tx);
 }

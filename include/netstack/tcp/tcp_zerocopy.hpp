@@ -96,7 +96,7 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   if (!tcp_stream_memory_free(sk)) tcp_sndbuf_expand(net, sk);
   if (!tcp_may_queue(net, sk) || !tcp_wmem_schedule(net, sk, skb.truesize)) {
     tcp_await_space(net, sk);
-    tcp_chrono_update(sk, net.worker().now, tp.chrono == tcp_chrono::rwnd_limited);
+    tcp_chrono_update(net, sk, tp.chrono == tcp_chrono::rwnd_limited);
     return failure{std::errc::resource_unavailable_try_again};
   }
   tcp_rate_check_app_limited(tp);

@@ -59,7 +59,7 @@ inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, ud
   if (ipc.tos >= 0) flow.fl4.tos = static_cast<u8>(ipc.tos);
   flow.fl4.mark = ipc.mark;
   if (flags & msg::dontroute) flow.fl4.scope = rt_scope::link;
-  s32 const own_ttl = multicast ? s32{inet.mc_ttl} : s32{inet.uc_ttl};
+  s32 const own_ttl = multicast ? s32{inet.sk_rare->mc_ttl} : s32{inet.uc_ttl};
   flow.tx = {.ttl = static_cast<u8>(ipc.ttl != 0  ? ipc.ttl
                                     : own_ttl > 0 ? own_ttl
                                                   : 0),
@@ -69,7 +69,7 @@ inline void udp_fill_flow(inet_sock& inet, ipcm_cookie const& ipc, u32 flags, ud
              .mc_loop = inet.mc_loop,
              .mark = ipc.mark,
              .priority = ipc.priority};
-  if (inet_options const* const opt = ipc.has_opt ? &flow.opt : inet.opt; opt && opt->optlen) [[unlikely]] {
+  if (inet_options const* const opt = ipc.has_opt ? &flow.opt : inet.sk_rare->opt; opt && opt->optlen) [[unlikely]] {
     flow.tx.options = opt->data, flow.tx.optlen = opt->optlen;
     if (!opt->srr) return;
     flow.tx.srr = opt->srr, flow.tx.daddr = daddr;
@@ -164,7 +164,7 @@ NETSTACK_COLD result<void> udp_send_failed(Net& net, sock& sk, std::errc error, 
 /// Sends a packet whose data is the payload: UDP header, IP header, gone. Always takes the skb.
 template <class Net>
 result<void> udp_send_skb(Net& net, sock& sk, sk_buff& skb, detail::udp_flow const& flow, u32 csum) {
-  if (sk.sk_tsflags & sof_timestamping::tx_record_mask) [[unlikely]]
+  if (udp_sk(sk).own.tsflags & sof_timestamping::tx_record_mask) [[unlikely]]
     sock_tx_timestamp(sk, skb);
   detail::udp_push_header(skb, flow, csum);
   auto const r = ip_send_skb(net, skb, *flow.rt, flow.fl4, flow.tx);

@@ -37,6 +37,10 @@ struct udp_way {
 }  // namespace detail
 
 struct udp_sock : inet_sock {
+  udp_sock() { sk_rare = &own; }
+
+  sock_rare own{};
+  list_head sk_node{};             ///< in the hash by port
   udp_sock* mcast_next = nullptr;  ///< while a multicast is handed to several sockets
   inet_cork cork{};
   detail::udp_way way{};
@@ -70,7 +74,7 @@ struct udp_table {
   static_assert(std::has_single_bit(Slots));
   static constexpr u32 mask = Slots - 1;
   static constexpr u32 log = static_cast<u32>(std::countr_zero(Slots));
-  list<sock, &sock::sk_node> hash[Slots];
+  list<udp_sock, &udp_sock::sk_node> hash[Slots];
   list<sock, &sock::sk_portaddr_node> hash2[Slots];
 };
 

@@ -40,7 +40,7 @@ template <class Net>
 result<void> udp_lib_hash(Net& net, sock& sk) {
   flow_genid_bump(net.worker().softnet);
   sk.sk_hash = ipv4_portaddr_hash(net, sk.sk_rcv_saddr, sk.sk_num);
-  udp_slot(net, sk.sk_num).push_front(sk);
+  udp_slot(net, sk.sk_num).push_front(udp_sk(sk));
   udp_slot2(net, sk.sk_hash).push_front(sk);
   return {};
 }
@@ -49,7 +49,7 @@ void udp_lib_unhash(Net& net, sock& sk) {
   if (sk.sk_num == 0) return;  // no port: not in the tables
   flow_genid_bump(net.worker().softnet);
   auto& slot = udp_slot(net, sk.sk_num);
-  slot.erase(slot.iterator_to(sk));
+  slot.erase(slot.iterator_to(udp_sk(sk)));
   auto& slot2 = udp_slot2(net, sk.sk_hash);
   slot2.erase(slot2.iterator_to(sk));
   sk.sk_num = 0;

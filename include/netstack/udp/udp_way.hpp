@@ -11,10 +11,10 @@
 namespace netstack::detail {
 
 /// Everything of a socket and its namespace that a datagram without control messages depends on.
-inline udp_way_key udp_way_key_of(inet_sock const& sk, netns_ipv4 const& ns) {
+inline udp_way_key udp_way_key_of(udp_sock const& sk, netns_ipv4 const& ns) {
   return {.source = sk.inet_saddr.raw() | u64{sk.inet_sport.raw()} << 32 | u64{static_cast<u16>(sk.uc_ttl)} << 48,
-          .look = sk.tos | u64{static_cast<u8>(sk.pmtudisc)} << 8 | u64{sk.opt != nullptr} << 16 |
-                  u64{sk.transparent} << 24 | u64{sk.uc_index} << 32,
+          .look = sk.tos | u64{static_cast<u8>(sk.pmtudisc)} << 8 | u64{sk.own.opt != nullptr} << 16 |
+                  u64{sk.transparent} << 24 | u64{sk.own.uc_index} << 32,
           .flags = sk.sk_flags,
           .mark = sk.sk_mark | u64{sk.sk_priority} << 32,
           .bound = sk.sk_bound_dev_if | u64{ns.sysctl_ip_default_ttl} << 32 | u64{ns.sysctl_ip_no_pmtu_disc} << 40};
@@ -29,7 +29,7 @@ udp_way* udp_way_again(Net& net, udp_sock& sk, be32 daddr, be16 dport) {
   bool const cached =
       sk.sk_dst_cache == way.ip.rt ? !way.ip.rt->obsolete : rt_slab(net.worker()).recent_of(daddr).rt == way.ip.rt;
   if (!cached || way.ip.rt->serial != way.ip.serial || sk.corkflag || sk.cork.skb || sk.sk_err != 0 ||
-      (sk.sk_shutdown & send_shutdown) != 0 || (sk.sk_tsflags & sof_timestamping::tx_record_mask) != 0 ||
+      (sk.sk_shutdown & send_shutdown) != 0 || (sk.own.tsflags & sof_timestamping::tx_record_mask) != 0 ||
       sk_wmem_alloc_get(sk) >= sk.sk_sndbuf || !(way.key == udp_way_key_of(sk, ipv4_net(net))))
     return nullptr;
   return &way;
