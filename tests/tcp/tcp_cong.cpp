@@ -564,7 +564,7 @@ TEST_CASE("BBR comes back when a path that brought a segment in a quarter of a m
   (void)f.run(3000);
   faulty_wire::set_faults(*t.dev_a, bad, {});
   (void)f.run(600'000);
-  CHECK(f.tp().sk_pacing_rate < 10'000);
+  CHECK(f.tp().sk_rare->pacing_rate < 10'000);
   faulty_wire::set_faults(*t.dev_a, good, {});
   (void)f.run(100'000);
   CHECK(f.run(10'000) > 8.5e6);
