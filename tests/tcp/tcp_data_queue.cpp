@@ -186,6 +186,18 @@ TEST_CASE("what came behind a gap is kept for so many connections at a time as t
   t.over();
 }
 
+TEST_CASE("the echo of who did not agree to time stamps is no round trip: RFC 7323 §3.2", "[RFC 7323]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.after(10);
+  u32 const clock = tcp_time_stamp(t.net()) + t.tp(fd).tsoffset;
+  t.in("P. 1:1001 ack 1 ts 5 " + std::to_string(clock - 90'000));
+  CHECK(t.tp(fd).rcv_rtt_us == 0);
+  CHECK(t.tp(fd).rcv_rtt_time != 0);  // it is measured by windows
+  t.read(fd, 1000);
+  t.over();
+}
+
 TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");

@@ -69,9 +69,9 @@ inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
   tp.quick_acks = std::max(tp.quick_acks, acks);
   tp.pingpong = false;
 }
-/// Data came: how large are the peer's segments, and is it a dialogue?
+/// Data came: how large are the peer's segments, and is it a dialogue? `stamped`: tcp_rcv_rtt_measure's.
 template <class Net>
-NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
+NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx, bool stamped) {
   auto& tp = tcp_sk(sk);
   u32 const len = skb_is_gso(skb) ? skb_shinfo(skb).gso_size : skb.len;
   tp.ack_scheduled = true;
@@ -79,7 +79,7 @@ NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb,
     tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
     tp.scaling_ratio = static_cast<u8>(std::clamp<u32>(skb.len * 256 / skb.truesize, 1, 255));
   }
-  tcp_rcv_rtt_measure(net, tp, rx);
+  tcp_rcv_rtt_measure(net, tp, rx, stamped);
   u64 const now = net.worker().now;
   // The first of a flow, or after a pause: its sender's window opens faster if it is not made to wait.
   if (tp.lrcvtime == 0 || now - tp.lrcvtime > u64{tp.icsk_rto} * 1000) tcp_enter_quickack_mode(tp, tcp_max_quickacks);
@@ -354,7 +354,8 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
     sk_forced_mem_schedule(sk, skb.truesize);
   }
   if (skb.len != 0) {
-    tcp_event_data_recv(net, sk, skb, rx);
+    // RFC 7323 §3.2: the option of who did not agree to it means nothing.
+    tcp_event_data_recv(net, sk, skb, rx, rx.opt.saw_tstamp && tp.tstamp_ok);
     if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
       tcp_enter_quickack_mode(tp, 2);
   }
@@ -390,7 +391,7 @@ NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb
     detail::tcp_stamp(net, sk, skb);
     auto& cb = TCP_SKB_CB(skb);
     cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.tcp_flags = rx.flags;
-    tcp_event_data_recv(net, sk, skb, rx);
+    tcp_event_data_recv(net, sk, skb, rx, true);
     tp.bytes_received += len;
     tp.rcv_nxt = rx.end_seq;
     skb_set_owner_r(skb, sk);

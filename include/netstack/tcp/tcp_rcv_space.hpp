@@ -33,11 +33,11 @@ inline void tcp_rcv_rtt_update(tcp_sock& tp, u64 us, bool by_window) {
 
 }  // namespace detail
 
-/// What the data's sender takes for a round trip. With time stamps: since what it echoes was sent; without: the time in
-/// which it sends a window.
+/// What the data's sender takes for a round trip. `stamped` with a time stamp: since what it echoes was sent; without:
+/// the time in which it sends a window.
 template <class Net>
-NETSTACK_INLINE void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx) {
-  if (rx.opt.saw_tstamp) {
+NETSTACK_INLINE void tcp_rcv_rtt_measure(Net& net, tcp_sock& tp, tcp_rx const& rx, bool stamped) {
+  if (stamped) {
     if (rx.end_seq - rx.seq < tp.rcv_mss || rx.opt.rcv_tsecr == 0 || rx.opt.rcv_tsecr == tp.rcv_rtt_seq) return;
     tp.rcv_rtt_seq = rx.opt.rcv_tsecr;
     u32 const ms = tcp_time_stamp(net) + tp.tsoffset - rx.opt.rcv_tsecr;
