@@ -365,6 +365,24 @@ TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") 
   t.over();
 }
 
+TEST_CASE("TCP_INFO knows how long nothing was heard, however old the connection is", "[S92]") {
+  tcp_script t;
+  bool const passive = GENERATE(true, false);
+  constexpr u64 day = 86'400'000;
+  int const fd = passive ? t.accepted() : t.connected();
+  t.after(5), t.pending.clear();
+  auto i = info_of(t, fd);
+  CHECK((i.tcpi_last_data_sent == 5 && i.tcpi_last_data_recv == 5 && i.tcpi_last_ack_recv == 5));
+  t.after(49 * day);
+  REQUIRE(t.write(fd, 1));
+  t.in("P. 1:2 ack 2");
+  t.read(fd, 1);
+  t.after(2 * day), t.pending.clear();  // milliseconds of 51 days are more than 32 bits hold
+  i = info_of(t, fd);
+  CHECK((i.tcpi_last_data_sent == 2 * day && i.tcpi_last_data_recv == 2 * day && i.tcpi_last_ack_recv == 2 * day));
+  t.over();
+}
+
 TEST_CASE("TCP_INFO knows for how long what held us back: RFC 4898") {
   tcp_script t;
   t.default_win = 1000;

@@ -189,7 +189,7 @@ template <class Net>
 void tcp_finish_connect(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   tcp_set_state(net, sk, tcp_state::established);
-  tp.rcv_tstamp = net.worker().now, tp.established = tcp_time_stamp(net);
+  tp.rcv_tstamp = tp.lsndtime = net.worker().now, tp.established = tcp_time_stamp(net);
   // RFC 6928 §3: what was lost of the handshake says little of the path, unless it was lost again.
   tp.snd_cwnd = tp.rare->total_retrans > 1 ? 1 : tcp_init_cwnd;
   tp.snd_ssthresh = tcp_infinite_ssthresh;

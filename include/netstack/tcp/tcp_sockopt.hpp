@@ -272,8 +272,9 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   return (ticks << tcp_tick_shift) / 1000;
 }
 inline void tcp_info_of_account(tcp_sock const& tp, u64 now, tcp_info& info) {
-  u64 const age = static_cast<u32>(now / 1'000'000) - tp.established;
-  auto const ms_since = [&](u64 then) { return static_cast<u32>(std::min((now - then) / 1'000'000, age)); };
+  // As long as it has not happened: since the connection is there, whose age is known modulo 50 days.
+  u32 const age = static_cast<u32>(now / 1'000'000) - tp.established;
+  auto const ms_since = [&](u64 then) { return then != 0 ? static_cast<u32>((now - then) / 1'000'000) : age; };
   info.tcpi_last_data_sent = ms_since(tp.lsndtime);
   info.tcpi_last_data_recv = ms_since(tp.lrcvtime);
   info.tcpi_last_ack_recv = ms_since(tp.rcv_tstamp);
