@@ -429,9 +429,12 @@ TEST_CASE("a SYN from farther away than its listener allows ends no TIME-WAIT", 
   t.over();
 }
 
-TEST_CASE("a socket that is disconnected keeps nothing of the path, nor TCP_WINDOW_CLAMP", "[S98]") {
+TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer, nor TCP_WINDOW_CLAMP", "[S98]") {
   tcp_script t;
   int const fd = t.accepted();
+  u8 const ratio = t.tp(t.stream()).scaling_ratio;
+  t.in("P. 1:601 ack 1");
+  CHECK(t.tp(fd).scaling_ratio < ratio);  // small segments, of which a buffer holds less
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 5000));
   tcp_rare_of(t.net(), t.tp(fd)).mtup = {.search_high = 1500, .search_low = 1064, .probe_size = 1280};
   t.tp(fd).mtu_probing = true;
@@ -440,6 +443,7 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path, nor TCP_WIND
   REQUIRE(connect(t.net(), fd, unspec));
   CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::window_clamp).value() == 0);
   CHECK((t.tp(fd).rare->mtup.probe_size == 0 && !t.tp(fd).mtu_probing));
+  CHECK(t.tp(fd).scaling_ratio == ratio);
   t.collect(), t.pending.clear();
   t.over();
 }

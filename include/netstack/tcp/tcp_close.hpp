@@ -12,6 +12,11 @@ namespace netstack {
 
 namespace detail {
 
+/// The share of a receive buffer that is payload, as long as no peer is known: of full segments on Ethernet.
+template <class Net>
+[[nodiscard]] u8 tcp_init_scaling_ratio(Net& net) {
+  return tcp_scaling_ratio_of(net, 1460 - tcpopt::tstamp_aligned);
+}
 /// What a connection starts over from.
 template <class Net>
 void tcp_init_state(Net& net, sock& sk) {
@@ -50,6 +55,7 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.uto_due = false;
   if (!tp.user_timeout_set && tp.rare->user_timeout != 0) tcp_own_rare(tp).user_timeout = 0;  // the peer had advised it
   tp.window_clamp = tcp_no_window_clamp;
+  tp.scaling_ratio = tcp_init_scaling_ratio(net);
   if (sk.sk_rare != &sock_no_rare)
     sk_own_rare(sk).pacing_rate = sk.sk_rare->max_pacing_rate, sk_own_rare(sk).pacing_release = 0;
   tp.ecn_flags = 0;
@@ -122,7 +128,7 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
   sk.sk_sndbuf = static_cast<u32>(ns.sysctl_tcp_wmem[1]);
   sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
   sock_set_flag(sk, sock_flags::use_write_queue);
-  tcp_sk(sk).scaling_ratio = tcp_scaling_ratio_of(net, 1460 - tcpopt::tstamp_aligned);
+  tcp_sk(sk).scaling_ratio = detail::tcp_init_scaling_ratio(net);
   inet_csk_init_timers(net, sk);
   tcp_sk(sk).reordering = ns.sysctl_tcp_reordering;
   tcp_assign_congestion_control(net, sk);
