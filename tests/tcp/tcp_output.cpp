@@ -229,6 +229,16 @@ TEST_CASE("however well the size of a segment is known, it follows the path and 
   t.over();
 }
 
+TEST_CASE("a path of 88 bytes carries segments with time stamps: MUST-16", "[MUST-16]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 ts 1 0");
+  REQUIRE(dev_set_mtu(t.net(), *t.rig.eth0, 88));
+  REQUIRE(t.write(fd, 50));
+  t.out(". 1:37 ack 1").out("P. 37:51 ack 1").silent();
+  t.in(". 1 ack 51 ts 2 0");
+  t.over();
+}
+
 TEST_CASE("our window closes when nobody reads, and its opening is told once it is worth it: RFC 9293 §3.8.6.2.2",
           "[MUST-39]") {
   tcp_script t;

@@ -63,8 +63,9 @@ u32 tcp_sync_mss(Net& net, sock& sk) {
   dst_entry const* const dst = sk.sk_dst_cache;
   bool const lasting = dst && dst->dev && mtu == std::min<u32>(dst->dev->mtu, ip_max_mtu) && mss <= half && common;
   tp.pmtu_cookie = lasting ? dst->dev->mtu : 0;
-  if (half != 0 && mss > half) mss = std::max(half, 48u);
-  tp.mss_cache = static_cast<u16>(std::max(mss, 48u));
+  // What is the least without options is so here: with them a segment would be longer than a path of 88 bytes carries.
+  if (half != 0 && mss > half) mss = std::min(mss, std::max(half, 48u - (tp.tstamp_ok ? tcpopt::tstamp_aligned : 0u)));
+  tp.mss_cache = static_cast<u16>(mss);
   return tp.mss_cache;
 }
 /// … which is asked for with each call, and changes hardly ever.
