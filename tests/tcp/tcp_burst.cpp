@@ -501,6 +501,31 @@ TEST_CASE("a flow turns to no damaged segment, nor to a socket's that asks more 
   t.close_both(other);
 }
 
+TEST_CASE("a burst that cannot begin tells no window", "[S100]") {
+  rig t{summed};
+  auto& net = t.a.init_net();
+  auto& tp = t.from();
+  CHECK(netstack::send(t.b.init_net(), t.server, "news", 4).value() == 4);
+  t.b.poll(), t.a.poll();
+  CHECK(tp.rcv_nxt - tp.rcv_wup == 4);  // their acknowledgment waits for company
+  u32 const cwnd = std::exchange(tp.snd_cwnd, 0u);
+  t.write(2 * mss);
+  tp.snd_cwnd = cwnd;
+  sk_buff* const clone = skb_clone(*tp.send_head);  // whose bytes move away, so that only its place is taken
+  REQUIRE(clone);
+  REQUIRE(skb_unclone(*clone));
+  skb_list burst;
+  bool begins = false;
+  CHECK(tcp_burst(net, tp, mss, 2, burst, begins) == 0);
+  CHECK(burst.empty());
+  CHECK(tp.rcv_nxt - tp.rcv_wup == 4);
+  consume_skb(*clone);
+  t.write(1);
+  t.read();
+  char news[4];
+  CHECK(recv(net, t.client, news, sizeof news).value() == 4);
+}
+
 TEST_CASE("what ends a connection that nobody holds is counted as delivered, and nothing of it is kept", "[S104]") {
   rig t{summed};
   auto c = t.open();

@@ -90,6 +90,7 @@ u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begi
   constexpr tcp_marks told{.num_sacks = 0xff, .tstamp_ok = true, .ack_nomem = true, .urg_mode = true, .dsack = true};
   bool const plain = tp.match(told, {.tstamp_ok = true}) && !sk.sk_pacing_needed;
   if (!plain || most < 2 || !detail::tcp_is_plain_segment(*tp.send_head, mss)) return 0;
+  if (tp.send_head->fclone != 0) return 0;  // no clone, nothing leaves: no window may be noted as told
   if (tcp_packets_in_flight(tp) == 0) tcp_ca_tx_start(net, sk);
   u64 const now = net.worker().now;
   tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
@@ -110,7 +111,6 @@ u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begi
     tcp_rtx_queue_sent(tp, *skb);
     burst.push_back(*out);
   }
-  if (n == 0) return 0;
   sk.sk_wmem_alloc += truesize;
   tp.send_head = skb;
   detail::tcp_event_ack_sent(net, sk);
