@@ -505,9 +505,7 @@ TEST_CASE("a burst that cannot begin tells no window", "[S100]") {
   rig t{summed};
   auto& net = t.a.init_net();
   auto& tp = t.from();
-  CHECK(netstack::send(t.b.init_net(), t.server, "news", 4).value() == 4);
-  t.b.poll(), t.a.poll();
-  CHECK(tp.rcv_nxt - tp.rcv_wup == 4);  // their acknowledgment waits for company
+  tp.rcv_wup -= 4;  // as if the acknowledgment of so much waited for company
   u32 const cwnd = std::exchange(tp.snd_cwnd, 0u);
   t.write(2 * mss);
   tp.snd_cwnd = cwnd;
@@ -522,8 +520,6 @@ TEST_CASE("a burst that cannot begin tells no window", "[S100]") {
   consume_skb(*clone);
   t.write(1);
   t.read();
-  char news[4];
-  CHECK(recv(net, t.client, news, sizeof news).value() == 4);
 }
 
 TEST_CASE("what ends a connection that nobody holds is counted as delivered, and nothing of it is kept", "[S104]") {

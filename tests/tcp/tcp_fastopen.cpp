@@ -209,6 +209,33 @@ TEST_CASE("closed before the handshake is complete; a listener that goes", "[RFC
   t.over();
 }
 
+TEST_CASE("what is closed before the handshake is complete, has a congestion window that grows",
+          "[RFC 7413][RFC 5681]") {
+  server_script t;
+  t.from(4001);
+  t.in("S 0:5 mss 1460 fo cookie").out("S. 0 ack 6");
+  int const fd = t.accept();
+  auto& tp = t.tp(fd);
+  CHECK(tp.icsk_ca_initialized);
+  t.read(fd, 5);
+  REQUIRE(t.write(fd, 20'000));
+  sock_hold(tp);
+  bool const closes = GENERATE(true, false);
+  closes ? t.close(fd) : t.shutdown(fd, shut::wr);
+  CHECK(tp.sk_state == (closes ? tcp_state::fin_wait1 : tcp_state::syn_recv));
+  t.in(". 6 ack 1");
+  CHECK(tp.sk_state == tcp_state::fin_wait1);
+  CHECK(tp.rcvq_space != 0);
+  t.in(". 6 ack 2921").in(". 6 ack 5841");
+  CHECK(tp.snd_cwnd >= 14);
+  t.pending.clear();
+  t.in(". 6 ack 20002");  // the FIN was behind the last byte
+  CHECK(tp.sk_state == (closes ? tcp_state::close : tcp_state::fin_wait2));
+  sock_put(tp);
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("who trusts its network needs no cookie", "[RFC 7413]") {
   tcp_script t;
   tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable | tfo::server_cookie_not_reqd;

@@ -90,6 +90,32 @@ TEST_CASE("a simultaneous open: RFC 9293 figure 7", "[S148]") {
   t.over();
 }
 
+TEST_CASE("a simultaneous open that is shut down or closed before it is complete: RFC 9293 §3.10.4", "[S148]") {
+  tcp_script t;
+  int const fd = t.stream();
+  CHECK(t.connect(fd) == errc::operation_in_progress);
+  t.out("S 0");
+  t.in("S 0 mss 1460").out("S. 0 ack 1");
+  auto& tp = t.tp(fd);
+  sock_hold(tp);
+  SECTION("shut down: the FIN waits until the connection is there") {
+    t.shutdown(fd, shut::wr);
+    t.silent();
+    t.in("S. 0 ack 1 mss 1460").out("F. 1 ack 1");
+  }
+  SECTION("closed: it goes at once") {
+    t.close(fd);
+    t.out("F. 1 ack 1").silent();
+    t.in("S. 0 ack 1 mss 1460");
+  }
+  t.pending.clear();
+  CHECK(tp.sk_state == tcp_state::fin_wait1);
+  CHECK(tp.icsk_ca_initialized);
+  sock_put(tp);
+  t.in(". 1 ack 2").silent();
+  t.over();
+}
+
 TEST_CASE("the peer closes first: RFC 9293 figure 12 from the other side", "[S147]") {
   tcp_script t;
   int const fd = t.accepted();

@@ -67,8 +67,12 @@ void tcp_init_state(Net& net, sock& sk) {
 template <class Net>
 bool tcp_close_state(Net& net, sock& sk) {
   switch (sk.sk_state) {
-    case tcp_state::established:
-    case tcp_state::syn_recv: tcp_set_state(net, sk, tcp_state::fin_wait1); return true;
+    case tcp_state::syn_recv:
+      // RFC 9293 §3.10.4: the FIN goes at once, behind what was written; ESTABLISHED, where that would begin, is
+      // passed.
+      if (!inet_csk(sk).icsk_ca_initialized) tcp_init_transfer(net, sk);
+      [[fallthrough]];
+    case tcp_state::established: tcp_set_state(net, sk, tcp_state::fin_wait1); return true;
     case tcp_state::close_wait: tcp_set_state(net, sk, tcp_state::last_ack); return true;
     case tcp_state::syn_sent:
     case tcp_state::listen: tcp_set_state(net, sk, tcp_state::close); return false;
@@ -155,12 +159,12 @@ void tcp_v4_destroy_sock(Net& net, sock& sk) {
     w.sock_rares.free(const_cast<sock_rare*>(std::exchange(sk.sk_rare, &sock_no_rare)));
 }
 
-/// proto::shutdown. The peer hears of the end behind the last byte.
+/// proto::shutdown. The peer hears of the end behind the last byte; before the connection is there, once it is: RFC
+/// 9293 §3.10.4, tcp_ack_state sees to it.
 template <class Net>
 void tcp_shutdown(Net& net, sock& sk, u8 how) {
   if (!(how & send_shutdown)) return;
-  if (tcp_in_state(sk, tcp_state::established, tcp_state::syn_recv, tcp_state::close_wait) &&
-      detail::tcp_close_state(net, sk))
+  if (tcp_in_state(sk, tcp_state::established, tcp_state::close_wait) && detail::tcp_close_state(net, sk))
     tcp_send_fin(net, sk);
 }
 

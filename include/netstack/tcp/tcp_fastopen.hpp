@@ -270,6 +270,7 @@ NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_requ
       .seq = req.snt_isn, .end_seq = req.snt_isn + 1, .tcp_flags = static_cast<u8>(tcp_flag::syn | tcp_flag::ack)};
   tcp_queue_skb(*child, *synack);
   ++tp.write_seq;
+  tcp_init_transfer(net, *child);  // it may be answered, repeated and closed before the handshake is complete
   tcp_rare_of(net, tp).fastopen_rsk = &listener;
   sock_hold(listener);
   ++tcp_rare_of(net, tcp_sk(listener)).fastopen_qlen;

@@ -184,6 +184,20 @@ NETSTACK_INLINE void tcp_data_snd_check(Net& net, sock& sk) {
   tcp_note(sk, tcp_event::writable);
 }
 
+/// Data may be sent: the algorithm begins, and the measures of what a segment and a round trip carry. Of a connection
+/// that a SYN with data began, that is before it is there: what was closed by then never is ESTABLISHED.
+template <class Net>
+void tcp_init_transfer(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  if (!tp.icsk_ca_initialized) tcp_init_congestion_control(net, sk);
+  tcp_sync_mss(net, sk);
+  tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
+  tcp_mtup_reset(tp);
+  if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
+    tcp_mtup_init(net, sk), tp.mtu_probing = true;
+  tcp_init_buffer_space(net, tp);
+}
+
 /// The connection is there.
 template <class Net>
 void tcp_finish_connect(Net& net, sock& sk) {
@@ -195,15 +209,9 @@ void tcp_finish_connect(Net& net, sock& sk) {
   tp.snd_ssthresh = tcp_infinite_ssthresh;
   if (tp.repair) [[unlikely]]
     tp.repair->rtx_high = tp.snd_nxt, tp.repair->retrans_stamp = 0;
-  tcp_init_congestion_control(net, sk);
+  tcp_init_transfer(net, sk);
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
-  tcp_sync_mss(net, sk);
-  tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
-  tcp_mtup_reset(tp);
-  if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
-    tcp_mtup_init(net, sk), tp.mtu_probing = true;
   tp.uto_due = tcp_user_timeout_tells(net, tp);
-  tcp_init_buffer_space(net, tp);
   tcp_start_keepalive(net, sk);
   tcp_note(sk, tcp_event::state | tcp_event::writable);
 }
