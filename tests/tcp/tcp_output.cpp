@@ -263,6 +263,57 @@ TEST_CASE("our window closes when nobody reads, and its opening is told once it 
   t.over();
 }
 
+TEST_CASE("the shift of the window follows a buffer set by hand, and TCP_WINDOW_CLAMP: RFC 7323 §2.2", "[RFC 7323]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_rmem[2] = 1 << 28;
+  bool const clamp = GENERATE(true, false), passive = GENERATE(true, false);
+  int const fd = passive ? t.listen() : t.stream();
+  auto const set = clamp ? setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 10000)
+                         : setsockopt(t.net(), fd, sol::socket, so::rcvbuf, 2304);
+  REQUIRE(set);
+  if (passive)
+    t.in("S 0 mss 1460 ws 7").out("S. 0 ack 1 ws 0");
+  else
+    (void)t.connect(fd), t.out("S 0 ws 0");
+  t.over();
+}
+
+TEST_CASE("a window smaller than its unit is told as one unit", "[MUST-39]") {
+  tcp_script t;
+  auto& rmem = tcp_pernet(t.net()).sysctl_tcp_rmem;
+  rmem[2] = 1 << 28;
+  SECTION("of a small buffer") {
+    rmem[1] = 4608;
+    int const fd = t.accepted("mss 1460 ws 7");
+    REQUIRE(t.tp(fd).rcv_wnd == 1278);
+    t.in("P. 1:1279 ack 1").out(". 1 ack 1279 win 0").silent();
+    t.read(fd, 1278);
+    t.out(". 1 ack 1279 win 1");
+  }
+  SECTION("when memory is short") {
+    rmem[2] = 1 << 30;
+    auto& sk = t.sk(t.accepted("mss 1460 ws 7"));
+    tcp_sk(sk).rcv_wnd = 0;
+    sk.sk_memory->pressure = true;
+    CHECK(__tcp_select_window(sk) == u32{1} << tcp_sk(sk).rcv_wscale);
+  }
+  t.over();
+}
+
+TEST_CASE("no window is taken back by what its shift rounds off: SHLD-14", "[SHLD-14]") {
+  tcp_script t;
+  auto& rmem = tcp_pernet(t.net()).sysctl_tcp_rmem;
+  rmem[1] = 16384, rmem[2] = 1 << 28;
+  auto& sk = t.sk(t.accepted("mss 536 ws 7"));
+  auto& tp = tcp_sk(sk);
+  REQUIRE((tp.rcv_wscale == 11 && tp.rcv_mss == 536));
+  for (sk.sk_rmem_alloc = 0; sk.sk_rmem_alloc < sk.sk_rcvbuf; sk.sk_rmem_alloc += 500)
+    for (tp.rcv_wnd = 0; tp.rcv_wnd < 8192; ++tp.rcv_wnd)
+      if (__tcp_select_window(sk) < tp.rcv_wnd) FAIL(tp.rcv_wnd);
+  sk.sk_rmem_alloc = 0;
+  t.over();
+}
+
 TEST_CASE("a second full segment is acknowledged at once, one alone after 40 ms: RFC 5681 §4.2", "[MUST-58][SHLD-19]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");

@@ -518,8 +518,7 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.advmss = static_cast<u16>(std::min<u32>(tp.rare->user_mss ? tp.rare->user_mss : 0xffff, mss));
   tp.mss_clamp = tp.advmss;
   tp.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, tp.advmss));
-  u32 const largest = std::max(static_cast<u32>(ns.sysctl_tcp_rmem[2]), sk.sk_rcvbuf);
-  tp.rcv_wscale = tp.wscale_ok ? tcp_select_wscale(tcp_win_from_space(sk, largest)) : u8{0};
+  tp.rcv_wscale = tp.wscale_ok ? tcp_rcv_wscale_of(net, sk) : u8{0};
   tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
   tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
   tp.syn_fastopen = tp.syn_data = tp.syn_data_acked = false;

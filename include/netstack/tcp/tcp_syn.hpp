@@ -250,8 +250,7 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u64 secre
   // No more than there is room for in segments of that size.
   req.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, req.adv_mss));
   req.rcv_wnd = std::min(static_cast<u32>(u64{listener.sk_rcvbuf} * req.scaling_ratio >> 8), tp.window_clamp);
-  u32 const largest = std::max<u32>(static_cast<u32>(ns.sysctl_tcp_rmem[2]), listener.sk_rcvbuf);
-  req.rcv_wscale = req.wscale_ok ? tcp_select_wscale(tcp_win_from_space(listener, largest)) : u8{0};
+  req.rcv_wscale = req.wscale_ok ? tcp_rcv_wscale_of(net, listener) : u8{0};
   if (!req.wscale_ok) req.rcv_wnd = std::min<u32>(req.rcv_wnd, 0xffff);
 }
 

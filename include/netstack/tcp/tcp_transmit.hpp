@@ -46,6 +46,23 @@ template <class Net>
   return static_cast<u8>(std::clamp<int>(static_cast<int>(std::bit_width(space)) - 16, 0, tcpopt::max_wscale));
 }
 
+/// … of a buffer set by hand that one, of others what they may grow to; TCP_WINDOW_CLAMP bounds both.
+template <class Net>
+[[nodiscard]] u8 tcp_rcv_wscale_of(Net& net, sock const& sk) {
+  u32 const grown = std::max(static_cast<u32>(tcp_pernet(net).sysctl_tcp_rmem[2]), sk.sk_rcvbuf);
+  u32 const most = sock_flag(sk, sock_flags::rcvbuf_lock) ? sk.sk_rcvbuf : grown;
+  return tcp_select_wscale(std::min(tcp_win_from_space(sk, most), tcp_sk(sk).window_clamp));
+}
+
+namespace detail {
+/// __tcp_select_window where its step is less than the unit of the shift, so that what is rounded off counts: the edge
+/// does not move to the left by it, and room for a step is told as one unit: none, and the peer would wait for ever.
+[[nodiscard]] NETSTACK_COLD inline u32 tcp_coarse_window(u32 free, u32 told, u32 step, u32 grain) {
+  u32 const window = (free >= told + grain ? free : told + grain) & ~grain;
+  return window == 0 && free != 0 && free >= step ? grain + 1 : window;
+}
+}  // namespace detail
+
 /// The window that would be told now. MUST-39: the right edge moves by a full segment or half of the
 /// buffer, or not at all; and SHLD-14: never to the left; MAY-8. `no_room`: there is less than that.
 [[nodiscard]] NETSTACK_INLINE u32 __tcp_select_window(sock const& sk, bool& no_room) {
@@ -59,6 +76,8 @@ template <class Net>
   u32 const step = std::min<u32>(full / 2, tp.rcv_mss);
   u32 const grain = (u32{1} << tp.rcv_wscale) - 1;
   no_room = free < step;
+  if (step <= grain) [[unlikely]]
+    return detail::tcp_coarse_window(free, told, step, grain);
   return free >= told + step ? free & ~grain : (told + grain) & ~grain;
 }
 
