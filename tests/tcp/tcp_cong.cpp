@@ -139,6 +139,27 @@ TEST_CASE("what is not allowed needs privilege") {
   t.over();
 }
 
+TEST_CASE("an algorithm may be changed when the connection is over, and the next one begins with it") {
+  script t;
+  auto& net = t.net();
+  for (char const* const first : {"cubic", "bbr"}) {
+    REQUIRE(sysctl_write(net, "net/ipv4/tcp_congestion_control", first));
+    t.our_isn_known = false;
+    int const fd = t.accepted("mss 1000");
+    t.in("R 1");
+    CHECK(t.state(fd) == tcp_state::close);
+    for (char const* const next : {"bbr", "cubic", "reno", "bbr"}) {
+      CHECK(choose(net, fd, next) == errc{});
+      std::byte info[64];
+      u32 len = sizeof info;
+      CHECK(getsockopt(net, fd, sol::tcp, tcp_opt::cc_info, info, &len));
+    }
+    CHECK(tcp_worker_of(net).cas.in_use() == 0);
+    t.close(fd);
+  }
+  t.over();
+}
+
 TEST_CASE("an algorithm may be changed while data is in flight") {
   script t;
   int const fd = t.accepted("mss 1000");

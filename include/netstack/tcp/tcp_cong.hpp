@@ -196,10 +196,11 @@ result<void> tcp_set_congestion_control(Net& net, sock& sk, std::string_view nam
       return failure{std::errc::operation_not_permitted};
     bool const under_way = icsk.icsk_ca_initialized;
     bool const connects = !tcp_in_state(sk, tcp_state::close, tcp_state::listen);
-    if (connects) tcp_cleanup_congestion_control(net, sk);  // a listener has its queues there
+    // A listener has its queues there; a connection that ended still has what its algorithm kept.
+    if (connects || under_way) tcp_cleanup_congestion_control(net, sk);
     icsk.icsk_ca_idx = static_cast<u8>(row);
     if (connects) tcp_prepare_congestion_control(net, sk);
-    if (under_way) tcp_init_congestion_control(net, sk);
+    if (connects && under_way) tcp_init_congestion_control(net, sk);
   }
   icsk.icsk_ca_setsockopt = true;
   return {};
