@@ -214,8 +214,8 @@ void run(u64 seed) {
   REQUIRE(bind(b.net_of(), listener, hosts::name({}, 80)));
   REQUIRE(listen(b.net_of(), listener, 4));
   a.open(socket(a.net_of(), af::inet, sock_type::stream | sock_type::nonblock).value());
-  CHECK(connect(a.net_of(), a.fd, hosts::name(hosts::addr_b, 80)).error() == errc::operation_in_progress);
   for (int i = 0; i < 60'000 && b.fd < 0; ++i) {
+    (void)connect(a.net_of(), a.fd, hosts::name(hosts::addr_b, 80));  // again, if ARP had no answer
     t.run_for(1'000'000);
     if (auto fd = accept(b.net_of(), listener, nullptr, nullptr, sock_type::nonblock)) b.open(*fd);
   }
