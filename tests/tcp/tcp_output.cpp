@@ -66,6 +66,20 @@ TEST_CASE("Nagle: a small segment waits while another is in flight; TCP_NODELAY,
   t.over();
 }
 
+TEST_CASE("who was stopped for hours finds his timers due") {
+  for (u64 const hours : {1, 2, 3, 4, 30}) {
+    CAPTURE(hours);
+    tcp_script t;
+    int const fd = t.accepted("mss 1000");
+    REQUIRE(t.write(fd, 10));
+    t.out("P. 1:11");
+    t.rig.clock.advance(hours * 3'600'000'000'000);
+    t.after(0).out("P. 1:11").silent();
+    t.in(". 1 ack 11").silent();
+    t.over();
+  }
+}
+
 TEST_CASE("MSG_EOR: what is written later is no part of the segment that ends a record") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");

@@ -218,11 +218,18 @@ void tcp_pacing_timer_handler(Net& net, sock& sk) {
 }
 
 /// The deadline is reached: it is one no longer.
-template <class Net>
-bool tcp_is_due(Net& net, sock& sk, icsk_wait what) {
+inline bool tcp_is_due(sock& sk, icsk_wait what, u64 now) {
   u32& due = icsk_due_in_units(sk, what);
-  auto const now = static_cast<u32>(net.worker().now >> icsk_unit_shift(what));
-  return due != 0 && !before(now, due) && std::exchange(due, 0u) != 0;
+  return due != 0 && !before(static_cast<u32>(now >> icsk_unit_shift(what)), due) && std::exchange(due, 0u) != 0;
+}
+/// Who stood still for hours, as a process that was stopped, would take for yet to come what is long due: told from
+/// when the timer was, it is due now.
+NETSTACK_NOINLINE inline void tcp_timers_catch_up(sock& sk, u64 expires, u64 now) {
+  for (u32 kind = 0; kind < icsk_wait_kinds; ++kind) {
+    auto const what = static_cast<icsk_wait>(kind);
+    if (icsk_waits_for(sk, what) && icsk_due_of(sk, what, expires) <= now)
+      icsk_due_in_units(sk, what) = std::max(static_cast<u32>(now >> icsk_unit_shift(what)), 1u);
+  }
 }
 /// The timer's function: the connection stays until it is done with, and the application hears of it at the end.
 template <class Net>
@@ -230,14 +237,18 @@ void tcp_timer_function(void*, timer_list& timer) {
   sock& sk = from_timer<&inet_connection_sock::icsk_timer>(timer);
   auto& net = sock_net<Net>(sk);
   sock_hold(sk);
-  if (tcp_is_due(net, sk, icsk_wait::delack)) tcp_delack_timer_handler(net, sk);
-  if (tcp_is_due(net, sk, icsk_wait::retransmit)) tcp_write_timer_handler(net, sk);
-  if (tcp_is_due(net, sk, icsk_wait::keepalive)) tcp_keepalive_timer(net, sk);
-  if (tcp_is_due(net, sk, icsk_wait::pacing)) tcp_pacing_timer_handler(net, sk);
+  constexpr u64 hour = 3'600'000'000'000;
+  u64 const now = net.worker().now;
+  if (now > timer.expires + hour) [[unlikely]]
+    tcp_timers_catch_up(sk, timer.expires, now);
+  if (tcp_is_due(sk, icsk_wait::delack, now)) tcp_delack_timer_handler(net, sk);
+  if (tcp_is_due(sk, icsk_wait::retransmit, now)) tcp_write_timer_handler(net, sk);
+  if (tcp_is_due(sk, icsk_wait::keepalive, now)) tcp_keepalive_timer(net, sk);
+  if (tcp_is_due(sk, icsk_wait::pacing, now)) tcp_pacing_timer_handler(net, sk);
   // What was moved away meanwhile is waited for only now.
   u64 next = ~u64{0};
   for (u32 kind = 0; kind < icsk_wait_kinds; ++kind)
-    next = std::min(next, icsk_due_of(sk, static_cast<icsk_wait>(kind), net.worker().now) - 1);
+    next = std::min(next, icsk_due_of(sk, static_cast<icsk_wait>(kind), now) - 1);
   if (next != ~u64{0} && (!timer_pending(timer) || next + 1 < timer.expires))
     net.worker().timers.mod_timer(timer, next + 1);
   tcp_tell(sk);
