@@ -52,13 +52,15 @@ struct alignas(128) tcp_congestion_ops {
   void (*cong_avoid)(Net&, sock&, u32 ack, u32 acked) = nullptr;  ///< growth on an acknowledgment
   /// Instead of it: all that an acknowledgment does to window and pacing rate, whatever the state.
   void (*cong_control)(Net&, sock&, tcp_rate_sample const&) = nullptr;
-  void (*pkts_acked)(Net&, sock&, ack_sample) = nullptr;       ///< optional: before either of them
-  void (*set_state)(Net&, sock&, tcp_ca_state) = nullptr;      ///< optional: before the state changes
-  void (*cwnd_event)(Net&, sock&, ca_event) = nullptr;         ///< optional
-  u32 (*get_info)(sock&, std::span<std::byte> out) = nullptr;  ///< optional: TCP_CC_INFO; the bytes written
-  bool non_restricted = false;                                 ///< any user may choose it
-  bool needs_ecn = false;                                      ///< its connections ask for ECN
-  bool fallback = false;                                       ///< the default only where there is no other
+  void (*pkts_acked)(Net&, sock&, ack_sample) = nullptr;   ///< optional: before either of them
+  void (*set_state)(Net&, sock&, tcp_ca_state) = nullptr;  ///< optional: before the state changes
+  void (*cwnd_event)(Net&, sock&, ca_event) = nullptr;     ///< optional
+  /// Optional: TCP_CC_INFO; the bytes written. Also of a socket that has no connection, and then no state of more than
+  /// tcp_ca_priv_inline bytes: icsk_ca_beside.
+  u32 (*get_info)(sock&, std::span<std::byte> out) = nullptr;
+  bool non_restricted = false;  ///< any user may choose it
+  bool needs_ecn = false;       ///< its connections ask for ECN
+  bool fallback = false;        ///< the default only where there is no other
 };
 
 }  // namespace netstack

@@ -311,6 +311,7 @@ struct info {
   u32 pacing_gain = 0, cwnd_gain = 0;
 };
 inline u32 get_info(sock& sk, std::span<std::byte> out) {
+  if (!inet_csk(sk).icsk_ca_beside) return detail::put_opt(out, info{});  // it is not connected
   auto const& ca = inet_csk_ca<state>(sk);
   u64 const bw = u64{max_bw(ca)} * tcp_sk(sk).mss_cache * 1'000'000 >> bw_scale;
   return detail::put_opt(out, info{.bw_lo = static_cast<u32>(bw),

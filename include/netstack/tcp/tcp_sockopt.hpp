@@ -360,7 +360,7 @@ result<u32> tcp_getsockopt(Net& net, sock& sk, int level, int optname, std::span
   if (optname == tcp_opt::ulp) return 0u;
   if (optname == tcp_opt::cc_info) {
     auto const& ca = tcp_ca<Net>(sk);
-    return ca.get_info && tcp_ca_has_state(sk, ca) ? ca.get_info(sk, out) : 0u;
+    return ca.get_info ? ca.get_info(sk, out) : 0u;
   }
   if (optname == tcp_opt::saved_syn) return detail::tcp_get_saved_syn(net, sk, out);
   if (optname == tcp_opt::fastopen_key) return detail::tcp_get_fastopen_key(net, sk, out);
