@@ -67,7 +67,7 @@ TEST_CASE("Nagle: a small segment waits while another is in flight; TCP_NODELAY,
 }
 
 TEST_CASE("who was stopped for hours finds his timers due") {
-  for (u64 const hours : {1, 2, 3, 4, 30}) {
+  for (u64 const hours : {1u, 2u, 3u, 4u, 30u}) {
     CAPTURE(hours);
     tcp_script t;
     int const fd = t.accepted("mss 1000");
