@@ -373,7 +373,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   }
   std::size_t const queued = len - from.count();
   if (queued == 0) return r ? result<std::size_t>{0u} : failure{r.error()};
-  if ((m.msg_flags & msg::eor) && from.count() == 0) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).eor = 1;
+  if ((m.msg_flags & msg::eor) && from.count() == 0 && tp.send_head) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).eor = 1;
   tcp_note_dialogue(net, tp);
   tcp_push(net, sk, m.msg_flags, mss);
   return queued;
