@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: whether a driver may recognise the frames of a known flow (registry/rx_flow), and does so for those that its
 // burst begins with. It may not where somebody between it and the protocol looks at frames: taps, handlers of the
-// device, decorators of the driver, GRO, RPS, stamps. rx: made by a driver's ndo_poll for its burst → link/eth eth_rx →
-// take(); read by ipv4/ip_list_rcv
+// device, decorators of the driver, GRO, RPS, stamps.
+// rx: made by a driver's ndo_poll for its burst → link/eth eth_rx → take(); read by ipv4/ip_list_rcv
 #pragma once
 #include <array>
 #include <utility>

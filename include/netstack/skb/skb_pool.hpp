@@ -9,7 +9,8 @@
 // the free list, which they share: one for each living sk_buff of the pair, one for each frag that lies in the frame,
 // and one for all sk_buffs whose linear area it is (dataref) together. Free pairs form a LIFO, so the working set stays
 // in cache; pairs never used yet are not even linked, so an idle pool stays untouched zero pages. A packet is freed on
-// the worker that owns the pool, so no count here is atomic. Linux: net/core/skbuff.c (alloc_skb, kfree_skb, skb_clone)
+// the worker that owns the pool, so no count here is atomic.
+// Linux: net/core/skbuff.c (alloc_skb, kfree_skb, skb_clone)
 #pragma once
 #include <cstring>
 

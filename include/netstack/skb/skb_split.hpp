@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how one packet becomes two and two become one without copying what lies in frags: both refer to the frame,
-// or the one hands its frame to the other. [S39] [S46] rx: skb_try_coalesce, called by tcp_try_coalesce and
-// ip_frag_reasm; tx: skb_split, called by tcp_fragment
+// or the one hands its frame to the other. [S39] [S46]
+// rx: skb_try_coalesce, called by tcp_queue_rcv and GRO; tx: skb_split, for who cuts a packet without copying it
 // Linux: net/core/skbuff.c (skb_split, skb_try_coalesce)
 #pragma once
 #include "netstack/skb/skb_pull.hpp"
@@ -70,8 +70,8 @@ inline result<void> split_frag_list(sk_buff& skb, sk_buff& skb1, u32 keep, skb_p
 }  // namespace detail
 
 /// Moves everything from byte `len` on to `skb1`, an empty packet of the same pool. truesize of both is the caller's to
-/// move, together with what their owner was charged (as in tcp_fragment). Error: no_buffer_space if skb1 has no room
-/// for the linear bytes; not_enough_memory.
+/// move, together with what their owner was charged. Error: no_buffer_space if skb1 has no room for the linear bytes;
+/// not_enough_memory.
 inline result<void> skb_split(sk_buff& skb, sk_buff& skb1, u32 len, skb_pool::site at = skb_pool::site::current()) {
   BUG_ON(skb1.len != 0 || skb1.pool != skb.pool || len > skb.len,
          "skb_split into a packet with data, or beyond the end");

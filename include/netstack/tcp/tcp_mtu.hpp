@@ -8,8 +8,9 @@
 //   ... known to pass |---------- ? ----------| may be too large ...
 //
 // tx: tcp_mtu_probe by tcp_write_xmit; rx: tcp_mtup_probe_success and _failed by tcp_ack and tcp_recovery;
-// tcp_mtu_probing by tcp_timer Linux: net/ipv4/tcp_output.c (tcp_mtu_probe, tcp_mtup_init), net/ipv4/tcp_input.c,
-// net/ipv4/tcp_timer.c RFC 4821 §7 (probing), §7.7 (full-stop timeout), RFC 1191
+// tcp_mtu_probing by tcp_timer
+// Linux: net/ipv4/tcp_output.c (tcp_mtu_probe, tcp_mtup_init), net/ipv4/tcp_input.c, net/ipv4/tcp_timer.c
+// RFC 4821 §7 (probing), §7.7 (full-stop timeout), RFC 1191
 #pragma once
 #include "netstack/skb/skb_walk.hpp"
 #include "netstack/tcp/tcp_output.hpp"

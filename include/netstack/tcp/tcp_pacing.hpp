@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: when a paced connection may send: its segments leave at sock_rare::pacing_rate instead of as fast as
 // acknowledgments come, each with a time of release; until then a timer of the worker's waits. Paced is who asks for
-// it: BBR, and SO_MAX_PACING_RATE. tx: called by tcp_write_xmit, tcp_xmit_retransmit_queue, tcp_transmit_skb; rx:
-// tcp_update_pacing_rate from tcp_ack Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send,
-// tcp_pace_kick), net/ipv4/tcp_input.c (tcp_update_pacing_rate)
+// it: BBR, and SO_MAX_PACING_RATE.
+// tx: called by tcp_write_xmit, tcp_xmit_retransmit_queue, tcp_transmit_skb; rx: tcp_update_pacing_rate from tcp_ack
+// Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send, tcp_pace_kick)
+// Linux: net/ipv4/tcp_input.c (tcp_update_pacing_rate)
 #pragma once
 #include "netstack/tcp/tcp_state.hpp"
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how fast the path delivers. Each segment remembers how much had been delivered when it left; what was
 // delivered between then and its own acknowledgment, over the longer of the times that sending and acknowledging took,
-// is a sample of the path's rate. One that the application was too slow for is marked. tx: tcp_rate_skb_sent from
-// tcp_transmit_skb; rx: tcp_rate_skb_delivered for each segment that is known to have arrived, tcp_rate_gen once an
-// acknowledgment was dealt with
+// is a sample of the path's rate. One that the application was too slow for is marked.
+// tx: tcp_rate_skb_sent from tcp_transmit_skb
+// rx: tcp_rate_skb_delivered for each segment that is known to have arrived, then tcp_rate_gen for the acknowledgment
 // Linux: net/ipv4/tcp_rate.c; draft-cheng-iccrg-delivery-rate-estimation
 #pragma once
 #include "netstack/tcp/tcp_sock.hpp"

@@ -7,9 +7,9 @@
 //     └──────── timer: loss <── from any of them ─────────────────────────────────┘ is acknowledged
 //
 // rx: called by tcp_ack; timer: tcp_enter_loss, tcp_rack_reo_timeout from tcp_timer → calls tcp_rack,
-// tcp_retransmit_skb Linux: net/ipv4/tcp_input.c (tcp_fastretrans_alert, tcp_process_loss, tcp_enter_loss,
-// tcp_cwnd_reduction, tcp_try_undo_…) RFC 5681 §3.2, RFC 6582 (NewReno), RFC 6937 (PRR), RFC 5682 (F-RTO), RFC 3522 and
-// 3708 (was it needed?), RFC 8985
+// tcp_retransmit_skb
+// Linux: net/ipv4/tcp_input.c (tcp_fastretrans_alert, tcp_process_loss, tcp_enter_loss, tcp_cwnd_reduction)
+// RFC 5681 §3.2, RFC 6582 (NewReno), RFC 6937 (PRR), RFC 5682 (F-RTO), RFC 3522 and 3708 (was it needed?), RFC 8985
 #pragma once
 #include "netstack/tcp/tcp_mtu.hpp"
 #include "netstack/tcp/tcp_rack.hpp"
