@@ -298,5 +298,8 @@ TEST_CASE("an error about our own echo request changes the path", "[S118]") {
   REQUIRE(rt);
   CHECK(ip_dst_mtu(rig.net(), **rt, far) == 1500);
   rig.inject({.payload = icmp_message(icmp_type::dest_unreach, icmp_code::frag_needed, 1300, q)});
+  CHECK((*rt)->obsolete);
+  rt = ip_route_output_key(rig.net(), fl4);
+  REQUIRE(rt);
   CHECK(ip_dst_mtu(rig.net(), **rt, far) == 1300);
 }

@@ -2,6 +2,7 @@
 // What is remembered of a destination: its path's MTU and for how long, and a better gateway if it may be believed.
 #include "netstack/ipv4/pmtu.hpp"
 
+#include "netstack/ipv4/ip_way.hpp"
 #include "netstack/stack/sysctl.hpp"
 #include "support/ip_rig.hpp"
 
@@ -56,6 +57,63 @@ TEST_CASE("a path's MTU is learnt for its destination alone, and forgotten in ti
   CHECK(rig.mtu() == 1300);
   rig.run_for(2'000'000'000);
   CHECK(rig.mtu() == 1500);
+}
+
+TEST_CASE("what was learnt of one destination leaves the short way to all others", "[S133]") {
+  path_rig rig;
+  constexpr be32 other = ipv4_addr("203.0.113.6");
+  auto const way_to = [&](be32 daddr) {
+    flowi4 fl4{.daddr = daddr};
+    auto const rt = ip_route_output_key(rig.net(), fl4);
+    REQUIRE(rt);
+    return *rt;
+  };
+  rtable* const before = way_to(far);
+  CHECK(way_to(other) == before);
+  CHECK(ip_rt_is_plain(rig.net(), *before));
+  bool const redirected = GENERATE(false, true);
+  if (redirected)
+    rig.redirect(other_gateway);
+  else
+    rig.frag_needed(1400);
+  CHECK(before->obsolete);  // whoever keeps it finds its own way again
+  CHECK(way_to(far) != way_to(other));
+  CHECK_FALSE(ip_rt_is_plain(rig.net(), *way_to(far)));
+  CHECK(ip_rt_is_plain(rig.net(), *way_to(other)));
+  CHECK(rig.mtu(other) == 1500);
+  // A second such destination takes the way of the first.
+  rig.frag_needed(1300, ipv4_addr("203.0.113.7"));
+  CHECK(rig.mtu(ipv4_addr("203.0.113.7")) == 1300);
+  CHECK(rig.mtu(far) == (redirected ? 1500 : 1400));
+  CHECK(way_to(ipv4_addr("203.0.113.7")) == way_to(far));
+  CHECK(ip_rt_is_plain(rig.net(), *way_to(other)));
+  // What is learnt again of one of them leaves all ways as they are.
+  rtable* const now = way_to(other);
+  rig.frag_needed(1200, ipv4_addr("203.0.113.7"));
+  CHECK(way_to(other) == now);
+  CHECK_FALSE(now->obsolete);
+  rig.run_for(601'000'000'000);
+  CHECK(ip_rt_is_plain(rig.net(), *way_to(far)) == !redirected);  // an MTU is forgotten
+}
+
+TEST_CASE("strangers cannot use up the ways by what they tell of paths", "[S133]") {
+  path_rig rig;
+  auto& w = detail::rt_slab(rig.net().worker());
+  // A socket that sleeps keeps the way it had: one for each thing that was learnt meanwhile.
+  std::vector<rtable*> kept;
+  auto const most = static_cast<u32>(w.entries.capacity());
+  for (u32 i = 0; i != most; ++i) {
+    be32 const daddr{far.host() + 16 + i};
+    flowi4 fl4{.daddr = daddr};
+    auto const rt = ip_route_output_key(rig.net(), fl4);
+    REQUIRE(rt);
+    dst_hold(**rt);
+    kept.push_back(*rt);
+    rig.frag_needed(1400, daddr);
+    CHECK(rig.mtu(daddr) == 1400);
+  }
+  CHECK(w.entries.in_use() <= most / 2 + 1);
+  for (rtable* rt : kept) dst_release(*rt);
 }
 
 TEST_CASE("an attacker cannot make us send tiny datagrams", "[RFC5927]") {

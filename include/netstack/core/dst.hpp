@@ -20,6 +20,7 @@ struct dst_entry : dst_ref {
   dst_in input = dst_in::none;
   dst_out output = dst_out::none;
   bool obsolete = false;  ///< its route is gone or may be another: a kept copy must be looked up again
+  bool learned = false;   ///< of whom it leads to something was learned that no route says: each packet asks for it
   u32 mtu = 0;            ///< the route's own; 0: the device's
   u64 plain_genid = 0;    ///< while softnet_data::route_genid is this, it is right, and these hold:
   u32 plain_mtu = 0;      ///< the device's MTU is the path's

@@ -7,11 +7,25 @@
 #pragma once
 #include "netstack/core/softnet.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/ipv4/route_output.hpp"
 
 namespace netstack {
 
 /// The route that the socket cached, if it is still right; borrowed.
 [[nodiscard]] inline rtable* sk_rt_check(sock& sk) { return static_cast<rtable*>(sk_dst_check(sk)); }
+/// The same for who looks up another, should what was learned of the path hold no longer.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE rtable* sk_rt_check(Net& net, sock& sk) {
+  rtable* const rt = sk_rt_check(sk);
+  if (!rt || !rt->learned || detail::rt_is_learned(net, sk.sk_daddr)) [[likely]]
+    return rt;
+  sk_dst_reset(sk);
+  return nullptr;
+}
+/// Something was told of the path: unless the socket's way is one that asks, it is looked up again.
+inline void sk_rt_recheck(sock& sk) {
+  if (sk.sk_dst_cache && !sk.sk_dst_cache->learned) sk_dst_reset(sk);
+}
 
 namespace detail {
 /// The flow of a connected socket to daddr:dport.

@@ -37,7 +37,7 @@ void icmp_echo_burst(Net& net, skb_list& list) {
   flowi4 fl4{.daddr = iph.saddr, .saddr = iph.daddr, .tos = iph.tos, .proto = ipproto::icmp};
   ip_tx const tx{.tos = iph.tos, .protocol = ipproto::icmp, .pmtudisc = ip_pmtudisc::dont};
   auto const rt = ip_route_output_key(net, fl4);
-  if (!rt || !ip_is_plain(net, **rt, tx)) return;
+  if (!rt || !ip_is_plain<Net>(**rt, tx)) return;
   ip_way const way = ip_plain_way(net, **rt, fl4, tx);
   ip_way_burst<Net> out{net, way, ip_summed::none};
   inet_peer* const peer = inet_getpeer(net, fl4.daddr, true);

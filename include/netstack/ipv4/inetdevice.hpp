@@ -77,7 +77,7 @@ struct in_ifaddr {
 
 /// Ways of a device that no FIB entry carries: multicast, the limited broadcast, and a neighbour that no route knows
 /// but a socket bound to the device wants.
-enum class dev_rth : u8 { mc_input, mc_output, bc_input, bc_output, onlink_output, count };
+enum class dev_rth : u8 { mc_input, mc_output, bc_input, bc_output, onlink_output, onlink_learned, count };
 
 struct in_device {
   net_device* dev = nullptr;

@@ -146,7 +146,7 @@ result<void> ip_send_skb(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, 
 
   auto const& ns = ipv4_net(net);
   bool const df =
-      detail::ip_dont_fragment(tx, ns) && !(tx.pmtudisc == ip_pmtudisc::want && ip_dst_mtu_locked(net, fl4.daddr));
+      detail::ip_dont_fragment(tx, ns) && !(tx.pmtudisc == ip_pmtudisc::want && ip_dst_mtu_locked(net, rt, fl4.daddr));
   iphdr const iph{.ver_ihl = static_cast<u8>(0x40 | hlen / 4),
                   .tos = tx.tos,
                   .tot_len = be16{static_cast<u16>(len)},

@@ -33,9 +33,8 @@ namespace detail {
 /// ip_rt_is_plain, after something changed.
 template <class Net>
 NETSTACK_NOINLINE bool ip_rt_look(Net& net, rtable& rt) {
-  auto const& ns = ipv4_net(net);
-  if (rt.obsolete || !rt.dev || rt.mtu != 0 || ns.pmtu_learned != 0) return false;
-  bool const station = rt.rt_type == rtn::unicast && rt.output == dst_out::unicast && ns.redirects_learned == 0;
+  if (rt.obsolete || !rt.dev || rt.mtu != 0 || rt.learned) return false;
+  bool const station = rt.rt_type == rtn::unicast && rt.output == dst_out::unicast;
   rt.plain_mtu = rt.dev->mtu;
   rt.plain_room = station ? std::min<u32>(rt.dev->mtu, ip_max_mtu) - static_cast<u32>(ip_hlen_min) : 0;
   rt.plain_genid = net.worker().softnet.route_genid;
@@ -58,8 +57,8 @@ template <class Net>
 bool ip_way_keep(Net& net, ip_way& way, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
   auto const& ns = ipv4_net(net);
   way.rt = nullptr;
-  if (!rt.dev || rt.rt_type != rtn::unicast || rt.output != dst_out::unicast || rt.mtu != 0 || tx.optlen != 0 ||
-      !detail::ip_dont_fragment(tx, ns) || ns.pmtu_learned != 0 || ns.redirects_learned != 0)
+  if (!rt.dev || rt.learned || rt.rt_type != rtn::unicast || rt.output != dst_out::unicast || rt.mtu != 0 ||
+      tx.optlen != 0 || !detail::ip_dont_fragment(tx, ns))
     return false;
   way.first = detail::ip_first_words(0x45, tx.tos, ip_df);
   way.second = detail::ip_select_ttl(ns, rt, tx) | detail::ip_second_words(tx.protocol, fl4.saddr);
@@ -71,12 +70,8 @@ bool ip_way_keep(Net& net, ip_way& way, rtable& rt, flowi4 const& fl4, ip_tx con
   return true;
 }
 
-/// The most that one datagram may carry behind the IP header now; 0: something about paths was learnt, ask ip_send_skb.
-template <class Net>
-[[nodiscard]] u32 ip_way_room(Net& net, ip_way const& way) {
-  auto const& ns = ipv4_net(net);
-  if ((ns.pmtu_learned | ns.redirects_learned) != 0) [[unlikely]]
-    return 0;
+/// The most that one datagram may carry behind the IP header now.
+[[nodiscard]] inline u32 ip_way_room(ip_way const& way) {
   u32 const mtu = std::min<u32>(way.rt->dev->mtu, ip_max_mtu);
   return mtu - static_cast<u32>(ip_hlen_min);
 }
@@ -269,9 +264,9 @@ class ip_way_burst {
 namespace detail {
 /// Of the common kind: to a station, without options, and routers may cut it.
 template <class Net>
-bool ip_is_plain(Net& net, rtable const& rt, ip_tx const& tx) {
+bool ip_is_plain(rtable const& rt, ip_tx const& tx) {
   return ip_ways_possible<Net> && rt.dev && rt.rt_type == rtn::unicast && rt.output == dst_out::unicast &&
-         rt.mtu == 0 && tx.optlen == 0 && ipv4_net(net).redirects_learned == 0 && tx.pmtudisc == ip_pmtudisc::dont;
+         rt.mtu == 0 && !rt.learned && tx.optlen == 0 && tx.pmtudisc == ip_pmtudisc::dont;
 }
 /// The way of such a datagram, for this poll; its identification is still 0.
 template <class Net>
@@ -290,7 +285,7 @@ ip_way ip_plain_way(Net& net, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
 /// Anything else takes the longer way. Always takes the skb.
 template <class Net>
 result<void> ip_send_plain(Net& net, sk_buff& skb, rtable& rt, flowi4 const& fl4, ip_tx const& tx) {
-  if (!detail::ip_is_plain(net, rt, tx) || skb.len + ip_hlen_min > rt.dev->mtu ||
+  if (!detail::ip_is_plain<Net>(rt, tx) || skb.len + ip_hlen_min > rt.dev->mtu ||
       !detail::has_headroom(skb, *rt.dev, static_cast<u32>(ip_hlen_min)))
     return ip_send_skb(net, skb, rt, fl4, tx);
   ip_way way = detail::ip_plain_way(net, rt, fl4, tx);

@@ -34,6 +34,7 @@ struct ipv4_worker {
   struct {
     rtable* input;
     rtable* output;
+    rtable* learned;  ///< the same way, for those of whose path something was learnt (ipv4/pmtu)
   } rth[sizes.max_route];
   rtable_slab<sizes.max_route + static_cast<u32>(dev_rth::count) * sizes.max_dev + 16> rtables;
 

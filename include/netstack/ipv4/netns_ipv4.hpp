@@ -59,8 +59,7 @@ struct netns_ipv4 {
   in_ifaddr* inet_addr_lst[addr_buckets]{};  ///< every address of the namespace, by its hash
   u32 dev_addr_genid = 0;                    ///< moves when an address comes or goes
 
-  u32 pmtu_learned = 0;       ///< path MTUs ever learnt: none, and no peer need be asked
-  u32 redirects_learned = 0;  ///< better gateways ever learnt, likewise
+  u32 paths_learned = 0;  ///< path MTUs and better gateways ever learnt: none, and no peer need be asked
 
   sock* icmp_sk = nullptr;  ///< what ICMP sends through: its account bounds what errors may hold [S154]
   u32 icmp_global_credit = 0;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what is remembered of a destination beyond its route: how large a datagram its path carries, which gateway
 // it should rather use, and which identification its next datagram gets. All of it lives in the destination's
-// inet_peer, so it is bounded and forgotten with it. [S133]
+// inet_peer, so it is bounded and forgotten with it. All such destinations of a route share a way of their own
+// (rtable::learned), by which each packet asks; those of whom nothing was learned keep the common one. [S133]
 // tx: called by ipv4/ip_output; written by ICMP's err_handlers through ipv4_update_pmtu and ipv4_redirect
-// Linux: net/ipv4/route.c (__ip_rt_update_pmtu, __ip_do_redirect, ip_rt_send_redirect, __ip_select_ident)
-// RFC 1191 §3, §6.3 (aging), RFC 1122 §3.2.2.2 (redirects), RFC 1812 §5.2.7.2, RFC 6864 §4.1
+// Linux: net/ipv4/route.c (update_or_create_fnhe, __ip_rt_update_pmtu, __ip_do_redirect, ip_rt_send_redirect,
+// __ip_select_ident) RFC 1191 §3, §6.3 (aging), RFC 1122 §3.2.2.2 (redirects), RFC 1812 §5.2.7.2, RFC 6864 §4.1
 #pragma once
 #include "netstack/ipv4/route_output.hpp"
 
@@ -35,13 +36,13 @@ NETSTACK_NOINLINE u32 ip_peer_mtu(Net& net, be32 daddr, u32 mtu) {
 template <class Net>
 NETSTACK_INLINE u32 ip_dst_mtu(Net& net, rtable const& rt, be32 daddr) {
   u32 const mtu = std::min<u32>(rt.mtu ? rt.mtu : rt.dev->mtu, ip_max_mtu);
-  return ipv4_net(net).pmtu_learned == 0 ? mtu : detail::ip_peer_mtu(net, daddr, mtu);
+  return rt.learned ? detail::ip_peer_mtu(net, daddr, mtu) : mtu;
 }
 
 /// The path carries less than we make datagrams for: routers have to cut them.
 template <class Net>
-[[nodiscard]] bool ip_dst_mtu_locked(Net& net, be32 daddr) {
-  if (ipv4_net(net).pmtu_learned == 0) [[likely]]
+[[nodiscard]] bool ip_dst_mtu_locked(Net& net, rtable const& rt, be32 daddr) {
+  if (!rt.learned) [[likely]]
     return false;
   inet_peer const* peer = detail::ip_peer_of_path(net, daddr);
   return peer && peer->pmtu_locked;
@@ -52,7 +53,7 @@ void ipv4_update_pmtu(Net& net, be32 daddr, u32 mtu) {
   auto& ns = ipv4_net(net);
   flowi4 fl4{.daddr = daddr, .anysrc = true, .broadcast_ok = true};
   auto rt = ip_route_output_key(net, fl4);
-  if (!rt) return;
+  if (!rt || (*rt)->rt_type != rtn::unicast) return;
   u32 const known = ip_dst_mtu(net, **rt, daddr);
   // RFC 5927 §7: an error cannot make us send ever smaller datagrams; what may be too long for the path leaves without
   // DF from now on.
@@ -64,15 +65,16 @@ void ipv4_update_pmtu(Net& net, be32 daddr, u32 mtu) {
   peer->pmtu_learned = mtu;
   peer->pmtu_locked = locked;
   peer->pmtu_expires = net.worker().now + ns.ip_rt_mtu_expires;  // RFC 1191 §6.3
-  ++ns.pmtu_learned;
-  route_genid_bump(net.worker().softnet);  // no way is plain any more
+  ++ns.paths_learned;
+  rt_way_learned(net, **rt, daddr);
 }
 
 /// Where the packet is handed on the link: its destination, the route's gateway, or a better one that was learnt.
 template <class Net>
 be32 ip_nexthop(Net& net, rtable const& rt, be32 daddr) {
   be32 const nexthop = rt_nexthop(rt, daddr);
-  if (ipv4_net(net).redirects_learned == 0 || !rt.rt_uses_gateway) [[likely]]
+  bool const ask = rt.learned || (rt.rt_is_input && ipv4_net(net).paths_learned != 0);  // whose way in serves many
+  if (!ask || !rt.rt_uses_gateway) [[likely]]
     return nexthop;
   inet_peer const* peer = inet_getpeer(net, daddr, false);
   bool const better = peer && peer->redirect_learned && in_dev_get(*rt.dev) &&
@@ -93,8 +95,8 @@ void ipv4_redirect(Net& net, sk_buff& skb, be32 daddr, be32 gateway) {
   if (!rt || (*rt)->dev != skb.dev || !(*rt)->rt_uses_gateway || ip_nexthop(net, **rt, daddr) != sender) return;
   if (inet_peer* peer = inet_getpeer(net, daddr, true)) {
     peer->redirect_learned = gateway;
-    ++ipv4_net(net).redirects_learned;
-    route_genid_bump(net.worker().softnet);
+    ++ipv4_net(net).paths_learned;
+    rt_way_learned(net, **rt, daddr);
   }
 }
 

@@ -19,6 +19,14 @@ namespace detail {
   }
 }
 
+/// Something of the path to daddr was learned, and still holds.
+template <class Net>
+[[nodiscard]] bool rt_is_learned(Net& net, be32 daddr) {
+  if (ipv4_net(net).paths_learned == 0) [[likely]]
+    return false;
+  inet_peer const* peer = inet_getpeer(net, daddr, false);
+  return peer && (bool(peer->redirect_learned) || (peer->pmtu_learned != 0 && net.worker().now < peer->pmtu_expires));
+}
 /// A way out, cached in `slot`; fi is null for what no FIB entry carries.
 template <class Net>
 result<rtable*> rt_output(Net& net, rtable*& slot, net_device& dev, rtn type, fib_info const* fi) {
@@ -57,7 +65,12 @@ result<rtable*> rt_output_by_dev(Net& net, flowi4& fl4, net_device& dev) {
     return rt_output(net, in_dev->rth[static_cast<u8>(which)], dev, type, nullptr);
   };
   if (ipv4_is_multicast(fl4.daddr)) return way(dev_rth::mc_output, rtn::multicast);
-  if (!ipv4_is_lbcast(fl4.daddr)) return way(dev_rth::onlink_output, rtn::unicast);
+  if (!ipv4_is_lbcast(fl4.daddr)) {
+    bool const learned = rt_is_learned(net, fl4.daddr);
+    auto const rt = way(learned ? dev_rth::onlink_learned : dev_rth::onlink_output, rtn::unicast);
+    if (rt) (*rt)->learned = learned;
+    return rt;
+  }
   if (!fl4.broadcast_ok) return failure{std::errc::permission_denied};
   return way(dev_rth::bc_output, rtn::broadcast);
 }
@@ -96,7 +109,12 @@ result<rtable*> rt_output_by_fib(Net& net, flowi4& fl4, net_device* bound) {
   if (!in_dev || leaks_loopback(fl4, *in_dev)) return failure{std::errc::invalid_argument};
   bool const broadcast = fi->fib_type == rtn::broadcast;
   if (broadcast && !fl4.broadcast_ok) return failure{std::errc::permission_denied};
-  return rt_output(net, fib_rth(net, *fi).output, *dev, broadcast ? rtn::broadcast : rtn::unicast, fi);
+  auto& rth = fib_rth(net, *fi);
+  if (broadcast) return rt_output(net, rth.output, *dev, rtn::broadcast, fi);
+  bool const learned = rt_is_learned(net, fl4.daddr);
+  auto const rt = rt_output(net, learned ? rth.learned : rth.output, *dev, rtn::unicast, fi);
+  if (rt) (*rt)->learned = learned;
+  return rt;
 }
 
 /// The device the flow is bound to, if it can be used.
@@ -144,9 +162,11 @@ NETSTACK_NOINLINE result<rtable*> ip_route_output_slow(Net& net, flowi4& fl4) {
   return detail::rt_output_by_fib(net, fl4, dev);
 }
 
-/// Nothing but the addresses decided, and nothing but a change of routes or addresses could decide otherwise.
+/// Nothing but the addresses decided, and nothing but a change of routes or addresses could decide otherwise. (What is
+/// learned of a path is forgotten in time.)
 [[nodiscard]] inline bool rt_output_is_plain(flowi4 const& fl4, rtable const& rt) {
-  return rt.rt_type == rtn::unicast && rt.slot && !ipv4_is_loopback(fl4.saddr) && !ipv4_is_loopback(fl4.daddr);
+  return rt.rt_type == rtn::unicast && rt.slot && !rt.learned && !ipv4_is_loopback(fl4.saddr) &&
+         !ipv4_is_loopback(fl4.daddr);
 }
 
 }  // namespace detail

@@ -102,6 +102,17 @@ void rt_cache_flush(Net& net) {
   }
 }
 
+/// Whoever keeps this way to daddr looks it up again, for something was learned of daddr. Not if every second way is
+/// kept by somebody already: whoever made that up could use up all of them, one for each socket that sleeps. Then a
+/// socket learns it by an error of its own.
+template <class Net>
+void rt_way_learned(Net& net, rtable& rt, be32 daddr) {
+  auto& slab = detail::rt_slab(net.worker());
+  route_genid_bump(net.worker().softnet);
+  if (auto& recent = slab.recent_of(daddr); recent.daddr == daddr) recent.rt = nullptr;
+  if (!rt.learned && slab.entries.in_use() < slab.entries.capacity() / 2) detail::rt_uncache(rt);
+}
+
 /// The device goes: who still holds a way through it may only let go of it.
 template <class Net>
 void rt_flush_dev(Net& net, net_device& dev) {

@@ -33,7 +33,7 @@ NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
 /// inet_connection_sock_af_ops::mtu.
 template <class Net>
 u32 tcp_v4_mtu(Net& net, sock& sk) {
-  rtable* rt = sk_rt_check(sk);
+  rtable* rt = sk_rt_check(net, sk);
   if (!rt) rt = detail::tcp_v4_find_route(net, sk);
   if (!rt || !rt->dev) return 0;
   if (ip_rt_is_plain(net, *rt)) [[likely]]  // then mss_cache lasts, too
@@ -368,6 +368,7 @@ void tcp_v4_err_connection(Net& net, sock& sk, sk_buff& skb, iphdr const& quoted
   auto const& icmph = *skb.transport_hdr<icmphdr>();
   if (icmph.type == icmp_type::dest_unreach && icmph.code == icmp_code::frag_needed) {
     ipv4_update_pmtu(net, quoted.daddr, info);
+    sk_rt_recheck(sk);
     return tcp_v4_mtu_reduced(net, sk);
   }
   auto const error = icmp_to_errno(icmph.type, icmph.code, inet_sk(sk).pmtudisc).error;
@@ -420,7 +421,10 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
       ++NET_STATS(net).TCPMinTTLDrop;
       return;
     }
-    if (icmph.type == icmp_type::redirect) return ipv4_redirect(net, skb, quoted.daddr, icmph.un.gateway());
+    if (icmph.type == icmp_type::redirect) {
+      sk_rt_recheck(*sk);
+      return ipv4_redirect(net, skb, quoted.daddr, icmph.un.gateway());
+    }
     if (!detail::tcp_err_in_window(*sk, th.seq.host())) {
       ++NET_STATS(net).OutOfWindowIcmps;
       return;

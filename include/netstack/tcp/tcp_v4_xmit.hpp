@@ -171,7 +171,7 @@ void ip_queue_xmit_list(Net& net, sock& sk, skb_list& list) {
     net_device const& dev = *way.rt->dev;
     ip_summed const summed = list.first->ip_summed;
     ip_way_burst<Net> burst{net, way, summed};
-    u32 const room = ip_way_room(net, way);
+    u32 const room = ip_way_room(way);
     bool fits = burst.ready() && (summed == ip_summed::none || (dev.features & netif_f::hw_csum) != 0);
     for (sk_buff* skb = list.first; skb && fits; skb = skb->next)
       fits = skb->len <= room && skb->ip_summed == summed && skb->headroom() >= burst.headroom &&

@@ -5,6 +5,7 @@
 // rx: called by icmp_rcv through inet_protos[].err_handler → calls ip_icmp_error, error_report
 // Linux: net/ipv4/udp.c (__udp4_lib_err); RFC 1122 §4.1.3.3
 #pragma once
+#include "netstack/ipv4/datagram.hpp"
 #include "netstack/ipv4/icmp_errno.hpp"
 #include "netstack/ipv4/ip_sockglue.hpp"
 #include "netstack/udp/udp_table.hpp"
@@ -31,8 +32,9 @@ void udp_err(Net& net, sk_buff& skb, u32 info) {
   }
   auto const& icmph = *skb.transport_hdr<icmphdr>();
   auto const& inet = inet_sk(*sk);
-  if (icmph.type == icmp_type::dest_unreach && icmph.code == icmp_code::frag_needed)
-    ipv4_update_pmtu(net, iph->daddr, info);
+  bool const too_long = icmph.type == icmp_type::dest_unreach && icmph.code == icmp_code::frag_needed;
+  if (too_long || icmph.type == icmp_type::redirect) sk_rt_recheck(*sk);
+  if (too_long) ipv4_update_pmtu(net, iph->daddr, info);
   if (icmph.type == icmp_type::redirect) return ipv4_redirect(net, skb, iph->daddr, icmph.un.gateway());
   auto const [error, fatal] = detail::icmp_to_errno(icmph.type, icmph.code, inet.pmtudisc);
   if (error == std::errc{}) return;

@@ -87,7 +87,7 @@ inline udp_csum_mode udp_csum_mode_of(sock const& sk, net_device const& dev) {
 template <class Net>
 result<void> udp_route(Net& net, sock& sk, bool connected, udp_flow& flow) {
   if (connected) {
-    if ((flow.rt = sk_rt_check(sk))) {
+    if ((flow.rt = sk_rt_check(net, sk))) {
       flow.fl4.saddr = inet_sk(sk).inet_saddr;
       flow.csum_mode = udp_csum_mode_of(sk, *flow.rt->dev);
       return {};

@@ -52,7 +52,7 @@ void udp_way_keep(Net& net, udp_sock& sk, udp_flow const& flow) {
 /// The most that fits behind the IP header into one frame of the pool, too.
 template <class Net>
 u32 udp_way_room(Net& net, udp_way const& way) {
-  return std::min(ip_way_room(net, way.ip), net.worker().pool.frame_size() - 128);
+  return std::min(ip_way_room(way.ip), net.worker().pool.frame_size() - 128);
 }
 
 /// What the headers of neighbours of one length have in common.
