@@ -76,8 +76,8 @@ TEST_CASE("a server gives a cookie to who asks, if it is to", "[S148][RFC 7413]"
   t.accept();
   auto const of = [&](be32 a) {
     auto const& ctx = tcp_fastopen_get_ctx(t.net(), t.tp(t.listener));
-    return detail::tcp_fastopen_cookie_gen(ctx.key[0], {.saddr = a, .daddr = our_addr, .sport = be16{1}, .hnum = 80})
-        .val;
+    inet_ehash_key const ends{.saddr = a, .daddr = our_addr, .sport = be16{1}, .hnum = 80};
+    return detail::tcp_fastopen_cookie_gen(t.net(), ctx.key[0], ends).val;
   };
   CHECK(of(peer_addr) == t.cookie);
   CHECK(of(ipv4_addr("192.0.2.10")) != t.cookie);

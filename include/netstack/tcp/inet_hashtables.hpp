@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: which connection, half-open connection, ended connection or listener a segment is for, and who may have
 // which port. A connection is found by both its ends exactly, a listener as the one that asks for most of what the
-// segment has (local address, device); equal ones of a SO_REUSEPORT group by a hash of the flow. Where IPv6 sockets
-// come, they come in here.
+// segment has (local address, device); equal ones of a SO_REUSEPORT group by a hash of the flow. What
+// ends are, of which IP version, is not known here: tcp_v4_ends.hpp.
 // rx: called by tcp_v4_rcv, tcp_v4_err; tables filled by hash, get_port and connect
 // Linux: net/ipv4/inet_hashtables.c, net/ipv4/inet_connection_sock.c (inet_csk_get_port) [S98] [S105] [S146]
 #pragma once
-#include "netstack/base/siphash.hpp"
 #include "netstack/ipv4/inet_port.hpp"
 #include "netstack/tcp/tcp_sock.hpp"
 
 namespace netstack {
 
-[[nodiscard]] inline u32 inet_ports_of(inet_ehash_key const& key) { return u32{key.hnum} << 16 | key.sport.raw(); }
-/// Keyed: no stranger can tell which flows meet in a slot.
-template <class Net>
-[[nodiscard]] u32 inet_ehashfn(Net& net, inet_ehash_key const& key) {
-  return multilinear_3u32(key.daddr.raw(), key.saddr.raw(), inet_ports_of(key), tcp_worker_of(net).ehash_secret) +
-         net.index;
+/// `key`, here and below: the ends, as whoever knows the IP version has them; of IPv4 an inet_ehash_key.
+template <class Net, class Key = inet_ehash_key>
+[[nodiscard]] u32 inet_ehashfn(Net& net, Key const& key) {
+  return inet_ends_hash(net, key, tcp_worker_of(net).ehash_secret) + net.index;
 }
 template <class Net>
 [[nodiscard]] u32 inet_bhashfn(Net& net, u16 port) {
@@ -26,9 +23,6 @@ template <class Net>
 template <class Net>
 [[nodiscard]] inet_bind_hashbucket& inet_bind_bucket_of(Net& net, u16 port) {
   return tcp_worker_of(net).hashinfo.bhash[inet_bhashfn(net, port)];
-}
-[[nodiscard]] inline inet_ehash_key inet_key_of(sock const& sk) {
-  return {.saddr = sk.sk_daddr, .daddr = sk.sk_rcv_saddr, .sport = sk.sk_dport, .hnum = sk.sk_num};
 }
 
 // --- chains: connections, half-open ones and those in TIME-WAIT of a slot, in one, the latest first
@@ -170,24 +164,24 @@ template <class T, class Worker>
 // --- lookup
 
 namespace detail {
-template <class Net>
-bool inet_match(Net& net, sock const& sk, u32 hash, inet_ehash_key const& key) {
-  return sk.sk_hash == hash && sk.sk_daddr == key.saddr && sk.sk_rcv_saddr == key.daddr && sk.sk_dport == key.sport &&
-         sk.sk_num == key.hnum && sk.sk_net == &net && (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
+template <class Net, class Key>
+bool inet_match(Net& net, sock const& sk, u32 hash, Key const& key) {
+  return sk.sk_hash == hash && inet_ends_equal(net, sk, key) && sk.sk_net == &net &&
+         (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
 }
-template <class Net>
-bool inet_match(Net& net, tcp_request_sock const& req, u32, inet_ehash_key const& key) {
-  return req.key == key && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif);
+template <class Net, class Key>
+bool inet_match(Net& net, tcp_request_sock const& req, u32, Key const& key) {
+  return inet_ends_equal(net, req.key, key) && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif);
 }
-template <class Net>
-bool inet_match(Net& net, tcp_timewait_sock const& tw, u32, inet_ehash_key const& key) {
-  return tw.key() == key && tw.netns == net.index && (tw.dif == 0 || tw.dif == key.dif);
+template <class Net, class Key>
+bool inet_match(Net& net, tcp_timewait_sock const& tw, u32, Key const& key) {
+  return inet_ends_equal(net, tw.key(), key) && tw.netns == net.index && (tw.dif == 0 || tw.dif == key.dif);
 }
 }  // namespace detail
 
 /// Whom a segment between these ends, whose hash it is, is meant for, unless it is a listener.
-template <class Net>
-[[nodiscard]] NETSTACK_NOINLINE inet_link inet_lookup(Net& net, inet_ehash_key const& key, u32 hash) {
+template <class Net, class Key = inet_ehash_key>
+[[nodiscard]] NETSTACK_NOINLINE inet_link inet_lookup(Net& net, Key const& key, u32 hash) {
   auto& w = tcp_worker_of(net);
   inet_link at = detail::inet_ehash_slot(net, hash);
   while (at != inet_link{}) {
@@ -203,19 +197,20 @@ template <class Net>
   return at;
 }
 /// The connection that it is meant for.
-template <class Net>
-[[nodiscard]] sock* inet_lookup_established(Net& net, inet_ehash_key const& key) {
+template <class Net, class Key = inet_ehash_key>
+[[nodiscard]] sock* inet_lookup_established(Net& net, Key const& key) {
   inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
   return found.kind() == inet_kind::sock ? &tcp_worker_of(net).socks.at(found.index()) : nullptr;
 }
 
 namespace detail {
 /// How much of the segment the listener asks for; -1: something else.
-inline int inet_listener_score(sock const& sk, void const* net, inet_ehash_key const& key) {
-  if (sk.sk_net != net || sk.sk_num != key.hnum) return -1;
+template <class Net, class Key>
+int inet_listener_score(Net& net, sock const& sk, Key const& key) {
+  if (sk.sk_net != &net || sk.sk_num != key.hnum) return -1;
   int score = 1;
-  if (sk.sk_rcv_saddr) {
-    if (sk.sk_rcv_saddr != key.daddr) return -1;
+  if (!inet_rcv_saddr_any(sk)) {
+    if (!inet_rcv_saddr_is(net, sk, key)) return -1;
     score += 2;
   }
   if (sk.sk_bound_dev_if != 0) {
@@ -234,19 +229,18 @@ template <class Worker>
 }
 
 /// MUST-41 MUST-42.
-template <class Net>
-[[nodiscard]] sock* inet_lookup_listener(Net& net, inet_ehash_key const& key) {
+template <class Net, class Key = inet_ehash_key>
+[[nodiscard]] sock* inet_lookup_listener(Net& net, Key const& key) {
   sock* best = nullptr;
   int best_score = 0;
   u32 flow = 0, equals = 0;
   for (auto& sk : inet_listeners_of(tcp_worker_of(net), inet_bind_bucket_of(net, key.hnum))) {
-    int const score = detail::inet_listener_score(sk, &net, key);
+    int const score = detail::inet_listener_score(net, sk, key);
     if (score > best_score) {
       best = &sk;
       best_score = score;
       equals = sk.sk_reuseport;
-      if (equals)
-        flow = hsiphash_3u32(key.daddr.raw(), key.saddr.raw(), inet_ports_of(key), tcp_worker_of(net).flow_secret);
+      if (equals) flow = inet_ends_phash(net, key, tcp_worker_of(net).flow_secret);
     } else if (score == best_score && equals != 0 && sk.sk_reuseport) {
       if ((u64{flow} * ++equals) >> 32 == 0) best = &sk;  // the n-th member takes the place with probability 1/n
       flow = flow * 1664525u + 1013904223u;
@@ -334,26 +328,26 @@ void inet_put_port(Net& net, sock& sk) {
 
 namespace detail {
 
-inline bool inet_addrs_meet(be32 a, be32 b) { return !a || !b || a == b; }
 inline bool inet_devs_meet(u32 a, u32 b) { return a == 0 || b == 0 || a == b; }
 
 /// Both would be asked for by the same SYN, or the one's late segments would reach the other. `relax`: unless both
 /// sides said that they may share the port, SO_REUSEADDR until one of them listens.
-inline bool inet_bind_conflict(sock const& sk, sock const& other, u16 port, bool relax) {
+template <class Net>
+bool inet_bind_conflict(Net& net, sock const& sk, sock const& other, u16 port, bool relax) {
   if (&other == &sk || other.sk_net != sk.sk_net || other.sk_num != port) return false;
   if (!inet_devs_meet(sk.sk_bound_dev_if, other.sk_bound_dev_if)) return false;
   if (relax && sk.sk_reuse && other.sk_reuse && other.sk_state != tcp_state::listen) return false;
   if (relax && sk.sk_reuseport && other.sk_reuseport) return false;
-  return inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr);
+  return inet_rcv_saddr_equal(net, sk, other, true);
 }
 template <class Net>
 bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
   auto const& bucket = inet_bind_bucket_of(net, port);
   for (auto const* owners : {&bucket.bound, &bucket.connected})
     for (auto const& other : *owners)
-      if (inet_bind_conflict(sk, other, port, relax)) return true;
+      if (inet_bind_conflict(net, sk, other, port, relax)) return true;
   for (auto const& tw : bucket.timewaits.in(tcp_worker_of(net).timewaits)) {
-    if (tw.netns != net.index || tw.hnum != port || !inet_addrs_meet(sk.sk_rcv_saddr, tw.daddr)) continue;
+    if (tw.netns != net.index || tw.hnum != port || !inet_rcv_saddr_meets(net, sk, tw)) continue;
     if (!inet_devs_meet(sk.sk_bound_dev_if, tw.dif)) continue;
     if (!relax || !((sk.sk_reuse && tw.reuse) || (sk.sk_reuseport && tw.reuseport))) return true;
   }
@@ -368,7 +362,7 @@ bool inet_reuseport_match(Net& net, sock const& sk, u16 port) {
   for (auto const& latest : inet_bind_bucket_of(net, port).bound)
     if (latest.sk_net == &net && latest.sk_num == port)
       return tcp_sk(latest).bind_reuseport &&
-             (!sock_flag(latest, sock_flags::bindaddr_lock) || latest.sk_rcv_saddr == sk.sk_rcv_saddr);
+             (!sock_flag(latest, sock_flags::bindaddr_lock) || inet_rcv_saddr_equal(net, latest, sk, false));
   return false;
 }
 
@@ -391,7 +385,7 @@ bool tcp_twsk_unique(Net& net, sock const& sk, tcp_timewait_sock const& tw) {
   if (tcp_sk(sk).bound) return true;
   auto const& ns = tcp_pernet(net);
   u8 const reuse = ns.sysctl_tcp_tw_reuse;
-  bool const within = ipv4_is_loopback(tw.saddr) || ipv4_is_loopback(tw.daddr);
+  bool const within = inet_ends_within_host(net, tw);
   constexpr u64 tick = u64{1} << tw_stamp_shift;
   return (reuse == 1 || (reuse == 2 && within)) &&
          tw_ts_recent_age(tw, net.worker().now) > ns.sysctl_tcp_tw_reuse_delay + tick;
@@ -407,8 +401,8 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
   inet_twsk_kill(net, tw);
 }
 /// Nobody else has both ends of the connection that is to be, but perhaps `tw`, whose place it may take.
-template <class Net>
-bool inet_check_established(Net& net, sock const& sk, inet_ehash_key const& key, tcp_timewait_sock*& tw) {
+template <class Net, class Key>
+bool inet_check_established(Net& net, sock const& sk, Key const& key, tcp_timewait_sock*& tw) {
   inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
   tw = found.kind() == inet_kind::timewait ? &tcp_worker_of(net).timewaits.at(found.index()) : nullptr;
   return found.kind() != inet_kind::sock && (!tw || tcp_twsk_unique(net, sk, *tw));
@@ -421,14 +415,14 @@ NETSTACK_COLD bool inet_port_bound(Net& net, sock const& sk, u16 port) {
     if (other.sk_net == &net && other.sk_num == port &&
         (sock_flag(other, sock_flags::bindport_lock) || other.sk_state == tcp_state::listen ||
          other.sk_state == tcp_state::close) &&
-        inet_addrs_meet(sk.sk_rcv_saddr, other.sk_rcv_saddr))
+        inet_rcv_saddr_equal(net, sk, other, true))
       return true;
   return false;
 }
 /// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers.
 template <class Net>
 bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_sock*& tw) {
-  inet_ehash_key key = inet_key_of(sk);
+  auto key = inet_key_of(sk);
   key.hnum = port;
   key.dif = sk.sk_bound_dev_if;
   u32 const slot = inet_bhashfn(net, port);
@@ -476,7 +470,7 @@ template <class Net>
 /// inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the one it is bound to.
 template <class Net>
 result<void> inet_hash_connect(Net& net, sock& sk, u16 first) {
-  inet_ehash_key key = inet_key_of(sk);
+  auto key = inet_key_of(sk);
   key.dif = sk.sk_bound_dev_if;
   tcp_timewait_sock* tw = nullptr;
   if (tcp_sk(sk).bound) [[unlikely]] {

@@ -13,6 +13,7 @@
 #include "netstack/base/siphash.hpp"
 #include "netstack/registry/tcp_congestion_ops.hpp"
 #include "netstack/tcp/tcp_skb.hpp"
+#include "netstack/tcp/tcp_v4_ends.hpp"
 #include "netstack/wire/tcp_options.hpp"
 
 namespace netstack {
@@ -50,7 +51,7 @@ struct tcp_fastopen_request {
 /// What a client remembers of a server.
 struct tcp_fastopen_metrics {
   void* net = nullptr;
-  be32 daddr{}, saddr{};
+  inet_hosts hosts{};
   u64 last_syn_loss = 0;
   tcp_fastopen_cookie cookie{};
   u16 mss = 0;

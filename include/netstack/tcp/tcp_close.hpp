@@ -183,10 +183,8 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
   skb_queue_purge(sk.sk_receive_queue);
   tcp_write_queue_purge(net, sk);
   tcp_ofo_purge(net, tp);
-  if (!sock_flag(sk, sock_flags::bindaddr_lock)) sk.sk_rcv_saddr = tp.inet_saddr = {};
+  inet_reset_saddr(net, tp);
   tp.defer_connect = false;
-  sk.sk_daddr = {};
-  sk.sk_dport = {};
   sk_dst_reset(sk);
   sk_rx_dst_reset(sk);
   tcp_beside_free(tcp_worker_of(net).saved_syns, tcp_sk(sk).saved_syn);

@@ -30,13 +30,13 @@ namespace detail {
 template <class Net>
 [[nodiscard]] tcp_fastopen_metrics& tcp_fastopen_slot(Net& net, sock const& sk) {
   auto& w = tcp_worker_of(net);
-  u32 const hash = hsiphash_2u32(sk.sk_daddr.raw(), sk.sk_rcv_saddr.raw(), w.flow_secret);
+  u32 const hash = inet_hosts_hash(net, sk, w.flow_secret);
   return w.fastopen_cache[hash % w.fastopen_cache.size()];
 }
 template <class Net>
 [[nodiscard]] tcp_fastopen_metrics* tcp_fastopen_cache_get(Net& net, sock const& sk) {
   auto& slot = tcp_fastopen_slot(net, sk);
-  return slot.net == &net && slot.daddr == sk.sk_daddr && slot.saddr == sk.sk_rcv_saddr ? &slot : nullptr;
+  return slot.net == &net && inet_ends_equal(net, slot.hosts, sk) ? &slot : nullptr;
 }
 }  // namespace detail
 
@@ -46,7 +46,7 @@ void tcp_fastopen_cache_set(Net& net, sock const& sk, u16 mss, tcp_fastopen_cook
   auto& slot = detail::tcp_fastopen_slot(net, sk);
   if (!detail::tcp_fastopen_cache_get(net, sk)) {
     if (!cookie && !syn_lost) return;
-    slot = {.net = &net, .daddr = sk.sk_daddr, .saddr = sk.sk_rcv_saddr};
+    slot = {.net = &net, .hosts = inet_hosts_of(sk)};
   }
   if (mss != 0) slot.mss = mss;
   if (cookie) slot.cookie = *cookie;
@@ -216,20 +216,21 @@ template <class Net>
 
 namespace detail {
 
-/// RFC 7413 §4.1.2: whoever has it, can be reached at this address. Linux makes the same of the same key.
-[[nodiscard]] inline tcp_fastopen_cookie tcp_fastopen_cookie_gen(siphash_key_t const& secret,
-                                                                 inet_ehash_key const& key) {
+/// RFC 7413 §4.1.2: whoever has it, can be reached at this address.
+template <class Net, class Key>
+[[nodiscard]] tcp_fastopen_cookie tcp_fastopen_cookie_gen(Net& net, siphash_key_t const& secret, Key const& key) {
   tcp_fastopen_cookie cookie{.len = tcp_fastopen_cookie_size};
-  u64 const hash = siphash_2u32(key.saddr.raw(), key.daddr.raw(), secret);
+  u64 const hash = fastopen_hash(net, key, secret);
   std::memcpy(cookie.val.data(), &hash, sizeof hash);
   return cookie;
 }
 /// By which key the SYN's cookie was made; as many as there are: by none.
-[[nodiscard]] inline u32 tcp_fastopen_key_of(tcp_fastopen_context const& ctx, inet_ehash_key const& key,
-                                             tcp_options_received const& opt) {
+template <class Net, class Key>
+[[nodiscard]] u32 tcp_fastopen_key_of(Net& net, tcp_fastopen_context const& ctx, Key const& key,
+                                      tcp_options_received const& opt) {
   u32 n = 0;
   for (; n < ctx.num; ++n) {
-    auto const right = tcp_fastopen_cookie_gen(ctx.key[n], key);
+    auto const right = tcp_fastopen_cookie_gen(net, ctx.key[n], key);
     if (opt.fastopen_len == right.len &&
         std::equal(right.val.begin(), right.val.begin() + right.len, opt.cookie.begin()))
       break;
@@ -290,17 +291,17 @@ sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx c
     return nullptr;
   bool const trusts = (enabled & tfo::server_cookie_not_reqd) || tcp_sk(listener).fastopen_no_cookie;
   auto const& ctx = tcp_fastopen_get_ctx(net, listener);
-  u32 const by = detail::tcp_fastopen_key_of(ctx, req.key, rx.opt);
+  u32 const by = detail::tcp_fastopen_key_of(net, ctx, req.key, rx.opt);
   bool const has_right = by < ctx.num;
   if (!trusts && !has_right) {
-    if (rx.opt.fastopen) cookie = detail::tcp_fastopen_cookie_gen(ctx.key[0], req.key);
+    if (rx.opt.fastopen) cookie = detail::tcp_fastopen_cookie_gen(net, ctx.key[0], req.key);
     if (rx.opt.fastopen && !asks) ++NET_STATS(net).TCPFastOpenPassiveFail;
     return nullptr;
   }
   sock* const child = detail::tcp_fastopen_create_child(net, listener, req, rx);
   ++(child ? NET_STATS(net).TCPFastOpenPassive : NET_STATS(net).TCPFastOpenPassiveFail);
   if (child && has_right && by != 0) {  // its next one shall be by the first key
-    cookie = detail::tcp_fastopen_cookie_gen(ctx.key[0], req.key);
+    cookie = detail::tcp_fastopen_cookie_gen(net, ctx.key[0], req.key);
     ++NET_STATS(net).TCPFastOpenPassiveAltKey;
   }
   return child;

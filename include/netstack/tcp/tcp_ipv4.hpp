@@ -104,9 +104,7 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   if (!r) {
     tcp_set_state(net, sk, tcp_state::close);
     sk_dst_reset(sk);
-    sk.sk_dport = {};
-    sk.sk_daddr = {};
-    if (!sock_flag(sk, sock_flags::bindaddr_lock)) sk.sk_rcv_saddr = tp.inet_saddr = {};
+    inet_reset_saddr(net, tp);
   }
   return r;
 }

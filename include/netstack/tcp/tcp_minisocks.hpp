@@ -137,8 +137,7 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
     return tcp_done(net, sk);
   }
   tw->netns = static_cast<u8>(net.index);
-  tw->saddr = sk.sk_daddr, tw->daddr = sk.sk_rcv_saddr;
-  tw->sport = sk.sk_dport, tw->hnum = sk.sk_num;
+  inet_twsk_ends(*tw, sk);
   tw->dif = sk.sk_bound_dev_if & ((u32{1} << tcp_timewait_sock::dif_bits) - 1);
   tw->is_fin_wait2 = substate == tcp_state::fin_wait2;
   tw->rcv_nxt = tp.rcv_nxt;

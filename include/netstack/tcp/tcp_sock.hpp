@@ -10,7 +10,6 @@
 #include <cstring>
 #include <span>
 
-#include "netstack/base/multilinear.hpp"
 #include "netstack/core/slab_list.hpp"
 #include "netstack/ipv4/inet_connection_sock.hpp"
 #include "netstack/ipv4/netns_ipv4.hpp"
@@ -20,6 +19,7 @@
 #include "netstack/tcp/tcp_info.hpp"
 #include "netstack/tcp/tcp_mib.hpp"
 #include "netstack/tcp/tcp_skb.hpp"
+#include "netstack/tcp/tcp_v4_ends.hpp"
 #include "netstack/wire/tcp_options.hpp"
 
 namespace netstack {
@@ -259,18 +259,6 @@ template <class... States>
 
 // --- socks smaller than a connection
 
-/// The two ends of a connection, as a packet for us shows them.
-struct inet_ehash_key {
-  be32 saddr{};  ///< the peer's
-  be32 daddr{};  ///< ours
-  be16 sport{};
-  u16 hnum = 0;
-  u32 dif = 0;
-  friend bool operator==(inet_ehash_key const& a, inet_ehash_key const& b) {
-    return a.saddr == b.saddr && a.daddr == b.daddr && a.sport == b.sport && a.hnum == b.hnum;
-  }
-};
-
 /// A SYN that was answered: SYN-RECEIVED without a connection yet.
 struct tcp_request_sock {
   static constexpr inet_kind kind = inet_kind::request;
@@ -302,12 +290,9 @@ struct tcp_request_sock {
 static_assert(sizeof(tcp_request_sock) <= 128);
 
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
-struct tcp_timewait_sock {
+struct tcp_timewait_sock : inet_timewait_ends {
   static constexpr inet_kind kind = inet_kind::timewait;
   static constexpr u32 dif_bits = 24;
-  be32 saddr{}, daddr{};  ///< of its inet_ehash_key
-  be16 sport{};
-  u16 hnum = 0;
   u32 due = 0;  ///< when it goes: worker time in ms, modulo 2^32
   u32 rcv_nxt = 0, snd_nxt = 0;
   u32 ts_recent = 0, ts_offset = 0;
@@ -325,7 +310,7 @@ struct tcp_timewait_sock {
   u8 reuse : 1 = 0;
   u8 reuseport : 1 = 0;
 
-  [[nodiscard]] inet_ehash_key key() const { return {saddr, daddr, sport, hnum, dif}; }
+  [[nodiscard]] inet_ehash_key key() const { return inet_key_of(*this, dif); }
   [[nodiscard]] u8 substate() const { return is_fin_wait2 ? tcp_state::fin_wait2 : tcp_state::time_wait; }
 };
 static_assert(sizeof(tcp_timewait_sock) == 64);

@@ -22,17 +22,14 @@ namespace detail {
 
 inline constexpr u32 cookie_low_bits = 24, cookie_low_mask = (u32{1} << cookie_low_bits) - 1;
 
-[[nodiscard]] constexpr u32 cookie_hash(siphash_key_t const& secret, inet_ehash_key const& key, u64 of) {
-  u64 const ends = u64{key.saddr.raw()} << 32 | key.daddr.raw();
-  u64 const ports = u64{key.sport.raw()} << 16 | key.hnum;
-  return static_cast<u32>(siphash_3u64(ends, ports, of, secret));
-}
 /// The part that only this SYN in this minute gets.
-[[nodiscard]] constexpr u32 cookie_low(siphash_key_t const& secret, inet_ehash_key const& key, u32 sseq, u32 minute) {
+template <class Key>
+[[nodiscard]] constexpr u32 cookie_low(siphash_key_t const& secret, Key const& key, u32 sseq, u32 minute) {
   return cookie_hash(secret, key, u64{minute} << 32 | sseq);
 }
 /// The part that grows with the peer's number, as for other connections.
-[[nodiscard]] constexpr u32 cookie_base(siphash_key_t const& secret, inet_ehash_key const& key, u32 sseq) {
+template <class Key>
+[[nodiscard]] constexpr u32 cookie_base(siphash_key_t const& secret, Key const& key, u32 sseq) {
   return cookie_hash(secret, key, ~u64{0}) + sseq;
 }
 [[nodiscard]] constexpr u32 cookie_minute(u64 now) { return static_cast<u32>(now / syncookie_period); }
@@ -40,8 +37,9 @@ inline constexpr u32 cookie_low_bits = 24, cookie_low_mask = (u32{1} << cookie_l
 }  // namespace detail
 
 /// Our initial sequence number for a SYN from `key` that starts at `sseq`. Cuts the MSS to one that it can tell.
-[[nodiscard]] constexpr u32 cookie_init_sequence(siphash_key_t const& secret, inet_ehash_key const& key, u32 sseq,
-                                                 u64 now, u16& mss) {
+template <class Key>
+[[nodiscard]] constexpr u32 cookie_init_sequence(siphash_key_t const& secret, Key const& key, u32 sseq, u64 now,
+                                                 u16& mss) {
   u32 index = syncookie_mss.size() - 1;
   while (index > 0 && syncookie_mss[index] > mss) --index;
   mss = syncookie_mss[index];
@@ -50,8 +48,8 @@ inline constexpr u32 cookie_low_bits = 24, cookie_low_mask = (u32{1} << cookie_l
   return detail::cookie_base(secret, key, sseq) + (minute << detail::cookie_low_bits) + low;
 }
 /// The MSS that such a number tells; 0: it is none of ours, not for this peer, or too old.
-[[nodiscard]] constexpr u16 cookie_check(siphash_key_t const& secret, inet_ehash_key const& key, u32 sseq, u64 now,
-                                         u32 cookie) {
+template <class Key>
+[[nodiscard]] constexpr u16 cookie_check(siphash_key_t const& secret, Key const& key, u32 sseq, u64 now, u32 cookie) {
   cookie -= detail::cookie_base(secret, key, sseq);
   u32 const minute = detail::cookie_minute(now);
   u32 const age = (minute - (cookie >> detail::cookie_low_bits)) & 0xff;
