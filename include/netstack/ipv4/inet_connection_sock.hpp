@@ -115,6 +115,7 @@ NETSTACK_INLINE void icsk_start_timer(Net& net, sock& sk, icsk_wait what, u64 at
 inline void icsk_stop_timer(sock& sk, icsk_wait what) { icsk_due_in_units(sk, what) = 0; }
 
 struct tcp_rx;
+struct tcp_request_sock;
 struct tcp_outcome;
 struct tcp_header_fields;
 inline namespace wire {
@@ -138,6 +139,8 @@ struct inet_connection_sock_af_ops {
   verdict (*conn_request)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;  ///< a SYN for a listener
   /// An ACK for a listener: the end of a handshake that nobody remembers, or none.
   tcp_outcome (*cookie_check)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;
+  /// The connection that a request becomes; it is not in the listener's queue yet. Null: there is no room (counted).
+  sock* (*syn_recv_sock)(Net&, sock& listener, tcp_request_sock&) = nullptr;
   u16 net_header_len = 0;
 };
 

@@ -2,7 +2,7 @@
 // Decides: when data travels with the SYN. A client that once had a cookie from this server sends it with its next SYN,
 // and data behind it; a server that finds it right hands the data to the application before the handshake is complete.
 // What the SYN brought or lost, the connection that follows knows nothing of: it is one like any other.
-// tx: called by tcp_connect and tcp_sendmsg; rx: by tcp_v4_conn_request and tcp_rcv_synsent_state_process
+// tx: called by tcp_connect and tcp_sendmsg; rx: by tcp_conn_request and tcp_rcv_synsent_state_process
 // Linux: net/ipv4/tcp_fastopen.c, net/ipv4/tcp_output.c (tcp_send_syn_data); RFC 7413 [S148]
 #pragma once
 #include "netstack/ipv4/inet_stream.hpp"
@@ -259,7 +259,7 @@ bool tcp_fastopen_queue_check(Net& net, sock& listener) {
 template <class Net>
 NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx) {
   sk_buff* const synack = net.worker().pool.alloc_skb(max_tcp_header);
-  sock* const child = synack ? tcp_v4_syn_recv_sock(net, listener, req) : nullptr;
+  sock* const child = synack ? tcp_af_ops<Net>(listener).syn_recv_sock(net, listener, req) : nullptr;
   if (!child) {
     if (synack) consume_skb(*synack);
     return nullptr;

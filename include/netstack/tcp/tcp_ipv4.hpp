@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how TCP lies on IPv4: which socket a segment is for, what is answered for none, how a connection is opened
-// from here, and what an ICMP error does to it. All that knows an IPv4 address is here, in tcp_v4_xmit.hpp, tcp_syn.hpp
-// and inet_hashtables.hpp.
+// from here, and what an ICMP error does to it. What else knows an IPv4 address: docs/adr/0008-where-ipv6-joins.md.
 // rx: called by ip_local_deliver through inet_protos → calls tcp_do_rcv
 // Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
 #pragma once
 #include "netstack/ipv4/icmp_errno.hpp"
 #include "netstack/ipv4/ip_sockglue.hpp"
 #include "netstack/tcp/tcp_input.hpp"
-#include "netstack/tcp/tcp_syn.hpp"
+#include "netstack/tcp/tcp_v4_syn.hpp"
 #include "netstack/tcp/tcp_v4_xmit.hpp"
 
 namespace netstack {
@@ -56,6 +55,7 @@ inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .mtu = tcp_v4_mtu<Net>,
     .conn_request = tcp_v4_conn_request<Net>,
     .cookie_check = tcp_v4_cookie_check<Net>,
+    .syn_recv_sock = tcp_v4_syn_recv_sock<Net>,
     .net_header_len = ip_hlen_min,
 };
 template <class Net>
@@ -89,9 +89,9 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   tp.write_seq = tp.ts_recent = 0;
   auto r = inet_hash_connect(net, sk, port);
   if (r) {
-    u64 const secret = tcp_v4_secret(net, inet_key_of(sk));
-    if (tp.write_seq == 0) tp.write_seq = tcp_v4_secure_isn(net, secret);
-    tp.tsoffset = tcp_v4_ts_offset(secret);
+    tcp_seq_and_ts_off const from = secure_tcp_seq_and_ts_off(net, inet_key_of(sk));
+    if (tp.write_seq == 0) tp.write_seq = from.seq;
+    tp.tsoffset = from.ts_off;
     tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
     tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
     if (u16 mss = 0; tp.fastopen_connect && !tp.rare->fastopen_req) {
@@ -223,28 +223,9 @@ verdict tcp_v4_timewait_rcv(Net& net, tcp_timewait_sock& tw, sk_buff& skb, tcp_r
 
 template <class Net>
 tcp_outcome tcp_v4_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
-  u64 const now = net.worker().now;
-  auto const nothing = [&] { return tcp_outcome{drop(net, skb, drop_reason::tcp_flags), true}; };
-  if (rx.has(tcp_flag::syn) || !tcp_pernet(net).sysctl_tcp_syncookies || !tcp_synq_recent_overflow(sk, now))
-    return nothing();
-  auto const key = detail::tcp_v4_key(skb, *ip_hdr(skb), *skb.transport_hdr<tcphdr>());
-  auto syn = rx.opt;
-  syn.mss = cookie_check(tcp_worker_of(net).syncookie_secret, key, rx.seq - 1, now, rx.ack_seq - 1);
-  if (syn.mss == 0) {
-    ++NET_STATS(net).SyncookiesFailed;
-    return nothing();
-  }
-  ++NET_STATS(net).SyncookiesRecv;
-  u64 const secret = tcp_v4_secret(net, key);
-  bool const ecn = syn.saw_tstamp && cookie_timestamp_decode(syn, syn.rcv_tsecr - tcp_v4_ts_offset(secret));
-  tcp_request_sock req{.net = &net, .rsk_listener = &sk, .key = key, .rcv_isn = rx.seq - 1, .snt_isn = rx.ack_seq - 1};
-  detail::tcp_openreq_init(net, sk, req, secret, skb, syn);
-  req.ecn_ok = ecn && req.tstamp_ok;
-  bool const room = detail::tcp_v4_save_options(net, req, skb);
-  sock* const child = room ? tcp_v4_syn_recv_sock(net, sk, req) : nullptr;
-  tcp_v4_reqsk_destructor(net, req);
-  if (child) return {detail::tcp_child_process(net, sk, *child, skb, rx)};
-  return {drop(net, skb, drop_reason::tcp_listen_overflow)};
+  auto outcome = tcp_outcome{verdict::consumed()};
+  sock* const child = tcp_cookie_check<tcp_request_sock_ipv4_ops<Net>>(net, sk, skb, rx, outcome);
+  return child ? tcp_outcome{detail::tcp_child_process(net, sk, *child, skb, rx)} : outcome;
 }
 
 /// proto::backlog_rcv: a segment that came while a call worked on the socket.

@@ -236,10 +236,35 @@ tcp_tw_status tcp_timewait_state_process(Net& net, tcp_timewait_sock& tw, tcp_rx
 
 // --- half open
 
+/// Where a connection's numbers begin, and what is added to the clock of its time stamps.
+struct tcp_seq_and_ts_off {
+  u32 seq = 0, ts_off = 0;
+};
+/// What a half-open connection asks an IP version for (Linux's request_sock_ops and tcp_request_sock_ops).
+template <class Net>
+struct tcp_request_sock_ops {
+  /// Takes both ends from the segment, which is a SYN, or an ACK that may end a handshake nobody remembers.
+  void (*init_req)(Net&, tcp_request_sock&, sk_buff const&) = nullptr;
+  /// … and what else of the way back it tells. False: there is no room to keep that.
+  bool (*route_req)(Net&, tcp_request_sock&, sk_buff const&) = nullptr;
+  tcp_seq_and_ts_off (*init_seq_and_ts_off)(Net&, tcp_request_sock const&) = nullptr;
+  u32 (*cookie_init_seq)(Net&, tcp_request_sock const&, u16& mss) = nullptr;  ///< cookie_init_sequence by both ends
+  u16 (*cookie_check)(Net&, tcp_request_sock const&) = nullptr;               ///< … of snt_isn: the MSS, or 0
+  /// Sends a SYN-ACK, or an ACK, with this header and these options. Errors: no_buffer_space, the route's.
+  result<void> (*send_synack)(Net&, tcp_request_sock const&, tcp_header_fields const&,
+                              tcp_out_options const&) = nullptr;
+  void (*send_reset)(Net&, sk_buff const&, tcp_rx const&) = nullptr;  ///< answers this segment with a RST
+  void (*destructor)(Net&, tcp_request_sock&) = nullptr;              ///< what route_req kept is needed no longer
+  u16 net_header_len = 0;
+};
+/// Those of the IP version that its SYN came by: there is one (tcp_v4_syn.hpp).
+template <class Net>
+[[nodiscard]] constexpr tcp_request_sock_ops<Net> const& tcp_rsk_ops(tcp_request_sock const&);
+
 /// What it kept of the SYN is needed no longer.
 template <class Net>
-void tcp_v4_reqsk_destructor(Net& net, tcp_request_sock& req) {
-  tcp_beside_free(worker_generic<ipv4>(net.worker()).ip_options, req.ireq_opt);
+void tcp_reqsk_destructor(Net& net, tcp_request_sock& req) {
+  tcp_rsk_ops<Net>(req).destructor(net, req);
   tcp_beside_free(tcp_worker_of(net).saved_syns, req.saved_syn);
 }
 /// The request is dealt with, in whatever way.
@@ -250,7 +275,7 @@ void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   if (req.hashed) detail::inet_ehash_erase(net, req, inet_ehashfn(net, req.key));
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_listen.syn_qlen;
-  tcp_v4_reqsk_destructor(net, req);
+  tcp_reqsk_destructor(net, req);
   w.requests.free(&req);
   sock_put(listener);
 }
@@ -295,22 +320,25 @@ inline void tcp_inherit_rare(sock_rare& child, sock_rare const& listener) {
   child.stamp = child.napi_id = child.tskey = 0;
   child.incoming_cpu = -1;
 }
-/// The connection that a request becomes: as the handshake left it, found by segments, in SYN-RECEIVED. Null: no sock
-/// is free.
+/// The connection that a request becomes: as the handshake left it, found by segments, in SYN-RECEIVED, but without its
+/// addresses; it is not in the listener's queue yet. Null: there is no room (counted).
 template <class Net>
 sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) {
-  auto const& prot = sk_prot<Net>(listener);
-  sock* const child = sk_alloc(net, listener.sk_family, prot, false);
-  if (!child) return nullptr;
+  bool const full = sk_acceptq_is_full(listener);
+  sock* const child = full ? nullptr : sk_alloc(net, listener.sk_family, sk_prot<Net>(listener), false);
+  if (!child) {
+    if (full) ++NET_STATS(net).ListenOverflows;
+    ++NET_STATS(net).ListenDrops;
+    ++listener.sk_drops;
+    return nullptr;
+  }
   auto& tp = tcp_sk(*child);
   tcp_inherit(tp, tcp_sk(listener));
   if (tcp_rare_settings const& asked = *tcp_sk(listener).rare; asked != tcp_no_rare) [[unlikely]]
     static_cast<tcp_rare_settings&>(tcp_rare_of(net, tp)) = asked;
   if (listener.sk_rare != &sock_no_rare) [[unlikely]]
     tcp_inherit_rare(*sk_rare_of(net, *child), *listener.sk_rare);
-  child->sk_daddr = req.key.saddr;
   child->sk_dport = req.key.sport;
-  child->sk_rcv_saddr = tp.inet_saddr = req.key.daddr;
   tp.inet_sport = be16{req.key.hnum};
   child->sk_state = tcp_state::syn_recv;
   tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
@@ -327,6 +355,9 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
   tp.tsoffset = req.ts_off;
   tp.mss_clamp = req.mss;
+  tp.advmss = req.adv_mss;
+  tp.scaling_ratio = req.scaling_ratio;
+  tp.saved_syn = std::exchange(req.saved_syn, u8{0});
   if (req.user_timeout != 0) [[unlikely]]
     tcp_rcv_user_timeout(net, tp, req.user_timeout);
   inet_csk_init_timers(net, *child);

@@ -6,7 +6,7 @@
 //   sequence number   h(ends) + its own + [ minute, 8 bits | h(ends, SYN, minute) + MSS index, 24 bits ]
 //   time stamp        [ clock, 26 bits | ECN | SACK | window scale, 4 bits: 15 for none ]
 //
-// rx: called by tcp_v4_conn_request and tcp_v4_cookie_check
+// rx: called by tcp_request_sock_ops and tcp_cookie_check
 // Linux: net/ipv4/syncookies.c; RFC 4987 §3.6 and appendix A, RFC 7323 §5.4 [S147]
 #pragma once
 #include "netstack/tcp/tcp_minisocks.hpp"
