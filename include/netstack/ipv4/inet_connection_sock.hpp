@@ -5,6 +5,7 @@
 // Linux: include/net/inet_connection_sock.h, net/ipv4/inet_connection_sock.c [S148]
 #pragma once
 #include <algorithm>
+#include <span>
 
 #include "netstack/core/sock_wait.hpp"
 #include "netstack/core/timer.hpp"
@@ -141,6 +142,10 @@ struct inet_connection_sock_af_ops {
   tcp_outcome (*cookie_check)(Net&, sock& listener, sk_buff&, tcp_rx const&) = nullptr;
   /// The connection that a request becomes; it is not in the listener's queue yet. Null: there is no room (counted).
   sock* (*syn_recv_sock)(Net&, sock& listener, tcp_request_sock&) = nullptr;
+  /// Options of IP's own, and its errors (Linux's inet_recv_error).
+  result<void> (*setsockopt)(Net&, sock&, int level, int optname, std::span<std::byte const>) = nullptr;
+  result<u32> (*getsockopt)(Net&, sock&, int level, int optname, std::span<std::byte>) = nullptr;
+  result<std::size_t> (*recv_error)(sock&, msghdr&) = nullptr;
   u16 net_header_len = 0;
 };
 

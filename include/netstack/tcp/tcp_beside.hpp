@@ -3,7 +3,7 @@
 // the search for the path's MTU, urgent data, answers to what is amiss, options that few ask for; the headers of its
 // SYN, for who accepts it to read; the Fast Open keys of a listener; a call that sends data with its SYN. And what a
 // client remembers of a server.
-// called by tcp_sock.hpp, tcp_state.hpp, setsockopt, getsockopt, tcp_v4_conn_request, tcp_fastopen, tcp_v4_destroy_sock
+// called by tcp_sock.hpp, tcp_state.hpp, setsockopt, getsockopt, tcp_conn_request, tcp_fastopen, tcp_destroy_sock
 // Linux: include/net/request_sock.h (struct saved_syn), include/net/tcp.h (struct tcp_fastopen_context),
 // net/ipv4/tcp_metrics.c
 #pragma once

@@ -127,7 +127,7 @@ void inet_csk_listen_stop(Net& net, sock& sk) {
 
 /// proto::init.
 template <class Net>
-result<void> tcp_v4_init_sock(Net& net, sock& sk) {
+result<void> tcp_init_sock(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   sk.sk_sndbuf = static_cast<u32>(ns.sysctl_tcp_wmem[1]);
   sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
@@ -140,7 +140,7 @@ result<void> tcp_v4_init_sock(Net& net, sock& sk) {
 }
 /// proto::destroy.
 template <class Net>
-void tcp_v4_destroy_sock(Net& net, sock& sk) {
+void tcp_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);
   tcp_release_congestion_control(net, sk);
   if (!sk.sk_write_queue.empty()) tcp_write_queue_purge(net, sk);

@@ -5,7 +5,7 @@
 // Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
 #pragma once
 #include "netstack/ipv4/icmp_errno.hpp"
-#include "netstack/ipv4/ip_sockglue.hpp"
+#include "netstack/ipv4/ip_sockopt.hpp"
 #include "netstack/tcp/tcp_input.hpp"
 #include "netstack/tcp/tcp_v4_syn.hpp"
 #include "netstack/tcp/tcp_v4_xmit.hpp"
@@ -56,6 +56,9 @@ inline constexpr inet_connection_sock_af_ops<Net> ipv4_specific{
     .conn_request = tcp_v4_conn_request<Net>,
     .cookie_check = tcp_v4_cookie_check<Net>,
     .syn_recv_sock = tcp_v4_syn_recv_sock<Net>,
+    .setsockopt = ip_setsockopt<Net>,
+    .getsockopt = ip_getsockopt<Net>,
+    .recv_error = ip_recv_error,
     .net_header_len = ip_hlen_min,
 };
 template <class Net>

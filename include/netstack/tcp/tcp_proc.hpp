@@ -47,20 +47,21 @@ void tcp_seq_sock(Net& net, seq_file& m, sock const& sk, u32 slot, u64 place) {
   int const ssthresh = listening                                  ? tp.rare->fastopen_max_qlen
                        : tp.snd_ssthresh >= tcp_infinite_ssthresh ? -1
                                                                   : static_cast<int>(tp.snd_ssthresh);
-  seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5u %8u %llu %u %016llx %lu %lu %u %u %d",
-             slot, sk.sk_rcv_saddr.raw(), tp.inet_sport.host(), sk.sk_daddr.raw(), sk.sk_dport.host(), sk.sk_state,
+  inet_seq_ends(net, m, slot, inet_key_of(sk));
+  seq_printf(m, " %02X %08X:%08X %02X:%08lX %08X %5u %8u %llu %u %016llx %lu %lu %u %u %d", sk.sk_state,
              tp.write_seq - tp.snd_una, rx, active, when, tp.icsk_retransmits, 0u, tp.icsk_probes_out,
              static_cast<unsigned long long>(sk.sk_socket ? sk.sk_socket->i_ino : 0), tcp_refs(sk),
              static_cast<unsigned long long>(place), tcp_clock_t(u64{tp.icsk_rto} * 1000),
              tcp_clock_t(tp.lrcvtime != 0 ? tcp_delack_min : 0), unsigned{tp.quick_acks} << 1 | tp.pingpong,
              tp.snd_cwnd, ssthresh);
 }
-template <class Net>
-void tcp_seq_mini(Net& net, seq_file& m, inet_ehash_key const& key, u64 due, u8 state, unsigned active,
-                  unsigned retrans, u32 slot, u64 place) {
-  seq_printf(m, "%4u: %08X:%04X %08X:%04X %02X %08X:%08X %02X:%08lX %08X %5d %8d %d %d %016llx", slot, key.daddr.raw(),
-             key.hnum, key.saddr.raw(), key.sport.host(), state, 0u, 0u, active, tcp_left(due, net.worker().now),
-             retrans, 0, 0, 0, active == 3 ? 3 : 0, static_cast<unsigned long long>(place));
+template <class Net, class Key>
+void tcp_seq_mini(Net& net, seq_file& m, Key const& key, u64 due, u8 state, unsigned active, unsigned retrans, u32 slot,
+                  u64 place) {
+  inet_seq_ends(net, m, slot, key);
+  seq_printf(m, " %02X %08X:%08X %02X:%08lX %08X %5d %8d %d %d %016llx", state, 0u, 0u, active,
+             tcp_left(due, net.worker().now), retrans, 0, 0, 0, active == 3 ? 3 : 0,
+             static_cast<unsigned long long>(place));
 }
 
 /// Of a port's listeners in this namespace, the next by place in their slab: who stays while the text is read is listed

@@ -3,8 +3,8 @@
 // rx: called by sock_common_recvmsg as sk_prot's recvmsg
 // Linux: net/ipv4/tcp.c (tcp_recvmsg_locked, tcp_cleanup_rbuf, tcp_poll, tcp_ioctl); RFC 9293 §3.8.6.2.2 [S96] [S114]
 #pragma once
+#include "netstack/core/datagram.hpp"
 #include "netstack/core/socket.hpp"
-#include "netstack/ipv4/ip_sockglue.hpp"
 #include "netstack/tcp/tcp_rcv_space.hpp"
 #include "netstack/tcp/tcp_sendmsg.hpp"
 
@@ -183,7 +183,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
   m.msg_flags = flags & msg::cmsg_cloexec;
   m.msg_controllen = 0;
   m.msg_namelen = 0;
-  if (flags & msg::errqueue) return ip_recv_error(sk, m);
+  if (flags & msg::errqueue) return tcp_af_ops<Net>(sk).recv_error(sk, m);
   if (sk.sk_state == tcp_state::listen) return failure{std::errc::not_connected};
   if (flags & msg::oob) return tcp_recv_urg(sk, m, flags);
   auto& tp = tcp_sk(sk);

@@ -213,12 +213,12 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   auto const n = static_cast<u32>(part.iov_len);
   dst_entry* const dst = sk.sk_dst_cache;
   if (part.iov_len - 1 >= tcp_short_max || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
-      sk.sk_state != tcp_state::established || sk.sk_family != af::inet || (sk.sk_shutdown & send_shutdown) ||
+      sk.sk_state != tcp_state::established || sk.sk_family != tcp_inline_family || (sk.sk_shutdown & send_shutdown) ||
       sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
       n > tp.mss_cache || !sk.sk_write_queue.empty() || sk.sk_pacing_needed ||
       after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk) || tcp_was_idle(net, tp)) [[unlikely]]
     return 0;
-  auto& rt = static_cast<rtable&>(*dst);
+  auto& rt = tcp_inline_route(*dst);
   net_device const& dev = *rt.dev;
   if ((dev.features & netif_f::hw_csum) || !dev_takes_short<Net>(dev)) [[unlikely]]
     return 0;
@@ -238,7 +238,7 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   cb.sacked = cb.eor = 0;
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);
   tcp_note_dialogue(net, tp);
-  if (!__tcp_v4_transmit_short(net, sk, rt, seq, flags, skb)) [[unlikely]] {
+  if (!tcp_inline_short(net, sk, rt, seq, flags, skb)) [[unlikely]] {
     tcp_rate_check_app_limited(tp);
     tcp_queue_charged(sk, *skb);
     tcp_push(net, sk, 0, tp.mss_cache);
@@ -252,7 +252,7 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
 /// as part of this, if nothing stands between it and the driver. How many bytes were taken; 0: it is another call.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m) {
-  if (!ip_ways_possible<Net> || m.msg_iov.size() != 1) [[unlikely]]
+  if (!tcp_inline_possible<Net> || m.msg_iov.size() != 1) [[unlikely]]
     return 0;
   auto& tp = tcp_sk(sk);
   iovec const part = m.msg_iov.front();
@@ -262,7 +262,7 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
   if (!alone && n != mss) return 0;
   dst_entry* const dst = sk.sk_dst_cache;
   if (part.iov_len - 1 >= mss || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
-      sk.sk_state != tcp_state::established || sk.sk_family != af::inet || (sk.sk_shutdown & send_shutdown) ||
+      sk.sk_state != tcp_state::established || sk.sk_family != tcp_inline_family || (sk.sk_shutdown & send_shutdown) ||
       sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
       tp.send_head || sk.sk_pacing_needed || after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk))
       [[unlikely]]
@@ -270,11 +270,8 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
   if (alone ? tcp_was_idle(net, tp) : tcp_packets_in_flight(tp) >= tp.snd_cwnd || tp.icsk_pending == icsk_time::probe0)
       [[unlikely]]
     return 0;
-  auto& rt = static_cast<rtable&>(*dst);
-  if (n + tcp_stamped_hlen > rt.plain_room || !tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
-    return 0;
-  neighbour* const hop =
-      ip_way_is_free(net, rt, sk.sk_daddr, max_tcp_header - tcp_stamped_hlen - static_cast<u32>(ip_hlen_min));
+  auto& rt = tcp_inline_route(*dst);
+  neighbour* const hop = tcp_inline_hop(net, sk, rt, n);
   if (!hop) [[unlikely]]
     return 0;
   if (!alone) tcp_rate_check_app_limited(tp);
@@ -286,7 +283,7 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
     tcp_note_leaves_alone(net, sk, *skb);
   else
     tcp_note_leaves(net, sk, *skb);
-  auto const r = tcp_v4_transmit_fresh(net, sk, rt, *hop, *skb);
+  auto const r = tcp_inline_fresh(net, sk, rt, *hop, *skb);
   if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]] {
     tcp_queue_charged(sk, *skb);
     tcp_push(net, sk, 0, mss);

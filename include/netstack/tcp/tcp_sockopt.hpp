@@ -335,7 +335,7 @@ void tcp_rcvlowat_changed(Net& net, sock& sk) {
 template <class Net>
 result<void> tcp_setsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte const> optval) {
   tcp_sk(sk).pmtu_cookie = 0;  // IP's options take room of every segment
-  if (level != sol::tcp) return ip_setsockopt(net, sk, level, optname, optval);
+  if (level != sol::tcp) return tcp_af_ops<Net>(sk).setsockopt(net, sk, level, optname, optval);
   if (optname == tcp_opt::congestion) {
     if (optval.empty()) return failure{std::errc::invalid_argument};
     std::string_view name{reinterpret_cast<char const*>(optval.data()), std::min<std::size_t>(optval.size(), 15)};
@@ -350,7 +350,7 @@ result<void> tcp_setsockopt(Net& net, sock& sk, int level, int optname, std::spa
 /// proto::getsockopt.
 template <class Net>
 result<u32> tcp_getsockopt(Net& net, sock& sk, int level, int optname, std::span<std::byte> out) {
-  if (level != sol::tcp) return ip_getsockopt(net, sk, level, optname, out);
+  if (level != sol::tcp) return tcp_af_ops<Net>(sk).getsockopt(net, sk, level, optname, out);
   if (optname == tcp_opt::congestion) {
     char name[16]{};
     std::string_view const of{tcp_ca<Net>(sk).name};

@@ -11,6 +11,7 @@
 #include "netstack/base/siphash.hpp"
 #include "netstack/ipv4/inet_addr.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
+#include "netstack/registry/proc.hpp"
 
 namespace netstack {
 
@@ -124,6 +125,12 @@ template <class Net>
 template <class Net>
 [[nodiscard]] u64 fastopen_hash(Net&, inet_ehash_key const& key, siphash_key_t const& secret) {
   return siphash_2u32(key.saddr.raw(), key.daddr.raw(), secret);
+}
+
+/// A record of /proc/net/tcp begins with them.
+template <class Net>
+void inet_seq_ends(Net&, seq_file& m, u32 slot, inet_ehash_key const& key) {
+  seq_printf(m, "%4u: %08X:%04X %08X:%04X", slot, key.daddr.raw(), key.hnum, key.saddr.raw(), key.sport.host());
 }
 
 }  // namespace netstack

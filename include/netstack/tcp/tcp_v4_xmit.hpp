@@ -96,9 +96,16 @@ result<void> ip_queue_xmit(Net& net, sock& sk, sk_buff& skb) {
       return ip_way_send(net, skb, way);
   return detail::ip_queue_xmit_slow(net, sk, skb);
 }
-/// tcp_v4_transmit_short by the sock's route, which ip_rt_is_known was asked of, as part of its caller.
+
+// --- what is part of its caller, and so only IPv4's: who is of another version leaves by inet_connection_sock_af_ops
+
 template <class Net>
-NETSTACK_INLINE bool __tcp_v4_transmit_short(Net& net, sock& sk, rtable& rt, u32 seq, u8 flags, sk_buff const* data) {
+inline constexpr bool tcp_inline_possible = ip_ways_possible<Net>;
+inline constexpr auto tcp_inline_family = af::inet;
+[[nodiscard]] NETSTACK_INLINE rtable& tcp_inline_route(dst_entry& dst) { return static_cast<rtable&>(dst); }
+/// tcp_v4_transmit_short by the sock's route, which ip_rt_is_known was asked of.
+template <class Net>
+NETSTACK_INLINE bool tcp_inline_short(Net& net, sock& sk, rtable& rt, u32 seq, u8 flags, sk_buff const* data) {
   u32 const len = detail::tcp_stamped_hlen + (data ? data->len : 0), total = static_cast<u32>(ip_hlen_min) + len;
   if (len > detail::tcp_stamped_hlen + detail::tcp_short_max) __builtin_unreachable();
   if (len > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
@@ -115,12 +122,20 @@ NETSTACK_INLINE bool __tcp_v4_transmit_short(Net& net, sock& sk, rtable& rt, u32
 template <class Net>
 NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
   auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
-  return ip_rt_is_known(net, rt) && __tcp_v4_transmit_short(net, sk, rt, seq, flags, data);
+  return ip_rt_is_known(net, rt) && tcp_inline_short(net, sk, rt, seq, flags, data);
 }
-/// What leaves for a fresh segment of the common kind, by the sock's route and the next hop that ip_way_is_free told
-/// of: it gets all headers as part of the caller. Errors: no_buffer_space, dev_queue_xmit's.
+/// The next hop of a segment of so many bytes, if it is of the common kind and nothing stands between it and the
+/// driver; else null.
 template <class Net>
-NETSTACK_INLINE result<void> tcp_v4_transmit_fresh(Net& net, sock& sk, rtable& rt, neighbour& n, sk_buff& skb) {
+NETSTACK_INLINE neighbour* tcp_inline_hop(Net& net, sock& sk, rtable& rt, u32 len) {
+  if (len + detail::tcp_stamped_hlen > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
+    return nullptr;
+  return ip_way_is_free(net, rt, sk.sk_daddr,
+                        max_tcp_header - detail::tcp_stamped_hlen - static_cast<u32>(ip_hlen_min));
+}
+/// What leaves for a fresh segment by that hop: it gets all headers. Errors: no_buffer_space, dev_queue_xmit's.
+template <class Net>
+NETSTACK_INLINE result<void> tcp_inline_fresh(Net& net, sock& sk, rtable& rt, neighbour& n, sk_buff& skb) {
   auto const& cb = TCP_SKB_CB(skb);
   sk_buff* const out = detail::tcp_fresh_to_send(net, skb);
   if (!out) [[unlikely]]
@@ -136,6 +151,7 @@ NETSTACK_INLINE result<void> tcp_v4_transmit_fresh(Net& net, sock& sk, rtable& r
   detail::tcp_stamped_left(net, sk);
   return ip_way_send_free(net, *out, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), n);
 }
+
 namespace detail {
 /// A SYN, or its answer, with the options that nearly every one has, by a way that is still right. False: nothing was
 /// sent, it needs a packet. dev_takes_short was asked.
