@@ -3,9 +3,10 @@
 """Holds the source tree to its architecture.
 
 Over include/netstack: the direction of includes (floors.txt), length of headers and of functions, guards, macros,
-Boost.Hana behind one header, no mutable static state in the text. Of TCP: that each counter moves. Over all C++
-files: the licence line. Over the examples: a protocol or driver of one's own is as short as the pages say. --self-test
-plants one violation after the other in a scratch tree and requires that each is reported.
+Boost.Hana behind one header, no mutable static state in the text. Of TCP: that each counter moves, and that IPv4 is
+known to few of its files. Over all C++ files: the licence line. Over the examples: a protocol or driver of one's own is
+as short as the pages say. --self-test plants one violation after the other in a scratch tree and requires that each is
+reported.
 """
 import argparse
 import pathlib
@@ -17,6 +18,11 @@ LONGEST_HEADER = 600
 LONGEST_FUNCTION = 80
 LONGEST_OWN = 60
 SPDX = "// SPDX-License-Identifier: BSL-1.0"
+# docs/adr/0008-where-ipv6-joins.md: the rest of tcp/ asks these, and knows neither addresses nor IPv4's header.
+IPV4_OF_TCP = {f"tcp/{name}.hpp" for name in ("tcp_v4_ends", "tcp_v4_syn", "tcp_v4_xmit", "tcp_ipv4", "tcp_flow",
+                                              "tcp_offload", "tcp")}
+OF_IPV4 = re.compile(r"\b(?:(?:sk_rcv_|sk_|inet_)?[sd]addr|be32(?: const)?(?: ?&)? \w+|_*tcp_v4_\w+|iphdr|ip_hdr|icmphdr"
+                     r"|flowi4|rtable|ip_way\w*|sockaddr_in|csum_tcpudp\w*|ipv4_is_\w+)\b")
 SOURCE_FOLDERS = ("include", "tests", "examples", "benchmarks", "fuzz")
 
 
@@ -65,6 +71,13 @@ def check_text(where, relative, folder, lines):
         if re.match(r"\s*(inline\s+)?static\s+(inline\s+)?(?!constexpr\b|consteval\b|const\b|constinit\s+const\b|inline\b)"
                     r"[^()]*(;|=|\{)", line):
             yield f"{where}:{number}: mutable static"
+
+
+def check_ip_version(where, relative, lines):
+    for number, line in lines:
+        found = OF_IPV4.search(line)
+        if found and relative.startswith("tcp/") and relative not in IPV4_OF_TCP and not line.startswith("#include"):
+            yield f"{where}:{number}: {found[0]} is IPv4's, which only {', '.join(sorted(IPV4_OF_TCP))} know"
 
 
 def check_functions(where, text):
@@ -138,6 +151,7 @@ def check(root):
         yield from check_functions(where, bare)
         yield from check_includes(where, folder, lines, floors)
         yield from check_text(where, relative, folder, lines)
+        yield from check_ip_version(where, relative, lines)
     yield from check_counters(root)
     for path in sorted((root / "examples").rglob("own_*.cpp")):
         yield from check_own(path.relative_to(root), path.read_text())
@@ -164,6 +178,11 @@ VIOLATIONS = [
     ("core/a.hpp", "#pragma once\nstruct s {\n  int x;\n  s() : x{1} {\n" + "\n" * 79 + "  }\n};\n", "in a function"),
     ("tcp/tcp_mib.hpp", MIB, "A never moves"),
     ("tcp/tcp_mib.hpp", MIB, "B never moves"),
+    ("tcp/a.hpp", "#pragma once\nstruct a {\n  be32 peer{};\n};\n", "be32 peer is IPv4's"),
+    ("tcp/a.hpp", "#pragma once\ninline bool f(be32 const& a) { return !a; }\n", "be32 const& a is IPv4's"),
+    ("tcp/a.hpp", "#pragma once\ninline auto f(sock& sk) { return sk.sk_daddr; }\n", "sk_daddr is IPv4's"),
+    ("tcp/a.hpp", "#pragma once\ninline auto f(sk_buff& skb) { return ip_hdr(skb)->tos; }\n", "ip_hdr is IPv4's"),
+    ("tcp/a.hpp", "#pragma once\ninline void f() { __tcp_v4_send(); }\n", "__tcp_v4_send is IPv4's"),
     ("core/a.hpp", "#pragma once\n#define NETSTACK_X 1\n", "macro NETSTACK_X"),
     ("base/a.hpp", "#pragma once\n#define X 1\n", "macro X"),
     ("core/a.hpp", "#pragma once\n#include <boost/hana.hpp>\n", "Boost.Hana"),
@@ -172,6 +191,8 @@ VIOLATIONS = [
     ("core/a.hpp", "#pragma once\ninline void f() {\n  static int calls;\n}\n", "mutable static"),
     ("../../examples/own_a.cpp", "// --- the driver ---\n" + "\n" * 61 + "// " + "-" * 40 + "\n", "one's own module"),
 ]
+CLEAN_TCP = ('#pragma once\n#include "netstack/tcp/tcp_v4_ends.hpp"\n// called by tcp_v4_rcv\n'
+             "inline u32 f(u32 seq) { return be32{seq}.raw(); }\ninline void g(inet_sock& sk) { inet_reset_saddr(sk); }\n")
 CLEAN = ('#pragma once\n#include <vector>\n\n#include "netstack/base/b.hpp"\n// static int x; thread_local "\n'
          "struct s {\n  static constexpr int x = 0;\n  static void f();\n  static int g() { return 1; }\n};\n"
          "struct alignas(64) t {\n" + "\n" * 90 + "};\ninline int h(char c) {\n  return c == '{';" + "\n" * 78 + "}\n")
@@ -180,7 +201,9 @@ CLEAN = ('#pragma once\n#include <vector>\n\n#include "netstack/base/b.hpp"\n// 
 def self_test(floors):
     failures = 0
     cases = [(file, f"{SPDX}\n{text}", expected) for file, text, expected in VIOLATIONS]
-    cases += [("core/a.hpp", "#pragma once\n", "the first line"), ("core/a.hpp", f"{SPDX}\n{CLEAN}", None)]
+    cases += [("core/a.hpp", "#pragma once\n", "the first line"), ("core/a.hpp", f"{SPDX}\n{CLEAN}", None),
+              ("tcp/a.hpp", f"{SPDX}\n{CLEAN_TCP}", None),
+              ("tcp/tcp_ipv4.hpp", f"{SPDX}\n#pragma once\nvoid f(iphdr&);\n", None)]
     for file, text, expected in cases:
         with tempfile.TemporaryDirectory() as scratch:
             root = pathlib.Path(scratch)
