@@ -239,7 +239,7 @@ class program {
     require(tp.snd_cwnd >= 1, "the congestion window lets something out");
     u32 charged = 0;
     for (sk_buff* skb = sk.sk_write_queue.peek(); skb; skb = sk.sk_write_queue.after(*skb)) charged += skb->truesize;
-    require(charged == tp.wmem_queued, "what is queued is charged");
+    require(charged == tp.sk_wmem_queued, "what is queued is charged");
     u32 end = tp.rcv_nxt;
     require(!tp.ofo || !tp.ofo->queue.empty(), "what keeps nothing is given back");
     if (!tp.ofo) return;

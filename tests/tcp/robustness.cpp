@@ -89,7 +89,7 @@ TEST_CASE("SACK blocks that cannot be: beyond what was sent, turned round, wrapp
   t.in(". 1 ack 5001");
   CHECK(t.tp(fd).packets_out == 0);
   CHECK(t.tp(fd).sacked_out == 0);
-  CHECK(t.tp(fd).wmem_queued == 0);
+  CHECK(t.tp(fd).sk_wmem_queued == 0);
   survived(t);
 }
 
@@ -268,10 +268,10 @@ TEST_CASE("segments cut into tiny pieces are paid for, and not many more than th
         if (auto r = tcp_fragment(t.net(), tp, *skb, skb->len - 10); !r) return r.error();
     return errc{};
   };
-  auto const in_books = [&] { return memory.allocated * s64{sk_mem_quantum} >= s64{tp.wmem_queued}; };
+  auto const in_books = [&] { return memory.allocated * s64{sk_mem_quantum} >= s64{tp.sk_wmem_queued}; };
   CHECK(cut_until_refused() == errc::no_buffer_space);
   CHECK(tcp_pernet(t.net()).mib.TCPWqueueTooBig.read() == 1);
-  CHECK(tp.wmem_queued / 2 < tp.sk_sndbuf + (128 << 10) + pool.frame_truesize());
+  CHECK(tp.sk_wmem_queued / 2 < tp.sk_sndbuf + (128 << 10) + pool.frame_truesize());
   CHECK(in_books());
   // With less memory for all, sooner; and then the oldest may still be cut.
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_mem", "1 1 1"));

@@ -74,7 +74,7 @@ struct rig : two_hosts<host, host, drivers::pipe> {
     CHECK(from().packets_out == 0);
     for (tcp_sock* tp : {&from(), &to()}) {
       CHECK((tp->sk_forward_alloc >= 0 && tp->sk_forward_alloc < 2 * static_cast<s32>(sk_mem_quantum)));
-      CHECK((tp->sk_rmem_alloc == 0 && tp->wmem_queued == 0 && sk_wmem_alloc_get(*tp) == 0));
+      CHECK((tp->sk_rmem_alloc == 0 && tp->sk_wmem_queued == 0 && sk_wmem_alloc_get(*tp) == 0));
     }
   }
   /// What b's device recognises frames by, and from which port of a's.

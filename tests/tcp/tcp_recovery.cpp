@@ -432,6 +432,36 @@ TEST_CASE("tcp_rto_min_us bounds the timeout from below: RFC 6298 §2.4") {
   t.over();
 }
 
+TEST_CASE("the timeout forgets a path that varied by round trips, not by acknowledgments: RFC 6298 §2.3") {
+  episode t("sackok", 100);
+  auto const rto_ms = [&] { return t.tp().icsk_rto / 1000; };
+  t.write(1).after(100).pending.clear(), t.in(ack(1));
+  CHECK(rto_ms() == 300);  // 100 and the bound of 200
+  u32 n = 1;
+  for (u32 const trip : {280u, 400u, 500u}) t.write(1).after(trip).pending.clear(), t.in(ack(++n));  // it grows longer
+  CHECK((rto_ms() > 900 && rto_ms() < 930));
+  u32 const worst = t.tp().rttvar_us;
+  // Many segments in one round trip, each acknowledged by itself, all alike: the deviation is forgotten …
+  t.write(8).after(100).pending.clear();
+  for (u32 i = 1; i <= 8; ++i) t.in(ack(n + i)), t.pending.clear();
+  CHECK(t.tp().mdev_us < worst / 2);
+  CHECK(t.tp().rttvar_us >= worst - worst / 8);  // … but not by the timeout, for which it was one round trip
+  u32 before = t.tp().rttvar_us;
+  for (int trip = 0; trip < 3; ++trip) {
+    t.write(8).after(100).pending.clear();
+    u32 const last = t.written / 1000;
+    for (u32 i = last - 7; i <= last; ++i) t.in(ack(i)), t.pending.clear();
+    CHECK(t.tp().rttvar_us < before);
+    CHECK(t.tp().rttvar_us >= before - before / 4);  // a quarter of what it is above the most of late
+    before = t.tp().rttvar_us;
+  }
+  // A path that becomes quicker is no path that varies: an eighth of the step counts.
+  u32 const deviation = t.tp().mdev_us;
+  t.write(1).after(1).pending.clear(), t.in(ack(t.written / 1000));
+  CHECK(t.tp().mdev_us < deviation + 100'000 / 8);
+  t.over();
+}
+
 TEST_CASE("R2 is a time, that of so many repetitions of a fast path: RFC 9293 §3.8.3") {
   episode t("", 100);
   t.set("tcp_retries2", "5");  // 200 ms * (2^6 - 1) = 12.6 s

@@ -132,6 +132,7 @@ struct alignas(cache_line) sock {
   bool sk_owned = false;          ///< a call works on it: packets go to the backlog
   bool sk_pacing_needed = false;  ///< somebody asked for it (Linux's sk_pacing_status)
   u32 sk_backlog_len = 0;         ///< truesize in sk_backlog
+  u32 sk_wmem_queued = 0;         ///< of a stream: truesize in its write queue
   proto_limits const* sk_limits = nullptr;
   skb_ring sk_backlog;
   sock_rare const* sk_rare = &sock_no_rare;  ///< written by sk_rare_of()

@@ -44,7 +44,7 @@ void tcp_enter_memory_pressure(Net& net, sock&) {
   ++NET_STATS(net).TCPMemoryPressures;
 }
 
-inline u32 tcp_wmem_queued(sock const& sk) { return tcp_sk(sk).wmem_queued; }
+inline u32 tcp_wmem_queued(sock const& sk) { return sk.sk_wmem_queued; }
 
 template <class Net>
 inline constexpr proto<Net> tcp_prot{
@@ -316,8 +316,8 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_recovery>("net/ipv4/tcp_recovery"),
       ctl<&tcp_net::sysctl_tcp_early_retrans>("net/ipv4/tcp_early_retrans", {.max = 4}),
       ctl<&tcp_net::sysctl_tcp_frto>("net/ipv4/tcp_frto"),
-      ctl<&tcp_net::sysctl_tcp_reordering>("net/ipv4/tcp_reordering", {.min = 1, .max = 0x7fff'ffff}),
-      ctl<&tcp_net::sysctl_tcp_max_reordering>("net/ipv4/tcp_max_reordering", {.min = 1, .max = 0x7fff'ffff}),
+      ctl<&tcp_net::sysctl_tcp_reordering>("net/ipv4/tcp_reordering", {.min = 1, .max = 0xffff}),
+      ctl<&tcp_net::sysctl_tcp_max_reordering>("net/ipv4/tcp_max_reordering", {.min = 1, .max = 0xffff}),
       ctl<&tcp_net::sysctl_tcp_rto_min_us>("net/ipv4/tcp_rto_min_us", {.min = 1, .max = 0x7fff'ffff}),
       ctl<&tcp_net::sysctl_tcp_min_rtt_wlen>("net/ipv4/tcp_min_rtt_wlen", {.max = 86'400, .unit = 1'000'000'000}),
       ctl<&tcp_net::sysctl_tcp_moderate_rcvbuf>("net/ipv4/tcp_moderate_rcvbuf"),

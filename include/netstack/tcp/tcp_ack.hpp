@@ -11,18 +11,40 @@ namespace netstack {
 
 // --- the round trip
 
-/// RFC 6298 §2: SRTT and RTTVAR, kept times 8 and 4.
-inline void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {
-  u32 const r = std::max(rtt_us, 1u);
-  if (tp.srtt_us == 0) {
-    tp.srtt_us = r << 3;
-    tp.rttvar_us = r << 1;
-  } else {
-    s32 const error = static_cast<s32>(r - (tp.srtt_us >> 3));
-    u32 const size = static_cast<u32>(error < 0 ? -error : error);
-    tp.rttvar_us += size - (tp.rttvar_us >> 2);
-    tp.srtt_us = static_cast<u32>(static_cast<s32>(tp.srtt_us) + error);
-  }
+/// RFC 6298 §2.2: the first round trip that was measured. The lower bound of the timeout, by Linux's measure, is one of
+/// what is added to the round trip (§2.4).
+NETSTACK_NOINLINE inline void tcp_rtt_first(tcp_sock& tp, u32 rtt_us, u32 least_us) {
+  tp.srtt_us = rtt_us << 3;
+  tp.mdev_us = rtt_us << 1;
+  tp.rttvar_us = tp.mdev_max_us = std::max(tp.mdev_us, least_us);
+  tp.rtt_seq = tp.snd_nxt;
+}
+/// The path varies by more than the least that is added to a round trip, or did of late. The deviation is smoothed with
+/// each sample, of which there are many in a round trip, and would forget in one what the path does now and then. So
+/// what counts is the most that it was: that rises at once, and falls once a round trip by a quarter of what it is
+/// above the most in that.
+NETSTACK_NOINLINE inline void tcp_rtt_varies(tcp_sock& tp, u32 least_us) {
+  bool const was_calm = tp.rttvar_us <= least_us;
+  if (tp.mdev_us > tp.mdev_max_us) tp.mdev_max_us = tp.mdev_us;
+  tp.rttvar_us = std::max(tp.rttvar_us, tp.mdev_max_us);
+  if (!was_calm && !after(tp.snd_una, tp.rtt_seq)) return;
+  tp.rttvar_us -= (tp.rttvar_us - tp.mdev_max_us + 3) >> 2;
+  tp.rtt_seq = tp.snd_nxt;
+  tp.mdev_max_us = least_us;
+}
+/// RFC 6298 §2.3: SRTT, and RTTVAR as Linux has it. A path that becomes quicker varies by less than its step says.
+template <class Net>
+NETSTACK_INLINE void tcp_rtt_estimator(Net& net, tcp_sock& tp, u32 rtt_us) {
+  u32 const r = std::max(rtt_us, 1u), least_us = tcp_pernet(net).sysctl_tcp_rto_min_us;
+  if (tp.srtt_us == 0) [[unlikely]]
+    return tcp_rtt_first(tp, r, least_us);
+  auto const error = static_cast<s32>(r - (tp.srtt_us >> 3));
+  s32 change = (error < 0 ? -error : error) - static_cast<s32>(tp.mdev_us >> 2);
+  if (error < 0 && change > 0) change >>= 3;
+  tp.srtt_us += static_cast<u32>(error);
+  tp.mdev_us += static_cast<u32>(change);
+  if (std::max(tp.mdev_us, tp.rttvar_us) > least_us) [[unlikely]]
+    tcp_rtt_varies(tp, least_us);
 }
 /// RFC 8985 §6.2 step 1: the least of the last few minutes.
 template <class Net>
@@ -34,11 +56,10 @@ void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us) {
   tp.rtt_min_us = r;
   tp.rtt_min_stamp = now;
 }
-/// RFC 6298 §2.3, §2.4 (the lower bound, by Linux's measure), §2.5.
+/// RFC 6298 §2.3, §2.5.
 template <class Net>
-void tcp_set_rto(Net& net, tcp_sock& tp) {
-  tp.icsk_rto =
-      std::min((tp.srtt_us >> 3) + std::max(tp.rttvar_us, tcp_pernet(net).sysctl_tcp_rto_min_us), tcp_rto_max);
+NETSTACK_INLINE void tcp_set_rto(Net&, tcp_sock& tp) {
+  tp.icsk_rto = std::min((tp.srtt_us >> 3) + tp.rttvar_us, tcp_rto_max);
 }
 
 namespace detail {
@@ -59,7 +80,7 @@ void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   } else {
     return;
   }
-  tcp_rtt_estimator(tp, rtt_us);
+  tcp_rtt_estimator(net, tp, rtt_us);
   tcp_update_rtt_min(net, tp, rtt_us);
   tcp_set_rto(net, tp);
   tp.icsk_backoff = 0;
@@ -280,7 +301,7 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tp.rack_mstamp = sent, tp.rack_end_seq = cb.end_seq;
   tp.rack_rtt_us = static_cast<u32>(std::min<s64>(rs.rtt_us, tcp_rto_max));
   tp.rack_advanced = true;
-  tcp_rtt_estimator(tp, oldest_us);
+  tcp_rtt_estimator(net, tp, oldest_us);
   tcp_update_rtt_min(net, tp, oldest_us);
   tcp_set_rto(net, tp);
   rs.acked_sacked = n;

@@ -21,7 +21,7 @@ template <class Net>
 template <class Net>
 void tcp_init_state(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  tp.srtt_us = tp.rttvar_us = tp.rtt_min_us = 0;
+  tp.srtt_us = tp.mdev_us = tp.rttvar_us = tp.rtt_min_us = 0;
   tp.icsk_rto = tcp_timeout_init;
   tp.icsk_retransmits = tp.icsk_backoff = tp.icsk_probes_out = 0;
   tp.snd_cwnd = tcp_init_cwnd;

@@ -101,7 +101,7 @@ namespace detail {
 template <class Net>
 bool tcp_fragment_schedule(Net& net, sock& sk, sk_buff const& skb, u32 size) {
   constexpr u32 more = 128 << 10;
-  u32 const queued = tcp_sk(sk).wmem_queued;
+  u32 const queued = sk.sk_wmem_queued;
   if (&skb == sk.sk_write_queue.peek()) return sk_forced_mem_schedule(sk, size), true;
   if (queued >> 1 <= sk.sk_sndbuf + more) return sk_wmem_schedule(net, sk, size, queued);
   ++NET_STATS(net).TCPWqueueTooBig;

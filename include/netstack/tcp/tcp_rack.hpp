@@ -106,8 +106,9 @@ void tcp_send_loss_probe(Net& net, sock& sk) {
     ++NET_STATS(net).TCPLossProbes;
     tp.tlp_outstanding = true;
     tcp_repair_of(net, tp).tlp_high_seq = tp.snd_nxt;
-    inet_csk(sk).icsk_pending = icsk_time::none;  // the RTO counts from now
   }
+  // RFC 8985 §7.3: after a probe the RTO counts from now; without one, what it waited is over already.
+  inet_csk(sk).icsk_pending = sent ? icsk_time::none : icsk_time::loss_probe;
   tcp_rearm_rto(net, sk);
 }
 

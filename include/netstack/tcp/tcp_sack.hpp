@@ -60,14 +60,17 @@ void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news
 
 // --- reordering
 
+template <class Net>
+[[nodiscard]] u16 tcp_bound_reordering(Net& net, u32 segments) {
+  return static_cast<u16>(std::min<u32>(segments, tcp_pernet(net).sysctl_tcp_max_reordering));
+}
 /// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between what came late and the highest that came.
 template <class Net>
 void tcp_check_reordering(Net& net, tcp_sock& tp, u32 low_seq, u32 high_seq, counter& seen) {
   if (!before(low_seq, high_seq)) return;
   u32 const mss = std::max<u32>(tp.mss_cache, 1), distance = high_seq - low_seq;
   if (distance > tp.reordering * mss)
-    tp.reordering =
-        std::max(tp.reordering, std::min((distance + mss - 1) / mss, tcp_pernet(net).sysctl_tcp_max_reordering));
+    tp.reordering = std::max(tp.reordering, tcp_bound_reordering(net, (distance + mss - 1) / mss));
   tp.reord_seen = true;
   ++tcp_rare_of(net, tp).reord_events;
   ++seen;
@@ -199,7 +202,7 @@ inline bool tcp_limit_reno_sacked(tcp_sock& tp) {
 template <class Net>
 void tcp_check_reno_reordering(Net& net, tcp_sock& tp, u32 more) {
   if (!tcp_limit_reno_sacked(tp)) return;
-  tp.reordering = std::min(tp.packets_out + more, tcp_pernet(net).sysctl_tcp_max_reordering);
+  tp.reordering = tcp_bound_reordering(net, tp.packets_out + more);
   tp.reord_seen = true;
   ++tcp_rare_of(net, tp).reord_events;
   ++NET_STATS(net).TCPRenoReorder;

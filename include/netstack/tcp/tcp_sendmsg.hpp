@@ -48,7 +48,7 @@ template <class Net>
 bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
   auto& tp = tcp_sk(sk);
   auto& pool = net.worker().pool;
-  u32 const cost = pool.frame_truesize(), room = sk.sk_sndbuf - std::min(sk.sk_sndbuf, tp.wmem_queued);
+  u32 const cost = pool.frame_truesize(), room = sk.sk_sndbuf - std::min(sk.sk_sndbuf, tp.sk_wmem_queued);
   auto const n = static_cast<u32>(
       std::min<std::size_t>({from.count() / mss, (u64{room} + cost - 1) / cost, pool.available(), tcp_burst_max}));
   if (n < 2 || tcp_notsent_lowat(net, tp) != ~u32{0} || !sk_mem_ahead(sk, u64{n} * cost)) return false;
@@ -74,7 +74,7 @@ bool tcp_fill_burst(Net& net, sock& sk, iov_iter& from, u32 mss) {
   });
   tp.write_seq = seq;
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);  // what was to leave at once is before them
-  tp.wmem_queued += got * cost;
+  tp.sk_wmem_queued += got * cost;
   sk_mem_charge(sk, got * cost);
   sk_mem_settle(sk);
   if (!tp.send_head) tp.send_head = burst.first;
@@ -152,13 +152,13 @@ NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
 template <class Net>
 result<void> sk_stream_wait_memory(Net& net, sock& sk, u64 timeo) {
   auto& tp = tcp_sk(sk);
-  u32 const had = tp.wmem_queued;
+  u32 const had = tp.sk_wmem_queued;
   tcp_await_space(net, sk);
   tcp_chrono_update(net, sk, tp.chrono == tcp_chrono::rwnd_limited);
   u32 const notsent = tp.write_seq - tp.snd_nxt;
   auto const ready = [&] {
     bool const less =
-        had != 0 ? tp.wmem_queued < had || tp.write_seq - tp.snd_nxt < notsent : net.worker().pool.available() != 0;
+        had != 0 ? tp.sk_wmem_queued < had || tp.write_seq - tp.snd_nxt < notsent : net.worker().pool.available() != 0;
     return !tcp_can_send(sk) || (tcp_may_queue(net, sk) && less);
   };
   if (auto r = sk_wait_event(net, sk, timeo, 0, ready); !r) return r;

@@ -127,10 +127,10 @@ struct alignas(cache_line) tcp_flow : tcp_marks {
   u32 ts_recent = 0;  ///< RFC 7323 §4.3 TS.Recent
   u32 tsoffset = 0;   ///< our clock's, so that it says nothing of the host's
   u32 srtt_us = 0;    ///< smoothed round-trip time, times 8; 0: none yet
-  u32 rttvar_us = 0;  ///< times 4
+  u32 mdev_us = 0;    ///< smoothed deviation from it, times 4
+  u32 rttvar_us = 0;  ///< what that was at most, of late: what the timeout adds to the round trip
   u32 snd_ssthresh = tcp_infinite_ssthresh;
   u32 snd_cwnd_cnt = 0;
-  u32 wmem_queued = 0;           ///< truesize in the write queue (Linux's sk_wmem_queued)
   u32 csum_flow = 0;             ///< sum of addresses, protocol and ports, for every segment's checksum
   sk_buff* send_head = nullptr;  ///< the first that was never sent; in sk_write_queue
   u32 pmtu_cookie = 0;           ///< the path's MTU by which mss_cache was found; 0: it has to be found again
@@ -155,6 +155,9 @@ struct alignas(cache_line) tcp_counts {
 };
 static_assert(sizeof(tcp_numbers) == cache_line && sizeof(tcp_flow) == cache_line && sizeof(tcp_counts) == cache_line);
 
+struct tcp_peer_mss {
+  u16 mss_clamp = tcp_mss_default;  ///< the peer's MSS option
+};
 /// How much the reader takes in a round trip, and how long that is: what the receive buffer follows
 /// (tcp_rcv_space.hpp).
 struct tcp_rcvq {
@@ -176,8 +179,8 @@ inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 struct tcp_settings {
   u32 window_clamp = tcp_no_window_clamp;               ///< TCP_WINDOW_CLAMP
   u32 ts_recent_stamp = 0;                              ///< tw_clock() of ts_recent
-  u32 reordering = tcp_fastretrans_thresh;              ///< segments
-  u16 mss_clamp = tcp_mss_default;                      ///< the peer's MSS option
+  u32 mdev_max_us = 0;                                  ///< the most of mdev_us in this round trip: tcp_rtt_estimator()
+  u16 reordering = tcp_fastretrans_thresh;              ///< segments
   bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
   bool syn_data_acked : 1 = false;                      ///< which arrived
   bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
@@ -215,10 +218,12 @@ struct tcp_flight {
   u32 app_limited = 0;               ///< up to so many delivered the application was slower than the path; 0: it is not
   u32 first_tx = 0, delivered_time = 0;          ///< us, as in tcp_tx_stamp
   u32 rate_delivered = 0, rate_interval_us = 0;  ///< the last good sample of the delivery rate
+  u32 rtt_seq = 0;                               ///< the round trip of mdev_max_us ends when more is acknowledged
   tcp_rare const* rare = &tcp_no_rare;           ///< written by tcp_rare_of()
 };
 
 struct tcp_sock : inet_connection_sock,
+                  tcp_peer_mss,
                   tcp_account,
                   tcp_beside,
                   tcp_rcvq,
@@ -385,8 +390,8 @@ struct tcp_net {
   u8 sysctl_tcp_recovery = 1;       ///< tcp_recovery_bits::…
   u8 sysctl_tcp_early_retrans = 3;  ///< 3: tail loss probes, 0: none
   u8 sysctl_tcp_frto = 2;           ///< 0: every timeout is taken for a loss
-  u32 sysctl_tcp_reordering = tcp_fastretrans_thresh;
-  u32 sysctl_tcp_max_reordering = 300;
+  u16 sysctl_tcp_reordering = tcp_fastretrans_thresh;
+  u16 sysctl_tcp_max_reordering = 300;
   u32 sysctl_tcp_rto_min_us = tcp_rto_min;
   u64 sysctl_tcp_min_rtt_wlen = 300'000'000'000;
   u8 sysctl_tcp_moderate_rcvbuf = 1;

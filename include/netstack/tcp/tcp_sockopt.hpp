@@ -248,7 +248,7 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_snd_mss = tp.mss_cache, info.tcpi_rcv_mss = tp.rcv_mss, info.tcpi_advmss = tp.advmss;
   info.tcpi_unacked = tp.packets_out, info.tcpi_sacked = tp.sacked_out;
   info.tcpi_lost = tp.lost_out, info.tcpi_retrans = tp.retrans_out;
-  info.tcpi_rtt = tp.srtt_us >> 3, info.tcpi_rttvar = tp.rttvar_us >> 2, info.tcpi_min_rtt = tp.rtt_min_us;
+  info.tcpi_rtt = tp.srtt_us >> 3, info.tcpi_rttvar = tp.mdev_us >> 2, info.tcpi_min_rtt = tp.rtt_min_us;
   info.tcpi_snd_ssthresh = tp.snd_ssthresh;
   info.tcpi_rcv_rtt = tp.rcv_rtt_us >> 3, info.tcpi_rcv_space = tp.rcvq_space;
   info.tcpi_snd_wnd = tp.snd_wnd, info.tcpi_rcv_wnd = tp.rcv_wnd;

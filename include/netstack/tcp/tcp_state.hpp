@@ -51,7 +51,7 @@ void inet_csk_init_timers(Net& net, sock& sk);
 NETSTACK_INLINE void tcp_wmem_free_skb(sock& sk, sk_buff& skb) {
   if (!sk.sk_limits) __builtin_unreachable();
   u32 const truesize = skb.truesize;
-  tcp_sk(sk).wmem_queued -= truesize;
+  sk.sk_wmem_queued -= truesize;
   sk_mem_uncharge(sk, truesize);
   skb.pool->drop_payload_ref(skb);  // nobody sends it any more: it may go the short way
   skb.pool->free_one(skb, skb_run_destructor);
@@ -67,17 +67,17 @@ NETSTACK_NOINLINE inline void tcp_wmem_free_first(sock& sk, sk_buff& last, u32 n
     pool.drop_payload_ref(skb);
   };
   pool.free_bulk(list, leave, skb_run_destructor);
-  tcp_sk(sk).wmem_queued -= truesize;
+  sk.sk_wmem_queued -= truesize;
   sk_mem_uncharge(sk, truesize);
 }
 /// It enters it.
 inline void tcp_wmem_charge(sock& sk, sk_buff const& skb) {
   if (!sk.sk_limits) __builtin_unreachable();
-  tcp_sk(sk).wmem_queued += skb.truesize;
+  sk.sk_wmem_queued += skb.truesize;
   sk_mem_charge(sk, skb.truesize);
 }
 /// proto::stream_memory_free: more may be queued.
-[[nodiscard]] inline bool tcp_stream_memory_free(sock const& sk) { return tcp_sk(sk).wmem_queued < sk.sk_sndbuf; }
+[[nodiscard]] inline bool tcp_stream_memory_free(sock const& sk) { return sk.sk_wmem_queued < sk.sk_sndbuf; }
 /// TCP_NOTSENT_LOWAT.
 template <class Net>
 [[nodiscard]] u32 tcp_notsent_lowat(Net& net, tcp_sock const& tp) {
@@ -98,7 +98,7 @@ template <class Net>
 /// the limits say: no acknowledgment would ever tell it to try again.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_wmem_schedule(Net& net, sock& sk, u32 size) {
-  if (sk_wmem_schedule(net, sk, size, tcp_sk(sk).wmem_queued)) [[likely]]
+  if (sk_wmem_schedule(net, sk, size, sk.sk_wmem_queued)) [[likely]]
     return true;
   if (!sk.sk_write_queue.empty()) return false;
   sk_forced_mem_schedule(sk, size);
@@ -117,7 +117,7 @@ void tcp_await_space(Net& net, sock& sk) {
 /// A writer is woken, and poll() says writable, when a third of the buffer is free.
 template <class Net>
 [[nodiscard]] bool tcp_stream_is_writeable(Net& net, sock const& sk) {
-  u32 const used = tcp_sk(sk).wmem_queued;
+  u32 const used = sk.sk_wmem_queued;
   return used < sk.sk_sndbuf && sk.sk_sndbuf - used >= used >> 1 && tcp_below_notsent_lowat(net, sk, true);
 }
 /// The send buffer follows the congestion window: twice what may be in flight, so that acknowledgments never find it
@@ -147,7 +147,7 @@ template <class Net>
 template <class Net>
 [[nodiscard]] bool tcp_check_oom(Net& net, sock const& sk) {
   return tcp_pernet(net).orphan_count > tcp_pernet(net).sysctl_tcp_max_orphans ||
-         (tcp_sk(sk).wmem_queued > sock_min_sndbuf && tcp_out_of_memory(net));
+         (sk.sk_wmem_queued > sock_min_sndbuf && tcp_out_of_memory(net));
 }
 /// How long FIN-WAIT-2 may last for a connection that nobody holds.
 template <class Net>
