@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -94,25 +95,30 @@ void bulk(benchmark::State& state, std::size_t write, bool super) {
     }
   }
 }
-void rr(benchmark::State& state) {
-  pair p;
-  char byte = 'x';
-  for (auto _ : state)
-    if (send(p.client, &byte, 1, 0) != 1 || recv(p.server, &byte, 1, 0) != 1 || send(p.server, &byte, 1, 0) != 1 ||
-        recv(p.client, &byte, 1, 0) != 1)
-      return state.SkipWithError("bytes were lost");
-}
-void connect_close(benchmark::State& state, int open) {
-  std::vector<pair*> idle;
-  for (int i = 0; i < open; ++i) idle.push_back(new pair);
-  for (auto _ : state) {
-    pair p;
-    char byte;
-    if (p.server < 0) return state.SkipWithError("no connection");
-    shutdown(p.client, SHUT_WR);
-    if (recv(p.server, &byte, 1, 0) != 0) return state.SkipWithError("connections did not end");
+void rr(benchmark::State& state, int at_once) {
+  std::vector<std::unique_ptr<pair>> all;
+  for (int i = 0; i < at_once; ++i) all.push_back(std::make_unique<pair>());
+  char byte;
+  while (state.KeepRunningBatch(at_once)) {
+    bool well = true;
+    for (auto const& p : all) well &= send(p->client, &byte, 1, 0) == 1;
+    for (auto const& p : all) well &= recv(p->server, &byte, 1, 0) == 1 && send(p->server, &byte, 1, 0) == 1;
+    for (auto const& p : all) well &= recv(p->client, &byte, 1, 0) == 1;
+    if (!well) return state.SkipWithError("bytes were lost");
   }
-  for (pair* p : idle) delete p;
+}
+void connect_close(benchmark::State& state, int open, int at_once) {
+  std::vector<std::unique_ptr<pair>> idle, all(static_cast<std::size_t>(at_once));
+  for (int i = 0; i < open; ++i) idle.push_back(std::make_unique<pair>());
+  while (state.KeepRunningBatch(at_once)) {
+    for (auto& p : all) p = std::make_unique<pair>();
+    bool well = true;
+    for (auto const& p : all) well &= p->server >= 0 && shutdown(p->client, SHUT_WR) == 0;
+    char byte;
+    for (auto const& p : all) well &= recv(p->server, &byte, 1, 0) == 0;
+    if (!well) return state.SkipWithError("connections did not end");
+    for (auto& p : all) p.reset();
+  }
 }
 
 }  // namespace
@@ -124,7 +130,9 @@ int main(int argc, char** argv) {
     benchmark::RegisterBenchmark((std::string("linux/tcp/bulk/") + text).c_str(), bulk, write, false);
     benchmark::RegisterBenchmark((std::string("linux/tcp/bulk_gso/") + text).c_str(), bulk, write, true);
   }
-  benchmark::RegisterBenchmark("linux/tcp/rr/1", rr);
-  benchmark::RegisterBenchmark("linux/tcp/connect_close/64", connect_close, 64);
+  for (auto const& [how, at_once] : {std::pair{"", 32}, {"/single", 1}}) {
+    benchmark::RegisterBenchmark((std::string("linux/tcp/rr/1") + how).c_str(), rr, at_once);
+    benchmark::RegisterBenchmark((std::string("linux/tcp/connect_close/64") + how).c_str(), connect_close, 64, at_once);
+  }
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -28,9 +28,9 @@ struct ends {
   ip4_addr_t addr[2]{};
   pbuf* waiting[2]{};  // for the device of this number, oldest first, chained by a queue of our own
   std::vector<pbuf*> queue[2];
-  tcp_pcb* accepted = nullptr;
+  std::vector<tcp_pcb*> accepted;
   std::size_t got[2]{};
-  bool ended = false;
+  unsigned ended = 0;
 } e;
 
 err_t wire(netif* from, pbuf* out) {
@@ -56,7 +56,7 @@ void run() {
 
 err_t receive(void* end, tcp_pcb* pcb, pbuf* in, err_t) {
   if (!in) {
-    e.ended = true;
+    if (end) ++e.ended;  // at the server
     return ERR_OK;
   }
   benchmark::DoNotOptimize(*static_cast<unsigned char*>(in->payload));
@@ -66,7 +66,7 @@ err_t receive(void* end, tcp_pcb* pcb, pbuf* in, err_t) {
   return ERR_OK;
 }
 err_t accept(void*, tcp_pcb* pcb, err_t) {
-  e.accepted = pcb;
+  e.accepted.push_back(pcb);
   static int server;
   tcp_arg(pcb, &server);
   tcp_recv(pcb, receive);
@@ -76,18 +76,22 @@ err_t accept(void*, tcp_pcb* pcb, err_t) {
 struct pair {
   tcp_pcb *client, *server;
 };
-/// A connection from the first device to the second.
-pair connect() {
+/// A connection from the first device to the second, which is not there before run().
+tcp_pcb* begin() {
   static u16_t next = 0;
   tcp_pcb* const pcb = tcp_new();
-  if (!pcb) return {};
+  if (!pcb) return nullptr;
   tcp_bind(pcb, &e.addr[0], 0);
   tcp_recv(pcb, receive);
-  e.accepted = nullptr;
   tcp_connect(pcb, &e.addr[1], static_cast<u16_t>(first_port + next++ % ports),
               [](void*, tcp_pcb*, err_t) -> err_t { return ERR_OK; });
+  return pcb;
+}
+pair connect() {
+  e.accepted.clear();
+  tcp_pcb* const client = begin();
   run();
-  return {pcb, e.accepted};
+  return {client, e.accepted.empty() ? nullptr : e.accepted.front()};
 }
 void close(tcp_pcb* pcb) {
   if (pcb) tcp_abort(pcb);
@@ -115,42 +119,47 @@ void bulk(benchmark::State& state, std::size_t write, u8_t copy) {
   close(client);
 }
 
-void rr(benchmark::State& state) {
-  auto const [client, server] = connect();
-  if (!server) return state.SkipWithError("no connection");
-  tcp_nagle_disable(client);
-  tcp_nagle_disable(server);
+void rr(benchmark::State& state, unsigned at_once) {
+  std::vector<pair> all(at_once);
+  for (auto& p : all) {
+    p = connect();
+    if (!p.server) return state.SkipWithError("no connection");
+    tcp_nagle_disable(p.client);
+    tcp_nagle_disable(p.server);
+  }
   char const byte = 'x';
   auto const before = e.got[0];
-  while (state.KeepRunningBatch(1)) {
-    tcp_write(client, &byte, 1, TCP_WRITE_FLAG_COPY), tcp_output(client);
+  while (state.KeepRunningBatch(at_once)) {
+    for (auto const& p : all) tcp_write(p.client, &byte, 1, TCP_WRITE_FLAG_COPY), tcp_output(p.client);
     poll(1);
-    tcp_write(server, &byte, 1, TCP_WRITE_FLAG_COPY), tcp_output(server);
+    for (auto const& p : all) tcp_write(p.server, &byte, 1, TCP_WRITE_FLAG_COPY), tcp_output(p.server);
     poll(0);
   }
   if (e.got[0] - before != static_cast<std::size_t>(state.iterations())) state.SkipWithError("bytes were lost");
-  close(client);
+  for (auto const& p : all) close(p.client);
 }
 
-void connect_close(benchmark::State& state, unsigned open) {
-  std::vector<tcp_pcb*> idle;
+void connect_close(benchmark::State& state, unsigned open, unsigned at_once) {
+  std::vector<tcp_pcb*> idle, clients(at_once);
   for (unsigned i = 0; i < open; ++i) {
     idle.push_back(connect().client);
-    if (!e.accepted) return state.SkipWithError("no connection");
+    if (e.accepted.empty()) return state.SkipWithError("no connection");
   }
-  unsigned cycles = 0, ended = 0;
-  while (state.KeepRunningBatch(1)) {
-    auto const [client, server] = connect();
-    if (!server) return state.SkipWithError("no connection");
-    e.ended = false;
-    tcp_close(client);
-    poll(1);
-    ended += e.ended;
-    tcp_close(server);
+  unsigned cycles = 0, slow = 0;
+  e.ended = 0;
+  while (state.KeepRunningBatch(at_once)) {
+    e.accepted.clear();
+    for (auto& client : clients)
+      if (client = begin(); !client) return state.SkipWithError("no connection");
     run();
-    if (++cycles % 25 == 0) tcp_tmr();  // 10 ms each; what is in TIME-WAIT goes again
+    if (e.accepted.size() != at_once) return state.SkipWithError("no connection");
+    for (tcp_pcb* client : clients) tcp_close(client);
+    poll(1);
+    for (tcp_pcb* server : e.accepted) tcp_close(server);
+    run();
+    for (cycles += at_once; slow < cycles / 25; ++slow) tcp_tmr();  // 10 ms each; what is in TIME-WAIT goes again
   }
-  if (ended != cycles) state.SkipWithError("connections did not end");
+  if (e.ended != cycles) state.SkipWithError("connections did not end");
   for (tcp_pcb* pcb : idle) close(pcb);
 }
 
@@ -196,7 +205,10 @@ void lwip_tcp_rows() {
     benchmark::RegisterBenchmark(lwip_row(std::string("tcp/bulk_copied/") + name).c_str(), bulk, write,
                                  u8_t{TCP_WRITE_FLAG_COPY});
   }
-  benchmark::RegisterBenchmark(lwip_row("tcp/rr/1").c_str(), rr);
-  for (unsigned const n : {64u, 1024u})
-    benchmark::RegisterBenchmark(lwip_row("tcp/connect_close/" + std::to_string(n)).c_str(), connect_close, n);
+  for (auto const& [how, at_once] : {std::pair{"", 32u}, {"/single", 1u}}) {
+    benchmark::RegisterBenchmark(lwip_row(std::string("tcp/rr/1") + how).c_str(), rr, at_once);
+    for (unsigned const n : {64u, 1024u})
+      benchmark::RegisterBenchmark(lwip_row("tcp/connect_close/" + std::to_string(n) + how).c_str(), connect_close, n,
+                                   at_once);
+  }
 }

@@ -80,22 +80,22 @@ struct rig : two_hosts<host, host, drivers::pipe> {
   /// What b's device recognises frames by, and from which port of a's.
   ip_rx_flow const& flow() { return in_dev_get(*dev_b)->rx_flow; }
   u16 flow_source() {
-    auto const bytes = std::bit_cast<std::array<u8, 8>>(flow().pattern.third);
-    return static_cast<u16>(bytes[4] << 8 | bytes[5]);
+    auto const bytes = std::bit_cast<std::array<u8, 4>>(flow().flow.ports);
+    return static_cast<u16>(bytes[0] << 8 | bytes[1]);
   }
-  /// One more connection, from this port or any.
+  /// One more connection, from this port or any, and this address of a's or the first.
   struct connection {
     int client = -1, server = -1;
     tcp_sock *from = nullptr, *to = nullptr;
   };
-  connection open(u16 port = 0) {
+  connection open(u16 port = 0, be32 from = {}) {
     auto& na = a.init_net();
     connection c;
     c.client = socket(na, af::inet, sock_type::stream | sock_type::nonblock).value();
     c.from = &tcp_sk(*sockfs::table_of(na).find(c.client)->sk);
     REQUIRE(setsockopt(na, c.client, sol::tcp, tcp_opt::nodelay, 1));
     REQUIRE(setsockopt(na, c.client, sol::socket, so::reuseaddr, 1));
-    if (port != 0) REQUIRE(bind(na, c.client, name({}, port)));
+    if (port != 0 || from) REQUIRE(bind(na, c.client, name(from, port)));
     CHECK(connect(na, c.client, name(addr_b, 80)).error() == std::errc::operation_in_progress);
     b.poll();  // the SYN
     return c;
@@ -466,6 +466,63 @@ TEST_CASE("a flow turns to whoever speaks next between the same two hosts", "[S4
   CHECK(TCP_STATS(t.b.init_net()).InSegs.read() == TCP_STATS(na).OutSegs.read());
   CHECK(IP_STATS(t.b.init_net()).InReceives.read() == IP_STATS(t.b.init_net()).InDelivers.read());
   CHECK(TCP_STATS(t.b.init_net()).PassiveOpens.read() == 3);
+}
+
+TEST_CASE("a burst of many connections, of hosts that were heard, is recognised as one", "[S45][S117]") {
+  bool const gro = GENERATE(false, true);  // at the driver's edge, and by IP
+  rig t{summed};
+  if (gro) t.dev_b->features |= netif_f::gro;
+  auto& na = t.a.init_net();
+  auto& nb = t.b.init_net();
+  be32 const second = ipv4_addr("192.0.2.3");
+  REQUIRE(inet_addr_add(na, t.dev_a->ifindex, ipv4_cidr("192.0.2.3/24")));
+  u64 const genid = t.b.worker().softnet.flow_genid;
+  auto const begun = [&] { return t.flow().pattern.header; };
+  auto const first = begun();
+  std::vector<rig::connection> all;
+  for (int i = 0; i < 6; ++i) {
+    all.push_back(t.open(0, i % 2 ? second : t.addr_a));
+    t.finish(all.back());
+  }
+  REQUIRE(t.flow().genid == genid);
+  auto const say = [&](rig::connection const& c, std::string const& text) {
+    REQUIRE(netstack::send(na, c.client, text.data(), text.size()).value() == text.size());
+  };
+  // Each says two words, in turns; among them a new connection's SYN, another's end, and a word to nobody.
+  auto const gone = t.open();
+  t.run();
+  for (int round = 0; round < 3; ++round) {
+    std::string const word(static_cast<std::size_t>(round) + 1, 'x');
+    for (int twice = 0; twice < 2; ++twice)
+      for (auto& c : all) say(c, word), say(c, word);
+    auto fresh = socket(na, af::inet, sock_type::stream | sock_type::nonblock).value();
+    (void)connect(na, fresh, t.name(t.addr_b, 80));
+    REQUIRE(close(na, fresh));
+    t.b.poll();
+    for (auto& c : all) CHECK(t.heard(c.server) == word + word + word + word);
+    t.run_for(1'000'000'000);
+  }
+  auto const same = [](auto const& x, auto const& y) { return std::memcmp(&x, &y, sizeof x) == 0; };
+  CHECK((t.flow().genid == genid && same(begun(), first)));  // never begun anew: all were taken at the driver's edge
+  (void)gone;
+
+  // A source that was not heard goes the whole way, where it is asked whether it may be here. Two halves of its address
+  // change places, so that all sums stay right.
+  in_dev_get(*t.dev_b)->cnf.rp_filter = 1;
+  std::string const text = stream_of(1000, 0);
+  say(all[1], text), say(all[0], text), say(all[3], text);
+  u8* const saddr = t.cable.from(0).frames.front(1)->data + eth_hlen + offsetof(iphdr, saddr);
+  auto const halves = [&] { std::swap_ranges(saddr, saddr + 2, saddr + 2); };
+  halves();
+  t.b.poll();
+  halves();
+  CHECK(ipv4_net(nb).mib.net_statistics.IPReversePathFilter.read() == 1);
+  CHECK((t.heard(all[0].server).empty() && tcp_inq(*all[1].to) == 1000 && tcp_inq(*all[3].to) == 1000));
+  CHECK((t.flow().genid == genid && same(begun(), first)));
+  t.run_for(1'000'000'000);
+  CHECK(tcp_inq(*all[0].to) == 1000);
+  CHECK(TCP_STATS(nb).InErrs.read() == 0);
+  for (auto& c : all) t.close_both(c);
 }
 
 TEST_CASE("a flow turns to no damaged segment, nor to a socket's that asks more of it", "[S45][MUST-3]") {

@@ -32,6 +32,7 @@ constexpr auto rx_flow_drivers = [] {
 template <class Net>
 class rx_flow_burst {
   static constexpr std::size_t n = Net::rx_flows.size();
+  Net& net_;
   net_device& dev_;
   u64 now_real_;
   std::size_t row_ = 0;  // of Net::rx_flows
@@ -48,34 +49,23 @@ class rx_flow_burst {
     (void)(((row_ = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed, gro)) != nullptr) || ...);
   }
   template <std::size_t... I>
-  static NETSTACK_INLINE bool take([[maybe_unused]] void* known, [[maybe_unused]] std::size_t row,
-                                   [[maybe_unused]] net_device& dev, [[maybe_unused]] rx_frame const& frame,
-                                   [[maybe_unused]] u64 now_real, std::index_sequence<I...>) {
-    return (((n == 1 || row == I) && Net::rx_flows[I].take(known, dev, frame, now_real)) || ...);
-  }
-  template <std::size_t... I>
-  static NETSTACK_INLINE bool turn([[maybe_unused]] void* known, [[maybe_unused]] std::size_t row,
-                                   rx_frame const& frame, std::index_sequence<I...>) {
-    [[maybe_unused]] u8 const* const bytes = frame.from ? frame.from : frame.mac;
-    return (((n == 1 || row == I) && Net::rx_flows[I].turn(known, bytes, frame.len)) || ...);
-  }
-  /// Apart, and with all it needs as copies: what recognises a frame at once stays in registers.
-  static NETSTACK_NOINLINE bool turn_and_take(void* known, std::size_t row, net_device& dev, sk_buff& skb, u8* mac,
-                                              u32 len, u8 const* from, u64 now_real) {
-    constexpr auto rows = std::make_index_sequence<n>{};
-    rx_frame const frame{skb, mac, len, from};
-    return turn(known, row, frame, rows) && take(known, row, dev, frame, now_real, rows);
+  static NETSTACK_INLINE bool take([[maybe_unused]] Net& net, [[maybe_unused]] void* known,
+                                   [[maybe_unused]] std::size_t row, [[maybe_unused]] net_device& dev,
+                                   [[maybe_unused]] rx_frame const& frame, [[maybe_unused]] u64 now_real,
+                                   [[maybe_unused]] bool& mixed, std::index_sequence<I...>) {
+    return (((n == 1 || row == I) && Net::rx_flows[I].take(net, known, dev, frame, now_real, mixed)) || ...);
   }
 
  public:
   /// For frames `at` bytes from skb.head; `summed`: the device vouches for their L4 checksums.
   rx_flow_burst(Net& net, net_device& dev, u16 at, bool summed)
-      : dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {
+      : net_(net), dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {
     taken_.packets = 0;
     if (n == 0 || !possible(net, dev)) return;
     bool const gro = detail::composition_has_gro<Net>() && (dev.features & netif_f::gro);
     find(net, at, summed, gro, std::make_index_sequence<n>{});
     taken_.octets = 0;
+    taken_.mixed = false;
     taken_.known = known_;
     taken_.row = row_;
   }
@@ -85,13 +75,11 @@ class rx_flow_burst {
   /// A frame came that nobody was asked about.
   void stop() { known_ = nullptr; }
   /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything. `alone`,
-  /// a constant: it is the only one of its burst, and what is known may turn to it; among many, to know that it cannot
-  /// leaves its words in registers.
+  /// a constant: it is the only one of its burst.
   [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame, bool alone = false) {
     if (!known_) return false;
-    if (!take(known_, row_, dev_, frame, now_real_, std::make_index_sequence<n>{})) [[unlikely]]
-      if (!alone || !turn_and_take(known_, row_, dev_, frame.skb, frame.mac, frame.len, frame.from, now_real_))
-        return stop(), false;
+    if (!take(net_, known_, row_, dev_, frame, now_real_, taken_.mixed, std::make_index_sequence<n>{})) [[unlikely]]
+      return stop(), false;
     taken_.last = &frame.skb;
     taken_.packets = alone ? 1 : taken_.packets + 1;
     taken_.octets = (alone ? 0 : taken_.octets) + frame.len - eth_hlen;
@@ -102,7 +90,7 @@ class rx_flow_burst {
 namespace detail {
 template <class Net, std::size_t... I>
 NETSTACK_INLINE void rx_flow_deliver(Net& net, rx_flow_taken const& taken, skb_list& burst, std::index_sequence<I...>) {
-  (void)((taken.row == I && (Net::rx_flows[I].deliver(net, taken.known, burst, taken.octets), true)) || ...);
+  (void)((taken.row == I && (Net::rx_flows[I].deliver(net, taken, burst), true)) || ...);
 }
 }  // namespace detail
 

@@ -356,7 +356,7 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
     u32 end = i;
     while (end < n && frames.front(end) && pipe_is_plain(*frames.front(end), room, unsummed)) ++end;
     if (end != i) {
-      got += pool.alloc_bulk(end - i, rx, [&](sk_buff& skb, u8* data) {
+      got += pool.alloc_bulk(end - i, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
         auto const& from = next(i++);
         pipe_copy_plain(flow, dev, skb, data, from.data, from.len, &from);
       });

@@ -31,17 +31,28 @@ net_protocol<Net> const* ip_list_proto(sk_buff& skb) {
   return plain && proto && proto->no_policy && proto->netns_ok ? proto : nullptr;
 }
 
+/// Like what is known, but from another source: whether that may be on the wire was asked before, and its datagrams
+/// went the same way.
+template <class Net>
+NETSTACK_NOINLINE bool ip_flow_other(Net& net, net_device const& dev, dst_entry const* dst, iphdr const& iph) {
+  auto const& hint = rt_slab(net.worker()).hint_of(iph);
+  return hint.genid == net.worker().softnet.route_genid && hint.saddr == iph.saddr && hint.daddr == iph.daddr &&
+         hint.dev == &dev && hint.rt == dst;
+}
+
 /// Takes the datagrams of the flow off the front of a chain; the rest of it. `octets`: how many bytes they had.
 template <class Net, std::size_t Row>
-sk_buff* ip_flow_more(sk_buff* skb, ip_pattern const pattern, inet_flow const flow, u64 now_real, skb_list& run,
-                      u64& octets) {
+sk_buff* ip_flow_more(Net& net, sk_buff* skb, ip_pattern const pattern, inet_flow const flow, u64 now_real,
+                      skb_list& run, u64& octets) {
   constexpr auto const& ops = Net::inet_protos.rows[Row].flow;
   sk_buff* const first = skb;
   sk_buff* last = nullptr;
   u32 n = 0;
   while (skb) {
     sk_buff* const following = skb->next;
-    u32 const len = pattern.match(*skb);
+    u32 const len = pattern.match(*skb, [&]() NETSTACK_INLINE_LAMBDA {
+      return ops.mixes && ip_flow_other(net, *skb->dev, pattern.dst, *reinterpret_cast<iphdr const*>(skb->data));
+    });
     if (len == 0 || !ops.more(flow, skb->data + sizeof(iphdr), len - static_cast<u32>(sizeof(iphdr)), nullptr)) break;
     octets += skb->len;
     pattern.tell(*skb, static_cast<u32>(sizeof(iphdr)) + ops.hlen, len, now_real);
@@ -56,15 +67,28 @@ sk_buff* ip_flow_more(sk_buff* skb, ip_pattern const pattern, inet_flow const fl
   return skb;
 }
 
-/// Datagrams of the flow for its transport; `more` of them, with `octets`, are not in the MIB yet.
+/// … which may be for others than the last ones were.
 template <class Net, std::size_t Row>
-NETSTACK_INLINE void ip_flow_end(Net& net, inet_flow& flow, skb_list& run, u32 more, u64 octets) {
+NETSTACK_NOINLINE void ip_flow_end_mixed(Net& net, ip_rx_flow& known, skb_list& run) {
+  known.flow.mixed = true;
+  Net::inet_protos.rows[Row].flow.end(net, known.flow, run);
+  known.flow.mixed = false;
+  known.frame.turn(known.flow.saddr, known.flow.ports);
+}
+/// Datagrams of the flow for its transport; `more` of them, with `octets`, are not in the MIB yet. `mixed`: they may be
+/// for others than the last ones were.
+template <class Net, std::size_t Row>
+NETSTACK_INLINE void ip_flow_end(Net& net, ip_rx_flow& known, skb_list& run, u32 more, u64 octets, bool mixed) {
   auto& mib = IP_STATS(net);
   mib.InReceives += more;
   mib.InNoECTPkts += more;
   mib.InDelivers += more;
   mib.InOctets += octets;
-  Net::inet_protos.rows[Row].flow.end(net, flow, run);
+  constexpr auto const& ops = Net::inet_protos.rows[Row].flow;
+  if constexpr (ops.mixes)
+    if (mixed) [[unlikely]]
+      return ip_flow_end_mixed<Net, Row>(net, known, run);
+  ops.end(net, known.flow, run);
 }
 
 /// A burst at work.
@@ -93,12 +117,12 @@ class ip_burst {
     if (burst_.first) {
       u32 const before = run.count;
       burst_.first =
-          ip_flow_more<Net, Row>(burst_.first, known.pattern, known.flow, net_.worker().now_real, run, octets);
+          ip_flow_more<Net, Row>(net_, burst_.first, known.pattern, known.flow, net_.worker().now_real, run, octets);
       burst_.count -= run.count - before;
       if (!burst_.first) burst_.last = nullptr;
     }
     if (run.empty()) return false;
-    ip_flow_end<Net, Row>(net_, known.flow, run, run.count - counted, octets);
+    ip_flow_end<Net, Row>(net_, known, run, run.count - counted, octets, true);
     return true;
   }
   template <std::size_t... Row>
@@ -148,8 +172,10 @@ class ip_burst {
         if (in_dev && ip_pattern::may_be_of(skb)) {
           ip_rx_flow& known = in_dev->rx_flow;
           known.pattern = ip_pattern::of(skb, link_word, flow);
-          known.frame = ip_frame_pattern::of(skb, known.pattern);
+          known.frame = ip_frame_pattern::of(skb, known.pattern, row.flow.mixes);
           known.flow = flow;
+          known.flow.saddr = ip_hdr(skb)->saddr.raw();
+          known.flow.ports = csum_load<u32>(skb.data - row.flow.hlen);
           known.genid = net_.worker().softnet.flow_genid;
           known.row = static_cast<u8>(R), known.hlen = row.flow.hlen;
           deliver_flow<R>(known, run, 1, 0);
@@ -228,11 +254,11 @@ NETSTACK_INLINE bool ip_flow_has(ip_rx_flow const& known, u8 const* th, u32 len,
 }
 
 template <class Net, std::size_t... Row>
-NETSTACK_INLINE void ip_flow_deliver(Net& net, ip_rx_flow& known, skb_list& run, u64 octets,
+NETSTACK_INLINE void ip_flow_deliver(Net& net, ip_rx_flow& known, skb_list& run, u64 octets, bool mixed,
                                      std::index_sequence<Row...>) {
   auto const deliver = [&]<std::size_t R>(std::integral_constant<std::size_t, R>) NETSTACK_INLINE_LAMBDA {
     if constexpr (Net::inet_protos.rows[R].flow.begin != nullptr)
-      return known.row == R && (ip_flow_end<Net, R>(net, known.flow, run, run.count, octets), true);
+      return known.row == R && (ip_flow_end<Net, R>(net, known, run, run.count, octets, mixed), true);
     else
       return false;
   };
@@ -259,13 +285,6 @@ constexpr auto ip_gro_merges = [] {
   }
   return merges;
 }();
-/// By row of inet_protos: the transport asks whom what it gets is for.
-template <class Net>
-constexpr auto ip_flow_turns = [] {
-  std::array<bool, Net::inet_protos.rows.size()> turns{};
-  for (std::size_t row = 0; row < turns.size(); ++row) turns[row] = Net::inet_protos.rows[row].flow.turns;
-  return turns;
-}();
 }  // namespace detail
 
 /// rx_flow_ops::known: the flow that this device saw last, if nothing has changed since.
@@ -283,27 +302,23 @@ NETSTACK_INLINE void* ip_flow_known(Net& net, net_device& dev, u16 at, bool summ
 
 /// rx_flow_ops::deliver.
 template <class Net>
-void ip_flow_deliver(Net& net, void* known, skb_list& run, u64 octets) {
-  detail::ip_flow_deliver(net, *static_cast<ip_rx_flow*>(known), run, octets,
+NETSTACK_INLINE void ip_flow_deliver(Net& net, rx_flow_taken const& taken, skb_list& run) {
+  detail::ip_flow_deliver(net, *static_cast<ip_rx_flow*>(taken.known), run, taken.octets, taken.mixed,
                           std::make_index_sequence<Net::inet_protos.rows.size()>{});
-}
-/// rx_flow_ops::turn: whoever speaks to us by several connections, or opens one after the other, is asked about once.
-template <class Net>
-NETSTACK_NOINLINE bool ip_flow_turn(void* what, u8 const* mac, u32 len) {
-  auto& known = *static_cast<ip_rx_flow*>(what);
-  if (!detail::ip_flow_turns<Net>[known.row] || !known.frame.turn(mac, len)) return false;
-  known.pattern.turn(mac + eth_hlen);
-  known.flow.genid = 0;
-  return true;
 }
 /// rx_flow_ops::take: what ip_flow_more would do with the datagram, before it was anything else.
 template <class Net>
-NETSTACK_INLINE bool ip_flow_take(void const* what, net_device& dev, rx_frame const& frame, u64 now_real) {
+NETSTACK_INLINE bool ip_flow_take(Net& net, void const* what, net_device& dev, rx_frame const& frame, u64 now_real,
+                                  bool& mixed) {
   using namespace detail;
   auto const& known = *static_cast<ip_rx_flow const*>(what);
   constexpr auto headers = static_cast<u32>(eth_hlen + sizeof(iphdr));
   u8 const* const bytes = frame.from ? frame.from : frame.mac;
-  u32 const len = known.frame.match(bytes, frame.len);
+  u32 const len = known.frame.match(bytes, frame.len, [&]() NETSTACK_INLINE_LAMBDA {
+    auto const& iph = *reinterpret_cast<iphdr const*>(bytes + eth_hlen);
+    mixed = true;
+    return iph.saddr.raw() == known.flow.saddr || ip_flow_other(net, dev, known.pattern.dst, iph);
+  });
   u8* const th = frame.mac + headers;
   if (len == 0 || !ip_flow_has<Net>(known, bytes + headers, frame.len - headers, frame.from ? th : nullptr,
                                     std::make_index_sequence<Net::inet_protos.rows.size()>{}))

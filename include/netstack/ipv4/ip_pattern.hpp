@@ -65,14 +65,18 @@ struct ip_pattern {
 
   static constexpr sixteen_bytes header_mask{ip_first_words(0xff, 0xff, ip_mf | ip_offset),
                                              ip_second_words(0xff, be32{0xffffffff})};
+  static constexpr sixteen_bytes anybodys_mask{ip_first_words(0xff, 0xff, ip_mf | ip_offset),
+                                               ip_second_words(0xff, be32{})};
   /// Every transport has eight bytes of header, or it is not of the common kind.
   static constexpr u32 least = static_cast<u32>(sizeof(iphdr)) + 8;
 
+  /// The second half of `third`.
+  static u64 ports_word(u32 ports) { return std::bit_cast<u64>(std::array<u32, 2>{0, ports}); }
   /// Of a received datagram whose link word was `word`.
   static ip_pattern of(sk_buff& skb, u64 word, inet_flow const& flow) {
     iphdr const& iph = *ip_hdr(skb);
     constexpr u64 addr_mask = std::bit_cast<u64>(std::array<u32, 2>{~u32{0}, 0});
-    u64 const mask = addr_mask | std::bit_cast<u64>(std::array<u32, 2>{0, flow.ports_mask});
+    u64 const mask = addr_mask | ports_word(flow.ports_mask);
     return {.link = word,
             .header = sixteen_bytes{ip_first_words(0x45, iph.tos, 0), ip_second_words(iph.protocol, iph.saddr)},
             .third = csum_load<u64>(bytes_of(iph.daddr)) & mask,
@@ -90,18 +94,22 @@ struct ip_pattern {
            (iph.tos & 3) == 0 && (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
   }
 
-  /// From now on it is that of another flow between the same addresses.
-  void turn(u8 const* iph) { third = csum_load<u64>(iph + 16) & third_mask; }
   /// Length of the datagram if it is of the same addresses and transport, whole, right, linear, without options or ECN,
   /// and nobody has put anything beside it; else 0.
   [[nodiscard]] NETSTACK_INLINE u32 match(sk_buff const& skb) const {
+    return match(skb, [] { return false; });
+  }
+  /// … or of another source, of which `other` decides.
+  template <class Other>
+  [[nodiscard]] NETSTACK_INLINE u32 match(sk_buff const& skb, Other&& other) const {
     u64 const lengths = csum_load<u64>(bytes_of(skb.len));  // of frags in the upper half
     if (load_link_word(skb) != link || lengths - least > 0xffff ||
         (reinterpret_cast<std::uintptr_t>(skb.dst) | reinterpret_cast<std::uintptr_t>(skb.sk) |
          csum_load<u64>(bytes_of(skb.skb_iif))) != 0)
       return 0;
-    if (!bytes_match(skb.data, header, header_mask) || ((csum_load<u64>(skb.data + 16) ^ third) & third_mask) != 0)
-      return 0;
+    if (((csum_load<u64>(skb.data + 16) ^ third) & third_mask) != 0) return 0;
+    if (!bytes_match(skb.data, header, header_mask)) [[unlikely]]
+      if (!bytes_match(skb.data, header, anybodys_mask) || !other()) return 0;
     u32 const len = reinterpret_cast<iphdr const*>(skb.data)->tot_len.host();
     return len - least <= static_cast<u32>(lengths) - least && ip_header_is_right(skb.data) ? len : 0;
   }
@@ -121,9 +129,10 @@ struct ip_pattern {
 /// The same for a whole Ethernet frame, as a driver asks (registry/rx_flow).
 struct ip_frame_pattern {
   sixteen_bytes bytes[3]{}, mask[3]{};
-  u64 link = 0;        ///< the link word of a received one
-  u16 at = 0;          ///< bytes from skb.head to the frame
-  bool known = false;  ///< the flow comes in such frames
+  sixteen_bytes others[2]{};  ///< mask[1] and mask[2] of what may be for others than the last one was
+  u64 link = 0;               ///< the link word of a received one
+  u16 at = 0;                 ///< bytes from skb.head to the frame
+  bool known = false;         ///< the flow comes in such frames
 
   static constexpr u32 least = sizeof bytes;
   /// Whom the frame is for, its ethertype, and ip_pattern::header_mask …
@@ -135,8 +144,11 @@ struct ip_frame_pattern {
       std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, (ip_mf | ip_offset) >> 8, 0xff, 0, 0xff}),
       std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})};
 
+  static constexpr sixteen_bytes anybody{~u64{0},
+                                         std::bit_cast<u64>(std::array<u8, 8>{0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff})};
+
   /// Of a received datagram, data behind its headers.
-  static ip_frame_pattern of(sk_buff const& skb, ip_pattern const& p) {
+  static ip_frame_pattern of(sk_buff const& skb, ip_pattern const& p, bool mixes) {
     ip_frame_pattern f;
     if (skb.mac_len != eth_hlen || skb.mac_header + eth_hlen != skb.network_header ||
         skb.head + skb.mac_header + least > skb.end)
@@ -144,30 +156,32 @@ struct ip_frame_pattern {
     // The frame itself, of which the masks show what the pattern shows; the ports, of which the transport decides, lie
     // in the last word.
     u8 const* const frame = skb.head + skb.mac_header;
-    u64 const last = std::endian::native == std::endian::little ? p.third_mask >> 16 : p.third_mask << 16;
+    constexpr auto last_word = [](u64 third) {
+      return sixteen_bytes{std::endian::native == std::endian::little ? third >> 16 : third << 16, 0};
+    };
     f.bytes[0] = csum_load<sixteen_bytes>(frame), f.mask[0] = first_mask;
     f.bytes[1] = csum_load<sixteen_bytes>(frame + 16), f.mask[1] = second_mask;
-    f.bytes[2] = csum_load<sixteen_bytes>(frame + 32), f.mask[2] = sixteen_bytes{last, 0};
+    f.bytes[2] = csum_load<sixteen_bytes>(frame + 32),
+    f.mask[2] = last_word(p.third_mask | ip_pattern::ports_word(mixes ? ~u32{0} : 0));
+    f.others[0] = mixes ? second_mask & anybody : second_mask, f.others[1] = last_word(p.third_mask);
     f.link = load_link_word(skb);
     f.at = skb.mac_header;
     f.known = true;
     return f;
   }
-  /// True: the frame differs in the ports alone, as far as these words tell, and from now on they are the flow's.
-  bool turn(u8 const* mac, u32 frame_len) {
-    constexpr sixteen_bytes rest_of_daddr{std::bit_cast<u64>(std::array<u8, 8>{0xff, 0xff}), 0};
-    if (frame_len < least || !bytes_match(mac, bytes[0], mask[0]) || !bytes_match(mac + 16, bytes[1], mask[1]) ||
-        !bytes_match(mac + 32, bytes[2], rest_of_daddr) || bytes_match(mac + 32, bytes[2], mask[2]))
-      return false;
-    bytes[2] = csum_load<sixteen_bytes>(mac + 32);
-    return true;
+  /// From now on the last one is from there.
+  void turn(u32 saddr, u32 ports) {
+    std::memcpy(reinterpret_cast<u8*>(&bytes[1]) + 10, &saddr, sizeof saddr);
+    std::memcpy(reinterpret_cast<u8*>(&bytes[2]) + 2, &ports, sizeof ports);
   }
   /// Length of the datagram if the frame is of the flow, the datagram whole and its header right; else 0. One that the
-  /// link has padded is left to ip_pattern.
-  [[nodiscard]] NETSTACK_INLINE u32 match(u8 const* mac, u32 frame_len) const {
-    if (frame_len < least || !bytes_match(mac, bytes[0], mask[0]) || !bytes_match(mac + 16, bytes[1], mask[1]) ||
-        !bytes_match(mac + 32, bytes[2], mask[2]))
-      return 0;
+  /// link has padded is left to ip_pattern. If it is like the others, but not like the last one, `other` decides.
+  template <class Other>
+  [[nodiscard]] NETSTACK_INLINE u32 match(u8 const* mac, u32 frame_len, Other&& other) const {
+    if (frame_len < least || !bytes_match(mac, bytes[0], mask[0])) return 0;
+    if (!bytes_match(mac + 16, bytes[1], mask[1]) || !bytes_match(mac + 32, bytes[2], mask[2])) [[unlikely]]
+      if (!bytes_match(mac + 16, bytes[1], others[0]) || !bytes_match(mac + 32, bytes[2], others[1]) || !other())
+        return 0;
     u8 const* const iph = mac + eth_hlen;
     u32 const len = reinterpret_cast<iphdr const*>(iph)->tot_len.host();
     return len + eth_hlen == frame_len && ip_header_is_right(iph) ? len : 0;

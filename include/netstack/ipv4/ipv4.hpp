@@ -48,11 +48,8 @@ struct ipv4 : module {
                         .name = "icmp"},
   };
   template <class Net>
-  static constexpr std::array rx_flows{rx_flow_ops<Net>{.known = ip_flow_known<Net>,
-                                                        .take = ip_flow_take<Net>,
-                                                        .turn = ip_flow_turn<Net>,
-                                                        .deliver = ip_flow_deliver<Net>,
-                                                        .name = "ip_flow"}};
+  static constexpr std::array rx_flows{rx_flow_ops<Net>{
+      .known = ip_flow_known<Net>, .take = ip_flow_take<Net>, .deliver = ip_flow_deliver<Net>, .name = "ip_flow"}};
   template <class Net>
   static constexpr std::array icmp_handlers{
       icmp_control<Net>{icmp_type::dest_unreach, icmp_unreach<Net>, true, "icmp_unreach"},

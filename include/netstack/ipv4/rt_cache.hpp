@@ -33,12 +33,15 @@ struct rtable_pool {
     bool anysrc = false;  ///< nobody asked whether asked_saddr is ours
     rtable* rt = nullptr;
   };
-  static constexpr u32 recents = 16;
-  recent_output recent[recents]{};
-  route_hint hints[recents]{};
-  static u32 slot_of(be32 a, be32 b) { return (a.raw() + b.raw()) * 0x61C8'8647u >> 28; }
-  [[nodiscard]] recent_output& recent_of(be32 daddr) { return recent[slot_of(daddr, {})]; }
-  [[nodiscard]] route_hint& hint_of(iphdr const& iph) { return hints[slot_of(iph.saddr, iph.daddr)]; }
+  static constexpr u32 recent_bits = 4, hint_bits = 8;
+  recent_output recent[1 << recent_bits]{};
+  route_hint hints[1 << hint_bits]{};  ///< of whom many speak to at once
+  template <u32 Bits>
+  static u32 slot_of(be32 a, be32 b) {
+    return (a.raw() + b.raw()) * 0x61C8'8647u >> (32 - Bits);
+  }
+  [[nodiscard]] recent_output& recent_of(be32 daddr) { return recent[slot_of<recent_bits>(daddr, {})]; }
+  [[nodiscard]] route_hint& hint_of(iphdr const& iph) { return hints[slot_of<hint_bits>(iph.saddr, iph.daddr)]; }
 
   list<rtable, &rtable::link> live{};  ///< cached or held
   list<rtable, &rtable::link> dead{};  ///< nobody's, but maybe still borrowed by the packet of this very poll

@@ -12,11 +12,13 @@ struct sock;
 
 /// What the datagrams of one flow have in common, as their transport noted it from the first.
 struct inet_flow {
-  sock* sk = nullptr;       ///< who gets them; borrowed
-  u64 genid = 0;            ///< the transport's own: until when it may be sure of sk; 0: it has to look
-  u64 pseudo = 0;           ///< the part of their checksum that no header of theirs changes
-  u32 ports_mask = 0;       ///< which bits of the transport header's first four bytes are the same in all of them
-  bool csum_known = false;  ///< somebody vouches for their checksums
+  sock* sk = nullptr;        ///< who gets them; borrowed
+  u64 genid = 0;             ///< the transport's own: until when it may be sure of sk; 0: it has to look
+  u64 pseudo = 0;            ///< the part of their checksum that no header of theirs changes
+  u32 ports_mask = 0;        ///< which bits of the transport header's first four bytes are the same in all of them
+  u32 saddr = 0, ports = 0;  ///< if it mixes: source and first four bytes, as they lie, of those that are for sk
+  bool mixed = false;        ///< … and whether others may be in the list that `end` gets
+  bool csum_known = false;   ///< somebody vouches for their checksums
 };
 
 /// How a transport takes the datagrams of one flow together. Between `begin` and `end` nothing else is received.
@@ -32,7 +34,7 @@ struct inet_flow_ops {
   /// hands on may end the flow.
   void (*end)(Net&, inet_flow&, skb_list&) = nullptr;
   u8 hlen = 0;
-  bool turns = false;  ///< `end` looks at genid: the flow may be turned to other ports of the same two addresses
+  bool mixes = false;  ///< a flow is what an address is told by all; `end` sees by source and ports for whom each is
 };
 
 template <class Net>

@@ -17,31 +17,29 @@ struct rx_frame {
   u8 const* from = nullptr;  ///< where its bytes still lie, if not there: who takes it copies them
 };
 
-template <class Net>
-struct rx_flow_ops {
-  /// What frames of this device are recognised by during this ndo_poll, if they lie `at` bytes from skb.head and the
-  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known, or what is known is a flow
-  /// whose packets are merged, if the device wants that (`gro`).
-  void* (*known)(Net&, net_device&, u16 at, bool summed, bool gro) = nullptr;
-  /// True: the frame is of the flow, and right; the packet is told everything, data at the payload. False: nothing
-  /// happened to it, but to its bytes if they lie elsewhere.
-  bool (*take)(void const* known, net_device&, rx_frame const&, u64 now_real) = nullptr;
-  /// For the only frame of a burst, which was not taken: true: what is known is another flow now, that of a frame with
-  /// these bytes. False: nothing changed.
-  bool (*turn)(void* known, u8 const* mac, u32 len) = nullptr;
-  /// All packets of a burst were taken: they go where they belong, `octets` bytes without link headers. The list is
-  /// left empty.
-  void (*deliver)(Net&, void* known, skb_list&, u64 octets) = nullptr;
-  char const* name = "";
-};
-
 /// What the driver's last burst began with: packets that it recognised, for the packet type that knows the flow.
 struct rx_flow_taken {
   void* known = nullptr;
   std::size_t row = 0;  ///< of Net::rx_flows
   sk_buff* last = nullptr;
   u32 packets = 0;
-  u64 octets = 0;  ///< without link headers
+  u64 octets = 0;      ///< without link headers
+  bool mixed = false;  ///< not all are for whom the last one before was
+};
+
+template <class Net>
+struct rx_flow_ops {
+  /// What frames of this device are recognised by during this ndo_poll, if they lie `at` bytes from skb.head and the
+  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known, or what is known is a flow
+  /// whose packets are merged, if the device wants that (`gro`).
+  void* (*known)(Net&, net_device&, u16 at, bool summed, bool gro) = nullptr;
+  /// True: the frame is of the flow, and right; the packet is told everything, data at the payload; `mixed` becomes
+  /// true if it is not for whom the last one was. False: nothing happened to it, but to its bytes if they lie
+  /// elsewhere.
+  bool (*take)(Net&, void const* known, net_device&, rx_frame const&, u64 now_real, bool& mixed) = nullptr;
+  /// All packets of a burst were taken: they go where they belong. The list is left empty.
+  void (*deliver)(Net&, rx_flow_taken const&, skb_list&) = nullptr;
+  char const* name = "";
 };
 
 }  // namespace netstack

@@ -85,7 +85,7 @@ template <class Net>
 inline constexpr net_protocol<Net> tcp_protocol{
     .protocol = ipproto::tcp,
     .handler = tcp_v4_rcv,
-    .flow = {.begin = tcp_flow_begin, .more = tcp_flow_more, .end = tcp_flow_end, .turns = true},
+    .flow = {.begin = tcp_flow_begin, .more = tcp_flow_more, .end = tcp_flow_end, .mixes = true},
     .early_demux = tcp_v4_early_demux,
     .err_handler = tcp_v4_err,
     .no_policy = true,

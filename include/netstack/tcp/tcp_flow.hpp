@@ -45,23 +45,33 @@ NETSTACK_NOINLINE void tcp_v4_next_of_several(Net& net, sock& sk, skb_list& list
   sk_buff& skb = *list.pop_front();
   finish(skb, tcp_v4_next(net, sk, skb));
 }
-/// All but the last of several.
-template <class Net>
-NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_all_but_last(Net& net, sock& sk, skb_list& list) {
-  do {
-    if (sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned) tcp_rcv_run(net, sk, list);
-    if (list.count > 1) tcp_v4_next_of_several(net, sk, list);
-  } while (list.count > 1);
-}
+/// The source of a segment whose IP header, before its data, has no options, and both ports, as they lie.
+struct tcp_ends {
+  u32 saddr, ports;
+  NETSTACK_INLINE explicit tcp_ends(sk_buff const& skb)
+      : saddr(csum_load<u32>(skb.data - 8)), ports(csum_load<u32>(skb.data)) {}
+  friend bool operator==(tcp_ends const&, tcp_ends const&) = default;
+  [[nodiscard]] bool are_of(inet_flow const& flow) const { return flow.saddr == saddr && flow.ports == ports; }
+};
 
-/// The connection that the segments of a flow are for; it is remembered. What is for none yet, or no longer, or for one
-/// that asks more of it, is dealt with; null: that was all.
+/// Takes off the list what it begins with of one connection.
+NETSTACK_NOINLINE inline skb_list tcp_flow_cut(skb_list& list) {
+  tcp_ends const ends{*list.first};
+  sk_buff* last = list.first;
+  u32 n = 1;
+  for (; last != list.last && tcp_ends{*last->next} == ends; last = last->next) ++n;
+  return list.cut_front(*last, n);
+}
+/// The connection that the first segments are for; it is remembered. What is for none yet, or no longer, or for one
+/// that asks more of it, is dealt with; null: that was all between these ends.
 template <class Net>
 NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list) {
+  tcp_ends const ends{*list.first};
   auto& w = tcp_worker_of(net);
   auto const key = tcp_v4_key(*list.first, *ip_hdr(*list.first), *list.first->template peek<tcphdr>());
   u32 const hash = inet_ehashfn(net, key);
   u64 const flow_genid = net.worker().softnet.flow_genid;
+  flow.saddr = ends.saddr, flow.ports = ends.ports, flow.genid = 0;
   for (bool first = true;; first = false) {
     inet_link const found = inet_lookup(net, key, hash);
     if (found.kind() == inet_kind::sock && inet_sk(w.socks.at(found.index())).min_ttl == 0) {
@@ -70,16 +80,55 @@ NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list)
       return sk;
     }
     sk_buff& skb = *list.pop_front();
+    ++TCP_STATS(net).InSegs;
     tcp_rx rx;
     skb.rx_l4_valid = 1;
     w.born = nullptr;
     finish(skb, tcp_read_header(skb, rx) ? tcp_v4_deliver_found(net, skb, rx, key, found)
                                          : drop(net, skb, drop_reason::tcp_hdr));
-    if (!list.empty()) continue;
+    if (!list.empty() && tcp_ends{*list.first} == ends) continue;
     // What has become a connection by it is whose the next ones are.
     if (w.born && flow_genid == net.worker().softnet.flow_genid) flow.sk = w.born, flow.genid = w.born_genid;
     return nullptr;
   }
+}
+
+/// What came of one connection is answered together, with the last of it: one acknowledgment, unless something is
+/// amiss, as behind a GRO; and one word to the application.
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_last(Net& net, sock& sk, sk_buff& skb) {
+  ++TCP_STATS(net).InSegs;
+  sock_hold(sk);
+  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, skb);
+  finish(skb, tcp_v4_next(net, sk, skb));
+  if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
+  tcp_tell(sk);
+  sock_put(sk);
+}
+/// All of one connection, which something else may hold no longer once the application was told.
+template <class Net>
+NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
+  TCP_STATS(net).InSegs += run.count - 1;
+  sock_hold(sk);
+  while (run.count > 1) {
+    if (sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned) tcp_rcv_run(net, sk, run);
+    if (run.count > 1) tcp_v4_next_of_several(net, sk, run);
+  }
+  tcp_flow_last(net, sk, *run.first);
+  sock_put(sk);
+}
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
+  do {
+    sock* whose = flow.sk;
+    if (flow.genid != tcp_worker_of(net).sk_genid || (flow.mixed && !tcp_ends{*list.first}.are_of(flow)))
+      if (whose = tcp_flow_find(net, flow, list); !whose) continue;
+    skb_list run = flow.mixed ? tcp_flow_cut(list) : std::exchange(list, {});
+    if (run.count == 1)
+      tcp_flow_last(net, *whose, *run.first);
+    else
+      tcp_flow_run(net, *whose, run);
+  } while (!list.empty());
 }
 
 }  // namespace detail
@@ -96,34 +145,25 @@ bool tcp_flow_begin(Net& net, sk_buff& skb, inet_flow& flow) {
   if (!flow.sk || inet_sk(*flow.sk).min_ttl != 0) return false;
   flow.genid = tcp_worker_of(net).sk_genid;
   if (skb.sk) sock_put(*skb_steal_sock(skb));  // still hashed: not the last hold on it
-  flow.ports_mask = ~u32{0};
-  flow.pseudo = u64{iph.saddr.raw()} + iph.daddr.raw() + be16{ipproto::tcp}.raw();
+  flow.ports_mask = 0;
   flow.csum_known = skb_csum_vouched(skb);
   return true;
 }
 /// net_protocol::flow.more.
 NETSTACK_INLINE bool tcp_flow_more(inet_flow const& flow, u8 const* th, u32 len, u8* to) {
   if (len < tcp_hlen_min) return false;
-  return csum_check_and_copy(to, th, len, flow.pseudo + be16{static_cast<u16>(len)}.raw(), flow.csum_known);
+  u64 const addrs = detail::csum_load<u64>(th - 8);
+  u64 const pseudo = detail::csum_add64(addrs, u64{be16{ipproto::tcp}.raw()} + be16{static_cast<u16>(len)}.raw());
+  return csum_check_and_copy(to, th, len, pseudo, flow.csum_known);
 }
-/// net_protocol::flow.end: what came together is answered together: one acknowledgment at the end, unless something is
-/// amiss, as behind a GRO; and one word to the application.
+/// net_protocol::flow.end: each connection gets what came for it together.
 template <class Net>
-NETSTACK_HOT void tcp_flow_end(Net& net, inet_flow& flow, skb_list& list) {
-  TCP_STATS(net).InSegs += list.count;
-  sock* whose = flow.sk;
-  if (flow.genid != tcp_worker_of(net).sk_genid) [[unlikely]]
-    if (whose = detail::tcp_flow_find(net, flow, list); !whose) return;
-  sock& sk = *whose;
-  sock_hold(sk);
-  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, *list.first);
-  if (list.count > 1) detail::tcp_flow_all_but_last(net, sk, list);
-  sk_buff& last = *list.first;
+NETSTACK_INLINE void tcp_flow_end(Net& net, inet_flow& flow, skb_list& list) {
+  if (list.count != 1 || flow.mixed || flow.genid != tcp_worker_of(net).sk_genid)
+    return detail::tcp_flow_several(net, flow, list);
+  sk_buff& skb = *list.first;
   list = {};
-  finish(last, detail::tcp_v4_next(net, sk, last));
-  if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
-  tcp_tell(sk);
-  sock_put(sk);
+  detail::tcp_flow_last(net, *flow.sk, skb);
 }
 
 }  // namespace netstack

@@ -3,8 +3,10 @@
 //   tcp/bulk/{1460,16K,64K}   two stacks on one thread: 1, 11 or 44 full segments written in one go, copied once on
 //                             the wire, looked at where it lies; per segment: 1448 bytes, since it has a time stamp
 //   tcp/bulk_gso/64K          the same over a device that takes several segments as one packet and sums nothing
-//   tcp/rr/1                  a byte there and a byte back; rr/1/idle/1M: while a million other connections are open
-//   tcp/connect_close/N       connect, accept, both ends closed, while N other connections are open
+//   tcp/rr/1                  a byte there and a byte back, on 32 connections at once; rr/1/single: on one;
+//                             rr/1/single/idle/1M: while a million others are open
+//   tcp/connect_close/N       connect, accept, both ends closed, of 32 connections at once, while N others are open;
+//                             connect_close/N/single: of one
 //   tcp/rx_inorder, rx_ack, rx_ooo   from the driver's edge: 64 bytes that are expected next, and read; an
 //                             acknowledgment that frees a segment; 64 bytes behind a gap (one of 32 fills it)
 // The two stacks run on a clock that costs nothing and moves only between rounds: no timer depends on how fast the
@@ -19,6 +21,8 @@
 namespace netstack::testing::detail {
 
 inline constexpr u32 bench_mss = 1448;
+/// How rows of many connections end, and how many of them do at once what is measured.
+inline constexpr std::pair<char const*, u32> bench_at_once[]{{"", bench_burst}, {"/single", 1}};
 
 /// These rows tell what a segment costs, not how many can be made one.
 inline void bench_no_gro(net_device& dev) { dev.features &= ~netif_f::gro; }
@@ -46,8 +50,7 @@ struct bench_tcp_pair {
   char const* broken = nullptr;
   int listeners[ports]{};
   u32 next_port = 0;
-  u32 opened = 0;            ///< connections, idle ones that are to stay so
-  sock* accepted = nullptr;  ///< of the last connection
+  u32 opened = 0;  ///< connections, idle ones that are to stay so
 
   bench_tcp_pair(bench_options const& o, bool csum_off)
       : bench_tcp_pair(o, netif_f::sg | netif_f::fraglist | (csum_off ? netif_f::hw_csum : 0)) {}
@@ -78,32 +81,41 @@ struct bench_tcp_pair {
   struct ends {
     int client = -1, server = -1;
   };
-  /// A connection; to which of so many ports changes from one to the next.
-  ends connect(u32 among = busy_ports) {
-    u32 const port = next_port++ % among;
-    ends e;
-    e.client = netstack::socket(net_a(), af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
-    (void)netstack::connect(net_a(), e.client, name(port));
+  /// Connections, opened at once; to which of so many ports changes from one to the next.
+  void connect(std::span<ends> all, u32 among = busy_ports) {
+    u32 const first = next_port;
+    for (auto& e : all) {
+      e.client = netstack::socket(net_a(), af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
+      (void)netstack::connect(net_a(), e.client, name(next_port++ % among));
+    }
     b.poll(), a.poll(), b.poll();
-    e.server = accept(net_b(), listeners[port], nullptr, nullptr, sock_type::nonblock).value_or(-1);
-    auto* const handle = sockfs::table_of(net_b()).find(e.server);
-    accepted = handle ? handle->sk : nullptr;
-    if (e.client < 0 || !accepted) broken = "no connection";
+    for (u32 port = first; auto& e : all) {
+      e.server = accept(net_b(), listeners[port++ % among], nullptr, nullptr, sock_type::nonblock).value_or(-1);
+      if (e.client < 0 || e.server < 0) broken = "no connection";
+    }
+  }
+  ends connect() {
+    ends e;
+    connect({&e, 1});
     return e;
   }
   /// So many connections stay open, and idle.
   void keep(u32 open) {
-    for (; opened < open && !broken; ++opened) connect(ports);
+    for (ends e; opened < open && !broken; ++opened) connect({&e, 1}, ports);
   }
-  /// Both ends, the client's first. True if the server read the end of it.
-  bool close(ends e) {
-    char byte;
-    (void)netstack::close(net_a(), e.client);
+  /// Both ends, the client's first; how many servers read the end of it.
+  u32 close(std::span<ends const> all) {
+    u32 ended = 0;
+    for (auto const& e : all) (void)netstack::close(net_a(), e.client);
     b.poll();
-    auto const end = recv(net_b(), e.server, &byte, 1);
-    (void)netstack::close(net_b(), e.server);
+    for (auto const& e : all) {
+      char byte;
+      auto const end = recv(net_b(), e.server, &byte, 1);
+      ended += end && *end == 0;
+      (void)netstack::close(net_b(), e.server);
+    }
     a.poll(), b.poll();
-    return end && *end == 0;
+    return ended;
   }
   template <class Round>
   void measure(benchmark::State& state, u32 ops, Round&& round) {
@@ -137,9 +149,10 @@ struct bench_tcp_super_pair : bench_tcp_pair<Host> {
 
 template <class Host>
 void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write) {
-  int const client = p.connect().client;
+  auto const ends = p.connect();
   if (p.broken) return state.SkipWithError(p.broken);
-  sock& server = *p.accepted;
+  int const client = ends.client;
+  sock& server = *sockfs::table_of(p.net_b()).find(ends.server)->sk;
   std::vector<char> const out(write, 0x5a);
   u64 sent = 0, got = 0;
   auto const look = [&](std::span<u8 const> piece) {
@@ -162,34 +175,42 @@ void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write)
   });
 }
 
+/// A byte there and a byte back, on so many connections at once.
 template <class Host>
-void bench_tcp_rr(benchmark::State& state, bench_tcp_pair<Host>& p) {
-  auto const ends = p.connect();
-  int const client = ends.client, server = ends.server;
-  for (int i = 0; i < 2; ++i)
-    (void)setsockopt(i ? p.net_a() : p.net_b(), i ? client : server, sol::tcp, tcp_opt::nodelay, int{1});
+void bench_tcp_rr(benchmark::State& state, bench_tcp_pair<Host>& p, u32 at_once) {
+  std::vector<typename bench_tcp_pair<Host>::ends> all(at_once);
+  for (auto& e : all) {
+    e = p.connect();
+    (void)setsockopt(p.net_a(), e.client, sol::tcp, tcp_opt::nodelay, 1);
+    (void)setsockopt(p.net_b(), e.server, sol::tcp, tcp_opt::nodelay, 1);
+  }
   u64 offered = 0, got = 0;
   char byte = 'x';
-  p.measure(state, 1, [&] {
-    ++offered;
-    (void)send(p.net_a(), client, &byte, 1);
+  p.measure(state, at_once, [&] {
+    offered += at_once;
+    for (auto const& e : all) (void)send(p.net_a(), e.client, &byte, 1);
     p.b.poll();
-    (void)recv(p.net_b(), server, &byte, 1);
-    (void)send(p.net_b(), server, &byte, 1);
+    for (auto const& e : all) {
+      (void)recv(p.net_b(), e.server, &byte, 1);
+      (void)send(p.net_b(), e.server, &byte, 1);
+    }
     p.a.poll();
-    got += recv(p.net_a(), client, &byte, 1).value_or(0);
-    p.clock.now += 1'000;
+    for (auto const& e : all) got += recv(p.net_a(), e.client, &byte, 1).value_or(0);
+    p.clock.now += u64{at_once} * 1'000;
   });
-  if (got != offered || !p.close(ends)) state.SkipWithError("bytes were lost");
+  for (auto const& e : all)
+    if (got != offered || !p.close({&e, 1})) state.SkipWithError("bytes were lost");
 }
 
+/// So many connections are opened at once, and closed.
 template <class Host>
-void bench_tcp_connect_close(benchmark::State& state, bench_tcp_pair<Host>& p, u32 open) {
+void bench_tcp_connect_close(benchmark::State& state, bench_tcp_pair<Host>& p, u32 open, u32 at_once) {
   p.keep(open);
-  u64 cycles = 0;
-  p.measure(state, 1, [&] {
-    cycles += p.close(p.connect());
-    p.clock.now += 10'000'000;  // what is in TIME-WAIT goes again
+  std::vector<typename bench_tcp_pair<Host>::ends> all(at_once);
+  p.measure(state, at_once, [&] {
+    p.connect(all);
+    if (p.close(all) != at_once) p.broken = "connections did not end";
+    p.clock.now += u64{at_once} * 10'000'000;  // what is in TIME-WAIT goes again
   });
   if (p.broken) state.SkipWithError(p.broken);
   auto& w = tcp_worker_of(p.net_a());
@@ -330,25 +351,28 @@ void bench_tcp(bench_options const& o) {
       for (auto const& [name, write] : {std::pair{"1460", bench_mss}, {"16K", 11 * bench_mss}, {"64K", 44 * bench_mss}})
         bench_row_of<pair>(o, std::string("tcp/bulk/") + name, csum_off,
                            [w = write](benchmark::State& state, pair& p) { bench_tcp_bulk(state, p, w); });
-      bench_row_of<pair>(o, "tcp/rr/1", csum_off, bench_tcp_rr<Host>);
+      for (auto const& [name, at_once] : bench_at_once)
+        bench_row_of<pair>(o, std::string("tcp/rr/1") + name, csum_off,
+                           [n = at_once](benchmark::State& state, pair& p) { bench_tcp_rr(state, p, n); });
     }
     using super_pair = bench_tcp_super_pair<Host>;
     bench_row_of<super_pair>(o, "tcp/bulk_gso/64K", false, [](benchmark::State& state, super_pair& p) {
       bench_tcp_bulk<Host>(state, p, 44 * bench_mss);
     });
     auto const kept = std::make_shared<std::unique_ptr<pair>>();  // a million connections are opened once
-    for (auto const& [name, n] : {std::pair{"64", 64u}, {"1024", 1024u}, {"100K", 100'000u}, {"1M", 1'000'000u}})
-      if (n < Host::sizes.max_sock && n < Host::sizes.max_handle)
+    for (auto const& [name, n] : {std::pair{"64", 64u}, {"1024", 1024u}, {"100K", 100'000u}, {"1M", 1'000'000u}}) {
+      if (n >= Host::sizes.max_sock || n >= Host::sizes.max_handle) continue;
+      auto const fits = [n = n](pair const& p) { return p.opened <= n; };
+      for (auto const& [how, at_once] : bench_at_once)
         bench_row_kept<pair>(
-            o, std::string("tcp/connect_close/") + name, kept, [n = n](pair const& p) { return p.opened <= n; },
-            [n = n](benchmark::State& state, pair& p) { bench_tcp_connect_close(state, p, n); });
-    if (constexpr u32 n = 1'000'000; n < Host::sizes.max_sock && n < Host::sizes.max_handle)
-      bench_row_kept<pair>(
-          o, "tcp/rr/1/idle/1M", kept, [](pair const& p) { return p.opened <= n; },
-          [](benchmark::State& state, pair& p) {
-            p.keep(n);
-            bench_tcp_rr(state, p);
-          });
+            o, std::string("tcp/connect_close/") + name + how, kept, fits,
+            [n = n, k = at_once](benchmark::State& state, pair& p) { bench_tcp_connect_close(state, p, n, k); });
+      if (n == 1'000'000)
+        bench_row_kept<pair>(o, "tcp/rr/1/single/idle/1M", kept, fits, [n = n](benchmark::State& state, pair& p) {
+          p.keep(n);
+          bench_tcp_rr(state, p, 1);
+        });
+    }
   }
 }
 
