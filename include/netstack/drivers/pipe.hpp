@@ -328,48 +328,48 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::dir
   }
   dev.stats.rx_bytes += len;
 }
-/// One of several that is short.
-template <class Net>
-NETSTACK_NOINLINE sk_buff* pipe_receive_short(Net& net, net_device& dev, pipe_cable::short_frame const& from,
-                                              rx_flow_burst<Net>& flow) {
-  auto& pool = net.worker().pool;
-  sk_buff* const skb = pool.__alloc_skb(pool.rx_headroom());
-  if (skb) pipe_copy_plain(flow, dev, *skb, skb->data, from.bytes, from.len, nullptr);
-  return skb;
-}
 /// The first `n`; how many of them the sender has to free.
 template <class Net>
 NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, bool unsummed, skb_list& rx) {
+  static_assert(Net::sizes.frame_size >= Net::sizes.headroom + short_frame_max);
   auto& pool = net.worker().pool;
   auto& frames = p.in->frames;
   u32 const room = pipe_room(dev, pool);
   rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
   u32 got = 0, shorts = 0;
   u64 bytes = 0;
-  auto const next = [&](u32 i) -> sk_buff const& {
+  // The i-th, null if it is short: where it lies, and how long it is.
+  auto const next = [&](u32 i, u8 const*& at, u32& len) NETSTACK_INLINE_LAMBDA -> sk_buff const* {
     sk_buff* const from = frames.front(i);
-    p.in->done.back(i - shorts) = from;
-    bytes += from->len;
-    return *from;
+    if (from) {
+      p.in->done.back(i - shorts) = from;
+      at = from->data, len = from->len;
+    } else {
+      auto const& in_cable = p.in->short_front(i);
+      ++shorts;
+      at = in_cable.bytes, len = in_cable.len;
+    }
+    bytes += len;
+    return from;
   };
+  u8 const* at = nullptr;
+  u32 len = 0;
   for (u32 i = 0; i < n;) {
     u32 end = i;
-    while (end < n && frames.front(end) && pipe_is_plain(*frames.front(end), room, unsummed)) ++end;
+    while (end < n && (!frames.front(end) || pipe_is_plain(*frames.front(end), room, unsummed))) ++end;
     if (end != i) {
       got += pool.alloc_bulk(end - i, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
-        auto const& from = next(i++);
-        pipe_copy_plain(flow, dev, skb, data, from.data, from.len, &from);
+        sk_buff const* const from = next(i++, at, len);
+        if (unsummed && !from) flow.stop();  // its sums are finished
+        pipe_copy_plain(flow, dev, skb, data, at, len, from);
       });
-      for (; i < end; ++i) bytes -= next(i).len;  // the pool is empty
-    } else if (!frames.front(i)) {
-      auto const& from = p.in->short_front(i++);
-      ++shorts;
-      if (unsummed) flow.stop();
-      bytes += from.len;
-      if (sk_buff* const skb = pipe_receive_short(net, dev, from, flow)) rx.push_back(*skb), ++got;
+      for (; i < end; ++i) {  // the pool is empty
+        (void)next(i, at, len);
+        bytes -= len;
+      }
     } else {
       flow.stop();
-      if (sk_buff* const skb = pipe_copy(dev, pool, next(i++))) rx.push_back(*skb), ++got;
+      if (sk_buff* const skb = pipe_copy(dev, pool, *next(i++, at, len))) rx.push_back(*skb), ++got;
     }
   }
   dev.stats.rx_packets += got;
