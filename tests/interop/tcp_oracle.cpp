@@ -500,6 +500,80 @@ TEST_CASE("what waits to be sent or read when something else is asked for", "[S9
   });
 }
 
+namespace {
+
+/// What the error queue of either side tells of its bytes, the oldest first.
+template <class Read>
+std::vector<std::string> times_told(Read&& read) {
+  std::vector<std::string> all;
+  for (;;) {
+    std::vector<char> bytes(4000);
+    alignas(8) char control[512];
+    std::size_t room = sizeof control;
+    long flags = 0;
+    long const n = read(bytes, control, room, flags);
+    if (n < 0) return all;
+    std::ostringstream text;
+    text << n << " bytes, flags " << flags;
+    for (std::size_t at = 0; at + sizeof(::cmsghdr) <= room;) {
+      ::cmsghdr c;
+      std::memcpy(&c, control + at, sizeof c);
+      text << ", " << c.cmsg_level << '/' << c.cmsg_type << " of " << c.cmsg_len;
+      netstack::sock_extended_err ee;
+      if (c.cmsg_level == SOL_IP && c.cmsg_type == IP_RECVERR) {
+        std::memcpy(&ee, control + at + sizeof c, sizeof ee);
+        text << ": " << ee.ee_errno << ' ' << int{ee.ee_origin} << ' ' << ee.ee_info << ' ' << ee.ee_data;
+      }
+      at += (c.cmsg_len + 7) & ~std::size_t{7};
+    }
+    all.push_back(text.str());
+  }
+}
+
+}  // namespace
+
+TEST_CASE("times of departure and arrival of a stream's bytes are told as the kernel tells them", "[S28]") {
+  namespace sof = netstack::sof_timestamping;
+  beside_the_kernel([](both& two) {
+    unsigned short port = 1100;
+    for (std::uint32_t const flags :
+         {sof::software | sof::tx_software | sof::tx_sched | sof::tx_ack | sof::opt_id,
+          sof::software | sof::tx_ack | sof::opt_id | sof::opt_tsonly, sof::software | sof::tx_software | sof::tx_ack,
+          sof::tx_software | sof::tx_ack, sof::software | sof::tx_software | sof::opt_id | sof::opt_id_tcp,
+          sof::software | sof::opt_id}) {
+      INFO("flags " << flags);
+      auto t = connected(two, port++);
+      (void)two.send(t.client, 10);
+      (void)two.receive(t.server, 10);
+      (void)two.send(t.server, 1);  // bears the acknowledgment
+      (void)two.set(t.client, SOL_SOCKET, SO_TIMESTAMPING, static_cast<int>(flags));
+      for (unsigned const n : {3u, 500u, 1u}) {
+        (void)two.send(t.client, n);
+        (void)two.receive(t.server, n);
+        (void)two.send(t.server, 1);
+        (void)two.receive(t.client, 2);
+      }
+      auto const theirs = times_told([&](std::vector<char>& bytes, char* control, std::size_t& room, long& got) {
+        ::iovec part{bytes.data(), bytes.size()};
+        ::msghdr m{nullptr, 0, &part, 1, control, room, 0};
+        long const n = ::recvmsg(t.client.theirs, &m, MSG_ERRQUEUE | MSG_DONTWAIT);
+        room = m.msg_controllen, got = m.msg_flags;
+        return n;
+      });
+      auto const ours = times_told([&](std::vector<char>& bytes, char* control, std::size_t& room, long& got) {
+        ::iovec part{bytes.data(), bytes.size()};
+        netstack::msghdr m{.msg_iov = {&part, 1}, .msg_control = {reinterpret_cast<std::byte*>(control), room}};
+        auto const n = netstack::recvmsg(two.net(), t.client.ours, m, MSG_ERRQUEUE | MSG_DONTWAIT);
+        room = m.msg_controllen, got = static_cast<long>(m.msg_flags);
+        return n ? static_cast<long>(*n) : -1L;
+      });
+      CHECK(ours == theirs);
+      CHECK(theirs.empty() == ((flags & (sof::tx_record_mask | sof::tx_ack)) == 0));
+      for (auto const& p : {t.client, t.server, t.listener}) two.close(p);
+    }
+  });
+}
+
 TEST_CASE("random calls on TCP sockets have the kernel's answers", "[S92][S103][S108][S113][S114][S148][S166]") {
   beside_the_kernel([](both& two) {
     std::mt19937 random;

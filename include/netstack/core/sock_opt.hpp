@@ -114,14 +114,18 @@ inline void set_timestamp(sock& sk, bool on, bool ns) {
   sock_valbool_flag(sk, sock_flags::timestamp, on || (sk.sk_rare->tsflags & sof_timestamping::rx_software) != 0);
 }
 
-inline result<void> set_timestamping(sock& sk, sock_rare& rare, int val) {
-  if (static_cast<u32>(val) & ~sof_timestamping::mask) return failure{std::errc::invalid_argument};
-  if (static_cast<u32>(val) & ~rare.tsflags & sof_timestamping::opt_id) {  // what is a stream's before it flows?
-    if (sk.sk_type == sock_type::stream && (sk.sk_state == tcp_state::close || sk.sk_state == tcp_state::listen))
-      return failure{std::errc::invalid_argument};
+template <class Net>
+result<void> set_timestamping(Net&, sock& sk, sock_rare& rare, int val) {
+  auto const flags = static_cast<u32>(val);
+  bool const stream_id = (flags & sof_timestamping::opt_id_tcp) != 0;
+  if ((flags & ~sof_timestamping::mask) || (stream_id && !(flags & sof_timestamping::opt_id)))
+    return failure{std::errc::invalid_argument};
+  if (auto* const told = sk_prot<Net>(sk).timestamping) {
+    if (auto r = told(sk, rare, flags); !r) return r;
+  } else if (flags & ~rare.tsflags & sof_timestamping::opt_id) {
     rare.tskey = 0;
   }
-  rare.tsflags = static_cast<u32>(val);
+  rare.tsflags = flags;
   sock_valbool_flag(sk, sock_flags::timestamping, val != 0);
   set_timestamp(sk, sock_flag(sk, sock_flags::rcvtstamp), sock_flag(sk, sock_flags::rcvtstampns));
   return {};
@@ -186,7 +190,7 @@ result<void> set_rare(Net& net, sock& sk, int optname, int val, std::span<std::b
     case so::sndtimeo_new: return set_timeout(rare->sndtimeo, optval);
     case so::timestamp:
     case so::timestampns: return set_timestamp(sk, val != 0, optname == so::timestampns), result<void>{};
-    case so::timestamping: return set_timestamping(sk, *rare, val);
+    case so::timestamping: return set_timestamping(net, sk, *rare, val);
     case so::peek_off:
       rare->peek_off = val;
       return sock_valbool_flag(sk, sock_flags::peek_offset, val >= 0), result<void>{};

@@ -89,8 +89,9 @@ inline constexpr u32 gstamp = 0x8906, gstampns = 0x8907;
 namespace sof_timestamping {
 inline constexpr u32 tx_hardware = 1u << 0, tx_software = 1u << 1, rx_hardware = 1u << 2, rx_software = 1u << 3,
                      software = 1u << 4, sys_hardware = 1u << 5, raw_hardware = 1u << 6, opt_id = 1u << 7,
-                     tx_sched = 1u << 8, tx_ack = 1u << 9, opt_cmsg = 1u << 10, opt_tsonly = 1u << 11;
-inline constexpr u32 mask = (1u << 12) - 1;
+                     tx_sched = 1u << 8, tx_ack = 1u << 9, opt_cmsg = 1u << 10, opt_tsonly = 1u << 11,
+                     opt_id_tcp = 1u << 16;
+inline constexpr u32 mask = ((1u << 12) - 1) | opt_id_tcp;
 inline constexpr u32 tx_record_mask = tx_hardware | tx_software | tx_sched;  ///< which times of departure
 }  // namespace sof_timestamping
 

@@ -2,19 +2,22 @@
 // Decides: when a packet's times are taken, and who is told. A sender that asks (SO_TIMESTAMPING) finds a copy of what
 // it sent on its error queue, with the time at which the packet was queued for the device, the driver took it, or the
 // device itself says that it left. Devices that stamp are shown PTP events only, both ways, as a PHY is in Linux. [S28]
-// rx: called by core/napi for devices with ndo_rxtstamp; tx: called by udp_send_skb and core/dev_output → error queue
+// rx: called by core/napi for devices with ndo_rxtstamp; tx: called by udp_send_skb, tcp/tcp_stamps and
+// core/dev_output → error queue
 // Linux: net/core/timestamping.c, net/core/skbuff.c (__skb_tstamp_tx, skb_clone_sk, skb_complete_tx_timestamp)
 #pragma once
 #include "netstack/core/net_device.hpp"
 #include "netstack/core/sock_queue.hpp"
 #include "netstack/registry/netdev_ops.hpp"
+#include "netstack/skb/skb_copy.hpp"
 #include "netstack/wire/ptp.hpp"
 
 namespace netstack {
 
 namespace skbtx {  // skb.tx_flags, Linux's SKBTX_*
 inline constexpr u8 hw_tstamp = 1u << 0, sw_tstamp = 1u << 1, in_progress = 1u << 2, sched_tstamp = 1u << 6;
-}
+inline constexpr u8 ack_tstamp = 1u << 7;  ///< of a segment in its queue
+}  // namespace skbtx
 namespace scm_tstamp {  // sock_extended_err::ee_info of a time of departure, Linux's SCM_TSTAMP_*
 inline constexpr u32 snd = 0, sched = 1, ack = 2;
 }
@@ -40,24 +43,31 @@ void skb_defer_rx_timestamp(Net& net, net_device& dev, sk_buff& skb) {
 }
 
 /// What a socket wants to be told about the packet that it sends now.
+[[nodiscard]] constexpr u8 sock_tx_flags(u32 tsflags) {
+  auto const wants = [&](u32 flag) { return (tsflags & flag) != 0; };
+  return static_cast<u8>((wants(sof_timestamping::tx_hardware) ? skbtx::hw_tstamp : 0) |
+                         (wants(sof_timestamping::tx_software) ? skbtx::sw_tstamp : 0) |
+                         (wants(sof_timestamping::tx_sched) ? skbtx::sched_tstamp : 0));
+}
 inline void sock_tx_timestamp(sock& sk, sk_buff& skb) {
-  auto const wants = [&](u32 flag) { return (sk.sk_rare->tsflags & flag) != 0; };
-  skb.tx_flags = static_cast<u8>((wants(sof_timestamping::tx_hardware) ? skbtx::hw_tstamp : 0) |
-                                 (wants(sof_timestamping::tx_software) ? skbtx::sw_tstamp : 0) |
-                                 (wants(sof_timestamping::tx_sched) ? skbtx::sched_tstamp : 0));
-  if (skb.tx_flags != 0 && wants(sof_timestamping::opt_id)) skb_edit_shinfo(skb).tskey = sk_own_rare(sk).tskey++;
+  skb.tx_flags = sock_tx_flags(sk.sk_rare->tsflags);
+  if (skb.tx_flags != 0 && sk.sk_rare->tsflags & sof_timestamping::opt_id)
+    skb_edit_shinfo(skb).tskey = sk_own_rare(sk).tskey++;
 }
 
-/// A clone that keeps the sender's socket alive, or null.
-[[nodiscard]] inline sk_buff* skb_clone_sk(sk_buff& skb) {
-  sock* const sk = skb.sk;
-  sk_buff* const clone = sk ? skb_clone(skb) : nullptr;
+/// A clone that keeps the sender's socket alive, or null. Of a stream's segment it has the bytes to itself: that may be
+/// sent again, and is not while somebody else has its frame.
+[[nodiscard]] inline sk_buff* skb_clone_sk(sock& sk, sk_buff& skb) {
+  bool const stream = sk.sk_type == sock_type::stream;
+  sk_buff* const clone = stream ? skb_copy(skb) : skb_clone(skb);
   if (!clone) return nullptr;
-  sock_hold(*sk);
-  clone->sk = sk;
+  if (stream) skb_edit_shinfo(*clone).tskey = skb_shinfo(skb).tskey;
+  sock_hold(sk);
+  clone->sk = &sk;
   clone->destructor = sock_efree;
   return clone;
 }
+[[nodiscard]] inline sk_buff* skb_clone_sk(sk_buff& skb) { return skb.sk ? skb_clone_sk(*skb.sk, skb) : nullptr; }
 
 namespace detail {
 
@@ -76,7 +86,8 @@ inline sk_buff* tstamp_only(sk_buff& clone) {
 inline void complete_tx_timestamp(sk_buff& clone, u32 tstype) {
   sock& sk = *clone.sk;
   sock_hold(sk);  // the clone's own hold ends in the queue
-  u32 const key = sk.sk_rare->tsflags & sof_timestamping::opt_id ? skb_shinfo(clone).tskey : 0;
+  u32 const first = sk.sk_type == sock_type::stream ? sk.sk_rare->tskey : 0;
+  u32 const key = sk.sk_rare->tsflags & sof_timestamping::opt_id ? skb_shinfo(clone).tskey - first : 0;
   u32 const ifindex = clone.dev ? clone.dev->ifindex : 0;
   sk_buff* entry = &clone;
   if (sk.sk_rare->tsflags & sof_timestamping::opt_tsonly) {
@@ -111,8 +122,12 @@ void complete_sw_timestamp(Net& net, sk_buff& clone, u32 tstype) {
 
 /// The time of the packet, as it is now, for its sender.
 template <class Net>
+void __skb_tstamp_tx(Net& net, sock& sk, sk_buff& skb, u32 tstype) {
+  if (sk_buff* clone = skb_clone_sk(sk, skb)) detail::complete_sw_timestamp(net, *clone, tstype);
+}
+template <class Net>
 void __skb_tstamp_tx(Net& net, sk_buff& skb, u32 tstype) {
-  if (sk_buff* clone = skb_clone_sk(skb)) detail::complete_sw_timestamp(net, *clone, tstype);
+  if (skb.sk) __skb_tstamp_tx(net, *skb.sk, skb, tstype);
 }
 
 /// For a driver: the clone that ndo_txtstamp was given left the device at `hwtstamp`, of its clock. 0: it cannot say.

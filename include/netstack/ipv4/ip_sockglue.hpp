@@ -174,7 +174,7 @@ inline result<std::size_t> ip_recv_error(sock& sk, msghdr& m) {
     ip_cmsg_recv(sk, m, *skb, serr.ifindex, {});
   if (is_time) {
     m.msg_namelen = 0;
-    if ((sk.sk_rare->tsflags & sof_timestamping::opt_cmsg) && skb->len != 0)
+    if ((sk.sk_rare->tsflags & sof_timestamping::opt_cmsg) && skb->len != 0 && serr.ifindex != 0)
       put_cmsg(m, sol::ip, ip_opt::pktinfo,
                in_pktinfo{static_cast<int>(serr.ifindex), {ip_hdr(*skb)->saddr}, {ip_hdr(*skb)->daddr}});
   } else if (m.msg_name) {

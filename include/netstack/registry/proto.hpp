@@ -68,8 +68,10 @@ struct proto {
   void (*release_cb)(Net&, sock&) = nullptr;  ///< what was put off while the socket was owned
   bool (*stream_memory_free)(sock const&) = nullptr;
   void (*keepalive)(Net&, sock&, bool on) = nullptr;  ///< SO_KEEPALIVE was set or cleared
-  void (*rcvlowat_changed)(Net&, sock&) = nullptr;    ///< SO_RCVLOWAT was set
-  u32 (*wmem_queued)(sock const&) = nullptr;          ///< truesize of what waits to be sent or acknowledged
+  /// SO_TIMESTAMPING is set to `flags`; null: packets are counted, not bytes.
+  result<void> (*timestamping)(sock&, sock_rare&, u32 flags) = nullptr;
+  void (*rcvlowat_changed)(Net&, sock&) = nullptr;  ///< SO_RCVLOWAT was set
+  u32 (*wmem_queued)(sock const&) = nullptr;        ///< truesize of what waits to be sent or acknowledged
 
   // --- storage and limits -------------------------------------------------------------------------------------------
   sock* (*slab_alloc)(Net&) = nullptr;  ///< required: from the module's typed slab; null when that is full

@@ -144,6 +144,8 @@ void tcp_acked_segments(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& new
 template <class Net>
 void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
+  if (tp.tx_stamps) [[unlikely]]
+    tcp_ack_tstamps(net, sk, news.prior_una);
   tcp_acked_segments(net, sk, prior_highest, news);
   sk_buff const* const head = tcp_sent_head(sk);
   news.reneging = news.una_advanced && head && (TCP_SKB_CB(const_cast<sk_buff&>(*head)).sacked & tcpcb::sacked_acked);
@@ -253,7 +255,8 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   if (tp.packets_out == 0) return nullptr;
   sk_buff* const head = sk.sk_write_queue.peek();
   if (!head) __builtin_unreachable();  // it is what is in flight
-  constexpr tcp_marks amiss{.ca_state = tcp_any_ca_state, .ecn_flags = 0xff, .sack_ok = true, .urg_mode = true};
+  constexpr tcp_marks amiss{
+      .ca_state = tcp_any_ca_state, .ecn_flags = 0xff, .sack_ok = true, .urg_mode = true, .tx_stamps = true};
   bool const plain = !after(TCP_SKB_CB(*head).end_seq, ack) && tp.match(amiss, {.sack_ok = true}) && !tp.repair;
   return plain ? head : nullptr;
 }

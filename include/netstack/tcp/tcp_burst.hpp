@@ -87,7 +87,8 @@ template <class Net>
 u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begins) {
   auto& tp = tcp_sk(sk);
   most = std::min(most, detail::tcp_burst_room(tp, mss));
-  constexpr tcp_marks told{.num_sacks = 0xff, .tstamp_ok = true, .ack_nomem = true, .urg_mode = true, .dsack = true};
+  constexpr tcp_marks told{
+      .num_sacks = 0xff, .tstamp_ok = true, .ack_nomem = true, .urg_mode = true, .tx_stamps = true, .dsack = true};
   bool const plain = tp.match(told, {.tstamp_ok = true}) && !sk.sk_pacing_needed;
   if (!plain || most < 2 || !detail::tcp_is_plain_segment(*tp.send_head, mss)) return 0;
   if (tp.send_head->fclone != 0) return 0;  // no clone, nothing leaves: no window may be noted as told

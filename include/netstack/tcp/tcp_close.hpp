@@ -34,7 +34,7 @@ void tcp_init_state(Net& net, sock& sk) {
   tp.quick_acks = 0;
   tp.pingpong = tp.ack_scheduled = tp.ack_now = tp.ack_nomem = tp.cwnd_limited = tp.nospace = tp.dsack = tp.urg_mode =
       false;
-  tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
+  tp.reordering = tcp_narrow_reordering(tcp_pernet(net).sysctl_tcp_reordering);
   tp.undo_marker_set = tp.reord_seen = tp.rack_in_dsack_round = tp.rack_advanced = tp.is_sack_reneg = tp.frto = false;
   tp.rack_reo_wnd_steps = 1, tp.rack_reo_wnd_persist = 0;
   tp.rack_mstamp = 0;
@@ -134,7 +134,7 @@ result<void> tcp_init_sock(Net& net, sock& sk) {
   sock_set_flag(sk, sock_flags::use_write_queue);
   tcp_sk(sk).scaling_ratio = detail::tcp_init_scaling_ratio(net);
   inet_csk_init_timers(net, sk);
-  tcp_sk(sk).reordering = ns.sysctl_tcp_reordering;
+  tcp_sk(sk).reordering = tcp_narrow_reordering(ns.sysctl_tcp_reordering);
   tcp_assign_congestion_control(net, sk);
   return {};
 }

@@ -306,6 +306,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.window_clamp = listener.window_clamp;
   child.save_syn = listener.save_syn;
   child.recvmsg_inq = listener.recvmsg_inq;
+  child.tx_stamps = listener.tx_stamps;
   child.fastopen_connect = listener.fastopen_connect;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }
@@ -341,7 +342,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   child->sk_dport = req.key.sport;
   tp.inet_sport = be16{req.key.hnum};
   child->sk_state = tcp_state::syn_recv;
-  tp.reordering = tcp_pernet(net).sysctl_tcp_reordering;
+  tp.reordering = tcp_narrow_reordering(tcp_pernet(net).sysctl_tcp_reordering);
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = req.rcv_isn + 1;
   tp.snd_wl1 = req.rcv_isn;
   tp.rcv_wnd = req.rcv_wnd;

@@ -112,7 +112,7 @@ inline bool tcp_record_ends_within(sock& sk, u32 size) {
 template <class Net>
 tcp_probe tcp_mtu_probe(Net& net, sock& sk, u32 mss) {
   auto& tp = tcp_sk(sk);
-  if (!tp.mtu_probing) return tcp_probe::none;
+  if (!tp.mtu_probing || tp.tx_stamps) return tcp_probe::none;  // a probe joins what is watched by itself
   auto& m = tcp_rare_of(net, tp).mtup;
   if (m.probe_size != 0 || tp.ca_state != tcp_ca_state::open || tp.snd_cwnd < 11 || tp.num_sacks != 0 || tp.dsack)
     return tcp_probe::none;

@@ -130,6 +130,7 @@ result<void> tcp_fragment(Net& net, sock& sk, sk_buff& skb, u32 len) {
   cb.tcp_flags &= static_cast<u8>(~(tcp_flag::fin | tcp_flag::psh));
   cb.eor = 0;
   tcp_wmem_charge(sk, *rest);
+  tcp_fragment_tstamp(skb, *rest);
   sk.sk_write_queue.insert_after(&skb, *rest);
   if (before(cb2.seq, tp.snd_nxt)) tcp_rtx_queue_split(tp, skb, *rest);
   return {};
@@ -278,7 +279,7 @@ NETSTACK_INLINE bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* t
 inline bool tcp_may_leave_together(sock const& sk) {
   dst_entry const* const dst = sk.sk_dst_cache;
   return tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail() && dst && dst->dev && dst->dev->tx[0].qdisc.empty() &&
-         tcp_sk(sk).ecn_flags == 0 && !tcp_may_tso(sk);
+         tcp_sk(sk).match({.ecn_flags = 0xff, .tx_stamps = true}, {}) && !tcp_may_tso(sk);
 }
 
 }  // namespace detail

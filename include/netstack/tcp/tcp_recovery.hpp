@@ -230,7 +230,7 @@ void tcp_enter_loss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   (void)tcp_repair_of(net, tp);
   bool const new_recovery = tp.ca_state < tcp_ca_state::recovery;
-  u16 const usual = tcp_pernet(net).sysctl_tcp_reordering;
+  u16 const usual = tcp_narrow_reordering(tcp_pernet(net).sysctl_tcp_reordering);
   // It did not help to wait for so many to overtake one.
   if (tp.ca_state <= tcp_ca_state::disorder && tp.sacked_out >= usual) tp.reordering = std::min(tp.reordering, usual);
   detail::tcp_timeout_mark_lost(net, sk);

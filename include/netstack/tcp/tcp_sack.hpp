@@ -62,7 +62,7 @@ void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news
 
 template <class Net>
 [[nodiscard]] u16 tcp_bound_reordering(Net& net, u32 segments) {
-  return static_cast<u16>(std::min<u32>(segments, tcp_pernet(net).sysctl_tcp_max_reordering));
+  return tcp_narrow_reordering(std::min(segments, tcp_pernet(net).sysctl_tcp_max_reordering));
 }
 /// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between what came late and the highest that came.
 template <class Net>

@@ -198,6 +198,7 @@ inline constexpr tcp_marks tcp_amiss{.nonagle = tcp_nagle::cork,
                                      .ack_nomem = true,
                                      .nospace = true,
                                      .urg_mode = true,
+                                     .tx_stamps = true,
                                      .mtu_probing = true,
                                      .uto_due = true,
                                      .dsack = true};
@@ -298,7 +299,7 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
 /// A call whose bytes fit into one segment, before which none waits. How many were taken; 0: it is another one.
 template <class Net>
 NETSTACK_INLINE std::size_t tcp_send_one(Net& net, sock& sk, msghdr const& m) {
-  if (m.msg_iov.size() != 1 || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
+  if (m.msg_iov.size() != 1 || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 || tcp_sk(sk).tx_stamps ||
       sk.sk_state != tcp_state::established || (sk.sk_shutdown & send_shutdown) || sk.sk_err != 0) [[unlikely]]
     return 0;
   iovec const part = m.msg_iov.front();
@@ -372,6 +373,8 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   if (queued == 0) return r ? result<std::size_t>{0u} : failure{r.error()};
   if ((m.msg_flags & msg::eor) && from.count() == 0 && tp.send_head) TCP_SKB_CB(*sk.sk_write_queue.peek_tail()).eor = 1;
   tcp_note_dialogue(net, tp);
+  if (tp.tx_stamps) [[unlikely]]
+    tcp_tx_timestamp(sk);
   tcp_push(net, sk, m.msg_flags, mss);
   return queued;
 }

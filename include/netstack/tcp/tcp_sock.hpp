@@ -100,10 +100,10 @@ struct alignas(8) tcp_marks {
   bool ack_now : 1 = false;
   bool cwnd_limited : 1 = false;
   bool hashed : 1 = false;       ///< segments find it
-  bool bound : 1 = false;        ///< it has its port
   bool ack_nomem : 1 = false;    ///< the next acknowledgment closes the window: there is no memory
   bool nospace : 1 = false;      ///< a writer waits for room
   bool urg_mode : 1 = false;     ///< urgent data of ours is not acknowledged yet
+  bool tx_stamps : 1 = false;    ///< it was asked when bytes leave or arrive: tcp_stamps.hpp
   bool mtu_probing : 1 = false;  ///< tcp_mtup is in use
   bool uto_due : 1 = false;      ///< RFC 5482: the next segment with room for it says how long we wait
   bool dsack : 1 = false;        ///< the next acknowledgment tells duplicate_sack
@@ -188,6 +188,7 @@ struct tcp_settings {
   bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
   bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
+  bool bound : 1 = false;                               ///< it has its port
   bool shares_port : 1 = false;                         ///< it is one of inet_bind_hashbucket::connected
   bool rate_app_limited : 1 = true;
   tcp_fastopen_client_fail fastopen_client_fail : 2 = tcp_fastopen_client_fail::unspec;
@@ -390,8 +391,8 @@ struct tcp_net {
   u8 sysctl_tcp_recovery = 1;       ///< tcp_recovery_bits::…
   u8 sysctl_tcp_early_retrans = 3;  ///< 3: tail loss probes, 0: none
   u8 sysctl_tcp_frto = 2;           ///< 0: every timeout is taken for a loss
-  u16 sysctl_tcp_reordering = tcp_fastretrans_thresh;
-  u16 sysctl_tcp_max_reordering = 300;
+  u32 sysctl_tcp_reordering = tcp_fastretrans_thresh;
+  u32 sysctl_tcp_max_reordering = 300;
   u32 sysctl_tcp_rto_min_us = tcp_rto_min;
   u64 sysctl_tcp_min_rtt_wlen = 300'000'000'000;
   u8 sysctl_tcp_moderate_rcvbuf = 1;

@@ -157,6 +157,11 @@ template <class Net>
   return std::max(wait, u64{tp.icsk_rto} * 3500);  // time for the peer to repeat its FIN
 }
 
+/// What a connection keeps of a setting, or of what it saw.
+[[nodiscard]] constexpr u16 tcp_narrow_reordering(u32 segments) {
+  return static_cast<u16>(std::min(segments, 0xffffu));
+}
+
 /// Nothing is known of the path's MTU by trying.
 inline void tcp_mtup_reset(tcp_sock& tp) {
   tp.mtu_probing = false;

@@ -16,6 +16,7 @@
 #include "netstack/tcp/tcp_ecn.hpp"
 #include "netstack/tcp/tcp_pacing.hpp"
 #include "netstack/tcp/tcp_rate.hpp"
+#include "netstack/tcp/tcp_stamps.hpp"
 #include "netstack/tcp/tcp_user_timeout.hpp"
 
 namespace netstack {
@@ -360,6 +361,7 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
                            .tstamp_ok = true,
                            .ack_nomem = true,
                            .urg_mode = true,
+                           .tx_stamps = true,
                            .uto_due = true,
                            .dsack = true};
   return (flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.match(told, {.tstamp_ok = true});
@@ -523,6 +525,7 @@ NETSTACK_INLINE result<void> __tcp_transmit_skb(Net& net, sock& sk, sk_buff& skb
   if (!out) return failure{std::errc::no_buffer_space};
   if (detail::tcp_is_common(tcp_sk(sk), cb.tcp_flags)) [[likely]]
     return detail::tcp_transmit_common(net, sk, *out, cb, together);
+  if (tcp_sk(sk).tx_stamps) tcp_stamps_leave(skb, *out);
   return tcp_transmit(net, sk, *out, cb, together);
 }
 /// Sends a segment of the write queue, which stays there. Errors: no_buffer_space, and tcp_transmit's.
@@ -531,6 +534,8 @@ NETSTACK_NOINLINE NETSTACK_HOT result<void> tcp_transmit_skb(Net& net, sock& sk,
   if (detail::tcp_leaves_short(net, sk, skb)) return {};
   sk_buff* const out = detail::tcp_skb_leaves(net, sk, skb);
   if (!out) return failure{std::errc::no_buffer_space};
+  if (tcp_sk(sk).tx_stamps) [[unlikely]]
+    tcp_stamps_leave(skb, *out);
   return tcp_transmit(net, sk, *out, TCP_SKB_CB(skb));
 }
 

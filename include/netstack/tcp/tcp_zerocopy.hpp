@@ -103,6 +103,7 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   skb_orphan(skb);
   skb_dst_drop(skb);
   skb.dev = nullptr;
+  skb.tx_flags = 0;
   bool const device_sums = detail::tcp_device_sums(sk);
   skb.ip_summed = device_sums ? ip_summed::partial : ip_summed::none;
   if (!device_sums) skb.csum = csum_partial(skb.data, skb.len, 0);
@@ -111,6 +112,8 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);  // what was to leave at once is before it
   tcp_queue_skb(sk, skb);
   detail::tcp_note_dialogue(net, tp);
+  if (tp.tx_stamps) [[unlikely]]
+    tcp_tx_timestamp(sk);
   detail::tcp_push(net, sk, flags, mss);
   return {};
 }
