@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
-// Many connections at once, of several addresses, over a pipe that recognises their segments: they open, speak, end and
-// are reset at random, in bursts of any mixture, some of whose frames are damaged or forged, while addresses and routes
-// change. Each hears its own peer alone, every segment is counted once, and nothing stays behind.
+// Many connections at once, of several addresses, over a pipe whose driver recognises their segments, or IP, or GRO
+// merges them: they open, speak, end and are reset at random, in bursts of any mixture, some of whose frames are
+// damaged or forged, while addresses and routes change. Each hears its own peer alone, every segment is counted once,
+// and nothing stays behind.
 //   NETSTACK_MANY=17 tcp_many     one run again, by its number
 #include <algorithm>
 #include <cstdlib>
@@ -9,6 +10,7 @@
 #include <set>
 
 #include "netstack/base/asan.hpp"
+#include "netstack/drivers/fault_injector.hpp"
 #include "netstack/netstack.hpp"
 #include "netstack/tcp/tcp_offload.hpp"
 #include "support/two_hosts.hpp"
@@ -18,8 +20,10 @@ using namespace netstack::test;
 
 namespace {
 
-struct host : stack<host, ipv4, ipv4_offload, tcp, tcp_offload, drivers::pipe,
-                    sizes<config{.max_net = 1, .skb_pool = 4096, .skb_clones = 1024}>> {};
+using room = sizes<config{.max_net = 1, .skb_pool = 4096, .skb_clones = 1024}>;
+struct by_driver : stack<by_driver, ipv4, ipv4_offload, tcp, tcp_offload, drivers::pipe, room> {};
+using wrapped = drivers::fault_injector<drivers::pipe>;  // sees all frames, and harms none
+struct by_ip : stack<by_ip, ipv4, ipv4_offload, tcp, tcp_offload, wrapped, room> {};
 
 constexpr u32 most = 40, addresses = 5;
 constexpr u16 first_port = 80, ports = 3;
@@ -34,7 +38,11 @@ struct connection {
   bool told[2]{};             ///< the end of the other's was read
 };
 
-struct many : two_hosts<host> {
+template <class Host, class Wire>
+struct many : two_hosts<Host, Host, Wire> {
+  using two_hosts<Host, Host, Wire>::a, two_hosts<Host, Host, Wire>::b, two_hosts<Host, Host, Wire>::name;
+  using two_hosts<Host, Host, Wire>::addr_a, two_hosts<Host, Host, Wire>::addr_b, two_hosts<Host, Host, Wire>::cable;
+  using two_hosts<Host, Host, Wire>::dev_a, two_hosts<Host, Host, Wire>::dev_b;
   std::mt19937_64 random;
   std::vector<connection> all{most};
   int listeners[ports];
@@ -49,7 +57,6 @@ struct many : two_hosts<host> {
   auto& net_of(bool server) { return server ? b.init_net() : a.init_net(); }
   static int fd_of(connection const& c, bool server) { return server ? c.server : c.client; }
 
-  /// `gro`: IP recognises what is of one flow, else the driver does.
   many(u64 seed, bool gro) : random(seed) {
     for (u32 i = 1; i < addresses; ++i) REQUIRE(inet_addr_add(a.init_net(), dev_a->ifindex, address(i)));
     for (u16 i = 0; i < ports; ++i) {
@@ -159,16 +166,17 @@ struct many : two_hosts<host> {
   [[nodiscard]] bool is_done(connection const& c) const {
     return c.broken || (c.told[0] && c.told[1] && c.heard[0] == c.said[1] && c.heard[1] == c.said[0]);
   }
-  [[nodiscard]] bool nothing_left(host& h) {
+  [[nodiscard]] bool nothing_left(Host& h) {
     auto& w = tcp_worker_of(h.init_net());
     return h.worker().pool.in_use() == 0 && w.socks.in_use() == 0 && w.requests.in_use() == 0 &&
            w.timewaits.in_use() == 0 && w.memory.allocated == 0 && w.rares.in_use() == 0;
   }
 };
 
+template <class Host, class Wire>
 void run_many(u64 seed) {
   CAPTURE(seed);
-  many t(seed, seed % 2 == 1);
+  many<Host, Wire> t(seed, seed / 2 % 2 == 1);
   bool const whole = seed % 3 == 0, still = t.one_in(2);
   for (int round = 0; round < 1500; ++round) {
     for (u32 n = t.below(60); n != 0; --n) t.act();
@@ -182,7 +190,7 @@ void run_many(u64 seed) {
       if (t.one_in(3)) t.hear(c, t.one_in(2));
     REQUIRE_FALSE(t.wrong);
   }
-  for (u32 i = 1; i < addresses; ++i) (void)inet_addr_add(t.a.init_net(), t.dev_a->ifindex, many::address(i));
+  for (u32 i = 1; i < addresses; ++i) (void)inet_addr_add(t.a.init_net(), t.dev_a->ifindex, t.address(i));
   auto const open = [&](connection const& c) { return c.client >= 0 && c.server >= 0 && !t.is_done(c); };
   for (int i = 0; i < 20'000 && std::ranges::any_of(t.all, open); ++i) {
     t.run_for(20'000'000);
@@ -197,16 +205,19 @@ void run_many(u64 seed) {
   CHECK((t.nothing_left(t.a) && t.nothing_left(t.b)));
   CHECK(t.opened > 20);
   // What GRO merged counts once.
-  auto const counted = [](host& from, host& to) {
+  auto const counted = [](Host& from, Host& to) {
     return TCP_STATS(from.init_net()).OutSegs.read() == TCP_STATS(to.init_net()).InSegs.read();
   };
-  if (whole && still && seed % 2 == 0) CHECK((counted(t.a, t.b) && counted(t.b, t.a)));
+  if (whole && still && seed / 2 % 2 == 0) CHECK((counted(t.a, t.b) && counted(t.b, t.a)));
 }
 
 }  // namespace
 
 TEST_CASE("many connections in bursts of any mixture: each hears its own peer, and all of it", "[S45][S117][S147]") {
-  if (char const* const one = std::getenv("NETSTACK_MANY")) return run_many(std::strtoull(one, nullptr, 10));
+  auto const run = [](u64 seed) {
+    seed % 2 == 0 ? run_many<by_driver, drivers::pipe>(seed) : run_many<by_ip, wrapped>(seed);
+  };
+  if (char const* const one = std::getenv("NETSTACK_MANY")) return run(std::strtoull(one, nullptr, 10));
   constexpr u64 seeds = asan_enabled ? 18 : 90;
-  for (u64 seed = 0; seed < seeds; ++seed) run_many(seed);
+  for (u64 seed = 0; seed < seeds; ++seed) run(seed);
 }

@@ -321,8 +321,8 @@ TEST_CASE("the flow of frames whose sums are left open is known like that of oth
     CHECK((t->flow().genid == genid && t->flow().frame.known));
     CHECK(t->flow().flow.csum_known == (t == &left));
     // … and kept apart from frames of the other kind.
-    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t == &left, false) != nullptr));
-    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t != &left, false) == nullptr));
+    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t == &left) != nullptr));
+    CHECK((ip_flow_known(t->b.init_net(), *t->dev_b, t->flow().frame.at, t != &left) == nullptr));
     t->read();
   }
 }
@@ -469,9 +469,7 @@ TEST_CASE("a flow turns to whoever speaks next between the same two hosts", "[S4
 }
 
 TEST_CASE("a burst of many connections, of hosts that were heard, is recognised as one", "[S45][S117]") {
-  bool const gro = GENERATE(false, true);  // at the driver's edge, and by IP
   rig t{summed};
-  if (gro) t.dev_b->features |= netif_f::gro;
   auto& na = t.a.init_net();
   auto& nb = t.b.init_net();
   be32 const second = ipv4_addr("192.0.2.3");

@@ -146,7 +146,7 @@ NETSTACK_NOINLINE void gro_receive_burst(Net& net, napi_struct& n, skb_list& bur
 }  // namespace detail
 
 /// A device's burst: afterwards it is what goes up, and nothing is held. It may begin with packets that the driver
-/// recognised (core/rx_flow), which no protocol would merge.
+/// recognised (core/rx_flow): who takes them takes them together.
 template <class Net>
 NETSTACK_INLINE void napi_gro_receive_list(Net& net, softnet_data const& sd, napi_struct& n, skb_list& burst) {
   if (burst.count == sd.flow_taken.packets || !(n.dev->features & netif_f::gro)) return;

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: whether a driver may recognise the frames of a known flow (registry/rx_flow), and does so for those that its
 // burst begins with. It may not where somebody between it and the protocol looks at frames: taps, handlers of the
-// device, decorators of the driver, GRO, RPS, stamps.
+// device, decorators of the driver, RPS, stamps. GRO gets what is left.
 // rx: made by a driver's ndo_poll for its burst → link/eth eth_rx → take(); read by ipv4/ip_list_rcv
 #pragma once
 #include <array>
 #include <utility>
 
 #include "netstack/core/dev_input.hpp"
-#include "netstack/core/gro.hpp"
 #include "netstack/core/softnet.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 #include "netstack/registry/rx_flow.hpp"
@@ -44,9 +43,9 @@ class rx_flow_burst {
            dev.running() && !detail::has_onlookers(net, dev);
   }
   template <std::size_t... I>
-  NETSTACK_INLINE void find(Net& net, [[maybe_unused]] u16 at, [[maybe_unused]] bool summed, [[maybe_unused]] bool gro,
+  NETSTACK_INLINE void find(Net& net, [[maybe_unused]] u16 at, [[maybe_unused]] bool summed,
                             std::index_sequence<I...>) {
-    (void)(((row_ = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed, gro)) != nullptr) || ...);
+    (void)(((row_ = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed)) != nullptr) || ...);
   }
   template <std::size_t... I>
   static NETSTACK_INLINE bool take([[maybe_unused]] Net& net, [[maybe_unused]] void* known,
@@ -62,8 +61,7 @@ class rx_flow_burst {
       : net_(net), dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {
     taken_.packets = 0;
     if (n == 0 || !possible(net, dev)) return;
-    bool const gro = detail::composition_has_gro<Net>() && (dev.features & netif_f::gro);
-    find(net, at, summed, gro, std::make_index_sequence<n>{});
+    find(net, at, summed, std::make_index_sequence<n>{});
     taken_.octets = 0;
     taken_.mixed = false;
     taken_.known = known_;

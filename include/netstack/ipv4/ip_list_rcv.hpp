@@ -274,28 +274,15 @@ void ip_list_rcv(Net& net, skb_list& burst) {
   detail::ip_burst<Net>{net, burst}.run();
 }
 
-namespace detail {
-/// By row of inet_protos: GRO merges packets of this protocol.
-template <class Net>
-constexpr auto ip_gro_merges = [] {
-  std::array<bool, Net::inet_protos.rows.size()> merges{};
-  for (std::size_t row = 0; row < merges.size(); ++row) {
-    auto const* const offload = Net::inet_offloads[Net::inet_protos.rows[row].protocol];
-    merges[row] = offload && offload->callbacks.gro_receive;
-  }
-  return merges;
-}();
-}  // namespace detail
-
 /// rx_flow_ops::known: the flow that this device saw last, if nothing has changed since.
 template <class Net>
-NETSTACK_INLINE void* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed, bool gro) {
+NETSTACK_INLINE void* ip_flow_known(Net& net, net_device& dev, u16 at, bool summed) {
   if constexpr (!detail::ip_takes_lists<Net> || !detail::ip_is_sole_handler<Net>) return nullptr;
   in_device* const in_dev = in_dev_get(dev);
   if (!in_dev) return nullptr;
   ip_rx_flow& flow = in_dev->rx_flow;
   return flow.genid == net.worker().softnet.flow_genid && flow.frame.known && flow.frame.at == at &&
-                 flow.flow.csum_known == summed && !(gro && detail::ip_gro_merges<Net>[flow.row])
+                 flow.flow.csum_known == summed
              ? &flow
              : nullptr;
 }

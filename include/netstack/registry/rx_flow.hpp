@@ -30,9 +30,8 @@ struct rx_flow_taken {
 template <class Net>
 struct rx_flow_ops {
   /// What frames of this device are recognised by during this ndo_poll, if they lie `at` bytes from skb.head and the
-  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known, or what is known is a flow
-  /// whose packets are merged, if the device wants that (`gro`).
-  void* (*known)(Net&, net_device&, u16 at, bool summed, bool gro) = nullptr;
+  /// device vouches for their L4 checksums (`summed`), or does not; null: nothing is known.
+  void* (*known)(Net&, net_device&, u16 at, bool summed) = nullptr;
   /// True: the frame is of the flow, and right; the packet is told everything, data at the payload; `mixed` becomes
   /// true if it is not for whom the last one was. False: nothing happened to it, but to its bytes if they lie
   /// elsewhere.

@@ -24,9 +24,6 @@ inline constexpr u32 bench_mss = 1448;
 /// How rows of many connections end, and how many of them do at once what is measured.
 inline constexpr std::pair<char const*, u32> bench_at_once[]{{"", bench_burst}, {"/single", 1}};
 
-/// These rows tell what a segment costs, not how many can be made one.
-inline void bench_no_gro(net_device& dev) { dev.features &= ~netif_f::gro; }
-
 /// Time that passes when the benchmark says so.
 struct bench_clock {
   u64 now = 1'000'000'000;
@@ -136,8 +133,6 @@ struct bench_tcp_pair {
         !inet_addr_add(net, (*dev)->ifindex, *ipv4_prefix::make(addr, 24)) ||
         !neigh_add(net, (*dev)->ifindex, peer, peer_mac))
       broken = "no device";
-    else
-      bench_no_gro(**dev);
   }
 };
 
@@ -231,7 +226,6 @@ struct bench_tcp_peer {
 
   explicit bench_tcp_peer(bench_rig<Host>& r) : rig(r) {
     auto& net = rig.net();
-    bench_no_gro(*rig.dev);
     fd = netstack::socket(net, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
     (void)netstack::connect(net, fd, inet_addr_of(bench_peer, bench_port));
     auto* const handle = sockfs::table_of(net).find(fd);
