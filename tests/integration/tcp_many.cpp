@@ -58,6 +58,7 @@ struct many : two_hosts<Host, Host, Wire> {
   static int fd_of(connection const& c, bool server) { return server ? c.server : c.client; }
 
   many(u64 seed, bool gro) : random(seed) {
+    if (one_in(3)) tcp_pernet(a.init_net()).sysctl_tcp_timestamps = 0;
     for (u32 i = 1; i < addresses; ++i) REQUIRE(inet_addr_add(a.init_net(), dev_a->ifindex, address(i)));
     for (u16 i = 0; i < ports; ++i) {
       listeners[i] = socket(b.init_net(), af::inet, sock_type::stream | sock_type::nonblock).value();

@@ -523,6 +523,49 @@ TEST_CASE("a burst of many connections, of hosts that were heard, is recognised 
   for (auto& c : all) t.close_both(c);
 }
 
+TEST_CASE("what comes together is taken together without time stamps, too, in order and behind a gap", "[S117]") {
+  rig t{summed};
+  auto& na = t.a.init_net();
+  tcp_pernet(na).sysctl_tcp_autocorking = 0;
+  auto const taken = [&](bool stamped) {
+    tcp_pernet(na).sysctl_tcp_timestamps = stamped;
+    auto c = t.open();
+    t.finish(c);
+    CHECK(c.to->tstamp_ok == stamped);
+    auto const say = [&](int times) {
+      for (int i = 0; i < times; ++i) REQUIRE(netstack::send(na, c.client, "0123456789", 10).value() == 10);
+    };
+    say(1);
+    t.run_for(1'000'000'000);
+    u64 const joined = t.mib_b().TCPRcvCoalesce.read(), behind = t.mib_b().TCPOFOQueue.read();
+    say(8);
+    t.b.poll();
+    u64 const in_order = t.mib_b().TCPRcvCoalesce.read() - joined;
+    t.run();
+    say(12);
+    auto& way = t.cable.from(0);
+    sk_buff* const first = way.frames.front(0);
+    u8& byte =
+        (first ? first->data : way.shorts[way.frames.front_number(0) % drivers::pipe_cable::short_slots].bytes)[60];
+    byte ^= 1;  // the first is lost
+    t.b.poll();
+    byte ^= 1;
+    CHECK(t.mib_b().TCPOFOQueue.read() - behind == 11);
+    u64 const of_both = t.mib_b().TCPRcvCoalesce.read() - joined;
+    t.run_for(1'000'000'000);
+    std::string text;
+    for (int i = 0; i < 4; ++i) text += t.heard(c.server);
+    CHECK(text.size() == 210);
+    for (std::size_t i = 0; i < text.size(); ++i) CHECK(text[i] == static_cast<char>('0' + i % 10));
+    t.close_both(c);
+    return std::pair{in_order, of_both};
+  };
+  auto const with = taken(true), without = taken(false);
+  CHECK(with.first >= 7);
+  CHECK(with.second > with.first);
+  CHECK(without == with);
+}
+
 TEST_CASE("a flow turns to no damaged segment, nor to a socket's that asks more of it", "[S45][MUST-3]") {
   rig t{summed};
   auto& na = t.a.init_net();

@@ -376,22 +376,24 @@ tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx)
 }
 
 /// The words of a header that brings the next data, or an acknowledgment, and says nothing else: all but ports,
-/// sequence number, acknowledgment and checksum; the time stamp is the last one that was seen.
+/// sequence number, acknowledgment and checksum; `Stamped`: the time stamp is the last one that was seen.
+template <bool Stamped>
 struct tcp_run_words {
+  static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + (Stamped ? tcpopt::tstamp_aligned : 0);
   u32 bits, lead, tsval;
   static constexpr u32 psh = be32{u32{tcp_flag::psh} << 16}.raw();
   explicit tcp_run_words(tcp_sock const& tp)
-      : bits(be32{0x8000'0000 | u32{tcp_flag::ack} << 16 | static_cast<u16>(tp.snd_wnd >> tp.snd_wscale)}.raw()),
+      : bits(be32{hlen / 4 << 28 | u32{tcp_flag::ack} << 16 | static_cast<u16>(tp.snd_wnd >> tp.snd_wscale)}.raw()),
         lead(tcpopt::tstamp_lead),
         tsval(be32{tp.ts_recent}.raw()) {
     if (tp.snd_wnd & ((1u << tp.snd_wscale) - 1)) bits = 0;  // of a SYN: no segment repeats it
   }
   /// Flags, window and options.
   [[nodiscard]] NETSTACK_INLINE bool alike(u8 const* th) const {
-    return (csum_load<u32>(th + 12) & ~psh) == bits && csum_load<u32>(th + 20) == lead;
+    return (csum_load<u32>(th + 12) & ~psh) == bits && (!Stamped || csum_load<u32>(th + 20) == lead);
   }
   [[nodiscard]] NETSTACK_INLINE bool match(u8 const* th, u32 seq) const {
-    return csum_load<u32>(th + 4) == be32{seq}.raw() && alike(th) && csum_load<u32>(th + 24) == tsval;
+    return csum_load<u32>(th + 4) == be32{seq}.raw() && alike(th) && (!Stamped || csum_load<u32>(th + 24) == tsval);
   }
   static u32 ack_of(sk_buff const& skb) { return csum_load<be32>(skb.data + 8).host(); }
   /// An acknowledgment without data whose news the next segment brings as well: as if it had been lost.
@@ -404,16 +406,15 @@ struct tcp_run_words {
     seen = &next;
     return after(ack_of(next), ack_of(skb)) && !after(ack_of(next), tp.snd_nxt);
   }
-  static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
 };
 
 /// tcp_is_predicted, and what the header says, by its words: most segments of a connection with time stamps. False:
 /// it may be predicted yet, but has to be read.
 NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, tcp_rx& rx) {
-  constexpr u32 hlen = tcp_run_words::hlen;
+  constexpr u32 hlen = tcp_run_words<true>::hlen;
   u8 const* const th = skb.data;
   constexpr tcp_marks amiss{.ecn_flags = 0xff, .num_sacks = 0xff, .urg_data = 0xffff, .tstamp_ok = true};
-  if (!tp.match(amiss, {.tstamp_ok = true}) || skb.headlen() < hlen || !tcp_run_words{tp}.alike(th) || tp.ofo)
+  if (!tp.match(amiss, {.tstamp_ok = true}) || skb.headlen() < hlen || !tcp_run_words<true>{tp}.alike(th) || tp.ofo)
     return false;
   rx.seq = csum_load<be32>(th + 4).host();
   rx.ack_seq = csum_load<be32>(th + 8).host();

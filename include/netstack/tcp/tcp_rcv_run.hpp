@@ -71,7 +71,7 @@ class tcp_run_queue {
 
 /// tcp_rcv_run behind a gap that the peer knows of: each follows the farthest that waits, in whose frame there is room.
 /// What it changes is a SACK block's end.
-template <class Net>
+template <bool Stamped, class Net>
 void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
   sk_buff* const last = tcp_ofo_last(tp);
@@ -79,8 +79,8 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
   if (!tp.sack_ok || tp.ofo_acks < tcp_fastretrans_thresh || tp.num_sacks == 0 ||
       tp.ofo->selective_acks[0].end_seq != seq)
     return;
-  constexpr u32 hlen = tcp_run_words::hlen;
-  tcp_run_words const expected{tp};
+  constexpr u32 hlen = tcp_run_words<Stamped>::hlen;
+  tcp_run_words<Stamped> const expected{tp};
   u32 const window = tcp_receive_window(tp);
   skb_list spent;
   for (sk_buff* skb = list.first; skb != list.last; skb = list.first) {
@@ -102,24 +102,19 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
   spent.first->pool->free_bulk(spent);
 }
 
-}  // namespace detail
-
-/// Takes segments of the connection off the front of a burst as long as each is the next in order, brings data and
-/// nothing else (or only what the one behind it brings too), is alike the one before it, and is not the last, which
-/// tells of all; data at their headers. Their sums are right.
-template <class Net>
-void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
+template <bool Stamped, class Net>
+NETSTACK_INLINE void tcp_rcv_run_of(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
-  if (!tp.tstamp_ok || tp.ca_state != tcp_ca_state::open || tp.urg_data != 0 || tp.ecn_flags != 0) return;
+  if (tp.ca_state != tcp_ca_state::open || tp.urg_data != 0 || tp.ecn_flags != 0) return;
   if (sock_flag(sk, sock_flags::timestamp)) [[unlikely]]
     return;
-  if (tp.ofo) return detail::tcp_rcv_ofo_run(net, sk, list);
+  if (tp.ofo) return tcp_rcv_ofo_run<Stamped>(net, sk, list);
   if (tp.num_sacks != 0) return;
-  constexpr u32 hlen = detail::tcp_run_words::hlen;
-  detail::tcp_run_words const expected{tp};
+  constexpr u32 hlen = tcp_run_words<Stamped>::hlen;
+  tcp_run_words<Stamped> const expected{tp};
   u32 const first = tp.rcv_nxt, window = tcp_receive_window(tp);
   u32 seq = first, segments = 0, voids = 0;
-  detail::tcp_run_queue queue{sk};
+  tcp_run_queue queue{sk};
   sk_buff const* seen = nullptr;
   for (sk_buff* skb = list.first; skb != list.last; skb = list.first) {
     u32 const len = skb->len - hlen;
@@ -143,8 +138,26 @@ void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
   tp.data_segs_in += segments;
   tp.bytes_received += seq - first;
   tp.ack_scheduled = true;
-  if (!after(first, tp.rcv_wup)) tp.ts_recent_stamp = detail::tw_clock(net.worker().now);  // its value is the same
+  if (Stamped && !after(first, tp.rcv_wup)) tp.ts_recent_stamp = tw_clock(net.worker().now);  // its value is the same
   tcp_note(sk, tcp_event::readable);
+}
+
+/// For who has no time stamps: Windows does not ask for them.
+template <class Net>
+NETSTACK_NOINLINE void tcp_rcv_run_bare(Net& net, sock& sk, skb_list& list) {
+  tcp_rcv_run_of<false>(net, sk, list);
+}
+
+}  // namespace detail
+
+/// Takes segments of the connection off the front of a burst as long as each is the next in order, brings data and
+/// nothing else (or only what the one behind it brings too), is alike the one before it, and is not the last, which
+/// tells of all; data at their headers. Their sums are right.
+template <class Net>
+void tcp_rcv_run(Net& net, sock& sk, skb_list& list) {
+  if (!tcp_sk(sk).tstamp_ok) [[unlikely]]
+    return detail::tcp_rcv_run_bare(net, sk, list);
+  detail::tcp_rcv_run_of<true>(net, sk, list);
 }
 
 }  // namespace netstack
