@@ -114,7 +114,7 @@ class both : public support::oracle<host> {
 /// What the stack answers ENOPROTOOPT to and the kernel does not: docs/sockets.md says why.
 constexpr int missing_so[]{26, 27, 41, 43, 44, 48, 50, 51, 52, 60, 61, 63, 64, 65, 68, 69, 70, 73, 74, 78, 79, 80, 82};
 constexpr int missing_ip[]{9, 16, 17, 18, 23, 25, 26, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48};
-constexpr int missing_tcp[]{14, 16, 32, 35, 37, 38, 39, 40, 41, 42, 44, 45, 46};
+constexpr int missing_tcp[]{14, 16, 32, 35, 37, 38, 39, 40, 41, 42};
 constexpr int missing_udp[]{10, 11, 100, 101, 102, 103, 104};
 bool missing(option o) {
   auto const has = [&](auto const& list) {
@@ -135,8 +135,8 @@ constexpr int values[]{0,     1,     2,     3,         4,   6,   7,        48,  
                        32768, 65535, 65536, 1'000'000, -1,  -2,  -120'000, 0x7fffffff, static_cast<int>(0x80000000)};
 
 /// What younger kernels answer otherwise.
-constexpr option young[]{{1, 16}, {1, 34}, {1, 71}, {1, 72}, {1, 76}, {1, 77},
-                         {1, 83}, {0, 51}, {0, 52}, {6, 11}, {6, 43}};
+constexpr option young[]{{1, 16}, {1, 34}, {1, 71}, {1, 72}, {1, 76}, {1, 77}, {1, 83},
+                         {0, 51}, {0, 52}, {6, 11}, {6, 43}, {6, 44}, {6, 45}, {6, 46}};
 
 template <std::size_t N>
 bool among(option const (&list)[N], option o) {

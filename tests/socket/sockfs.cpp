@@ -154,3 +154,41 @@ TEST_CASE("a namespace that goes takes its sockets along, and nobody else's") {
   CHECK(h.worker().pool.in_use() == 0);
   CHECK(test::toy_of(init_net).socks.in_use() == 1);
 }
+
+TEST_CASE("a proto without a place for what few ask for: that cannot be asked for, and all else is as ever") {
+  small h;
+  REQUIRE(h.boot());
+  auto& net = h.init_net();
+  int const fd = socket(net, af_toy, sock_type::dgram | sock_type::nonblock).value();
+  static_assert(!test::toy_prot<netstack::net<small>>.rare);
+  timeval const second{1, 0};
+  linger const at_once{1, 0};
+  auto const refused = [&](int option, auto value) {
+    INFO("option " << option);
+    auto const r = setsockopt(net, fd, sol::socket, option, value);
+    CHECK((!r && r.error() == std::errc::no_protocol_option));
+  };
+  refused(so::rcvtimeo, second), refused(so::sndtimeo, second), refused(so::linger, at_once);
+  for (int const option : {so::timestamp, so::timestampns, so::timestamping, so::peek_off, so::busy_poll,
+                           so::max_pacing_rate, so::incoming_cpu})
+    refused(option, 1);
+  // What is read back is what no socket was told.
+  CHECK(getsockopt<int>(net, fd, sol::socket, so::peek_off).value() == -1);
+  CHECK(getsockopt<int>(net, fd, sol::socket, so::timestamp).value() == 0);
+  CHECK(getsockopt<timeval>(net, fd, sol::socket, so::rcvtimeo).value().tv_sec == 0);
+  // The others are its own.
+  REQUIRE(setsockopt(net, fd, sol::socket, so::priority, 3));
+  REQUIRE(setsockopt(net, fd, sol::socket, so::rcvbuf, 5000));
+  CHECK(getsockopt<int>(net, fd, sol::socket, so::rcvbuf).value() == 10'000);
+  char text[8];
+  REQUIRE(send(net, fd, "netstack", 8));
+  CHECK(recv(net, fd, text, sizeof text).value() == 8);
+  CHECK(recv(net, fd, text, sizeof text).error() == std::errc::resource_unavailable_try_again);
+  // No error waits in a queue that it has not.
+  sock& sk = *sockfs::table_of(net).find(fd)->sk;
+  sk_buff* const skb = net.worker().pool.alloc_skb(0);
+  REQUIRE(skb);
+  CHECK_FALSE(sock_queue_err_skb(sk, *skb));
+  consume_skb(*skb);
+  REQUIRE(close(net, fd));
+}

@@ -2,6 +2,7 @@
 // How connections end that nobody holds any more, what of them is bounded by what, and what an ICMP error may end.
 #include "netstack/tcp/tcp_close.hpp"
 
+#include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -75,6 +76,10 @@ TEST_CASE("FIN-WAIT-2 that nobody holds lasts tcp_fin_timeout, or TCP_LINGER2; t
   SECTION("the socket's own") {
     REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, 5));
     lasts = 5'000;
+  }
+  SECTION("weeks") {
+    REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_fin_timeout", "2147483"));
+    lasts = 2'147'483'000;
   }
   SECTION("closed only after it came to FIN-WAIT-2") {
     t.shutdown(fd, shut::wr);

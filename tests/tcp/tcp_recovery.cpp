@@ -432,6 +432,56 @@ TEST_CASE("tcp_rto_min_us bounds the timeout from below: RFC 6298 §2.4") {
   t.over();
 }
 
+TEST_CASE(
+    "a socket's own bounds of the timeout, which a connection has of its listener: TCP_RTO_MIN_US, TCP_RTO_MAX_MS") {
+  tcp_script t;
+  t.listen();
+  auto const set = [&](int fd, int option, int value) { REQUIRE(setsockopt(t.net(), fd, sol::tcp, option, value)); };
+  auto const get = [&](int fd, int option) { return getsockopt<int>(t.net(), fd, sol::tcp, option).value(); };
+  CHECK(get(t.listener, tcp_opt::rto_min_us) == 200'000);
+  CHECK(get(t.listener, tcp_opt::rto_max_ms) == 120'000);
+  CHECK(get(t.listener, tcp_opt::delack_max_us) == 200'000);
+  set(t.listener, tcp_opt::rto_min_us, 19'000);
+  CHECK(get(t.listener, tcp_opt::rto_min_us) == 20'000);
+  set(t.listener, tcp_opt::rto_max_ms, 1000);
+  t.in("S 0 mss 1000").out("S. 0 ack 1").after(4).in(". 1 ack 1").silent();
+  int const fd = t.accept();
+  CHECK(get(fd, tcp_opt::rto_min_us) == 20'000);
+  CHECK(t.tp(fd).icsk_rto == 24'000);
+  REQUIRE(t.write(fd, 500));
+  t.out("P. 1:501");
+  u64 late = 0;
+  for (u64 const wait : {24u, 48u, 96u, 192u, 384u, 768u, 1000u, 1000u}) {
+    t.quiet(wait - 2 - late).after(3).out("P. 1:501");
+    late = 1;
+  }
+  // Longer than a second is no timeout that is measured, either.
+  t.in(". 1 ack 501");
+  t.tp(fd).srtt_us = 8 * 1'500'000;
+  tcp_set_rto(t.net(), t.tp(fd));
+  CHECK(t.tp(fd).icsk_rto == 1'000'000);
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_rto_max_ms", "5000"));
+  CHECK(tcp_rto_max_of(t.net(), t.tp(fd)) == 1'000'000);
+  int const other = t.stream();
+  CHECK(get(other, tcp_opt::rto_max_ms) == 5000);
+  t.over();
+}
+
+TEST_CASE("TCP_DELACK_MAX_US: an acknowledgment waits no longer") {
+  tcp_script t;
+  int const fd = t.accepted();
+  t.in(". 1:101 ack 1").out(". 1 ack 101");  // the first at once
+  auto& tp = t.tp(fd);
+  tp.quick_acks = 0, tp.pingpong = true;
+  t.in(". 101:201 ack 1").quiet(39).after(2).out(". 1 ack 201");
+  tp.quick_acks = 0, tp.pingpong = true;
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::delack_max_us, 8000));
+  t.in(". 201:301 ack 1").quiet(7).after(2).out(". 1 ack 301");
+  t.got = 1;
+  t.read(fd, 300);
+  t.over();
+}
+
 TEST_CASE("the timeout forgets a path that varied by round trips, not by acknowledgments: RFC 6298 §2.3") {
   episode t("sackok", 100);
   auto const rto_ms = [&] { return t.tp().icsk_rto / 1000; };

@@ -327,6 +327,7 @@ TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected
   };
   while (!memory.pressure) REQUIRE(more());
   CHECK(t.ext().TCPMemoryPressures.read() == 1);
+  u64 const pressed = t.net().worker().now;
   while (next < 60'000 && more()) {
   }
   CHECK(t.ext().TCPRcvQDrop.read() == 1);  // more than its share of what there is
@@ -349,6 +350,9 @@ TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected
   REQUIRE(recv(t.net(), busy, all.data(), 1400 * 6, msg::dontwait).value() == 1400 * 6);
   t.collect(), t.pending.clear();
   CHECK(memory.pressure);
+  t.after(700);
+  t.pending.clear();
+  CHECK(t.ext().TCPMemoryPressuresChrono.read() == 0);  // it is not over
   CHECK(__tcp_select_window(t.sk(busy)) <= std::max(tcp_receive_window(t.tp(busy)), 4u * 1460));
   t.in("P. 8:12 ack 1").out(". 1 ack 12");
   t.read(idle, 4);
@@ -356,6 +360,8 @@ TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected
   }
   t.collect(), t.pending.clear();
   CHECK(!memory.pressure);
+  CHECK(t.ext().TCPMemoryPressuresChrono.read() == (t.net().worker().now - pressed) / 1'000'000);
+  CHECK(t.ext().TCPMemoryPressuresChrono.read() >= 700);
   CHECK(__tcp_select_window(t.sk(busy)) > 4u * 1460);
   knock(t, 6001), t.out("S. 0 ack 1");
   t.over();

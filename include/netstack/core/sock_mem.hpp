@@ -30,13 +30,18 @@ inline void sock_put(sock& sk) {
 
 // --- the proto's memory ---------------------------------------------------------------------------------------------
 
+/// There is enough again.
+NETSTACK_NOINLINE inline void sk_leave_memory_pressure(sock& sk) {
+  sk.sk_memory->pressure = false;
+  if (sk.sk_memory->relieved) sk.sk_memory->relieved(sk, *sk.sk_memory);
+}
 /// Returns whole pages that no packet of the socket needs.
 inline void sk_mem_reclaim(sock& sk) {
   if (!sk.sk_limits || sk.sk_forward_alloc < static_cast<s32>(sk_mem_quantum)) return;
   s32 const pages = sk.sk_forward_alloc / static_cast<s32>(sk_mem_quantum);
   sk.sk_forward_alloc -= pages * static_cast<s32>(sk_mem_quantum);
   sk.sk_memory->allocated -= pages;
-  if (sk.sk_memory->pressure && sk.sk_memory->allocated < sk.sk_limits->mem[0]) sk.sk_memory->pressure = false;
+  if (sk.sk_memory->pressure && sk.sk_memory->allocated < sk.sk_limits->mem[0]) sk_leave_memory_pressure(sk);
 }
 
 /// A page is kept, so that a socket in steady use does not pay for the round trip.
@@ -64,10 +69,11 @@ template <class Net>
   s64 const total = memory.allocated + pages;
   auto const& prot = sk_prot<Net>(sk);
   if (total <= limits.mem[0]) {
-    memory.pressure = false;
+    if (memory.pressure) sk_leave_memory_pressure(sk);
   } else {
     if (total > limits.mem[1] && prot.enter_memory_pressure && !memory.pressure) {
       memory.pressure = true;
+      memory.pressure_since = net.worker().now;
       prot.enter_memory_pressure(net, sk);
     }
     bool const has_share =
@@ -91,7 +97,8 @@ template <class Net>
       [[unlikely]]
     return false;
   ++memory.allocated;
-  memory.pressure = false;
+  if (memory.pressure) [[unlikely]]
+    sk_leave_memory_pressure(sk);
   sk.sk_forward_alloc += static_cast<s32>(sk_mem_quantum);
   return true;
 }

@@ -57,7 +57,8 @@ inline constexpr int nodelay = 1, maxseg = 2, cork = 3, keepidle = 4, keepintvl 
                      thin_dupack = 17, user_timeout = 18, repair = 19, repair_queue = 20, queue_seq = 21,
                      repair_options = 22, fastopen = 23, timestamp = 24, notsent_lowat = 25, cc_info = 26,
                      save_syn = 27, saved_syn = 28, repair_window = 29, fastopen_connect = 30, ulp = 31,
-                     fastopen_key = 33, fastopen_no_cookie = 34, inq = 36, is_mptcp = 43;
+                     fastopen_key = 33, fastopen_no_cookie = 34, inq = 36, is_mptcp = 43, rto_max_ms = 44,
+                     rto_min_us = 45, delack_max_us = 46;
 }
 
 namespace msg {  // MSG_*

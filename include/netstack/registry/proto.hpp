@@ -26,7 +26,9 @@ struct proto_memory {
   s64 allocated = 0;
   u32 sockets_allocated = 0;
   bool pressure = false;
-  void (*destruct)(sock&) = nullptr;  ///< gives a sock back when the last packet of it is freed
+  u64 pressure_since = 0;                                  ///< worker time
+  void (*relieved)(sock&, proto_memory const&) = nullptr;  ///< who made the pressure wants to know of its end
+  void (*destruct)(sock&) = nullptr;                       ///< gives a sock back when the last packet of it is freed
 };
 /// The limits of one namespace: below mem[0] all is free, above mem[2] nothing more is given; and what a single socket
 /// may always have. [S150]

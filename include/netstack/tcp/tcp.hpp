@@ -40,8 +40,14 @@ proto_limits const* tcp_limits(Net& net) {
   return &tcp_pernet(net).limits;
 }
 template <class Net>
-void tcp_enter_memory_pressure(Net& net, sock&) {
+void tcp_leave_memory_pressure(sock& sk, proto_memory const& memory) {
+  auto& net = sock_net<Net>(sk);
+  NET_STATS(net).TCPMemoryPressuresChrono += (net.worker().now - memory.pressure_since) / 1'000'000;
+}
+template <class Net>
+void tcp_enter_memory_pressure(Net& net, sock& sk) {
   ++NET_STATS(net).TCPMemoryPressures;
+  sk.sk_memory->relieved = tcp_leave_memory_pressure<Net>;
 }
 
 inline u32 tcp_wmem_queued(sock const& sk) { return sk.sk_wmem_queued; }
@@ -320,6 +326,7 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_reordering>("net/ipv4/tcp_reordering", {.min = 1, .max = 0x7fff'ffff}),
       ctl<&tcp_net::sysctl_tcp_max_reordering>("net/ipv4/tcp_max_reordering", {.min = 1, .max = 0x7fff'ffff}),
       ctl<&tcp_net::sysctl_tcp_rto_min_us>("net/ipv4/tcp_rto_min_us", {.min = 1, .max = 0x7fff'ffff}),
+      ctl<&tcp_net::sysctl_tcp_rto_max_ms>("net/ipv4/tcp_rto_max_ms", {.min = 1000, .max = 120'000}),
       ctl<&tcp_net::sysctl_tcp_min_rtt_wlen>("net/ipv4/tcp_min_rtt_wlen", {.max = 86'400, .unit = 1'000'000'000}),
       ctl<&tcp_net::sysctl_tcp_moderate_rcvbuf>("net/ipv4/tcp_moderate_rcvbuf"),
       ctl<&tcp_net::sysctl_tcp_autocorking>("net/ipv4/tcp_autocorking", {.max = 1}),

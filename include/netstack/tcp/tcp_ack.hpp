@@ -35,7 +35,7 @@ NETSTACK_NOINLINE inline void tcp_rtt_varies(tcp_sock& tp, u32 least_us) {
 /// RFC 6298 §2.3: SRTT, and RTTVAR as Linux has it. A path that becomes quicker varies by less than its step says.
 template <class Net>
 NETSTACK_INLINE void tcp_rtt_estimator(Net& net, tcp_sock& tp, u32 rtt_us) {
-  u32 const r = std::max(rtt_us, 1u), least_us = tcp_pernet(net).sysctl_tcp_rto_min_us;
+  u32 const r = std::max(rtt_us, 1u), least_us = tcp_rto_min_of(net, tp);
   if (tp.srtt_us == 0) [[unlikely]]
     return tcp_rtt_first(tp, r, least_us);
   auto const error = static_cast<s32>(r - (tp.srtt_us >> 3));
@@ -58,8 +58,11 @@ void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us) {
 }
 /// RFC 6298 §2.3, §2.5.
 template <class Net>
-NETSTACK_INLINE void tcp_set_rto(Net&, tcp_sock& tp) {
-  tp.icsk_rto = std::min((tp.srtt_us >> 3) + tp.rttvar_us, tcp_rto_max);
+NETSTACK_INLINE void tcp_set_rto(Net& net, tcp_sock& tp) {
+  u32 rto = (tp.srtt_us >> 3) + tp.rttvar_us;
+  if (rto > 1'000'000) [[unlikely]]  // no bound is less
+    rto = std::min(rto, tcp_rto_max_of(net, tp));
+  tp.icsk_rto = rto;
 }
 
 namespace detail {

@@ -93,6 +93,7 @@ struct tcp_rare_settings {
   std::int8_t linger2 = 0;  ///< s; 0: tcp_fin_timeout, -1: none
   u32 notsent_lowat = 0;    ///< TCP_NOTSENT_LOWAT; 0: the namespace's
   u32 user_timeout = 0;     ///< ms: TCP_USER_TIMEOUT, or the peer's advice; 0: as many tries as the namespace allows
+  u32 rto_max_ms = 0, rto_min_us = 0, delack_max_us = 0;  ///< TCP_RTO_MAX_MS and its like; 0: everybody's
   friend bool operator==(tcp_rare_settings const&, tcp_rare_settings const&) = default;
 };
 /// What a connection that lost something, or was thought to have, remembers of it.

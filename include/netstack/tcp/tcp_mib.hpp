@@ -26,7 +26,7 @@ struct tcpext_mib {
       TCPACKSkippedSynRecv, TCPACKSkippedPAWS, TCPACKSkippedSeq, TCPACKSkippedFinWait2, TCPACKSkippedTimeWait,
       TCPACKSkippedChallenge, TCPWinProbe, TCPKeepAlive, TCPMTUPFail, TCPMTUPSuccess, TCPDelivered, TCPDeliveredCE,
       TCPZeroWindowDrop, TCPRcvQDrop, TCPWqueueTooBig, TCPFastOpenPassiveAltKey, TCPDSACKRecvSegs,
-      TCPDSACKIgnoredDubious;
+      TCPDSACKIgnoredDubious, TCPMemoryPressuresChrono;
   // Columns that nothing here moves, and why:
   // no keys (RFC 2385, RFC 5925), and no flow labels to change
   counter TCPMD5NotFound, TCPMD5Unexpected, TCPMD5Failure, TCPAORequired, TCPAOBad, TCPAOKeyNotFound, TCPAOGood,
@@ -35,8 +35,6 @@ struct tcpext_mib {
   counter DelayedACKLocked, LockDroppedIcmps, TCPBacklogCoalesce;
   // what is received is merged as it comes, what was sent stays as it was sent, and is bounded by the pool
   counter TCPRcvCollapsed, TCPSackShifted, TCPSackMerged, TCPSackShiftFallback, PFMemallocDrop;
-  // the memory is a worker's, and its relief happens in no namespace
-  counter TCPMemoryPressuresChrono;
   // HyStart++ (RFC 9406) measures no trains, acknowledgments are merged by their number and not by time
   counter TCPHystartTrainDetect, TCPHystartTrainCwnd, TCPAckCompressed;
   // a handshake stays with the listener whose SYN it was; its echoes, and ends beyond the window, are taken

@@ -307,6 +307,7 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.save_syn = listener.save_syn;
   child.recvmsg_inq = listener.recvmsg_inq;
   child.tx_stamps = listener.tx_stamps;
+  child.own_timers = listener.own_timers;
   child.fastopen_connect = listener.fastopen_connect;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;
 }

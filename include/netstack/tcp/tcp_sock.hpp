@@ -189,6 +189,7 @@ struct tcp_settings {
   bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
   bool bind_reuseport : 1 = false;                      ///< SO_REUSEPORT, when bind() or listen() got the port
   bool bound : 1 = false;                               ///< it has its port
+  bool own_timers : 1 = false;                          ///< TCP_RTO_MIN_US and its like are in tcp_rare
   bool shares_port : 1 = false;                         ///< it is one of inet_bind_hashbucket::connected
   bool rate_app_limited : 1 = true;
   tcp_fastopen_client_fail fastopen_client_fail : 2 = tcp_fastopen_client_fail::unspec;
@@ -394,6 +395,7 @@ struct tcp_net {
   u32 sysctl_tcp_reordering = tcp_fastretrans_thresh;
   u32 sysctl_tcp_max_reordering = 300;
   u32 sysctl_tcp_rto_min_us = tcp_rto_min;
+  u32 sysctl_tcp_rto_max_ms = tcp_rto_max / 1000;
   u64 sysctl_tcp_min_rtt_wlen = 300'000'000'000;
   u8 sysctl_tcp_moderate_rcvbuf = 1;
   u8 sysctl_tcp_autocorking = 1;

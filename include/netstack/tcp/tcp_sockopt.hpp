@@ -39,6 +39,14 @@ inline result<void> tcp_set_bounded(int val, int most, auto& field) {
   field = static_cast<std::remove_reference_t<decltype(field)>>(val);
   return {};
 }
+/// A time of a few ms, us, in Linux's ticks at 250 Hz: two at least, and 200 ms at most.
+inline constexpr int tcp_ticks_max = 200'000;
+inline result<void> tcp_set_ticks(int us, u32& field) {
+  constexpr int tick = 4000;
+  if (us <= tick || us > tcp_ticks_max) return failure{std::errc::invalid_argument};
+  field = static_cast<u32>((us + tick - 1) / tick * tick);
+  return {};
+}
 
 /// How long so many repetitions of a SYN-ACK take, and the least number that takes so many seconds.
 constexpr u32 tcp_retrans_seconds(u8 retrans) {
@@ -127,6 +135,12 @@ result<void> tcp_set_int(Net& net, sock& sk, int optname, int val) {
       tp.user_timeout_set = val != 0;
       tp.uto_due = tcp_user_timeout_tells(net, tp) && tcp_in_state(sk, tcp_state::established, tcp_state::close_wait);
       return {};
+    case tcp_opt::rto_max_ms:
+      if (val < 1000 || val > static_cast<int>(tcp_rto_max / 1000)) return failure{std::errc::invalid_argument};
+      tcp_rare_of(net, tp).rto_max_ms = (static_cast<u32>(val) + 3) / 4 * 4;
+      return {};
+    case tcp_opt::rto_min_us: return tp.own_timers = true, tcp_set_ticks(val, tcp_rare_of(net, tp).rto_min_us);
+    case tcp_opt::delack_max_us: return tp.own_timers = true, tcp_set_ticks(val, tcp_rare_of(net, tp).delack_max_us);
     case tcp_opt::save_syn:
       if (val < 0 || val > 2) return ip_check(false);
       return tp.save_syn = static_cast<u8>(val), result<void>{};
@@ -176,6 +190,10 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.rare->user_timeout);
+    case tcp_opt::rto_max_ms: return static_cast<int>(tcp_rto_max_of(net, tp) / 1000);
+    case tcp_opt::rto_min_us: return static_cast<int>(tcp_rto_min_of(net, tp));
+    case tcp_opt::delack_max_us:
+      return tp.rare->delack_max_us != 0 ? static_cast<int>(tp.rare->delack_max_us) : tcp_ticks_max;
     case tcp_opt::save_syn: return tp.save_syn;
     case tcp_opt::inq: return tp.recvmsg_inq;
     case tcp_opt::thin_dupack:

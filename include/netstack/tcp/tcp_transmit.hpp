@@ -582,7 +582,7 @@ NETSTACK_NOINLINE void tcp_delayed_ack_again(Net& net, sock& sk, u64 at) {
 /// It waits for company, MUST-40.
 template <class Net>
 NETSTACK_INLINE void tcp_send_delayed_ack(Net& net, sock& sk) {
-  u64 const at = net.worker().now + (tcp_sk(sk).lrcvtime != 0 ? tcp_delack_min : tcp_delack_tick);
+  u64 const at = net.worker().now + (tcp_sk(sk).lrcvtime != 0 ? tcp_delack_of(tcp_sk(sk)) : tcp_delack_tick);
   if (icsk_waits_for(sk, icsk_wait::delack)) [[unlikely]]
     return detail::tcp_delayed_ack_again(net, sk, at);
   icsk_start_timer(net, sk, icsk_wait::delack, at);

@@ -9,11 +9,29 @@
 
 namespace netstack {
 
+/// RFC 6298 §2.4, §2.5: what bounds the timeout; us. TCP_RTO_MIN_US and TCP_RTO_MAX_MS, or the namespace's.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE u32 tcp_rto_min_of(Net& net, tcp_sock const& tp) {
+  if (tp.own_timers && tp.rare->rto_min_us != 0) [[unlikely]]
+    return tp.rare->rto_min_us;
+  return tcp_pernet(net).sysctl_tcp_rto_min_us;
+}
+template <class Net>
+[[nodiscard]] u32 tcp_rto_max_of(Net& net, tcp_sock const& tp) {
+  u32 const own = tp.rare->rto_max_ms;
+  return (own == 0 ? tcp_pernet(net).sysctl_tcp_rto_max_ms : own) * 1000;
+}
+/// MUST-40: how long an acknowledgment waits for company; ns. No longer than TCP_DELACK_MAX_US.
+[[nodiscard]] inline u64 tcp_delack_of(tcp_sock const& tp) {
+  if (tp.own_timers && tp.rare->delack_max_us != 0) [[unlikely]]
+    return std::min(tcp_delack_min, u64{tp.rare->delack_max_us} * 1000);
+  return tcp_delack_min;
+}
 /// RFC 9293 §3.8.3: how long `tries` repetitions would take if the first came after `first` us: the measure of R1 and
 /// R2, whatever the round trip; us.
-[[nodiscard]] constexpr u64 tcp_model_timeout(u32 tries, u32 first) {
+[[nodiscard]] constexpr u64 tcp_model_timeout(u32 tries, u32 first, u32 most = tcp_rto_max) {
   u64 total = 0;
-  for (u32 i = 0; i <= tries; ++i) total += std::min<u64>(u64{first} << std::min(i, 40u), tcp_rto_max);
+  for (u32 i = 0; i <= tries; ++i) total += std::min<u64>(u64{first} << std::min(i, 40u), most);
   return total;
 }
 
