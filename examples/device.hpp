@@ -61,10 +61,10 @@ struct device_options {
     app.add_option("--addr", addrs, "our addresses, A/P each")->required()->allow_extra_args(false);
     app.add_option("--gateway", gateway, "default route");
     auto* const record = app.add_option("--pcap", pcap, "record all frames here");
-    app.add_option("--loss", loss, "percent of frames that are lost, each way")
+    app.add_option("--loss", loss, "percent of packets that are lost, each way: with GSO a packet is several frames")
         ->check(CLI::Range(0, 100))
         ->excludes(record);
-    app.add_option("--reorder", reorder, "percent of frames that are overtaken, each way")
+    app.add_option("--reorder", reorder, "percent of packets that are overtaken, each way")
         ->check(CLI::Range(0, 100))
         ->excludes(record);
   }

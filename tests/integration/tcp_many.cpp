@@ -222,3 +222,38 @@ TEST_CASE("many connections in bursts of any mixture: each hears its own peer, a
   constexpr u64 seeds = asan_enabled ? 18 : 90;
   for (u64 seed = 0; seed < seeds; ++seed) run(seed);
 }
+
+TEST_CASE("who gets the first of a burst may end the device it came by", "[S45]") {
+  two_hosts<by_driver, by_driver> t;
+  auto& a = t.a.init_net();
+  auto& b = t.b.init_net();
+  int const listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value();
+  REQUIRE(bind(b, listener, t.name({}, 80)));
+  REQUIRE(listen(b, listener, 10));
+  struct ender {
+    decltype(t)& rig;
+    bool armed = false, done = false;
+  } end{t};
+  std::vector<int> clients;
+  std::vector<std::unique_ptr<tcp_socket<net<by_driver>>>> servers;
+  for (int i = 0; i < 6; ++i) {
+    clients.push_back(socket(a, af::inet, sock_type::stream | sock_type::nonblock).value());
+    (void)connect(a, clients.back(), t.name(t.addr_b, 80));
+    t.run();
+    servers.push_back(std::make_unique<tcp_socket<net<by_driver>>>(b));
+    REQUIRE(servers.back()->adopt(accept(b, listener).value()));
+    servers.back()->on_data_ready(
+        [](void* what) {
+          auto& e = *static_cast<ender*>(what);
+          if (e.armed && !std::exchange(e.done, true)) unregister_netdev(e.rig.b.init_net(), *e.rig.dev_b);
+        },
+        &end);
+  }
+  for (bool const armed : {false, true}) {
+    end.armed = armed;
+    for (int fd : clients) REQUIRE(send(a, fd, "x", 1).value() == 1);
+    t.run();
+  }
+  CHECK(end.done);
+  for (auto& s : servers) CHECK(s->read([](auto piece) { return static_cast<u32>(piece.size()); }).value_or(0) == 2);
+}

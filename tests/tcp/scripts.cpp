@@ -721,7 +721,7 @@ TEST_CASE("an open to many is refused, a SYN from or to many is dropped without 
 }
 
 TEST_CASE("listeners of one port on several addresses, and connections beside them",
-          "[MUST-41][MUST-42][MUST-43][MUST-45]") {
+          "[MUST-41][MUST-42][MUST-43][MUST-44][MUST-45]") {
   tcp_script t;
   REQUIRE(inet_addr_add(t.net(), t.rig.eth0->ifindex, ipv4_cidr("192.0.2.7/24")));
   int const first = t.listen(), second = t.stream(), third = t.stream();
@@ -743,11 +743,15 @@ TEST_CASE("listeners of one port on several addresses, and connections beside th
   REQUIRE(t.pending.size() == 1);
   CHECK(t.pending[0].ip().saddr == ipv4_addr("192.0.2.7"));
   t.pending.clear();
+  (void)t.connect(t.stream());  // MUST-44: else IP chooses it
+  REQUIRE(t.pending.size() == 1);
+  CHECK(t.pending[0].ip().saddr == our_addr);
+  t.pending.clear();
   t.over();
 }
 
 TEST_CASE("TTL, DSCP and IP options are the application's; what comes with options is taken",
-          "[MUST-48][MUST-49][MUST-50][MUST-44][SHLD-21][SHLD-22]") {
+          "[MUST-48][MUST-49][MUST-50][SHLD-21][SHLD-22]") {
   tcp_script t;
   int const fd = t.accepted();
   REQUIRE(setsockopt(t.net(), fd, sol::ip, ip_opt::ttl, 7));

@@ -446,9 +446,13 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer,
   sockaddr_in unspec{};
   unspec.sin_family = af::unspec;
   REQUIRE(connect(t.net(), fd, unspec));
+  CHECK(t.tp(fd).sk_err == static_cast<s32>(errc::connection_reset));
   CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::window_clamp).value() == 0);
   CHECK((t.tp(fd).rare->mtup.probe_size == 0 && !t.tp(fd).mtu_probing));
   CHECK(t.tp(fd).scaling_ratio == ratio);
+  t.collect(), t.pending.clear();
+  (void)t.connect(fd);
+  CHECK(t.tp(fd).sk_err == 0);  // what comes now is a new connection's
   t.collect(), t.pending.clear();
   t.over();
 }

@@ -324,7 +324,7 @@ TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") 
   CHECK(i.tcpi_options == (tcpi_opt::timestamps | tcpi_opt::sack | tcpi_opt::wscale));
   CHECK(i.tcpi_snd_wscale == 7);
   CHECK(i.tcpi_snd_mss == 988);
-  CHECK(i.tcpi_advmss == 1460);
+  CHECK(i.tcpi_advmss == 1448);
   CHECK(i.tcpi_pmtu == 1500);
   CHECK(i.tcpi_unacked == 6);
   CHECK(i.tcpi_bytes_sent == 5000);

@@ -70,10 +70,15 @@ sk_buff* ip_flow_more(Net& net, sk_buff* skb, ip_pattern const pattern, inet_flo
 /// … which may be for others than the last ones were.
 template <class Net, std::size_t Row>
 NETSTACK_NOINLINE void ip_flow_end_mixed(Net& net, ip_rx_flow& known, skb_list& run) {
-  known.flow.mixed = true;
-  Net::inet_protos.rows[Row].flow.end(net, known.flow, run);
-  known.flow.mixed = false;
-  known.frame.turn(known.flow.saddr, known.flow.ports);
+  inet_flow flow = known.flow;  // who gets the first of them may end it, and the device, before the next one's turn
+  u64 const genid = net.worker().softnet.flow_genid;
+  flow.mixed = true;
+  Net::inet_protos.rows[Row].flow.end(net, flow, run);
+  if (net.worker().softnet.flow_genid != genid) [[unlikely]]
+    return;
+  flow.mixed = false;
+  known.flow = flow;
+  known.frame.turn(flow.saddr, flow.ports);
 }
 /// Datagrams of the flow for its transport; `more` of them, with `octets`, are not in the MIB yet. `mixed`: they may be
 /// for others than the last ones were.

@@ -40,8 +40,9 @@ class tcp_socket : public socket_handle<Net> {
   /// The connection is there, or is no more.
   void on_state_change(callback f, void* ctx) { this->state_change_ = {f, ctx}, this->install(); }
 
-  /// Shows what can be read, piece by piece: u32 f(std::span<u8 const>) answers how much of it was used. Errors:
-  /// bad_file_descriptor, and those of tcp_read_sock.
+  /// Shows what can be read, piece by piece: u32 f(std::span<u8 const>) answers how much of it was used, 0 to end the
+  /// call. f does not close the socket, nor read from it: do that afterwards. Errors: bad_file_descriptor, and those of
+  /// tcp_read_sock.
   template <class F>
   result<std::size_t> read(F&& f) {
     if (!is_open()) return failure{std::errc::bad_file_descriptor};

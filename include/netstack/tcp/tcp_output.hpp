@@ -511,6 +511,7 @@ result<void> tcp_connect(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   tcp_prepare_congestion_control(net, sk);
+  sk.sk_err = 0;  // of a connection before this one
   tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
   tp.sack_ok = ns.sysctl_tcp_sack != 0;
   tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;

@@ -247,8 +247,9 @@ void tcp_enter_loss(Net& net, sock& sk) {
   tcp_set_ca_state(net, sk, tcp_ca_state::loss);
   tp.repair->high_seq = tp.snd_nxt;
   tcp_ecn_queue_cwr(tp);
-  // RFC 5682 §3.1 step 1.
-  tp.frto = tcp_pernet(net).sysctl_tcp_frto != 0 && (new_recovery || inet_csk(sk).icsk_retransmits != 0);
+  // RFC 5682 §3.1 step 1. Whether a probe for the MTU arrived tells nothing of a timeout.
+  tp.frto = tcp_pernet(net).sysctl_tcp_frto != 0 && (new_recovery || inet_csk(sk).icsk_retransmits != 0) &&
+            !(tp.mtu_probing && tp.rare->mtup.probe_size != 0);
 }
 
 /// Sends again what is believed lost, as far as the congestion window allows.

@@ -263,7 +263,9 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_fastopen_client_fail = static_cast<u8>(tp.fastopen_client_fail) & 3u;
   info.tcpi_rto = tp.icsk_rto;
   info.tcpi_ato = tp.lrcvtime != 0 ? static_cast<u32>(tcp_delack_min / 1000) : 0;
-  info.tcpi_snd_mss = tp.mss_cache, info.tcpi_rcv_mss = tp.rcv_mss, info.tcpi_advmss = tp.advmss;
+  info.tcpi_snd_mss = tp.mss_cache, info.tcpi_rcv_mss = tp.rcv_mss;
+  bool const agreed = !tcp_in_state(tp, tcp_state::syn_sent, tcp_state::syn_recv, tcp_state::listen);
+  info.tcpi_advmss = tp.advmss - (tp.tstamp_ok && agreed ? tcpopt::tstamp_aligned : 0u);  // data bears a stamp
   info.tcpi_unacked = tp.packets_out, info.tcpi_sacked = tp.sacked_out;
   info.tcpi_lost = tp.lost_out, info.tcpi_retrans = tp.retrans_out;
   info.tcpi_rtt = tp.srtt_us >> 3, info.tcpi_rttvar = tp.mdev_us >> 2, info.tcpi_min_rtt = tp.rtt_min_us;

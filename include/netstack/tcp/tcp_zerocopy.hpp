@@ -42,11 +42,13 @@ result<std::size_t> tcp_read_sock(Net& net, sock& sk, F&& f) {
   u32 seq = tp.copied_seq;
   std::size_t used = 0;
   bool any = false, more = true;
+  sk_buff const* const first = sk.sk_receive_queue.peek();  // which goes at the end only
   auto const piece = [&](u8 const* at, u32 size) {
     if (!more) return;
     any = true;
     u32 const taken = f(std::span<u8 const>(at, size));
     BUG_ON(taken > size, "tcp_read_sock: more was used than there was");
+    BUG_ON(sk.sk_receive_queue.peek() != first, "tcp_read_sock: f closed the socket, or read from it");
     seq += taken, used += taken;
     more = taken == size;
   };
