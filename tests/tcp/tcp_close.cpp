@@ -438,8 +438,16 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer,
   tcp_script t;
   int const fd = t.accepted();
   u8 const ratio = t.tp(t.stream()).scaling_ratio;
-  t.in("P. 1:601 ack 1");
-  CHECK(t.tp(fd).scaling_ratio < ratio);  // small segments, of which a buffer holds less
+  t.in("P. 1:901 ack 1");
+  u8 const shorter = t.tp(fd).scaling_ratio;
+  CHECK((shorter < ratio && t.tp(fd).rcv_mss == 900));  // short segments, of which a buffer holds less
+  for (char const* segment : {"P. 901:1501 ack 1", "P. 1501:2401 ack 1", "P. 2401:3001 ack 1", "P. 3001:3901 ack 1"}) {
+    t.in(segment);
+    CHECK((t.tp(fd).rcv_mss == 900 && t.tp(fd).scaling_ratio == shorter));  // the ends of messages
+  }
+  t.in("P. 3901:4501 ack 1");
+  t.in("P. 4501:5101 ack 1");
+  CHECK((t.tp(fd).rcv_mss == 600 && t.tp(fd).scaling_ratio < shorter));
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 5000));
   tcp_rare_of(t.net(), t.tp(fd)).mtup = {.search_high = 1500, .search_low = 1064, .probe_size = 1280};
   t.tp(fd).mtu_probing = true;

@@ -79,7 +79,7 @@ class spsc_ring {
   [[nodiscard]] T& back(u32 i) { return slots_[(produced_.load(std::memory_order_relaxed) + i) & mask]; }
   void publish(u32 n) { produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
   /// Producer: fewer than `most` values are not consumed yet.
-  [[nodiscard]] bool holds_fewer(u32 most) {
+  [[nodiscard]] NETSTACK_INLINE bool holds_fewer(u32 most) {
     u32 const produced = produced_.load(std::memory_order_relaxed);
     if (produced - consumed_seen_ < most) return true;
     consumed_seen_ = consumed_.load(std::memory_order_acquire);

@@ -69,16 +69,24 @@ inline void tcp_enter_quickack_mode(tcp_sock& tp, u8 acks) {
   tp.quick_acks = std::max(tp.quick_acks, acks);
   tp.pingpong = false;
 }
+/// A segment of another size than the peer's full ones: if longer, those are as long; if shorter, a second of the same
+/// size in a row says so, too, since one alone may be the end of a message.
+NETSTACK_NOINLINE inline void tcp_measure_rcv_mss(tcp_sock& tp, sk_buff const& skb, u32 len) {
+  auto const bits = static_cast<u8>(len), before = std::exchange(tp.last_seg_bits, bits);
+  if (len < tp.rcv_mss && bits != before) return;
+  tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
+  tp.scaling_ratio = static_cast<u8>(std::clamp<u32>(skb.len * 256 / skb.truesize, 1, 255));
+}
 /// Data came: how large are the peer's segments, and is it a dialogue? `stamped`: tcp_rcv_rtt_measure's.
 template <class Net>
 NETSTACK_INLINE void tcp_event_data_recv(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx, bool stamped) {
   auto& tp = tcp_sk(sk);
   u32 const len = skb_is_gso(skb) ? skb_shinfo(skb).gso_size : skb.len;
   tp.ack_scheduled = true;
-  if (len > tp.rcv_mss || (len >= tcp_mss_default && len != tp.rcv_mss)) {
-    tp.rcv_mss = static_cast<u16>(std::min<u32>(len, tp.advmss));
-    tp.scaling_ratio = static_cast<u8>(std::clamp<u32>(skb.len * 256 / skb.truesize, 1, 255));
-  }
+  if (len == tp.rcv_mss)
+    tp.last_seg_bits = static_cast<u8>(len);
+  else if (len >= tcp_mss_default || len > tp.rcv_mss) [[unlikely]]
+    tcp_measure_rcv_mss(tp, skb, len);
   tcp_rcv_rtt_measure(net, tp, rx, stamped);
   u64 const now = net.worker().now;
   // The first of a flow, or after a pause: its sender's window opens faster if it is not made to wait.

@@ -191,7 +191,9 @@ void tcp_init_transfer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (!tp.icsk_ca_initialized) tcp_init_congestion_control(net, sk);
   tcp_sync_mss(net, sk);
-  tp.rcv_mss = std::min<u16>(tp.advmss, std::max<u16>(tp.mss_cache, tcp_min_mss));
+  // Until the peer's first full segment shows what it is; small, so that the first is one.
+  u32 const guess = std::min({u32{tp.advmss}, u32{tp.mss_cache}, tp.rcv_wnd / 2, u32{tcp_mss_default}});
+  tp.rcv_mss = static_cast<u16>(std::max<u32>(guess, tcp_min_mss));
   tcp_mtup_reset(tp);
   if (tcp_pernet(net).sysctl_tcp_mtu_probing > 1) [[unlikely]]
     tcp_mtup_init(net, sk), tp.mtu_probing = true;

@@ -140,6 +140,7 @@ struct alignas(cache_line) tcp_flow : tcp_marks {
   u8 quick_acks = 0;              ///< so many acknowledgments are not delayed
   u8 events = 0;                  ///< tcp_event::…
   u8 scaling_ratio = 0;           ///< payload of a full segment in what its frame costs, of 256
+  u8 last_seg_bits = 0;           ///< the last ones of the last segment's size, if it was shorter than full
 };
 /// What is counted and stamped as segments come and go: the third.
 struct alignas(cache_line) tcp_counts {
