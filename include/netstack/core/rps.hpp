@@ -3,7 +3,10 @@
 // The worker that received a frame picks another by the flow's hash, so a flow stays on one worker, in order. Frames
 // cross by a ring per pair of workers; the receiver copies them into its own pool and gives the originals back by a
 // second ring, so no pool is ever touched by two threads. [S59] [S64]
-// rx: called by core/napi (rps_steer) and worker.poll() (rps_receive) → core/backlog netif_rx
+// The same rings take a packet on whose wire's spread brought it to a worker that does not know whose it is: each in
+// turn looks, and what nobody knew is back where it came in, to be answered there (rps_hand_on).
+// rx: called by core/napi (rps_steer) and worker.poll() (rps_receive) → core/backlog netif_rx; rps_hand_on by
+//     tcp/tcp_ipv4, ipv4/arp
 // Linux: net/core/dev.c (get_rps_cpu, enqueue_to_backlog, rps_trigger_softirq)
 #pragma once
 #include <bit>
@@ -48,22 +51,73 @@ constexpr u32 get_rps_cpu(u64 mask, u32 hash, u32 here) {
 
 namespace detail {
 
+/// `ifindex`: of skb.dev, which is null where this worker has no such device.
 template <class Net>
-bool rps_send(Net& net, sk_buff& skb, u32 target) {
+bool rps_send(Net& net, sk_buff& skb, u32 target, u32 ifindex) {
   auto& here = net.worker();
   if (here.rps.outstanding[target] == Net::sizes.rps_ring) {
     ++here.softnet.dropped;
-    ++skb.dev->stats.rx_dropped;
+    if (skb.dev) ++skb.dev->stats.rx_dropped;
     kfree_skb(net, skb, drop_reason::cpu_backlog);
     return false;
   }
   ++here.rps.outstanding[target];
-  rps_frame const frame{&skb, skb.dev->ifindex, net.index, net.generation};
+  rps_frame const frame{&skb, ifindex, net.index, net.generation};
   BUG_ON(!net.stack().worker(target).rps.from[here.id].push(frame), "RPS ring full");
+  return true;
+}
+template <class Net>
+bool rps_send(Net& net, sk_buff& skb, u32 target) {
+  return rps_send(net, skb, target, skb.dev->ifindex);
+}
+/// Who is to see next what those before did not know; this worker: it has been round.
+template <class Net>
+u32 rps_next_worker(Net& net, sk_buff const& skb) {
+  u32 const here = net.worker().id;
+  u64 const online = net.stack().online_workers();
+  if (skb.rps_hops >= static_cast<u32>(std::popcount(online))) return here;
+  u64 const above = online & ~u64{1} << here;
+  return static_cast<u32>(std::countr_zero(above != 0 ? above : online));
+}
+template <class Net>
+NETSTACK_NOINLINE bool rps_hand_to_next(Net& net, sk_buff& skb, u32 ifindex) {
+  u32 const next = rps_next_worker(net, skb);
+  if (next == net.worker().id) return false;
+  ++skb.rps_hops;
+  if (rps_send(net, skb, next, ifindex)) net.stack().worker(next).wake();
   return true;
 }
 
 }  // namespace detail
+
+/// Hands a packet that this worker knows nothing of, and whose checksum is right, on to the next, as it was received.
+/// True: the skb is taken. False: all workers have seen it.
+template <class Net>
+bool rps_hand_on(Net& net, sk_buff& skb) {
+  if constexpr (Net::sizes.workers > 1) {
+    if (detail::rps_next_worker(net, skb) == net.worker().id) return false;
+    skb.push(static_cast<u32>(-skb.network_offset()));
+    if (skb.ip_summed != ip_summed::partial) skb.ip_summed = ip_summed::unnecessary;
+    skb_dst_drop(skb);  // it is this worker's
+    return detail::rps_hand_to_next(net, skb, skb.dev->ifindex);
+  }
+  return false;
+}
+/// … a copy of one that its caller still needs. False: nobody is left, or there is no packet for it.
+template <class Net>
+bool rps_hand_on_copy(Net& net, sk_buff& skb) {
+  if constexpr (Net::sizes.workers > 1) {
+    if (detail::rps_next_worker(net, skb) == net.worker().id) return false;
+    auto const behind = static_cast<u32>(-skb.network_offset());
+    skb.push(behind);
+    sk_buff* const copy = skb_transfer(net.worker().pool, skb);
+    skb.pull(behind);
+    if (!copy) return false;
+    copy->dev = skb.dev, copy->rps_hops = skb.rps_hops;
+    return rps_hand_on(net, *copy);
+  }
+  return false;
+}
 
 /// Sends the frames of other workers' flows away; the others stay in the burst, in order.
 template <class Net>
@@ -87,6 +141,31 @@ void rps_steer(Net& net, net_device& dev, skb_list& burst) {
   burst = mine;
 }
 
+namespace detail {
+/// A frame that another worker sent, which keeps it.
+template <class Worker>
+void rps_take(Worker& worker, rps_frame const& frame) {
+  auto& net = worker.nets[frame.netns];
+  if (!net.alive || net.generation != frame.generation) return;
+  net_device* const dev = net.dev_get_by_index(frame.ifindex);
+  u32 const hops = frame.skb->rps_hops;
+  // Without the device no connection of this worker's goes over it: on to the next.
+  bool const passes = hops != 0 && !(dev && dev->running());
+  if (!dev && !passes) return;
+  sk_buff* const copy = skb_transfer(worker.pool, *frame.skb);
+  if (!copy) {
+    ++worker.softnet.dropped;
+    if (dev) ++dev->stats.rx_dropped;
+    return;
+  }
+  copy->dev = dev, copy->rps_hops = hops;
+  if (!passes)
+    (void)netif_rx(net, *copy);
+  else if (!rps_hand_to_next(net, *copy, frame.ifindex))
+    kfree_skb(net, *copy, drop_reason::dev_down);
+}
+}  // namespace detail
+
 /// Takes back the own frames that other workers are done with, and queues what they sent; how many of the latter.
 /// `port` is the worker itself, or one that was removed and whose frames this one handles now. [S10]
 template <class Worker>
@@ -102,17 +181,7 @@ u32 rps_receive(Worker& worker, Worker& port) {
     for (u32 n = 0; n < Worker::sizes.rps_ring && port.rps.from[w].pop(frame); ++n) {
       ++received;
       ++worker.softnet.received_rps;
-      auto& net = worker.nets[frame.netns];
-      bool const same = net.alive && net.generation == frame.generation;
-      if (net_device* dev = same ? net.dev_get_by_index(frame.ifindex) : nullptr) {
-        if (sk_buff* copy = skb_transfer(worker.pool, *frame.skb)) {
-          copy->dev = dev;
-          (void)netif_rx(net, *copy);
-        } else {
-          ++worker.softnet.dropped;
-          ++dev->stats.rx_dropped;
-        }
-      }
+      detail::rps_take(worker, frame);
       BUG_ON(!worker.stack().worker(w).rps.done[port.id].push(frame.skb), "RPS ring full");
     }
   }

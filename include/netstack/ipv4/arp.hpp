@@ -6,6 +6,7 @@
 // Linux: net/ipv4/arp.c; RFC 826, RFC 1122 §2.3.2, RFC 5227 (address conflicts)
 #pragma once
 #include "netstack/core/neigh_nud.hpp"
+#include "netstack/core/rps.hpp"
 #include "netstack/core/rtnl.hpp"
 #include "netstack/ipv4/ip.hpp"
 #include "netstack/link/eth.hpp"
@@ -204,6 +205,16 @@ void arp_learn(Net& net, sk_buff& skb, arphdr const& arp, bool to_us) {
   (void)neigh_update(net, *n, &arp.ar_sha, state, override_ ? neigh_update_f::override_ : 0);
 }
 
+/// What another worker received and dealt with: this one learns from it, too, whoever of them had asked.
+template <class Net>
+verdict arp_rcv_handed_on(Net& net, sk_buff& skb, arphdr const& arp) {
+  arp_learn(net, skb, arp, false);
+  // It is told of by each to the next; who received it knows it.
+  if (skb.rps_hops + 1 < static_cast<u32>(std::popcount(net.stack().online_workers())) && rps_hand_on(net, skb))
+    return verdict::kept();
+  return verdict::consumed();
+}
+
 }  // namespace detail
 
 /// Receives an ARP packet, data at it. The frame is only read: replies go into frames of their own.
@@ -225,6 +236,8 @@ verdict arp_rcv(Net& net, sk_buff& skb) {
   if (sip == tip && in_dev->ored(&ipv4_devconf::drop_gratuitous_arp)) return drop(net, skb, drop_reason::arp_ignored);
 
   bool const ours = inet_addr_type(net, tip) == rtn::local;
+  if constexpr (Net::sizes.workers > 1)
+    if (skb.rps_hops != 0) return detail::arp_rcv_handed_on(net, skb, *arp);
   // RFC 5227 §2.1.1, RFC 2131: a probe from nobody: answer if the address is taken, learn nothing.
   if (!sip) {
     if (op == arpop::request && ours && !detail::arp_ignored(net, *in_dev, sip, tip))
@@ -242,6 +255,8 @@ verdict arp_rcv(Net& net, sk_buff& skb) {
     return verdict::consumed();
   }
   if (op == arpop::request && !ours && sip != tip) return drop(net, skb, drop_reason::arp_ignored);
+  bool const telling = sip == tip || (op == arpop::reply && ours);  // another worker may have asked
+  if (telling && rps_hand_on(net, skb)) return verdict::kept();
   return verdict::consumed();
 }
 

@@ -119,8 +119,11 @@ struct alignas(cache_line) sk_buff {
   u32 napi_id;  ///< whose turn it arrived in
   u32 mark;
   u32 priority;
-  u32 hash;       ///< flow hash, 0: not computed (Linux's rxhash)
-  u32 dropcount;  ///< SO_RXQ_OVFL
+  u32 hash;  ///< flow hash, 0: not computed (Linux's rxhash)
+  union {
+    u32 dropcount;  ///< SO_RXQ_OVFL, once it is queued at a socket
+    u32 rps_hops;   ///< before that: how often it was handed on to the next worker (core/rps)
+  };
   u16 queue_mapping;
   be16 vlan_proto;  ///< 0: untagged
   u16 vlan_tci;

@@ -6,6 +6,7 @@
 // rx: called by tcp_v4_rcv, tcp_v4_err; tables filled by hash, get_port and connect
 // Linux: net/ipv4/inet_hashtables.c, net/ipv4/inet_connection_sock.c (inet_csk_get_port) [S98] [S105] [S146]
 #pragma once
+#include "netstack/core/rps.hpp"
 #include "netstack/ipv4/inet_port.hpp"
 #include "netstack/tcp/tcp_sock.hpp"
 
@@ -419,6 +420,24 @@ NETSTACK_COLD bool inet_port_bound(Net& net, sock const& sk, u16 port) {
       return true;
   return false;
 }
+/// Every worker chooses among ports of its own, since none sees what the others have taken: with RPS on the way to the
+/// peer, those whose answers come to it at once.
+template <class Net>
+bool inet_port_is_own(Net& net, sock const& sk, u16 port) {
+  u32 const here = net.worker().id;
+  net_device const* const dev = sk.sk_dst_cache ? sk.sk_dst_cache->dev : nullptr;
+  u64 const mask = dev ? dev->rps_cpus & net.stack().online_workers() : 0;
+  if ((mask >> here & 1) == 0) return port % Net::sizes.workers == here;
+  auto key = inet_key_of(sk);
+  key.hnum = port;
+  return get_rps_cpu(mask, inet_ends_flow_hash(key, net.worker().softnet.hash_key), here) == here;
+}
+/// One of them for which free(port), or 0: then one that another worker may choose, too, has to do.
+template <class Net, class Free>
+u16 inet_own_port(Net& net, sock const& sk, u16 first, Free& free) {
+  return inet_random_port(net, inet_sk(sk), first,
+                          [&](u16 port) { return inet_port_is_own(net, sk, port) && free(port); });
+}
 /// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers.
 template <class Net>
 bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_sock*& tw) {
@@ -440,7 +459,10 @@ result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
   bool let_in = false;
   if (snum == 0) {
     // One that nobody has at all: whoever shares it could not listen later.
-    snum = inet_random_port(net, inet_sk(sk), [&](u16 port) { return !detail::inet_port_inuse(net, sk, port, false); });
+    auto const unused = [&](u16 port) { return !detail::inet_port_inuse(net, sk, port, false); };
+    if constexpr (Net::sizes.workers > 1)
+      snum = detail::inet_own_port(net, sk, inet_draw_port(net, inet_sk(sk)), unused);
+    if (snum == 0) snum = inet_random_port(net, inet_sk(sk), unused);
     if (snum == 0) return failure{std::errc::address_in_use};
   } else {
     let_in = detail::inet_reuseport_match(net, sk, snum);
@@ -476,8 +498,9 @@ result<void> inet_hash_connect(Net& net, sock& sk, u16 first) {
   if (tcp_sk(sk).bound) [[unlikely]] {
     if (!detail::inet_check_established(net, sk, key, tw)) return failure{std::errc::address_not_available};
   } else {
-    key.hnum = inet_random_port(net, inet_sk(sk), first,
-                                [&](u16 p) { return detail::inet_connect_port_free(net, sk, p, tw); });
+    auto const unused = [&](u16 port) { return detail::inet_connect_port_free(net, sk, port, tw); };
+    if constexpr (Net::sizes.workers > 1) key.hnum = detail::inet_own_port(net, sk, first, unused);
+    if (Net::sizes.workers == 1 || key.hnum == 0) key.hnum = inet_random_port(net, inet_sk(sk), first, unused);
     if (key.hnum == 0) return failure{std::errc::address_not_available};
     inet_bind_hash(net, sk, key.hnum, true);
   }

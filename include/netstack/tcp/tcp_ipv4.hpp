@@ -4,6 +4,7 @@
 // rx: called by ip_local_deliver through inet_protos → calls tcp_do_rcv
 // Linux: net/ipv4/tcp_ipv4.c; RFC 9293 §3.10.7.1 (CLOSED), RFC 5927 (ICMP), RFC 6528 (ISN) [S117] [S118] [S144]
 #pragma once
+#include "netstack/core/rps.hpp"
 #include "netstack/ipv4/icmp_errno.hpp"
 #include "netstack/ipv4/ip_sockopt.hpp"
 #include "netstack/tcp/tcp_input.hpp"
@@ -273,6 +274,7 @@ NETSTACK_NOINLINE verdict tcp_v4_deliver_found(Net& net, sk_buff& skb, tcp_rx& r
     case inet_kind::none: sk = inet_lookup_listener(net, key); break;
   }
   if (sk) return tcp_v4_deliver_to(net, *sk, skb, rx);
+  if (rps_hand_on(net, skb)) return verdict::kept();  // another worker's, perhaps
   tcp_v4_send_reset(net, skb, rx);
   return drop(net, skb, drop_reason::no_socket);
 }
@@ -424,7 +426,7 @@ void tcp_v4_err(Net& net, sk_buff& skb, u32 info) {
       ++req->rsk_listener->sk_drops;
       inet_csk_reqsk_queue_drop(net, *req);
     }
-  } else if (found.kind() == inet_kind::none) {
+  } else if (found.kind() == inet_kind::none && !rps_hand_on_copy(net, skb)) {
     ++ICMP_STATS(net).InErrors;
   }
 }

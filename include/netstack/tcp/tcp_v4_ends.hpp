@@ -9,6 +9,7 @@
 #pragma once
 #include "netstack/base/multilinear.hpp"
 #include "netstack/base/siphash.hpp"
+#include "netstack/core/flow_dissector.hpp"
 #include "netstack/ipv4/inet_addr.hpp"
 #include "netstack/ipv4/inet_sock.hpp"
 #include "netstack/registry/proc.hpp"
@@ -97,6 +98,14 @@ template <class Net>
 // --- what is made of them
 
 [[nodiscard]] constexpr u32 inet_ports_of(inet_ehash_key const& key) { return u32{key.hnum} << 16 | key.sport.raw(); }
+/// The hash by which RPS spreads what comes between them.
+[[nodiscard]] inline u32 inet_ends_flow_hash(inet_ehash_key const& key, siphash_key_t const& secret) {
+  return flow_hash({.addrs = {key.saddr.raw(), key.daddr.raw()},
+                    .ports = {key.sport.host(), key.hnum},
+                    .ip_proto = ipproto::tcp,
+                    .has_ports = true},
+                   secret);
+}
 /// Keyed: no stranger can tell which flows meet in a slot.
 template <class Net>
 [[nodiscard]] u32 inet_ends_hash(Net&, inet_ehash_key const& key, multilinear_key const& secret) {
