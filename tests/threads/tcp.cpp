@@ -235,6 +235,76 @@ TEST_CASE("what no worker knows is refused, once", "[S64]") {
   }
 }
 
+TEST_CASE("two workers talk to each other over lo, though each has one of its own", "[S64]") {
+  world w;
+  for (u32 k = 0; k < 2; ++k) REQUIRE(drivers::loopback_up(w.h.init_net(k)));  // the third's is down: passed over
+  auto& server = w.h.init_net(1);
+  auto& client = w.h.init_net(0);
+  int const listener = listener_of(server, 82);
+  auto const to = inet_addr_of(ipv4_addr("127.0.0.1"), 82);
+  int const fd = tcp_socket_of(client);
+  (void)connect(client, fd, to);
+  w.settle();
+  REQUIRE(is_connected(client, fd, to));
+  auto const accepted = accept(server, listener);
+  REQUIRE(accepted);
+  std::string const bytes = bytes_of(100'000, 3);
+  std::size_t sent = 0, got = 0;
+  std::string in(bytes.size(), 0);
+  for (int i = 0; i < 400 && got < bytes.size(); ++i) {
+    if (sent < bytes.size())
+      sent += send(client, fd, bytes.data() + sent, bytes.size() - sent, msg::dontwait).value_or(0);
+    w.poll();
+    got += recv(server, *accepted, in.data() + got, in.size() - got, msg::dontwait).value_or(0);
+  }
+  CHECK(in == bytes);
+  REQUIRE((close(server, *accepted) && close(client, fd)));
+  CHECK(w.resets() == 0);
+  w.check_pools();
+}
+
+TEST_CASE("when the ring to the next worker is full, what should go on is dropped and counted", "[S64]") {
+  world w;
+  w.answers_to(0);
+  auto& far = w.far.init_net();
+  // Worker 1 does not poll: what worker 0 does not know waits for it.
+  std::vector<int> open;
+  for (u32 i = 0; i < 300; ++i) {
+    open.push_back(tcp_socket_of(far));
+    (void)connect(far, open.back(), inet_addr_of(host_addr, 99));
+    w.far.poll(), w.wire.poll(), w.h.poll(0), w.wire.poll(), w.far.poll();
+  }
+  auto& first = w.h.worker(0);
+  CHECK(first.softnet.dropped.read() == 300 - host::sizes.rps_ring);
+  CHECK(first.pool.in_use() == host::sizes.rps_ring);
+  CHECK(w.resets() == 0);
+  w.settle();
+  CHECK(w.resets() == host::sizes.rps_ring);
+  CHECK(first.pool.in_use() == 0);
+  for (int const fd : open) REQUIRE(close(far, fd));
+}
+
+TEST_CASE("a worker that was removed is left out, and what nobody knows is still refused", "[S64][S10]") {
+  world w;
+  REQUIRE(w.h.remove_worker(2));
+  auto const poll = [&] {
+    for (int i = 0; i < 40; ++i) w.h.poll(0), w.h.poll(1), w.wire.poll(), w.far.poll();
+  };
+  auto& far = w.far.init_net();
+  w.answers_to(1);
+  auto& net = w.h.init_net(0);
+  int const listener = listener_of(far, 80), fd = tcp_socket_of(net);
+  (void)connect(net, fd, inet_addr_of(far_addr, 80));
+  poll();
+  CHECK(is_connected(net, fd, inet_addr_of(far_addr, 80)));
+  CHECK(accept(far, listener));
+  int const refused = tcp_socket_of(far);
+  (void)connect(far, refused, inet_addr_of(host_addr, 99));
+  poll();
+  CHECK(connect(far, refused, inet_addr_of(host_addr, 99)).error() == std::errc::connection_refused);
+  CHECK(w.resets() == 1);
+}
+
 TEST_CASE("an ICMP error reaches the connection whichever worker hears it", "[S64]") {
   world w;
   w.answers_to(1);
