@@ -119,11 +119,12 @@ NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
 }
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
+  bool const mixed = flow.mixed;  // else the flow may have ended by the time its first segments were dealt with
   do {
     sock* whose = flow.sk;
-    if (flow.genid != tcp_worker_of(net).sk_genid || (flow.mixed && !tcp_ends{*list.first}.are_of(flow)))
+    if (flow.genid != tcp_worker_of(net).sk_genid || (mixed && !tcp_ends{*list.first}.are_of(flow)))
       if (whose = tcp_flow_find(net, flow, list); !whose) continue;
-    skb_list run = flow.mixed ? tcp_flow_cut(list) : std::exchange(list, {});
+    skb_list run = mixed ? tcp_flow_cut(list) : std::exchange(list, {});
     if (run.count == 1)
       tcp_flow_last(net, *whose, *run.first);
     else
