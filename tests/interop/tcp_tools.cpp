@@ -171,7 +171,7 @@ void many_requests(std::string const& kind, std::vector<std::string> const& faul
     CHECK_FALSE(says(text, "Non-2xx"));
   }
   auto const report = end_well(*r.inetd);
-  CHECK(snmp(report, "Tcp", "PassiveOpens") >= brief + 50);
+  CHECK(snmp(report, "Tcp", "PassiveOpens") >= brief + 25);  // not each of the 50 that stay gets to ask
   CHECK(snmp(report, "Tcp", "EstabResets") == 0);
 }
 
