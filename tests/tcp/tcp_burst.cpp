@@ -523,7 +523,7 @@ TEST_CASE("a burst of many connections, of hosts that were heard, is recognised 
   for (auto& c : all) t.close_both(c);
 }
 
-TEST_CASE("what comes together is taken together without time stamps, too, in order and behind a gap", "[S117]") {
+TEST_CASE("a burst without time stamps comes to the same as one with them, in order and behind a gap", "[S117]") {
   rig t{summed};
   auto& na = t.a.init_net();
   tcp_pernet(na).sysctl_tcp_autocorking = 0;

@@ -331,7 +331,6 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::dir
 /// The first `n`; how many of them the sender has to free.
 template <class Net>
 NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, bool unsummed, skb_list& rx) {
-  static_assert(Net::sizes.frame_size >= Net::sizes.headroom + short_frame_max);
   auto& pool = net.worker().pool;
   auto& frames = p.in->frames;
   u32 const room = pipe_room(dev, pool);

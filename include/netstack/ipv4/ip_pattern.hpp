@@ -161,7 +161,7 @@ struct ip_frame_pattern {
     };
     f.bytes[0] = csum_load<sixteen_bytes>(frame), f.mask[0] = first_mask;
     f.bytes[1] = csum_load<sixteen_bytes>(frame + 16), f.mask[1] = second_mask;
-    f.bytes[2] = csum_load<sixteen_bytes>(frame + 32),
+    f.bytes[2] = csum_load<sixteen_bytes>(frame + 32);
     f.mask[2] = last_word(p.third_mask | ip_pattern::ports_word(mixes ? ~u32{0} : 0));
     f.others[0] = mixes ? second_mask & anybody : second_mask, f.others[1] = last_word(p.third_mask);
     f.link = load_link_word(skb);

@@ -4,8 +4,8 @@
 // inet_peer, so it is bounded and forgotten with it. All such destinations of a route share a way of their own
 // (rtable::learned), by which each packet asks; those of whom nothing was learned keep the common one. [S133]
 // tx: called by ipv4/ip_output; written by ICMP's err_handlers through ipv4_update_pmtu and ipv4_redirect
-// Linux: net/ipv4/route.c (update_or_create_fnhe, __ip_rt_update_pmtu, __ip_do_redirect, ip_rt_send_redirect,
-// __ip_select_ident) RFC 1191 §3, §6.3 (aging), RFC 1122 §3.2.2.2 (redirects), RFC 1812 §5.2.7.2, RFC 6864 §4.1
+// Linux: net/ipv4/route.c (update_or_create_fnhe, __ip_rt_update_pmtu, __ip_do_redirect, __ip_select_ident)
+// RFC 1191 §3, §6.3 (aging), RFC 1122 §3.2.2.2 (redirects), RFC 1812 §5.2.7.2, RFC 6864 §4.1
 #pragma once
 #include "netstack/ipv4/route_output.hpp"
 
