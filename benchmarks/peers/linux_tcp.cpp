@@ -2,6 +2,7 @@
 // Linux's own TCP at the rows of testing/detail/bench_tcp.hpp: one thread, both ends in network namespaces of this
 // program's own with a veth between them. linux/tcp/bulk without the veth's offloads, linux/tcp/bulk_gso with them.
 // Needs root and the programs ip and ethtool; built and run by scripts/bench.
+#include <algorithm>
 #include <arpa/inet.h>
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -75,18 +76,20 @@ struct pair {
   pair& operator=(pair const&) = delete;
 };
 
-void bulk(benchmark::State& state, std::size_t write, bool super) {
+void bulk(benchmark::State& state, std::size_t write, std::size_t round, bool super) {
   if (!offloads(super)) return state.SkipWithError("ethtool failed");
   pair p;
   std::vector<char> out(write, 0x5a), in(1 << 20);
   for (int fd : {p.client, p.server}) fcntl(fd, F_SETFL, O_NONBLOCK);
   std::size_t sent = 0, got = 0;
-  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(write / 1448))) {
-    std::size_t left = write;
+  while (state.KeepRunningBatch(static_cast<benchmark::IterationCount>(round / 1448))) {
+    std::size_t left = round;
     while (left != 0 || got != sent) {
-      if (left != 0)
-        if (auto const n = send(p.client, out.data(), left, 0); n > 0)
-          left -= static_cast<std::size_t>(n), sent += static_cast<std::size_t>(n);
+      while (left != 0) {
+        auto const n = send(p.client, out.data(), std::min(left, write), 0);
+        if (n <= 0) break;
+        left -= static_cast<std::size_t>(n), sent += static_cast<std::size_t>(n);
+      }
       while (true) {
         auto const n = recv(p.server, in.data(), in.size(), 0);
         if (n <= 0) break;
@@ -126,9 +129,17 @@ void connect_close(benchmark::State& state, int open, int at_once) {
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (!set_up()) return 1;
-  for (auto const& [text, write] : {std::pair{"1460", 1448u}, {"16K", 11 * 1448u}, {"64K", 44 * 1448u}}) {
-    benchmark::RegisterBenchmark((std::string("linux/tcp/bulk/") + text).c_str(), bulk, write, false);
-    benchmark::RegisterBenchmark((std::string("linux/tcp/bulk_gso/") + text).c_str(), bulk, write, true);
+  struct {
+    char const* name;
+    std::size_t write, round;
+  } const rows[]{{"1460", 1448, 44 * 1448},
+                 {"1460/single", 1448, 1448},
+                 {"16K", 11 * 1448, 44 * 1448},
+                 {"16K/single", 11 * 1448, 11 * 1448},
+                 {"64K", 44 * 1448, 44 * 1448}};
+  for (auto const& [name, write, round] : rows) {
+    benchmark::RegisterBenchmark((std::string("linux/tcp/bulk/") + name).c_str(), bulk, write, round, false);
+    benchmark::RegisterBenchmark((std::string("linux/tcp/bulk_gso/") + name).c_str(), bulk, write, round, true);
   }
   for (auto const& [how, at_once] : {std::pair{"", 32}, {"/single", 1}}) {
     benchmark::RegisterBenchmark((std::string("linux/tcp/rr/1") + how).c_str(), rr, at_once);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: the benchmarks of TCP, for a composition that lists tcp and drivers::pipe.
-//   tcp/bulk/{1460,16K,64K}   two stacks on one thread: 1, 11 or 44 full segments written in one go, copied once on
-//                             the wire, looked at where it lies; per segment: 1448 bytes, since it has a time stamp
+//   tcp/bulk/{1460,16K,64K}   two stacks on one thread: 44 full segments at once, written 1, 11 or 44 a call, copied
+//                             once on the wire, looked at where they lie; per segment: 1448 bytes, since it has a
+//                             time stamp; bulk/1460/single, 16K/single: what one call writes at once
 //   tcp/bulk_gso/64K          the same over a device that takes several segments as one packet and sums nothing
 //   tcp/rr/1                  a byte there and a byte back, on 32 connections at once; rr/1/single: on one;
 //                             rr/1/single/idle/1M: while a million others are open
@@ -21,6 +22,16 @@
 namespace netstack::testing::detail {
 
 inline constexpr u32 bench_mss = 1448;
+/// What is on its way at once in tcp/bulk, and how much of it a call writes.
+inline constexpr u32 bench_round = 44 * bench_mss;
+inline constexpr struct {
+  char const* name;
+  u32 write, round;
+} bench_writes[]{{"1460", bench_mss, bench_round},
+                 {"1460/single", bench_mss, bench_mss},
+                 {"16K", 11 * bench_mss, bench_round},
+                 {"16K/single", 11 * bench_mss, 11 * bench_mss},
+                 {"64K", bench_round, bench_round}};
 /// How rows of many connections end, and how many of them do at once what is measured.
 inline constexpr std::pair<char const*, u32> bench_at_once[]{{"", bench_burst}, {"/single", 1}};
 
@@ -143,7 +154,7 @@ struct bench_tcp_super_pair : bench_tcp_pair<Host> {
 };
 
 template <class Host>
-void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write) {
+void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write, u32 round) {
   auto const ends = p.connect();
   if (p.broken) return state.SkipWithError(p.broken);
   int const client = ends.client;
@@ -160,12 +171,14 @@ void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write)
     p.a.poll();
     p.clock.now += 1'000;
   };
-  p.measure(state, write / bench_mss, [&] {
+  p.measure(state, round / bench_mss, [&] {
     benchmark::ClobberMemory();
-    for (u32 left = write; left != 0; pump()) {
-      auto const n = send(p.net_a(), client, out.data(), left);
-      if (n) left -= static_cast<u32>(*n), sent += *n;
-    }
+    for (u32 left = round; left != 0; pump())
+      while (left != 0) {
+        auto const n = send(p.net_a(), client, out.data(), std::min(left, write));
+        if (!n) break;
+        left -= static_cast<u32>(*n), sent += *n;
+      }
     while (got != sent) pump();
   });
 }
@@ -342,16 +355,16 @@ void bench_tcp(bench_options const& o) {
   if constexpr (net_t::template has<tcp> && net_t::template has<drivers::pipe>) {
     using pair = bench_tcp_pair<Host>;
     for (bool const csum_off : {false, true}) {
-      for (auto const& [name, write] : {std::pair{"1460", bench_mss}, {"16K", 11 * bench_mss}, {"64K", 44 * bench_mss}})
-        bench_row_of<pair>(o, std::string("tcp/bulk/") + name, csum_off,
-                           [w = write](benchmark::State& state, pair& p) { bench_tcp_bulk(state, p, w); });
+      for (auto const& row : bench_writes)
+        bench_row_of<pair>(o, std::string("tcp/bulk/") + row.name, csum_off,
+                           [w = row.write, r = row.round](auto& state, pair& p) { bench_tcp_bulk(state, p, w, r); });
       for (auto const& [name, at_once] : bench_at_once)
         bench_row_of<pair>(o, std::string("tcp/rr/1") + name, csum_off,
                            [n = at_once](benchmark::State& state, pair& p) { bench_tcp_rr(state, p, n); });
     }
     using super_pair = bench_tcp_super_pair<Host>;
     bench_row_of<super_pair>(o, "tcp/bulk_gso/64K", false, [](benchmark::State& state, super_pair& p) {
-      bench_tcp_bulk<Host>(state, p, 44 * bench_mss);
+      bench_tcp_bulk<Host>(state, p, bench_round, bench_round);
     });
     auto const kept = std::make_shared<std::unique_ptr<pair>>();  // a million connections are opened once
     for (auto const& [name, n] : {std::pair{"64", 64u}, {"1024", 1024u}, {"100K", 100'000u}, {"1M", 1'000'000u}}) {
