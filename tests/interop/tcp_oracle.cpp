@@ -86,6 +86,15 @@ class both : public support::oracle<host> {
     run();
     return k;
   }
+  long send_to(pair const& p, unsigned size, int flags, ::sockaddr_in const* a, unsigned len) {
+    char const bytes[16]{};
+    flags |= MSG_NOSIGNAL;
+    long const k = answer(::sendto(p.theirs, bytes, size, flags, reinterpret_cast<::sockaddr const*>(a), len));
+    same("sendto", k,
+         answer(netstack::sendto(net(), p.ours, bytes, size, static_cast<unsigned>(flags), {a, a ? len : 0})));
+    run();
+    return k;
+  }
   long receive(pair const& p, unsigned size, int flags = 0) {
     std::vector<char> theirs(size + 1), ours(size + 1);  // so that there is an address even of nothing
     ::iovec part{theirs.data(), size}, our_part{ours.data(), size};
@@ -571,6 +580,102 @@ TEST_CASE("times of departure and arrival of a stream's bytes are told as the ke
       CHECK(theirs.empty() == ((flags & (sof::tx_record_mask | sof::tx_ack)) == 0));
       for (auto const& p : {t.client, t.server, t.listener}) two.close(p);
     }
+  });
+}
+
+TEST_CASE("MSG_FASTOPEN in every state, with and without an address, has the kernel's answers", "[S148][RFC 7413]") {
+  beside_the_kernel([](both& two) {
+    unsigned short port = 1200;
+    struct subject {
+      char const* name;
+      pair (*make)(both&, unsigned short port);  ///< `port`: a listener's, and the next has one that is full
+    };
+    static auto const asks = [](both& two, unsigned port) {
+      auto const p = two.open();
+      (void)two.connect(p, both::name(0x7f000001, static_cast<unsigned short>(port)));
+      return p;
+    };
+    static auto const has = [](both& two, unsigned short port) {
+      auto const p = asks(two, port);
+      CHECK(two.connect(p, both::name(0x7f000001, port)) == 0);
+      return p;
+    };
+    static constexpr subject subjects[]{
+        {"new", [](both& two, unsigned short) { return two.open(); }},
+        {"asked for, and nobody answers", [](both& two, unsigned short port) { return asks(two, port + 1u); }},
+        {"there, and connect() has not said so", [](both& two, unsigned short port) { return asks(two, port); }},
+        {"there", [](both& two, unsigned short port) { return has(two, port); }},
+        {"shut down for writing",
+         [](both& two, unsigned short port) {
+           auto const p = has(two, port);
+           (void)two.shutdown(p, SHUT_WR);
+           return p;
+         }},
+        {"refused", [](both& two, unsigned short) { return asks(two, 1); }},
+        {"refused, and heard of",
+         [](both& two, unsigned short) {
+           auto const p = asks(two, 1);
+           CHECK(two.connect(p, both::name(0x7f000001, 1)) == -ECONNREFUSED);
+           return p;
+         }},
+        {"a listener",
+         [](both& two, unsigned short) {
+           auto const p = two.open();
+           (void)two.listen(p, 1);
+           return p;
+         }},
+        {"TCP_FASTOPEN_CONNECT, which asked for a cookie",
+         [](both& two, unsigned short port) {
+           auto const p = two.open();
+           (void)two.set(p, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
+           (void)two.connect(p, both::name(0x7f000001, port));
+           return p;
+         }},
+        {"TCP_FASTOPEN_CONNECT, which needs none and waits",
+         [](both& two, unsigned short port) {
+           auto const p = two.open();
+           (void)two.set(p, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
+           (void)two.set(p, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
+           (void)two.connect(p, both::name(0x7f000001, port));
+           return p;
+         }},
+    };
+    for (auto const& s : subjects)
+      for (char const* to : {"nobody", "the peer", "AF_UNSPEC", "AF_INET6", "too short an address"})
+        for (unsigned size : {5u, 0u}) {
+          two.before = std::string(s.name) + " to " + to + " " + std::to_string(size) + " bytes: ";
+          two.over = false;
+          auto const listener = two.open(), full = two.open(), waits = two.open(), waits_too = two.open();
+          REQUIRE(two.bind(listener, both::name(0x7f000001, port)) == 0);
+          (void)two.set(listener, SOL_TCP, TCP_FASTOPEN, 5);
+          REQUIRE(two.listen(listener, 5) == 0);
+          auto const full_at = both::name(0x7f000001, static_cast<unsigned short>(port + 1));
+          REQUIRE(two.bind(full, full_at) == 0);
+          REQUIRE(two.listen(full, 0) == 0);
+          (void)two.connect(waits, full_at), (void)two.connect(waits_too, full_at);
+          auto const p = s.make(two, port);
+          auto a = both::name(0x7f000001, port);
+          std::string_view const whom{to};
+          if (whom == "AF_UNSPEC") a.sin_family = AF_UNSPEC;
+          if (whom == "AF_INET6") a.sin_family = AF_INET6;
+          unsigned const len = whom == "nobody" ? 0 : whom == "too short an address" ? 1 : 16;
+          for (int again = 0; again < 3; ++again) {
+            two.call = again ? "again" : "first";
+            (void)two.send_to(p, size, MSG_FASTOPEN, len ? &a : nullptr, len);
+            two.watch(p);
+            two.look(p, true);
+          }
+          two.call = "and then";
+          two.get(p, SOL_SOCKET, SO_ERROR);
+          (void)two.connect(p, both::name(0x7f000001, port));
+          (void)two.send(p, 3);
+          if (auto const child = two.accept(listener); child.ours >= 0 && child.theirs >= 0) {
+            (void)two.receive(child, 100);
+            two.close(child);
+          }
+          for (auto const& each : {p, waits, waits_too, full, listener}) two.close(each);
+          port = static_cast<unsigned short>(port + 2);
+        }
   });
 }
 

@@ -515,7 +515,8 @@ TEST_CASE("TCP_FASTOPEN_CONNECT: connect() waits for the data, once there is a c
   CHECK(poll(t.net(), {&p, 1}, 0).value() == 1);
   CHECK(p.revents == POLLOUT);
   t.our_isn_known = false;
-  REQUIRE(t.write(fd, 10).value() == 10);
+  SECTION("with MSG_FASTOPEN, too") { REQUIRE(t.write(fd, 10, msg::fastopen).value() == 10); }
+  SECTION("…") { REQUIRE(t.write(fd, 10).value() == 10); }
   t.out("S 0:10 fo cookie").silent();
   t.in("S. 0 ack 11 mss 1460").out(". 11 ack 1");
   REQUIRE(t.write(fd, 5).value() == 5);
@@ -542,6 +543,8 @@ TEST_CASE("the calls' errnos", "[RFC 7413]") {
   t.our_isn_known = false;
   int const gd = t.connected();
   CHECK(fast(t, gd, 1).error() == errc::already_connected);
+  CHECK(send(t.net(), gd, "x", 1, msg::fastopen).error() == errc::already_connected);
+  CHECK(send(t.net(), t.stream(), "x", 1, msg::fastopen).error() == errc::invalid_argument);
   CHECK(setsockopt(t.net(), gd, sol::tcp, tcp_opt::fastopen, 1).error() == errc::invalid_argument);
   CHECK(setsockopt(t.net(), gd, sol::tcp, tcp_opt::fastopen_connect, 1).error() == errc::invalid_argument);
   t.over();

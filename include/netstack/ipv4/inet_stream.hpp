@@ -46,21 +46,23 @@ result<void> inet_start_connect(Net& net, sockfs::socket& sock, sockaddr_view ua
 
 }  // namespace detail
 
-/// connect(). Errors: invalid_argument (too short; shut down before there was an answer), address_family_not_supported,
-/// already_connected, operation_in_progress (it does not wait), connection_already_in_progress (it was started before),
-/// connection_refused, timed_out, and the route's.
+/// connect(); or `sends`: what begins with a call that sends, which names nobody where that was done before.
 template <class Net>
-result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view uaddr, bool nonblock) {
+result<void> __inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view uaddr, bool nonblock, bool sends) {
   auto& sk = *sock.sk;
-  if (uaddr.size() < sizeof(u16)) return failure{std::errc::invalid_argument};
-  if (uaddr.family() == af::unspec) {
-    auto const r = sk_prot<Net>(sk).disconnect(net, sk, 0);
-    sock.state = r ? sockfs::socket_state::unconnected : sockfs::socket_state::disconnecting;
-    return r;
+  if (uaddr.data() || !sends) {
+    if (uaddr.size() < sizeof(u16)) return failure{std::errc::invalid_argument};
+    if (uaddr.family() == af::unspec) {
+      auto const r = sk_prot<Net>(sk).disconnect(net, sk, 0);
+      sock.state = r ? sockfs::socket_state::unconnected : sockfs::socket_state::disconnecting;
+      return r;
+    }
   }
-  bool const begun = sock.state == sockfs::socket_state::connecting;
+  bool const due = sends && inet_sk(sk).defer_connect;  // what was put off until now
+  bool const begun = sock.state == sockfs::socket_state::connecting && !due;
   if (auto r = detail::inet_start_connect(net, sock, uaddr); !r) return r;
-  if (inet_sk(sk).defer_connect) return begun ? result<void>{failure{std::errc::already_connected}} : result<void>{};
+  if (inet_sk(sk).defer_connect && !due)
+    return begun ? result<void>{failure{std::errc::already_connected}} : result<void>{};
   if (detail::is_connecting(sk)) {
     u64 const timeo = sock_sndtimeo(sk, nonblock ? msg::dontwait : 0);
     auto const r = sk_wait_event(net, sk, timeo, 0, [&] { return !detail::is_connecting(sk); });
@@ -69,6 +71,13 @@ result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view u
     if (!r) return r;
   }
   return detail::inet_finish_connect(net, sock);
+}
+/// connect(). Errors: invalid_argument (too short; shut down before there was an answer), address_family_not_supported,
+/// already_connected, operation_in_progress (it does not wait), connection_already_in_progress (it was started before),
+/// connection_refused, timed_out, and the route's.
+template <class Net>
+result<void> inet_stream_connect(Net& net, sockfs::socket& sock, sockaddr_view uaddr, bool nonblock) {
+  return __inet_stream_connect(net, sock, uaddr, nonblock, false);
 }
 
 /// listen(). Errors: invalid_argument (connected, or about to be), address_in_use.

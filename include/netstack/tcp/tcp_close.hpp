@@ -184,7 +184,8 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
   tcp_write_queue_purge(net, sk);
   tcp_ofo_purge(net, tp);
   inet_reset_saddr(net, tp);
-  tp.defer_connect = false;
+  tp.defer_connect = tp.fastopen_asked = false;
+  tp.fastopen_client_fail = tcp_fastopen_client_fail::unspec;
   sk_dst_reset(sk);
   sk_rx_dst_reset(sk);
   tcp_beside_free(tcp_worker_of(net).saved_syns, tcp_sk(sk).saved_syn);

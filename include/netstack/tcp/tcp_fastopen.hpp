@@ -184,24 +184,22 @@ NETSTACK_COLD void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx)
 }
 
 /// MSG_FASTOPEN, or the first data of a socket that TCP_FASTOPEN_CONNECT keeps waiting for it: connects, and takes from
-/// the data what goes with the SYN. Errors: operation_not_supported, connection_already_in_progress, those of connect.
+/// the data what goes with the SYN; of a connection that connect() began it learns how that went. Errors:
+/// operation_not_supported, connection_already_in_progress, those of connect.
 template <class Net>
 result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter& from) {
   auto& tp = tcp_sk(sk);
   bool const enabled = (tcp_fastopen_enabled(net) & tfo::client_enable) != 0;
   if (!enabled || !sk.sk_socket || (m.name().size() >= sizeof(u16) && m.name().family() == af::unspec))
     return failure{std::errc::operation_not_supported};
-  if (tp.rare->fastopen_req) return failure{std::errc::connection_already_in_progress};
+  // As Linux has it, who asked for a cookie by connect() is taken to be about it for as long as the connection lasts.
+  if (tp.rare->fastopen_req || tp.fastopen_asked) return failure{std::errc::connection_already_in_progress};
   tcp_fastopen_request request{.data = &from};
   tcp_rare_of(net, tp).fastopen_req = &request;
-  result<void> r{};
-  if (tp.defer_connect) {
-    tp.defer_connect = false;
-    if (r = tcp_connect(net, sk); !r) tcp_set_state(net, sk, tcp_state::close);
-  } else {
-    r = inet_stream_connect(net, *sk.sk_socket, m.name(), (m.msg_flags & msg::dontwait) != 0);
-  }
+  if (tp.defer_connect && !tcp_connect(net, sk)) tcp_set_state(net, sk, tcp_state::close);
+  auto const r = __inet_stream_connect(net, *sk.sk_socket, m.name(), (m.msg_flags & msg::dontwait) != 0, true);
   tcp_rare_of(net, tp).fastopen_req = nullptr;
+  tp.defer_connect = false;
   return r;
 }
 

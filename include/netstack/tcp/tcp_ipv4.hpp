@@ -101,6 +101,7 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
     if (u16 mss = 0; tp.fastopen_connect && !tp.rare->fastopen_req) {
       if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss)) return tp.defer_connect = true, result<void>{};
       tcp_rare_of(net, tp).fastopen_req = &ask;
+      tp.fastopen_asked = true;
     }
     r = tcp_connect(net, sk);
     if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;

@@ -185,6 +185,7 @@ struct tcp_settings {
   bool syn_fastopen : 1 = false, syn_data : 1 = false;  ///< our SYN said something of Fast Open, had data
   bool syn_data_acked : 1 = false;                      ///< which arrived
   bool fastopen_connect : 1 = false;                    ///< TCP_FASTOPEN_CONNECT
+  bool fastopen_asked : 1 = false;                      ///< … by which the SYN asked for a cookie
   bool fastopen_no_cookie : 1 = false;                  ///< TCP_FASTOPEN_NO_COOKIE
   bool syn_fastopen_ch : 1 = false;                     ///< it tries whether a path that swallowed such still does
   bool user_timeout_set : 1 = false;                    ///< TCP_USER_TIMEOUT: the peer's advice is not heard
