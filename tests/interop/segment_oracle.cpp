@@ -160,8 +160,9 @@ class both {
     accepted(from_port, "mss 1460");
     std::istringstream steps(script);
     for (std::string what, rest; steps >> what && !differs;) {
-      if (what == "close") {
-        close_it();
+      if (what == "close" || what == "abort" || what == "disconnect") {
+        if (what == "abort") linger();
+        what == "disconnect" ? disconnect() : close_it();
         continue;
       }
       std::getline(steps, rest);
@@ -172,6 +173,29 @@ class both {
                         : shutdown(SHUT_WR);
     }
     end();
+  }
+  /// connect() to nobody: what the peer hears of it, and what the socket says then.
+  void disconnect() {
+    ::sockaddr const nobody{};
+    int const k = ::connect(theirs_, &nobody, sizeof nobody);
+    call("disconnect", k < 0 ? -errno : k, connect(ours_.net(), fd_, sockaddr_view{&nobody, sizeof nobody}));
+    ::pollfd p{theirs_, POLLIN | POLLOUT | POLLPRI | POLLRDHUP, 0};
+    netstack::pollfd q{.fd = fd_, .events = p.events, .revents = 0};
+    (void)::poll(&p, 1, 0);
+    (void)netstack::poll(ours_.net(), std::span(&q, 1), 0);
+    same("poll", p.revents, q.revents);
+    int error = 0;
+    ::socklen_t len = sizeof error;
+    REQUIRE(::getsockopt(theirs_, SOL_SOCKET, SO_ERROR, &error, &len) == 0);
+    same("SO_ERROR", error, netstack::getsockopt<int>(ours_.net(), fd_, sol::socket, so::error).value());
+    read(10, 0);
+    write(3);
+  }
+  /// What is closed now is thrown away.
+  void linger() {
+    ::linger const now{1, 0};
+    REQUIRE(::setsockopt(theirs_, SOL_SOCKET, SO_LINGER, &now, sizeof now) == 0);
+    REQUIRE(setsockopt(ours_.net(), fd_, sol::socket, so::linger, now));
   }
   void close_it() {
     int const k = ::close(std::exchange(theirs_, -1));
@@ -468,4 +492,42 @@ TEST_CASE("the peer's FIN is acknowledged at once where the kernel does that, an
     INFO(script << '\n' << two.trace());
     CHECK(!two.differs);
   }
+}
+
+TEST_CASE("connect() to nobody, and close(), tell the peer and the socket what the kernel tells them, in each state",
+          "[S98][S104]") {
+  if (cannot_compare()) return;
+  static constexpr char const* states[]{"",  // established
+                                        "write 3",
+                                        "write 3\n > . 1 ack 4",
+                                        "> P. 1:6 ack 1",
+                                        "> . 1 ack 1 win 0\n write 3",
+                                        "shutdown",  // FIN-WAIT-1
+                                        "write 3\n shutdown",
+                                        "> . 1 ack 1 win 0\n write 3\n shutdown",
+                                        "shutdown\n > . 1 ack 2",   // FIN-WAIT-2
+                                        "shutdown\n > F. 1 ack 1",  // CLOSING
+                                        "write 3\n shutdown\n > F. 1 ack 1",
+                                        "write 3\n shutdown\n > F. 1 ack 4",
+                                        "> . 1 ack 1 win 0\n write 3\n shutdown\n > F. 1 ack 1 win 0",
+                                        "> F. 1 ack 1",  // CLOSE-WAIT
+                                        "> F. 1 ack 1\n write 3",
+                                        "> F. 1 ack 1\n shutdown",  // LAST-ACK
+                                        "> F. 1 ack 1\n write 3\n shutdown",
+                                        "> FP. 1:6 ack 1\n shutdown",
+                                        "> F. 1 ack 1 win 0\n write 3\n shutdown",
+                                        "> F. 1 ack 1 win 0\n shutdown",
+                                        "> F. 1 ack 1\n shutdown\n > . 2 ack 2",  // CLOSED
+                                        "shutdown\n > F. 1 ack 2",
+                                        "> R 1",
+                                        "> P. 1:6 ack 1\n > R 6"};
+  both two;
+  u16 port = 1024;
+  for (char const* const state : states)
+    for (char const* const end : {"disconnect", "close", "abort"}) {
+      std::string const script = std::string(state) + "\n " + end;
+      for (u32 tries = 0; tries == 0 || (two.differs && tries < 20); ++tries) two.play(++port, script);
+      INFO(script << '\n' << two.trace());
+      CHECK(!two.differs);
+    }
 }

@@ -465,6 +465,46 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer,
   t.over();
 }
 
+TEST_CASE("where both FINs were sent, disconnecting is no error and no RST: RFC 9293 §3.10.5", "[S98][S104]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  sockaddr_in unspec{};
+  unspec.sin_family = af::unspec;
+  auto const disconnect = [&] {
+    REQUIRE(connect(t.net(), fd, unspec));
+    t.collect();
+    return getsockopt<int>(t.net(), fd, sol::socket, so::error).value();
+  };
+  SECTION("LAST-ACK") {
+    t.in("F. 1 ack 1");
+    t.shutdown(fd, shut::wr);
+    t.out("F. 1 ack 2");
+    CHECK(disconnect() == 0);
+  }
+  SECTION("CLOSING") {
+    t.shutdown(fd, shut::wr);
+    t.out("F. 1 ack 1").in("F. 1 ack 1").out(". 2 ack 2");
+    CHECK(disconnect() == 0);
+  }
+  SECTION("but a FIN that the window holds back was not") {
+    t.in("F. 1 ack 1 win 0");
+    REQUIRE(t.write(fd, 3));
+    t.shutdown(fd, shut::wr);
+    t.pending.clear();
+    CHECK(disconnect() == static_cast<int>(errc::connection_reset));
+    t.out("R. 1 ack 2");
+  }
+  SECTION("and who closes with data unread tells so even then") {
+    t.in("FP. 1:6 ack 1");
+    t.shutdown(fd, shut::wr);
+    t.out("F. 1 ack 7");
+    t.close(fd);
+    t.out("R. 2 ack 7");
+  }
+  t.silent();
+  t.over();
+}
+
 // --- namespaces
 
 TEST_CASE("a namespace goes with connections in every state, and what they had is free again", "[S18][S148]") {

@@ -89,14 +89,17 @@ void tcp_orphan(Net& net, sock& sk) {
   tcp_sk(sk).events = 0;
   ++tcp_pernet(net).orphan_count;
 }
-/// Unread data, or a connection that is thrown away, is answered with a RST.
+/// Unread data, or a connection that is thrown away, is answered with a RST; RFC 9293 §3.10.5: not where both FINs were
+/// sent. Of one that is yet to leave the state tells nothing.
 [[nodiscard]] inline bool tcp_need_reset(sock const& sk) {
+  auto const& tp = tcp_sk(sk);
   return tcp_in_state(sk, tcp_state::established, tcp_state::close_wait, tcp_state::fin_wait1, tcp_state::fin_wait2,
-                      tcp_state::syn_recv);
+                      tcp_state::syn_recv) ||
+         (tcp_in_state(sk, tcp_state::closing, tcp_state::last_ack) && tp.snd_nxt != tp.write_seq);
 }
 template <class Net>
-NETSTACK_COLD void tcp_abort(Net& net, sock& sk) {
-  if (tcp_need_reset(sk)) tcp_send_active_reset(net, sk);
+NETSTACK_COLD void tcp_abort(Net& net, sock& sk, bool unread = false) {
+  if (unread || tcp_need_reset(sk)) tcp_send_active_reset(net, sk);
   tcp_set_state(net, sk, tcp_state::close);
   tcp_clear_xmit_timers(net, sk);
 }
@@ -176,7 +179,8 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
     tcp_set_state(net, sk, tcp_state::close);
     inet_csk_listen_stop(net, sk);
   } else if (sk.sk_state != tcp_state::close) {
-    sk.sk_err = static_cast<std::int16_t>(std::errc::connection_reset);
+    if (detail::tcp_need_reset(sk) || sk.sk_state == tcp_state::syn_sent)
+      sk.sk_err = static_cast<std::int16_t>(std::errc::connection_reset);
     detail::tcp_abort(net, sk);
   }
   tcp_clear_xmit_timers(net, sk);
@@ -204,7 +208,7 @@ void tcp_say_goodbye(Net& net, sock& sk, u64 timeout) {
   if (unread) {
     // RFC 9293 §3.6.1 MUST: the peer must learn that what it sent was not read.
     ++NET_STATS(net).TCPAbortOnClose;
-    return tcp_abort(net, sk);
+    return tcp_abort(net, sk, true);
   }
   if (sock_flag(sk, sock_flags::linger) && timeout == 0) {
     ++NET_STATS(net).TCPAbortOnData;
