@@ -2,7 +2,6 @@
 // Linux's own TCP at the rows of testing/detail/bench_tcp.hpp: one thread, both ends in network namespaces of this
 // program's own with a veth between them. linux/tcp/bulk without the veth's offloads, linux/tcp/bulk_gso with them.
 // Needs root and the programs ip and ethtool; built and run by scripts/bench.
-#include <algorithm>
 #include <arpa/inet.h>
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -11,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <string>

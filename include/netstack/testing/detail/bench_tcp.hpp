@@ -319,10 +319,11 @@ void bench_tcp_rx_ooo(benchmark::State& state, bench_rig<Host>& rig) {
 /// that stopping the clock for them is not what is measured.
 template <class Host>
 void bench_tcp_rx_ack(benchmark::State& state, bench_rig<Host>& rig) {
-  constexpr u32 segments = 4 * bench_burst;
+  constexpr u32 segments = 8 * bench_burst;
   bench_tcp_peer<Host> peer{rig};
   if (rig.broken) return state.SkipWithError(rig.broken);
-  (void)setsockopt(rig.net(), peer.fd, sol::socket, so::sndbuf, int{1 << 20});
+  (void)setsockopt(rig.net(), peer.fd, sol::socket, so::sndbufforce, int{1 << 20});
+  tcp_pernet(rig.net()).sysctl_tcp_early_retrans = 0;  // with valgrind a round takes longer than a probe waits
   peer.load(tcp_flag::ack, peer.stamped(), 0, [](bench_tcp_peer<Host>& p) {
     p.ack += bench_segment;
     return p.seq;
