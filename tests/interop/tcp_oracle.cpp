@@ -98,12 +98,15 @@ class both : public support::oracle<host> {
   long receive(pair const& p, unsigned size, int flags = 0) {
     std::vector<char> theirs(size + 1), ours(size + 1);  // so that there is an address even of nothing
     ::iovec part{theirs.data(), size}, our_part{ours.data(), size};
-    ::msghdr m{nullptr, 0, &part, 1, nullptr, 0, 0};
-    netstack::msghdr our_m{.msg_iov = {&our_part, 1}};
+    alignas(8) std::byte told[64]{}, we_told[64]{};
+    ::msghdr m{nullptr, 0, &part, 1, told, sizeof told, 0};
+    netstack::msghdr our_m{.msg_iov = {&our_part, 1}, .msg_control = we_told};
     long const k = answer(::recvmsg(p.theirs, &m, flags));
     long const r = answer(netstack::recvmsg(net(), p.ours, our_m, static_cast<unsigned>(flags)));
     if (same("recv", k, r) && k >= 0) {
       same("flags", m.msg_flags, static_cast<long>(our_m.msg_flags));
+      same("length of what is told", static_cast<long>(m.msg_controllen), static_cast<long>(our_m.msg_controllen));
+      same("what is told", 0, std::memcmp(told, we_told, m.msg_controllen));
       same("bytes", 0, std::memcmp(theirs.data(), ours.data(), size));
     }
     run();
@@ -689,6 +692,8 @@ TEST_CASE("random calls on TCP sockets have the kernel's answers", "[S92][S103][
       two.over = false;
       two.before = "seed " + std::to_string(seed) + "\n";
       std::vector<pair> sockets{two.open(), two.open(), two.open()};
+      for (auto const& p : sockets)
+        if (seed % 2) (void)two.set(p, SOL_TCP, TCP_INQ, 1);
       // Ports of its own: others are in TIME_WAIT still.
       auto const base = static_cast<unsigned short>(2000 + seed * 4);
       two.lowest_port = base;

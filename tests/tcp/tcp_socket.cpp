@@ -106,6 +106,28 @@ TEST_CASE("the pointer by RFC 9293's letter: net/ipv4/tcp_stdurg", "[MUST-62]") 
   t.over();
 }
 
+TEST_CASE("TCP_INQ tells what is left with an urgent byte that is read by itself, too", "[S92][S103]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::inq, 1));
+  t.in("PU. 1:6 ack 1 urg 3");
+  char byte = 0;
+  iovec const part{&byte, 1};
+  alignas(8) std::byte told[32];
+  msghdr m{.msg_iov = {&part, 1}, .msg_control = told};
+  REQUIRE(recvmsg(t.net(), fd, m, msg::oob).value() == 1);
+  int left = 0;
+  CHECK(for_each_cmsg(std::span(told).first(m.msg_controllen), [&](cmsg_view const& c) {
+    CHECK((c.level == sol::tcp && c.type == tcp_opt::inq));
+    left = c.as<int>();
+    return true;
+  }));
+  CHECK(left == 5);
+  REQUIRE(!recvmsg(t.net(), fd, m, msg::oob));
+  CHECK(m.msg_controllen == 0);
+  t.over();
+}
+
 TEST_CASE("MSG_OOB sends its last byte as urgent until that is acknowledged", "[S92][MUST-31]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");

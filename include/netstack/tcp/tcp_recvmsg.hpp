@@ -172,9 +172,10 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
 }
 
 /// TCP_INQ: what is left to be read; after it, that the end is.
-[[nodiscard]] inline int tcp_inq_hint(sock const& sk) {
+inline void tcp_tell_inq(sock const& sk, msghdr& m) {
+  if (!tcp_sk(sk).recvmsg_inq) return;
   auto const left = static_cast<int>(tcp_sk(sk).rcv_nxt - tcp_sk(sk).copied_seq);
-  return left == 0 && sock_flag(sk, sock_flags::done) ? 1 : left;
+  put_cmsg(m, sol::tcp, tcp_opt::inq, left == 0 && sock_flag(sk, sock_flags::done) ? 1 : left);
 }
 
 /// Any call.
@@ -185,7 +186,11 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
   m.msg_namelen = 0;
   if (flags & msg::errqueue) return tcp_af_ops<Net>(sk).recv_error(sk, m);
   if (sk.sk_state == tcp_state::listen) return failure{std::errc::not_connected};
-  if (flags & msg::oob) return tcp_recv_urg(sk, m, flags);
+  if (flags & msg::oob) {
+    auto const r = tcp_recv_urg(sk, m, flags);
+    if (r) tcp_tell_inq(sk, m);
+    return r;
+  }
   auto& tp = tcp_sk(sk);
   bool const peek = (flags & msg::peek) != 0;
   u64 const timeo = sock_rcvtimeo(sk, flags);
@@ -238,7 +243,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_recvmsg_slow(Net& net, sock& sk, msghd
     tcp_event_read(net, sk, copied);
   }
   sock_recv_stamps(sk, m, tstamp, hwtstamp);
-  if (tp.recvmsg_inq) put_cmsg(m, sol::tcp, tcp_opt::inq, tcp_inq_hint(sk));
+  tcp_tell_inq(sk, m);
   return copied;
 }
 
