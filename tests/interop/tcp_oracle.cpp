@@ -919,6 +919,44 @@ TEST_CASE("settings of TCP have the kernel's defaults and bounds", "[S31]") {
   });
 }
 
+TEST_CASE("the bounds of the timeout are those of the namespace when the socket was made", "[S31][S92]") {
+  beside_the_kernel([](both& two) {
+    auto const set = [&](char const* name, int value) {
+      std::ofstream("/proc/sys/net/ipv4/" + std::string(name)) << value;
+      REQUIRE(netstack::sysctl_write(two.net(), "net/ipv4/" + std::string(name), std::to_string(value)));
+    };
+    constexpr int rto_max_ms = 44, rto_min_us = 45;  // older headers do not have them
+    std::vector<pair> all{two.open()};
+    auto const compare = [&] {
+      for (auto const& p : all) two.get(p, SOL_TCP, rto_max_ms), two.get(p, SOL_TCP, rto_min_us);
+    };
+    if (int v = 0; true) {
+      ::socklen_t len = sizeof v;
+      if (::getsockopt(all[0].theirs, SOL_TCP, rto_min_us, &v, &len) != 0) {
+        WARN("the running kernel does not know TCP_RTO_MIN_US: nothing is compared");
+        return two.close(all[0]);
+      }
+    }
+    for (int us : {100'000, 1000, 7, 999'000, 50'001}) {
+      set("tcp_rto_min_us", us), set("tcp_rto_max_ms", 1001 + us / 100);
+      two.before = std::to_string(us) + " us: ";
+      all.push_back(two.open());
+      auto const& own = all.back();
+      if (all.size() % 2)
+        (void)two.set(own, SOL_TCP, rto_min_us, 20'000), (void)two.set(own, SOL_TCP, rto_max_ms, 5000);
+      compare();
+    }
+    // A connection has its listener's; who connects, his own.
+    auto const t = connected(two, 1300);
+    set("tcp_rto_min_us", 200'000), set("tcp_rto_max_ms", 120'000);
+    auto const later = two.open();
+    (void)two.connect(later, both::name(0x7f000001, 1300));
+    for (auto const& p : {t.client, t.server, t.listener, later, two.accept(t.listener)}) all.push_back(p);
+    compare();
+    for (auto const& p : all) two.close(p);
+  });
+}
+
 TEST_CASE("TcpExt has the kernel's columns in its order, but those that other modules count", "[S161][S163]") {
   beside_the_kernel([](both& two) {
     auto const names = [](std::string const& text, std::string const& group) {

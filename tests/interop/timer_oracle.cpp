@@ -96,6 +96,12 @@ void side::go_on(scenario const& s, double now) {
   while (step_ < s.steps.size() && s.steps[step_].what && now >= s.steps[step_].at) s.steps[step_++].what(*this);
 }
 
+/// What a setting is given before anybody listens.
+struct setting {
+  char const *path, *value;
+};
+using settings = std::vector<setting>;
+
 class our_side : public side {
   int fd_ = -1;
   u64 start_ = 0;
@@ -108,7 +114,8 @@ class our_side : public side {
   }
 
  public:
-  our_side() {
+  explicit our_side(settings const& all) {
+    for (auto const& one : all) REQUIRE(sysctl_write(script.net(), one.path, one.value));
     script.listen();
     start_ = script.net().worker().now;
   }
@@ -508,17 +515,14 @@ std::string difference(std::vector<sent_at> ours, std::vector<sent_at> kernels) 
   return same ? "" : both;
 }
 
-/// So that its end is seen.
-constexpr auto synack_retries = "net/ipv4/tcp_synack_retries";
-
 /// What the kernel sent in each of these.
-std::vector<std::vector<sent_at>> watch_kernel(std::vector<scenario const*> const& which) {
+std::vector<std::vector<sent_at>> watch_kernel(std::vector<scenario const*> const& which, settings const& set) {
   kernel_tap tap;
   tap.run("ip link set nst0 gso_max_segs 1");  // it would wait until there is more for a super-segment
   tap.set("net/ipv4/tcp_no_metrics_save", "1");
   tap.set("net/ipv4/tcp_retrans_collapse", "0");  // ours repeats what it sent as it was
   tap.set("net/ipv4/tcp_congestion_control", "reno");
-  tap.set(synack_retries, "2");
+  for (auto const& one : set) tap.set(one.path, one.value);
   int const listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   auto const at = inet_addr_of({}, basic_tcp_script<>::port);
   REQUIRE(::bind(listener, reinterpret_cast<::sockaddr const*>(&at), sizeof at) == 0);
@@ -536,9 +540,8 @@ std::vector<std::vector<sent_at>> watch_kernel(std::vector<scenario const*> cons
   for (auto& one : kernels) logs.push_back(one.log);
   return logs;
 }
-std::vector<sent_at> watch_ours(scenario const& s) {
-  our_side ours;
-  REQUIRE(sysctl_write(ours.script.net(), synack_retries, "2"));
+std::vector<sent_at> watch_ours(scenario const& s, settings const& set) {
+  our_side ours(set);
   s.begin(ours);
   ours.run(s);
   return ours.log;
@@ -552,9 +555,7 @@ bool kernel_is_known() {
   return std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 18));
 }
 
-}  // namespace
-
-TEST_CASE("what is sent when little comes, is sent when the kernel sends it", "[S92][S100][S105]") {
+void compare(std::span<scenario const> all, settings const& set) {
   if (skip_without_root("makes a network namespace")) return;
   if (skip_without_file("/dev/net/tun")) return;
   if (!kernel_is_known()) {
@@ -562,13 +563,13 @@ TEST_CASE("what is sent when little comes, is sent when the kernel sends it", "[
     return;
   }
   std::vector<scenario const*> left;
-  for (auto const& s : scenarios) left.push_back(&s);
+  for (auto const& s : all) left.push_back(&s);
   // What differs because this process had to wait for a processor is watched again.
   for (int tries = 0; tries < 3 && !left.empty(); ++tries) {
-    auto const kernels = watch_kernel(left);
+    auto const kernels = watch_kernel(left, set);
     std::vector<scenario const*> differ;
     for (std::size_t i = 0; i < left.size(); ++i) {
-      std::string const what = difference(watch_ours(*left[i]), kernels[i]);
+      std::string const what = difference(watch_ours(*left[i], set), kernels[i]);
       if (what.empty()) continue;
       differ.push_back(left[i]);
       if (tries == 2) FAIL_CHECK(left[i]->name << '\n' << what);
@@ -576,4 +577,74 @@ TEST_CASE("what is sent when little comes, is sent when the kernel sends it", "[
     left = differ;
   }
   CHECK(left.empty());
+}
+
+/// … with a least timeout other than Linux's.
+template <int Us>
+void set_least(side& s) {
+  s.set(sol::tcp, tcp_opt::rto_min_us, Us);
+}
+void answer_all(side& s) {
+  s.answer = [](side& peer, std::string const& what) {
+    auto const end = what.substr(what.find(':') + 1);
+    if (what[0] == '.' && end != "1" && end != "0") peer.in(". 1 ack " + end);
+  };
+}
+constexpr scenario bounded[]{
+    {"data that nobody acknowledges", silent_client},
+    {"… of who asks", silent_server, {{{0.1, [](side& s) { s.in("S. 0 ack 1 mss 1460"), s.write(100); }}}}},
+    {"… and has a bound of his own",
+     [](side& s) {
+       s.open();
+       set_least<100'000>(s);
+       s.connect();
+     },
+     {{{0.1, [](side& s) { s.in("S. 0 ack 1 mss 1460"), s.write(100); }}}}},
+    {"… since the connection is there",
+     [](side& s) {
+       s.accepted();
+       set_least<100'000>(s);
+       s.write(100);
+     }},
+    {"… and data was sent",
+     [](side& s) {
+       answer_all(s);
+       s.accepted();
+       set_least<100'000>(s);
+       for (int i = 0; i < 30; ++i) s.write(100);
+       s.answer = nullptr;
+       s.write(100);
+     }},
+    {"… two segments", [](side& s) { s.accepted(), s.write(2920); }},
+    {"the last of two, with SACK",
+     syn_with_sack,
+     {{{0.1, begin_with<2920>}, {0.2, [](side& s) { s.in(". 1 ack 1461"); }}}}},
+    {"… of a bound of its own",
+     syn_with_sack,
+     {{{0.1, [](side& s) { begin_with<100>(s), set_least<100'000>(s); }},
+       {0.15, [](side& s) { s.in(". 1 ack 101"), s.write(100); }},
+       {0.2, [](side& s) { s.in(". 1 ack 201"), s.write(100); }}}}},
+    {"a closed window", [](side& s) { s.accepted(" win 0"), s.write(100); }},
+    {"… of a bound of its own",
+     [](side& s) {
+       s.open();
+       set_least<100'000>(s);
+       s.connect();
+     },
+     {{{0.1, [](side& s) { s.in("S. 0 ack 1 mss 1460 win 0"), s.write(100); }}}}},
+    {"a FIN that nobody acknowledges", [](side& s) { s.accepted(), s.shutdown(); }},
+    {"a SYN that nobody answers", silent_server},
+};
+
+}  // namespace
+
+TEST_CASE("what is sent when little comes, is sent when the kernel sends it", "[S92][S100][S105]") {
+  compare(scenarios, {{"net/ipv4/tcp_synack_retries", "2"}});  // so that its end is seen
+}
+
+TEST_CASE("… with a larger least timeout: tcp_rto_min_us", "[S100][S105][RFC 6298]") {
+  compare(bounded, {{"net/ipv4/tcp_rto_min_us", "700000"}, {"net/ipv4/tcp_retries2", "3"}});
+}
+TEST_CASE("… and a smaller one", "[S100][S105][RFC 6298]") {
+  compare(bounded, {{"net/ipv4/tcp_rto_min_us", "100000"}, {"net/ipv4/tcp_retries2", "4"}});
 }

@@ -421,9 +421,9 @@ TEST_CASE("acknowledgments that overtook each other look like that, and are not:
   t.over();
 }
 
-TEST_CASE("tcp_rto_min_us bounds the timeout from below: RFC 6298 §2.4") {
+TEST_CASE("TCP_RTO_MIN_US bounds the timeout from below, soon after it was set: RFC 6298 §2.4") {
   episode t("", 10);
-  t.set("tcp_rto_min_us", "20000");
+  REQUIRE(setsockopt(t.net(), t.fd, sol::tcp, tcp_opt::rto_min_us, 20'000));
   for (int i = 0; i < 20; ++i) t.write(1).after(10).pending.clear(), t.in(ack(t.written / 1000));
   CHECK(t.tp().icsk_rto >= 30'000);
   CHECK(t.tp().icsk_rto < 36'000);
@@ -458,16 +458,20 @@ TEST_CASE(
   // Longer than a second is no timeout that is measured, either.
   t.in(". 1 ack 501");
   t.tp(fd).srtt_us = 8 * 1'500'000;
-  tcp_set_rto(t.net(), t.tp(fd));
+  tcp_set_rto(t.tp(fd));
   CHECK(t.tp(fd).icsk_rto == 1'000'000);
+  // The namespace's are for who begins then, as in Linux.
+  int const older = t.stream();
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_rto_max_ms", "5000"));
-  CHECK(tcp_rto_max_of(t.net(), t.tp(fd)) == 1'000'000);
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_rto_min_us", "650001"));
   int const other = t.stream();
-  CHECK(get(other, tcp_opt::rto_max_ms) == 5000);
+  CHECK((get(fd, tcp_opt::rto_max_ms) == 1000 && get(fd, tcp_opt::rto_min_us) == 20'000));
+  CHECK((get(older, tcp_opt::rto_max_ms) == 120'000 && get(older, tcp_opt::rto_min_us) == 200'000));
+  CHECK((get(other, tcp_opt::rto_max_ms) == 5000 && get(other, tcp_opt::rto_min_us) == 652'000));
   t.over();
 }
 
-TEST_CASE("TCP_DELACK_MAX_US: an acknowledgment waits no longer") {
+TEST_CASE("TCP_DELACK_MAX_US: an acknowledgment waits no longer, nor as long as TCP_RTO_MIN_US") {
   tcp_script t;
   int const fd = t.accepted();
   t.in(". 1:101 ack 1").out(". 1 ack 101");  // the first at once
@@ -475,10 +479,13 @@ TEST_CASE("TCP_DELACK_MAX_US: an acknowledgment waits no longer") {
   tp.quick_acks = 0, tp.pingpong = true;
   t.in(". 101:201 ack 1").quiet(39).after(2).out(". 1 ack 201");
   tp.quick_acks = 0, tp.pingpong = true;
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::rto_min_us, 24'000));
+  t.in(". 201:301 ack 1").quiet(19).after(2).out(". 1 ack 301");
+  tp.quick_acks = 0, tp.pingpong = true;
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::delack_max_us, 8000));
-  t.in(". 201:301 ack 1").quiet(7).after(2).out(". 1 ack 301");
+  t.in(". 301:401 ack 1").quiet(7).after(2).out(". 1 ack 401");
   t.got = 1;
-  t.read(fd, 300);
+  t.read(fd, 400);
   t.over();
 }
 

@@ -33,9 +33,8 @@ NETSTACK_NOINLINE inline void tcp_rtt_varies(tcp_sock& tp, u32 least_us) {
   tp.mdev_max_us = least_us;
 }
 /// RFC 6298 §2.3: SRTT, and RTTVAR as Linux has it. A path that becomes quicker varies by less than its step says.
-template <class Net>
-NETSTACK_INLINE void tcp_rtt_estimator(Net& net, tcp_sock& tp, u32 rtt_us) {
-  u32 const r = std::max(rtt_us, 1u), least_us = tcp_rto_min_of(net, tp);
+NETSTACK_INLINE void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {
+  u32 const r = std::max(rtt_us, 1u), least_us = tcp_rto_min_of(tp);
   if (tp.srtt_us == 0) [[unlikely]]
     return tcp_rtt_first(tp, r, least_us);
   auto const error = static_cast<s32>(r - (tp.srtt_us >> 3));
@@ -57,11 +56,10 @@ void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us) {
   tp.rtt_min_stamp = now;
 }
 /// RFC 6298 §2.3, §2.5.
-template <class Net>
-NETSTACK_INLINE void tcp_set_rto(Net& net, tcp_sock& tp) {
+NETSTACK_INLINE void tcp_set_rto(tcp_sock& tp) {
   u32 rto = (tp.srtt_us >> 3) + tp.rttvar_us;
   if (rto > 1'000'000) [[unlikely]]  // no bound is less
-    rto = std::min(rto, tcp_rto_max_of(net, tp));
+    rto = std::min(rto, tcp_rto_max_of(tp));
   tp.icsk_rto = rto;
 }
 
@@ -83,9 +81,9 @@ void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   } else {
     return;
   }
-  tcp_rtt_estimator(net, tp, rtt_us);
+  tcp_rtt_estimator(tp, rtt_us);
   tcp_update_rtt_min(net, tp, rtt_us);
-  tcp_set_rto(net, tp);
+  tcp_set_rto(tp);
   tp.icsk_backoff = 0;
 }
 
@@ -195,7 +193,7 @@ void tcp_ack_probe(Net& net, sock& sk) {
     tp.icsk_backoff = 0;
     if (tp.icsk_pending == icsk_time::probe0) inet_csk_clear_xmit_timer(net, sk);
   } else if (tp.icsk_pending == icsk_time::probe0) {
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(tp));
   }
 }
 
@@ -307,9 +305,9 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tp.rack_mstamp = sent, tp.rack_end_seq = cb.end_seq;
   tp.rack_rtt_us = static_cast<u32>(std::min<s64>(rs.rtt_us, tcp_rto_max));
   tp.rack_advanced = true;
-  tcp_rtt_estimator(net, tp, oldest_us);
+  tcp_rtt_estimator(tp, oldest_us);
   tcp_update_rtt_min(net, tp, oldest_us);
-  tcp_set_rto(net, tp);
+  tcp_set_rto(tp);
   rs.acked_sacked = n;
   tcp_rate_skb_delivered(tp, cb, rs);
   tcp_rate_gen(net, tp, rs);

@@ -164,7 +164,7 @@ NETSTACK_INLINE bool tcp_start_loss_probe(Net& net, sock& sk, u32 packets_out, u
   if (ns.sysctl_tcp_early_retrans < 3 || !tcp_is_sack(tp) || tp.rare->fastopen_rsk) return false;
   u64 pto = tcp_timeout_init;
   if (tp.srtt_us != 0)  // one segment alone may be acknowledged late
-    pto = (tp.srtt_us >> 2) + (packets_out == 1 ? tcp_rto_min_of(net, tp) : tcp_timeout_min);
+    pto = (tp.srtt_us >> 2) + (packets_out == 1 ? tcp_rto_min_of(tp) : tcp_timeout_min);
   inet_csk_reset_xmit_timer(net, sk, icsk_time::loss_probe, std::min(pto, rto));
   return true;
 }
@@ -180,10 +180,9 @@ NETSTACK_INLINE bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   return detail::tcp_start_loss_probe(net, sk, tp.packets_out, restart ? tp.icsk_rto : tcp_rto_left(net, sk));
 }
 /// SHLD-30: how long until a closed window is asked about again: ever longer; us.
-template <class Net>
-[[nodiscard]] u64 tcp_probe0_when(Net& net, tcp_sock const& tp) {
-  u64 const first = std::max(tp.icsk_rto, tcp_pernet(net).sysctl_tcp_rto_min_us);
-  return std::min<u64>(first << std::min<u32>(tp.icsk_backoff, 30), tcp_rto_max_of(net, tp));
+[[nodiscard]] inline u64 tcp_probe0_when(tcp_sock const& tp) {
+  u64 const first = std::max(tp.icsk_rto, tcp_rto_min);
+  return std::min<u64>(first << std::min<u32>(tp.icsk_backoff, 30), tcp_rto_max_of(tp));
 }
 /// MUST-35 MUST-36 SHLD-29: with a closed window and nothing in flight, somebody must ask again.
 template <class Net>
@@ -192,7 +191,7 @@ void tcp_check_probe_timer(Net& net, sock& sk) {
   if (tp.packets_out != 0 || tp.icsk_pending != icsk_time::none) return;
   tp.icsk_backoff = 0;
   tcp_rare_of(net, tp).retrans_start = net.worker().now;
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(net, tp));
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(tp));
 }
 
 // --- sending what is new

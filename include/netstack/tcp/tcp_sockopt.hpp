@@ -42,9 +42,8 @@ inline result<void> tcp_set_bounded(int val, int most, auto& field) {
 /// A time of a few ms, us, in Linux's ticks at 250 Hz: two at least, and 200 ms at most.
 inline constexpr int tcp_ticks_max = 200'000;
 inline result<void> tcp_set_ticks(int us, u32& field) {
-  constexpr int tick = 4000;
-  if (us <= tick || us > tcp_ticks_max) return failure{std::errc::invalid_argument};
-  field = static_cast<u32>((us + tick - 1) / tick * tick);
+  if (us <= static_cast<int>(tcp_jiffy) || us > tcp_ticks_max) return failure{std::errc::invalid_argument};
+  field = tcp_jiffies(static_cast<u32>(us));
   return {};
 }
 
@@ -190,8 +189,8 @@ result<int> tcp_get_int(Net& net, sock& sk, int optname) {
     case tcp_opt::defer_accept: return static_cast<int>(tcp_retrans_seconds(tp.icsk_defer_accept));
     case tcp_opt::quickack: return !tp.pingpong;
     case tcp_opt::user_timeout: return static_cast<int>(tp.rare->user_timeout);
-    case tcp_opt::rto_max_ms: return static_cast<int>(tcp_rto_max_of(net, tp) / 1000);
-    case tcp_opt::rto_min_us: return static_cast<int>(tcp_rto_min_of(net, tp));
+    case tcp_opt::rto_max_ms: return static_cast<int>(tcp_rto_max_of(tp) / 1000);
+    case tcp_opt::rto_min_us: return static_cast<int>(tcp_rto_min_of(tp));
     case tcp_opt::delack_max_us:
       return tp.rare->delack_max_us != 0 ? static_cast<int>(tp.rare->delack_max_us) : tcp_ticks_max;
     case tcp_opt::save_syn: return tp.save_syn;

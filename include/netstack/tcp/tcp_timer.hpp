@@ -49,8 +49,8 @@ bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
   auto const& tp = tcp_sk(sk);
   if (tp.icsk_retransmits == 0 || tries == 0) return tp.icsk_retransmits != 0;
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
-  u32 const first = opening ? tcp_timeout_init : tcp_pernet(net).sysctl_tcp_rto_min_us;
-  u64 const most = tcp_model_timeout(tries, first, tcp_rto_max_of(net, tp));
+  u32 const first = opening ? tcp_timeout_init : tcp_rto_min;
+  u64 const most = tcp_model_timeout(tries, first, tcp_rto_max_of(tp));
   return net.worker().now - tp.rare->retrans_start >= most * 1000;
 }
 /// How often a SYN is repeated, or a SYN-ACK, and once more if its connection is in use already, as in Linux.
@@ -99,8 +99,7 @@ void tcp_count_failure(Net& net, tcp_sock const& tp) {
 /// lost. For TCP_USER_TIMEOUT an answer that takes nothing is none.
 template <class Net>
 bool tcp_rtx_probe0_timed_out(Net& net, tcp_sock const& tp) {
-  if (net.worker().now - std::max(tp.rcv_tstamp, tp.rare->retrans_start) > u64{tcp_rto_max_of(net, tp)} * 2000)
-    return true;
+  if (net.worker().now - std::max(tp.rcv_tstamp, tp.rare->retrans_start) > u64{tcp_rto_max_of(tp)} * 2000) return true;
   u32 const since = tp.repair ? tp.repair->retrans_stamp : 0;
   u32 const repeating = since != 0 ? tcp_time_stamp(net) + tp.tsoffset - since : 0;  // ms
   return tp.rare->user_timeout != 0 && repeating >= tp.rare->user_timeout;
@@ -128,7 +127,7 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
     return inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, std::min(tp.icsk_rto, tcp_resource_probe_interval));
   // But the first SYNs follow each other evenly, as in Linux: most often it was one of these that was lost.
   if (sk.sk_state != tcp_state::syn_sent || past.total_rto > tcp_pernet(net).sysctl_tcp_syn_linear_timeouts)
-    ++tp.icsk_backoff, tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max_of(net, tp));
+    ++tp.icsk_backoff, tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max_of(tp));
   inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans,
                             closed ? tp.icsk_rto : tcp_clamp_to_user_timeout(net, tp, tp.icsk_rto));
 }
@@ -146,7 +145,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
   bool const dead = sock_flag(sk, sock_flags::dead);
   u32 const most = dead ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
   if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.rare->retrans_start) ||
-      (dead && tcp_probe0_when(net, tp) == tcp_rto_max_of(net, tp)))
+      (dead && tcp_probe0_when(tp) == tcp_rto_max_of(tp)))
     return tcp_write_err(net, sk);
   auto const r = tcp_write_wakeup(net, sk);
   // That no frame is left here says nothing of the peer: it counts for nothing, and is tried again soon.
@@ -159,7 +158,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
   }
   ++tp.icsk_probes_out;
   if (r && tp.icsk_backoff < ns.sysctl_tcp_retries2) ++tp.icsk_backoff;
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_clamp_to_user_timeout(net, tp, tcp_probe0_when(net, tp)));
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_clamp_to_user_timeout(net, tp, tcp_probe0_when(tp)));
 }
 
 template <class Net>

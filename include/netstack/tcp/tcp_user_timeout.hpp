@@ -9,23 +9,41 @@
 
 namespace netstack {
 
-/// RFC 6298 §2.4, §2.5: what bounds the timeout; us. TCP_RTO_MIN_US and TCP_RTO_MAX_MS, or the namespace's.
-template <class Net>
-[[nodiscard]] NETSTACK_INLINE u32 tcp_rto_min_of(Net& net, tcp_sock const& tp) {
+/// Times that a socket is given are, as Linux's are at 250 Hz, so many of these; us, and in full ones.
+inline constexpr u32 tcp_jiffy = 4000;
+[[nodiscard]] constexpr u32 tcp_jiffies(u32 us) {
+  return static_cast<u32>((u64{us} + tcp_jiffy - 1) / tcp_jiffy * tcp_jiffy);
+}
+/// RFC 6298 §2.4, §2.5: what bounds the timeout; us. TCP_RTO_MIN_US and TCP_RTO_MAX_MS, or what the namespace's was
+/// when the socket was made, or the one that listened for it.
+[[nodiscard]] NETSTACK_INLINE u32 tcp_rto_min_of(tcp_sock const& tp) {
   if (tp.own_timers && tp.rare->rto_min_us != 0) [[unlikely]]
     return tp.rare->rto_min_us;
-  return tcp_pernet(net).sysctl_tcp_rto_min_us;
+  return tcp_rto_min;
 }
-template <class Net>
-[[nodiscard]] u32 tcp_rto_max_of(Net& net, tcp_sock const& tp) {
+[[nodiscard]] inline u32 tcp_rto_max_of(tcp_sock const& tp) {
   u32 const own = tp.rare->rto_max_ms;
-  return (own == 0 ? tcp_pernet(net).sysctl_tcp_rto_max_ms : own) * 1000;
+  return own == 0 ? tcp_rto_max : own * 1000;
 }
-/// MUST-40: how long an acknowledgment waits for company; ns. No longer than TCP_DELACK_MAX_US.
+/// A socket that begins takes over what is not as it is most often.
+template <class Net>
+NETSTACK_INLINE void tcp_init_timer_bounds(Net& net, tcp_sock& tp) {
+  auto const& ns = tcp_pernet(net);
+  if (ns.sysctl_tcp_rto_min_us != tcp_rto_min) [[unlikely]]
+    tp.own_timers = true, tcp_rare_of(net, tp).rto_min_us = tcp_jiffies(ns.sysctl_tcp_rto_min_us);
+  if (ns.sysctl_tcp_rto_max_ms != tcp_rto_max / 1000) [[unlikely]]
+    tcp_rare_of(net, tp).rto_max_ms = tcp_jiffies(ns.sysctl_tcp_rto_max_ms * 1000) / 1000;
+}
+/// MUST-40: how long an acknowledgment waits for company; ns. No longer than TCP_DELACK_MAX_US, and, as in Linux, less
+/// than the timeout of a peer that has the same bound.
 [[nodiscard]] inline u64 tcp_delack_of(tcp_sock const& tp) {
-  if (tp.own_timers && tp.rare->delack_max_us != 0) [[unlikely]]
-    return std::min(tcp_delack_min, u64{tp.rare->delack_max_us} * 1000);
-  return tcp_delack_min;
+  if (!tp.own_timers) [[likely]]
+    return tcp_delack_min;
+  u32 const most = tp.rare->delack_max_us, least = tp.rare->rto_min_us;
+  u64 us = tcp_delack_min / 1000;
+  if (most != 0) us = std::min<u64>(us, most);
+  if (least != 0) us = std::min<u64>(us, std::max(least, 2 * tcp_jiffy) - tcp_jiffy);
+  return us * 1000;
 }
 /// RFC 9293 §3.8.3: how long `tries` repetitions would take if the first came after `first` us: the measure of R1 and
 /// R2, whatever the round trip; us.
@@ -58,7 +76,7 @@ void tcp_rcv_user_timeout(Net& net, tcp_sock& tp, u16 field) {
   auto const& ns = tcp_pernet(net);
   u32 const remote = tcp_user_timeout_decode(field);
   if (ns.sysctl_tcp_user_timeout_option == 0 || tp.user_timeout_set || remote == 0) return;
-  u64 const own = tcp_model_timeout(ns.sysctl_tcp_retries2, ns.sysctl_tcp_rto_min_us) / 1'000'000;
+  u64 const own = tcp_model_timeout(ns.sysctl_tcp_retries2, tcp_rto_min) / 1'000'000;
   u64 const s = std::min<u64>(std::max({own, u64{remote}, u64{l_limit}}), u_limit);
   tcp_rare_of(net, tp).user_timeout = static_cast<u32>(s * 1000);
 }
