@@ -27,9 +27,10 @@ struct rig : two_hosts<host, host, drivers::pipe> {
   int listener, client, server;
   std::string sent;
 
-  explicit rig(u32 features) : two_hosts({.features = features}) {
+  explicit rig(u32 features, bool stamped = true) : two_hosts({.features = features}) {
     auto& na = a.init_net();
     auto& nb = b.init_net();
+    tcp_pernet(na).sysctl_tcp_timestamps = stamped;
     listener = socket(nb, af::inet, sock_type::stream | sock_type::nonblock).value();
     REQUIRE(setsockopt(nb, listener, sol::socket, so::rcvbuf, int{1 << 20}));
     REQUIRE(bind(nb, listener, name({}, 80)));
@@ -120,7 +121,9 @@ struct rig : two_hosts<host, host, drivers::pipe> {
 }  // namespace
 
 TEST_CASE("a segment of a few bytes, and an acknowledgment, need no packet to leave", "[tcp]") {
-  rig t{summed};
+  bool const stamped = GENERATE(true, false);
+  rig t{summed, stamped};
+  CHECK(t.from().tstamp_ok == stamped);
   auto& pool_a = t.a.worker().pool;
   u32 const before = pool_a.in_use();
   u32 const segs = t.from().segs_out;
@@ -143,7 +146,7 @@ TEST_CASE("a segment of a few bytes, and an acknowledgment, need no packet to le
   t.read();
 }
 TEST_CASE("so do several short segments in flight, and the end of them", "[tcp]") {
-  rig t{summed};
+  rig t{summed, GENERATE(true, false)};
   auto& na = t.a.init_net();
   REQUIRE(setsockopt(na, t.client, sol::tcp, tcp_opt::nodelay, int{1}));
   u32 const before = t.a.worker().pool.in_use();
@@ -521,6 +524,32 @@ TEST_CASE("a burst of many connections, of hosts that were heard, is recognised 
   CHECK(tcp_inq(*all[0].to) == 1000);
   CHECK(TCP_STATS(nb).InErrs.read() == 0);
   for (auto& c : all) t.close_both(c);
+}
+
+TEST_CASE("full segments without time stamps leave as one list and are known at the driver's edge", "[tcp]") {
+  auto const features = GENERATE(summed, unsummed);
+  rig t{features, false};
+  constexpr u32 full = 1460;
+  CHECK(t.from().mss_cache == full);
+  auto& stats = NET_STATS(t.b.init_net());
+  u64 const taken = stats.TCPHPHits.read();
+  u32 const sent = t.from().segs_out;
+  t.write(20 * full);
+  CHECK(t.from().packets_out == 20);
+  CHECK(t.from().segs_out == sent + 20);
+  for (u32 i = 0; i < 20; ++i) {
+    sk_buff const& frame = *t.cable.from(0).frames.front(i);
+    CHECK(frame.data[eth_hlen + ip_hlen_min + 12] >> 4 == 5);  // no options
+    CHECK(frame.len == eth_hlen + ip_hlen_min + tcp_hlen_min + full);
+  }
+  t.b.poll();
+  CHECK(stats.TCPHPHits.read() == taken + 20);
+  t.read();
+  t.write(5 * full + 700), t.write(1), t.write(full);
+  t.read();
+  CHECK(TCP_STATS(t.b.init_net()).InErrs.read() == 0);
+  CHECK(TCP_STATS(t.b.init_net()).InCsumErrors.read() == 0);
+  CHECK(TCP_STATS(t.a.init_net()).RetransSegs.read() == 0);
 }
 
 TEST_CASE("a burst without time stamps comes to the same as one with them, in order and behind a gap", "[S117]") {

@@ -134,8 +134,12 @@ template <class Net>
 NETSTACK_NOINLINE void gro_receive_burst(Net& net, napi_struct& n, skb_list& burst) {
   rx_flow_taken const& taken = net.worker().softnet.flow_taken;
   skb_list up;
-  if (taken.packets != 0) up = burst.cut_front(*taken.last, taken.packets);
-  if (burst.count == 1) {  // with nobody to be merged with
+  bool const learn = std::exchange(net.worker().softnet.flow_wanted, false);
+  if (taken.packets != 0)
+    up = burst.cut_front(*taken.last, taken.packets);
+  else if (learn)
+    up.push_back(*burst.pop_front());
+  if (burst.count <= 1) {  // with nobody to be merged with
     up.splice(burst);
   } else {
     while (sk_buff* skb = burst.pop_front()) dev_gro_receive(net, n, *skb, up);

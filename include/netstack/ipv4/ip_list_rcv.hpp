@@ -169,7 +169,11 @@ class ip_burst {
       constexpr auto const& row = Net::inet_protos.rows[R];
       if constexpr (row.flow.begin != nullptr) {
         inet_flow flow;
-        if (proto_ != &row || !row.flow.begin(net_, skb, flow)) return false;
+        if (proto_ != &row) return false;
+        if (!row.flow.begin(net_, skb, flow)) {
+          if (skb_is_gso(skb)) net_.worker().softnet.flow_wanted = true;
+          return false;
+        }
         skb.pull(row.flow.hlen);
         skb_list run;
         run.push_back(skb);

@@ -17,11 +17,12 @@ inline constexpr u32 tcp_burst_max = 64;
 
 namespace detail {
 
-/// The header of segments that say nothing but their data, an acknowledgment and the time.
+/// The header of segments that say nothing but their data, an acknowledgment and, `Stamped`, the time.
+template <bool Stamped>
 class tcp_burst_header {
-  static constexpr u32 hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
-  u32 ports_, ack_, bits_, lead_;
-  u64 stamp_, pseudo_, sum_;
+  static constexpr u32 hlen = tcp_common_hlen<Stamped>, lead = Stamped ? tcpopt::tstamp_lead : 0;
+  u32 ports_, ack_, bits_;
+  u64 stamp_ = 0, pseudo_, sum_;
 
  public:
   /// The window is told from now on.
@@ -32,10 +33,9 @@ class tcp_burst_header {
     ports_ = tp.inet_sport.raw() | u32{sk.sk_dport.raw()} << 16;
     ack_ = be32{tp.rcv_nxt}.raw();
     bits_ = be32{hlen / 4 << 28 | u32{tcp_flag::ack} << 16 | window}.raw();
-    lead_ = tcpopt::tstamp_lead;
-    stamp_ = be64{u64{tcp_time_stamp(net) + tp.tsoffset} << 32 | tp.ts_recent}.raw();
+    if constexpr (Stamped) stamp_ = be64{u64{tcp_time_stamp(net) + tp.tsoffset} << 32 | tp.ts_recent}.raw();
     pseudo_ = u64{tp.csum_flow} + be16{static_cast<u16>(payload + hlen)}.raw();
-    sum_ = csum_add64(pseudo_ + ports_ + ack_ + bits_ + lead_, stamp_);
+    sum_ = csum_add64(pseudo_ + ports_ + ack_ + bits_ + lead, stamp_);
   }
   /// In front of the payload, as tcp_push_header does.
   NETSTACK_INLINE void push(sk_buff& skb, u32 number, bool psh) const {
@@ -43,8 +43,9 @@ class tcp_burst_header {
     u32 const seq = be32{number}.raw(), more = psh ? push_bit : 0;
     u8* const at = skb.push(hlen);
     u16 const check = tcp_header_check(skb, pseudo_, csum_add64(sum_, u64{seq} + more));
-    u64 const words[4] = {ports_ | u64{seq} << 32, ack_ | u64{bits_ | more} << 32, check | u64{lead_} << 32, stamp_};
-    for (u32 i = 0; i < 4; ++i) std::memcpy(at + 8 * i, &words[i], 8);  // no more than one register holds
+    u64 const words[4] = {ports_ | u64{seq} << 32, ack_ | u64{bits_ | more} << 32, check | u64{lead} << 32, stamp_};
+    for (u32 i = 0; i < hlen / 8; ++i) std::memcpy(at + 8 * i, &words[i], 8);  // no more than one register holds
+    if constexpr (hlen % 8 != 0) std::memcpy(at + hlen - 4, &words[hlen / 8], 4);
     skb.reset_transport_header();
   }
 };
@@ -78,27 +79,23 @@ bool tcp_burst_sent(Net& net, sock& sk, u32 segments, u32 bytes, u32 end_seq) {
   return std::min(tp.snd_cwnd - std::min(tp.snd_cwnd, tcp_packets_in_flight(tp)), (tcp_wnd_end(tp) - tp.snd_nxt) / mss);
 }
 
-}  // namespace detail
-
-/// Appends full segments to the list, from send_head on, as many as both windows let out and `most`; how many. 0: the
-/// next is another kind of segment, or the connection has more to say than they can. `begins`: set when the RTO begins
-/// with them, which the caller sees to.
-template <class Net>
-u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begins) {
+/// tcp_burst; `Stamped`: of a connection with time stamps.
+template <bool Stamped, class Net>
+NETSTACK_INLINE u32 tcp_burst_of(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begins) {
   auto& tp = tcp_sk(sk);
-  most = std::min(most, detail::tcp_burst_room(tp, mss));
+  most = std::min(most, tcp_burst_room(tp, mss));
   constexpr tcp_marks told{
       .num_sacks = 0xff, .tstamp_ok = true, .ack_nomem = true, .urg_mode = true, .tx_stamps = true, .dsack = true};
-  bool const plain = tp.match(told, {.tstamp_ok = true}) && !sk.sk_pacing_needed;
-  if (!plain || most < 2 || !detail::tcp_is_plain_segment(*tp.send_head, mss)) return 0;
+  bool const plain = tp.match(told, {.tstamp_ok = Stamped}) && !sk.sk_pacing_needed;
+  if (!plain || most < 2 || !tcp_is_plain_segment(*tp.send_head, mss)) return 0;
   if (tp.send_head->fclone != 0) return 0;  // no clone, nothing leaves: no window may be noted as told
   if (tcp_packets_in_flight(tp) == 0) tcp_ca_tx_start(net, sk);
   u64 const now = net.worker().now;
   tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
-  detail::tcp_burst_header const header{net, sk, mss};
+  tcp_burst_header<Stamped> const header{net, sk, mss};
   u32 n = 0, truesize = 0, end_seq = 0;
   sk_buff* skb = tp.send_head;
-  for (; skb && n < most && detail::tcp_is_plain_segment(*skb, mss); skb = sk.sk_write_queue.after(*skb), ++n) {
+  for (; skb && n < most && tcp_is_plain_segment(*skb, mss); skb = sk.sk_write_queue.after(*skb), ++n) {
     sk_buff* const out = skb->pool->clone_payload(*skb);
     if (!out) break;
     auto& cb = TCP_SKB_CB(*skb);
@@ -114,11 +111,27 @@ u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begi
   }
   sk.sk_wmem_alloc += truesize;
   tp.send_head = skb;
-  detail::tcp_event_ack_sent(net, sk);
+  tcp_event_ack_sent(net, sk);
   TCP_STATS(net).OutSegs += n;
   tp.segs_out += n;
-  begins |= detail::tcp_burst_sent(net, sk, n, n * mss, end_seq);
+  begins |= tcp_burst_sent(net, sk, n, n * mss, end_seq);
   return n;
+}
+template <class Net>
+NETSTACK_NOINLINE u32 tcp_burst_bare(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begins) {
+  return tcp_burst_of<false>(net, sk, mss, most, burst, begins);
+}
+
+}  // namespace detail
+
+/// Appends full segments to the list, from send_head on, as many as both windows let out and `most`; how many. 0: the
+/// next is another kind of segment, or the connection has more to say than they can. `begins`: set when the RTO begins
+/// with them, which the caller sees to.
+template <class Net>
+u32 tcp_burst(Net& net, sock& sk, u32 mss, u32 most, skb_list& burst, bool& begins) {
+  if (!tcp_sk(sk).tstamp_ok) [[unlikely]]
+    return detail::tcp_burst_bare(net, sk, mss, most, burst, begins);
+  return detail::tcp_burst_of<true>(net, sk, mss, most, burst, begins);
 }
 
 // --- several segments as one packet

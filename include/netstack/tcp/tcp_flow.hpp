@@ -13,6 +13,15 @@ namespace detail {
 
 /// The next segment of a connection's burst; nothing is told to the application yet.
 template <class Net>
+NETSTACK_INLINE verdict tcp_v4_next_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  tcp_count_segs_in(tp, skb, rx.hlen);
+  verdict const v = tcp_rcv_predicted(net, sk, skb, rx, true);
+  if (tp.ack_now) [[unlikely]]
+    tcp_rcv_finish(net, sk);
+  return v;
+}
+template <class Net>
 NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
   if (!tcp_read_header(skb, rx)) return drop(net, skb, drop_reason::tcp_hdr);
@@ -26,17 +35,21 @@ NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
   if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
   return outcome.v();
 }
+/// Of those without time stamps, too, most are predicted.
+template <class Net>
+NETSTACK_NOINLINE verdict tcp_v4_next_other(Net& net, sock& sk, sk_buff& skb) {
+  tcp_rx rx;
+  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted<false>(tcp_sk(sk), skb, rx))
+    return tcp_v4_next_slow(net, sk, skb);
+  return tcp_v4_next_predicted(net, sk, skb, rx);
+}
 template <class Net>
 NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
-  auto& tp = tcp_sk(sk);
   tcp_rx rx;
-  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted(tp, skb, rx)) [[unlikely]]
-    return tcp_v4_next_slow(net, sk, skb);
-  tcp_count_segs_in(tp, skb, rx.hlen);
-  verdict const v = tcp_rcv_predicted(net, sk, skb, rx, true);
-  if (tp.ack_now) [[unlikely]]
-    tcp_rcv_finish(net, sk);
-  return v;
+  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted<true>(tcp_sk(sk), skb, rx))
+      [[unlikely]]
+    return tcp_v4_next_other(net, sk, skb);
+  return tcp_v4_next_predicted(net, sk, skb, rx);
 }
 
 /// One of several that tcp_rcv_run left.

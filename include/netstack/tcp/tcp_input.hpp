@@ -410,13 +410,15 @@ struct tcp_run_words {
   }
 };
 
-/// tcp_is_predicted, and what the header says, by its words: most segments of a connection with time stamps. False:
-/// it may be predicted yet, but has to be read.
+/// tcp_is_predicted, and what the header says, by its words: most segments of a connection, `Stamped`: with time
+/// stamps. False: it may be predicted yet, but has to be read.
+template <bool Stamped>
 NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, tcp_rx& rx) {
-  constexpr u32 hlen = tcp_run_words<true>::hlen;
+  constexpr u32 hlen = tcp_run_words<Stamped>::hlen;
   u8 const* const th = skb.data;
   constexpr tcp_marks amiss{.ecn_flags = 0xff, .num_sacks = 0xff, .urg_data = 0xffff, .tstamp_ok = true};
-  if (!tp.match(amiss, {.tstamp_ok = true}) || skb.headlen() < hlen || !tcp_run_words<true>{tp}.alike(th) || tp.ofo)
+  if (!tp.match(amiss, {.tstamp_ok = Stamped}) || skb.headlen() < hlen || !tcp_run_words<Stamped>{tp}.alike(th) ||
+      tp.ofo)
     return false;
   rx.seq = csum_load<be32>(th + 4).host();
   rx.ack_seq = csum_load<be32>(th + 8).host();
@@ -424,11 +426,13 @@ NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, 
   rx.window = static_cast<u16>(tp.snd_wnd >> tp.snd_wscale);
   rx.flags = tcp_flag::ack;  // and PSH, of which nobody asks
   rx.hlen = hlen;
-  rx.opt.saw_tstamp = true;
-  rx.opt.rcv_tsval = csum_load<be32>(th + 24).host();
-  rx.opt.rcv_tsecr = csum_load<be32>(th + 28).host();
+  rx.opt.saw_tstamp = Stamped;
+  if constexpr (Stamped) {
+    rx.opt.rcv_tsval = csum_load<be32>(th + 24).host();
+    rx.opt.rcv_tsecr = csum_load<be32>(th + 28).host();
+  }
   return rx.seq == tp.rcv_nxt && rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una &&
-         skb.len - hlen <= tcp_receive_window(tp) && !before(rx.opt.rcv_tsval, tp.ts_recent);
+         skb.len - hlen <= tcp_receive_window(tp) && !(Stamped && before(rx.opt.rcv_tsval, tp.ts_recent));
 }
 
 /// What it means: its order was asked for already, and nothing in it has to be believed. `plain`: tcp_read_predicted

@@ -204,8 +204,8 @@ inline constexpr tcp_marks tcp_amiss{.nonagle = tcp_nagle::cork,
                                      .dsack = true};
 /// A call that a short frame satisfies, while nothing is in flight and nothing about the connection is unusual: most of
 /// a dialogue's. All that forbids it is asked once, for tcp_send_one asks for each of its ways, and over IPv4 it leaves
-/// as part of this. How many bytes were taken; 0: it is another one.
-template <class Net>
+/// as part of this. How many bytes were taken; 0: it is another one. `Stamped`: it bears a time stamp.
+template <bool Stamped, class Net>
 NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   if (!short_frames_possible<Net> || m.msg_iov.size() != 1) [[unlikely]]
     return 0;
@@ -215,7 +215,7 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   dst_entry* const dst = sk.sk_dst_cache;
   if (part.iov_len - 1 >= tcp_short_max || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
       sk.sk_state != tcp_state::established || sk.sk_family != tcp_inline_family || (sk.sk_shutdown & send_shutdown) ||
-      sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
+      sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = Stamped}) || !tcp_path_is_known(net, tp, *dst) ||
       n > tp.mss_cache || !sk.sk_write_queue.empty() || sk.sk_pacing_needed ||
       after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk) || tcp_was_idle(net, tp)) [[unlikely]]
     return 0;
@@ -239,7 +239,7 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   cb.sacked = cb.eor = 0;
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);
   tcp_note_dialogue(net, tp);
-  if (!tcp_inline_short(net, sk, rt, seq, flags, skb)) [[unlikely]] {
+  if (!tcp_inline_short<Stamped>(net, sk, rt, seq, flags, skb)) [[unlikely]] {
     tcp_rate_check_app_limited(tp);
     tcp_queue_charged(sk, *skb);
     tcp_push(net, sk, 0, tp.mss_cache);
@@ -251,7 +251,7 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
 }
 /// The same for what takes a packet: any that leaves alone, and a full segment behind others that all left. It leaves
 /// as part of this, if nothing stands between it and the driver. How many bytes were taken; 0: it is another call.
-template <class Net>
+template <bool Stamped, class Net>
 NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m) {
   if (!tcp_inline_possible<Net> || m.msg_iov.size() != 1) [[unlikely]]
     return 0;
@@ -264,7 +264,7 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
   dst_entry* const dst = sk.sk_dst_cache;
   if (part.iov_len - 1 >= mss || (m.msg_flags & ~(msg::dontwait | msg::nosignal)) != 0 ||
       sk.sk_state != tcp_state::established || sk.sk_family != tcp_inline_family || (sk.sk_shutdown & send_shutdown) ||
-      sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = true}) || !tcp_path_is_known(net, tp, *dst) ||
+      sk.sk_err != 0 || !dst || !tp.match(tcp_amiss, {.tstamp_ok = Stamped}) || !tcp_path_is_known(net, tp, *dst) ||
       tp.send_head || sk.sk_pacing_needed || after(tp.write_seq + n, tcp_wnd_end(tp)) || !tcp_may_queue(net, sk))
       [[unlikely]]
     return 0;
@@ -272,7 +272,7 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
       [[unlikely]]
     return 0;
   auto& rt = tcp_inline_route(*dst);
-  neighbour* const hop = tcp_inline_hop(net, sk, rt, n);
+  neighbour* const hop = tcp_inline_hop<Stamped>(net, sk, rt, n);
   if (!hop) [[unlikely]]
     return 0;
   if (!alone) tcp_rate_check_app_limited(tp);
@@ -284,7 +284,7 @@ NETSTACK_INLINE std::size_t tcp_send_at_once(Net& net, sock& sk, msghdr const& m
     tcp_note_leaves_alone(net, sk, *skb);
   else
     tcp_note_leaves(net, sk, *skb);
-  auto const r = tcp_inline_fresh(net, sk, rt, *hop, *skb);
+  auto const r = tcp_inline_fresh<Stamped>(net, sk, rt, *hop, *skb);
   if (!r && r.error() == std::errc::no_buffer_space) [[unlikely]] {
     tcp_queue_charged(sk, *skb);
     tcp_push(net, sk, 0, mss);
@@ -378,8 +378,17 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   tcp_push(net, sk, m.msg_flags, mss);
   return queued;
 }
+/// For who has no time stamps.
+template <class Net>
+NETSTACK_NOINLINE std::size_t tcp_send_bare(Net& net, sock& sk, msghdr const& m) {
+  if (m.msg_iov.size() == 1 && m.msg_iov.front().iov_len <= tcp_short_max)
+    if (std::size_t const n = tcp_send_few<false>(net, sk, m); n != 0) return n;
+  return tcp_send_at_once<false>(net, sk, m);
+}
 template <class Net>
 NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_other(Net& net, sock& sk, msghdr& m) {
+  if (!tcp_sk(sk).tstamp_ok)
+    if (std::size_t const n = tcp_send_bare(net, sk, m); n != 0) return n;
   if (std::size_t const n = tcp_send_one(net, sk, m); n != 0) [[likely]]
     return n;
   return tcp_sendmsg_slow(net, sk, m);
@@ -387,13 +396,13 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_other(Net& net, sock& sk, msgh
 /// Each by itself, since they have little in common, and which it is is asked before any register is saved.
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT result<std::size_t> tcp_sendmsg_at_once(Net& net, sock& sk, msghdr& m) {
-  if (std::size_t const n = tcp_send_at_once(net, sk, m); n != 0) [[likely]]
+  if (std::size_t const n = tcp_send_at_once<true>(net, sk, m); n != 0) [[likely]]
     return n;
   return tcp_sendmsg_other(net, sk, m);
 }
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT result<std::size_t> tcp_sendmsg_few(Net& net, sock& sk, msghdr& m) {
-  if (std::size_t const n = tcp_send_few(net, sk, m); n != 0) [[likely]]
+  if (std::size_t const n = tcp_send_few<true>(net, sk, m); n != 0) [[likely]]
     return n;
   return tcp_sendmsg_at_once(net, sk, m);
 }

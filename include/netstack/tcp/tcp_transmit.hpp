@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: how one segment leaves: its options, the window it tells, its header and checksum, and whose bytes it is
-// made of. A segment of the write queue stays there until it is acknowledged, and what leaves is a clone of it whose
-// headers lie in the common headroom. While a driver still has that clone, its frame is immutable: a repetition then
-// gets its headers in a frame of its own and refers to the payload.
+// Decides: how one segment leaves: its options, the window it tells, and whose bytes it is made of. A segment of the
+// write queue stays there until it is acknowledged, and what leaves is a clone of it whose headers lie in the common
+// headroom. While a driver still has that clone, its frame is immutable: a repetition then gets its headers in a frame
+// of its own and refers to the payload.
 // tx: called by tcp_output, tcp_timer → calls tcp_af_ops.queue_xmit
 // Linux: net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_established_options, tcp_syn_options, __tcp_select_window)
-// RFC 9293 §3.1, §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC 2883 §4
+// RFC 9293 §3.8.6.2.2 (silly windows, receiver), RFC 7323 §2.2, §2.4, §3.2, RFC 2018 §4, RFC 2883 §4
 #pragma once
 #include <algorithm>
 #include <bit>
 
-#include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_frags.hpp"
 #include "netstack/tcp/tcp_cong.hpp"
 #include "netstack/tcp/tcp_ecn.hpp"
+#include "netstack/tcp/tcp_header.hpp"
 #include "netstack/tcp/tcp_pacing.hpp"
 #include "netstack/tcp/tcp_rate.hpp"
 #include "netstack/tcp/tcp_stamps.hpp"
@@ -152,105 +152,6 @@ template <class Net>
   return opts;
 }
 
-// --- the header
-
-/// The fields of a header, in host order but the ports.
-struct tcp_header_fields {
-  be16 source{}, dest{};
-  u32 seq = 0, ack_seq = 0;
-  u8 flags = 0;
-  u16 window = 0;
-  u16 urg_ptr = 0;
-};
-
-namespace detail {
-/// MUST-2: the checksum of a header at data, or what of it the device does not do. `pseudo`: of the pseudo header
-/// alone; `sum`: of that, header and options; skb.csum: over the payload.
-NETSTACK_INLINE u16 tcp_header_check(sk_buff& skb, u64 pseudo, u64 sum) {
-  if (skb.ip_summed != ip_summed::partial) [[likely]]
-    return csum_fold(csum_from64to32(csum_add64(sum, skb.csum))).raw();
-  skb.csum_start = skb.offset_of(0);
-  skb.csum_offset = offsetof(tcphdr, check);
-  return static_cast<u16>(~csum_fold(csum_from64to32(pseudo)).raw());
-}
-/// The header of a segment of `len` bytes with it, whose options were written: `stamp` are eight bytes of them, `sum`
-/// is over the others. `flow`: the sum of the pseudo header without the length; check(pseudo, sum): of that, header and
-/// options. From registers, in words as long as they can be: what was stored in small pieces is not read back.
-template <class Check>
-NETSTACK_INLINE void tcp_put_header(u8* at, tcp_header_fields const& f, u32 hlen, u32 len, u64 sum, u64 stamp, u32 flow,
-                                    Check&& check_of) {
-  u64 const first = f.source.raw() | u64{f.dest.raw()} << 16 | u64{be32{f.seq}.raw()} << 32;
-  u64 const second = be64{u64{f.ack_seq} << 32 | hlen / 4 << 28 | u32{f.flags} << 16 | f.window}.raw();
-  u16 const urg = be16{f.urg_ptr}.raw();
-  u64 const pseudo = u64{flow} + be16{static_cast<u16>(len)}.raw();
-  u16 const check = check_of(pseudo, csum_add4(sum + pseudo + urg, first, second, stamp, 0));
-  u32 const last = check | u32{urg} << 16;
-  std::memcpy(at, &first, sizeof first);
-  std::memcpy(at + 8, &second, sizeof second);
-  std::memcpy(at + 16, &last, sizeof last);
-}
-/// … of a packet.
-NETSTACK_INLINE void tcp_write_header(sk_buff& skb, u8* at, tcp_header_fields const& f, u32 hlen, u64 sum, u64 stamp,
-                                      u32 flow) {
-  tcp_put_header(at, f, hlen, skb.len, sum, stamp, flow,
-                 [&](u64 pseudo, u64 all) NETSTACK_INLINE_LAMBDA { return tcp_header_check(skb, pseudo, all); });
-  skb.reset_transport_header();
-}
-/// The option that most segments have; its eight bytes that change.
-NETSTACK_INLINE u64 tcp_put_stamp(u8* options, u32 tsval, u32 tsecr) {
-  u32 const lead = tcpopt::tstamp_lead;
-  u64 const stamp = be64{u64{tsval} << 32 | tsecr}.raw();
-  std::memcpy(options, &lead, sizeof lead);
-  std::memcpy(options + 4, &stamp, sizeof stamp);
-  return stamp;
-}
-inline constexpr u32 tcp_stamped_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::tstamp_aligned;
-inline constexpr u32 tcp_syn_hlen = static_cast<u32>(tcp_hlen_min) + tcpopt::syn_aligned;
-/// The options that nearly every SYN has: their words need no second look. The sum of all but the stamp, which are
-/// eight bytes; from registers, too.
-struct tcp_syn_sum {
-  u64 sum, stamp;
-};
-NETSTACK_INLINE tcp_syn_sum tcp_put_syn_options(u8* options, tcp_out_options const& opts) {
-  u64 const first = be64{u64{tcpopt::syn_mss_word | opts.mss} << 32 | tcpopt::syn_tstamp_word}.raw(),
-            stamp = be64{u64{opts.tsval} << 32 | opts.tsecr}.raw();
-  u32 const scale = be32{tcpopt::syn_wscale_word | opts.wscale}.raw();
-  static_assert(sizeof first + sizeof stamp + sizeof scale == tcpopt::syn_aligned);
-  std::memcpy(options, &first, sizeof first);
-  std::memcpy(options + 8, &stamp, sizeof stamp);
-  std::memcpy(options + 16, &scale, sizeof scale);
-  return {(first >> 32) + static_cast<u32>(first) + scale, stamp};
-}
-/// … with its header, where it leaves.
-NETSTACK_INLINE void tcp_write_syn(u8* at, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  auto const [sum, stamp] = tcp_put_syn_options(at + tcp_hlen_min, opts);
-  tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, stamp, flow,
-                 [](u64, u64 all) NETSTACK_INLINE_LAMBDA { return csum_fold(csum_from64to32(all)).raw(); });
-}
-/// … in front of the payload.
-inline void tcp_push_syn_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  u8* const at = skb.push(tcp_syn_hlen);
-  auto const [sum, stamp] = tcp_put_syn_options(at + tcp_hlen_min, opts);
-  tcp_write_header(skb, at, f, tcp_syn_hlen, sum, stamp, flow);
-}
-}  // namespace detail
-
-/// Writes header and the one option that most segments have in front of the payload.
-NETSTACK_INLINE void tcp_push_stamped_header(sk_buff& skb, tcp_header_fields const& f, u32 tsval, u32 tsecr, u32 flow) {
-  u8* const at = skb.push(detail::tcp_stamped_hlen);
-  u64 const stamp = detail::tcp_put_stamp(at + tcp_hlen_min, tsval, tsecr);
-  detail::tcp_write_header(skb, at, f, detail::tcp_stamped_hlen, tcpopt::tstamp_lead, stamp, flow);
-}
-/// The same with any options.
-inline void tcp_push_header(sk_buff& skb, tcp_header_fields const& f, tcp_out_options const& opts, u32 flow) {
-  if (opts.is_common_syn()) return detail::tcp_push_syn_header(skb, f, opts, flow);
-  if (opts.is_stamp()) return tcp_push_stamped_header(skb, f, opts.tsval, opts.tsecr, flow);
-  u32 const optlen = opts.size(), hlen = static_cast<u32>(tcp_hlen_min) + optlen;
-  u8* const at = skb.push(hlen);
-  if (optlen != 0) tcp_options_write(at + tcp_hlen_min, opts);
-  detail::tcp_write_header(skb, at, f, hlen, csum_partial(at + tcp_hlen_min, optlen, 0), 0, flow);
-}
-
 // --- a segment of a connection
 
 namespace detail {
@@ -354,17 +255,16 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
   }
   return tcp_af_ops<Net>(sk).queue_xmit(net, sk, out);
 }
-/// Of a connection most segments have nothing to say but their numbers and a time stamp.
+/// Of a connection most segments have nothing to say but their numbers, and a time stamp if they bear one.
 [[nodiscard]] NETSTACK_INLINE bool tcp_is_common(tcp_sock const& tp, u8 flags) {
   constexpr tcp_marks told{.ecn_flags = 0xff,
                            .num_sacks = 0xff,
-                           .tstamp_ok = true,
                            .ack_nomem = true,
                            .urg_mode = true,
                            .tx_stamps = true,
                            .uto_due = true,
                            .dsack = true};
-  return (flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.match(told, {.tstamp_ok = true});
+  return (flags & (tcp_flag::syn | tcp_flag::ack)) == tcp_flag::ack && tp.match(told, {});
 }
 /// Sends such a one.
 template <class Net>
@@ -372,14 +272,16 @@ NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& ou
                                                  skb_list* together) {
   auto& tp = tcp_sk(sk);
   u16 const window = tcp_select_window(net, sk);  // by itself: both together are too much for the registers
-  tcp_push_stamped_header(out,
-                          {.source = tp.inet_sport,
-                           .dest = sk.sk_dport,
-                           .seq = cb.seq,
-                           .ack_seq = tp.rcv_nxt,
-                           .flags = cb.tcp_flags,
-                           .window = window},
-                          tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent, tp.csum_flow);
+  tcp_header_fields const f{.source = tp.inet_sport,
+                            .dest = sk.sk_dport,
+                            .seq = cb.seq,
+                            .ack_seq = tp.rcv_nxt,
+                            .flags = cb.tcp_flags,
+                            .window = window};
+  if (tp.tstamp_ok) [[likely]]
+    tcp_push_stamped_header(out, f, tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent, tp.csum_flow);
+  else
+    tcp_push_bare_header(out, f, tp.csum_flow);
   tcp_event_ack_sent(net, sk);
   return tcp_queue_xmit(net, sk, out, together);
 }
@@ -388,11 +290,12 @@ inline constexpr u32 tcp_short_max = short_frame_max - static_cast<u32>(eth_hlen
 
 /// The header of a segment of the common kind, `len` bytes with it, for who writes it where it leaves. check(pseudo,
 /// sum): as tcp_put_header's.
-template <class Net, class Check>
-NETSTACK_INLINE void tcp_write_stamped(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, Check&& check_of) {
+template <bool Stamped, class Net, class Check>
+NETSTACK_INLINE void tcp_write_common(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, Check&& check_of) {
   auto& tp = tcp_sk(sk);
   u16 const window = tcp_select_window(net, sk);
-  u64 const stamp = tcp_put_stamp(at + tcp_hlen_min, tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent);
+  u64 stamp = 0;
+  if constexpr (Stamped) stamp = tcp_put_stamp(at + tcp_hlen_min, tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent);
   tcp_put_header(at,
                  {.source = tp.inet_sport,
                   .dest = sk.sk_dport,
@@ -400,23 +303,23 @@ NETSTACK_INLINE void tcp_write_stamped(Net& net, sock& sk, u8* at, u32 seq, u8 f
                   .ack_seq = tp.rcv_nxt,
                   .flags = flags,
                   .window = window},
-                 tcp_stamped_hlen, len, tcpopt::tstamp_lead, stamp, tp.csum_flow, check_of);
+                 tcp_common_hlen<Stamped>, len, Stamped ? tcpopt::tstamp_lead : 0, stamp, tp.csum_flow, check_of);
 }
 /// It is on its way.
 template <class Net>
-NETSTACK_INLINE void tcp_stamped_left(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_common_left(Net& net, sock& sk) {
   tcp_event_ack_sent(net, sk);
   ++TCP_STATS(net).OutSegs;
   ++tcp_sk(sk).segs_out;
 }
 /// … and all of it, if it is short.
-template <class Net>
+template <bool Stamped, class Net>
 NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 flags, u32 len, sk_buff const* data) {
-  tcp_write_stamped(net, sk, at, seq, flags, len, [&](u64, u64 sum) NETSTACK_INLINE_LAMBDA {
+  tcp_write_common<Stamped>(net, sk, at, seq, flags, len, [&](u64, u64 sum) NETSTACK_INLINE_LAMBDA {
     return csum_fold(csum_from64to32(data ? csum_add64(sum, data->csum) : sum)).raw();
   });
-  if (data) tcp_copy_short(at + tcp_stamped_hlen, data->data, data->len);
-  tcp_stamped_left(net, sk);
+  if (data) tcp_copy_short(at + tcp_common_hlen<Stamped>, data->data, data->len);
+  tcp_common_left(net, sk);
 }
 /// Sends such a one, if the driver has a place for it. False: nothing was sent.
 template <class Net>

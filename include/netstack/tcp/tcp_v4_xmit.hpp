@@ -103,38 +103,51 @@ template <class Net>
 inline constexpr bool tcp_inline_possible = ip_ways_possible<Net>;
 inline constexpr auto tcp_inline_family = af::inet;
 [[nodiscard]] NETSTACK_INLINE rtable& tcp_inline_route(dst_entry& dst) { return static_cast<rtable&>(dst); }
-/// tcp_v4_transmit_short by the sock's route, which ip_rt_is_known was asked of.
-template <class Net>
+/// tcp_v4_transmit_short by the sock's route, which ip_rt_is_known was asked of. `Stamped`, of all of these: tstamp_ok.
+template <bool Stamped, class Net>
 NETSTACK_INLINE bool tcp_inline_short(Net& net, sock& sk, rtable& rt, u32 seq, u8 flags, sk_buff const* data) {
-  u32 const len = detail::tcp_stamped_hlen + (data ? data->len : 0), total = static_cast<u32>(ip_hlen_min) + len;
-  if (len > detail::tcp_stamped_hlen + detail::tcp_short_max) __builtin_unreachable();
+  constexpr u32 hlen = detail::tcp_common_hlen<Stamped>;
+  u32 const len = hlen + (data ? data->len : 0), total = static_cast<u32>(ip_hlen_min) + len;
+  if (len > hlen + detail::tcp_short_max) __builtin_unreachable();
   if (len > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
     return false;
   u8* const at = ip_way_short_begin(net, rt, sk.sk_daddr, total);
   if (!at) [[unlikely]]
     return false;
   u8* const th = ip_way_short_header(at, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), total);
-  detail::tcp_write_short(net, sk, th, seq, flags, len, data);
+  detail::tcp_write_short<Stamped>(net, sk, th, seq, flags, len, data);
   dev_short_end(net, *rt.dev);
   return true;
 }
+namespace detail {
+/// For who has no time stamps.
+template <class Net>
+NETSTACK_NOINLINE bool tcp_v4_bare_short(Net& net, sock& sk, rtable& rt, u32 seq, u8 flags, sk_buff const* data) {
+  return tcp_inline_short<false>(net, sk, rt, seq, flags, data);
+}
+}  // namespace detail
+
 /// inet_connection_sock_af_ops::transmit_short.
 template <class Net>
 NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
   auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
-  return ip_rt_is_known(net, rt) && tcp_inline_short(net, sk, rt, seq, flags, data);
+  if (!ip_rt_is_known(net, rt)) [[unlikely]]
+    return false;
+  if (!tcp_sk(sk).tstamp_ok) [[unlikely]]
+    return detail::tcp_v4_bare_short(net, sk, rt, seq, flags, data);
+  return tcp_inline_short<true>(net, sk, rt, seq, flags, data);
 }
 /// The next hop of a segment of so many bytes, if it is of the common kind and nothing stands between it and the
 /// driver; else null.
-template <class Net>
+template <bool Stamped, class Net>
 NETSTACK_INLINE neighbour* tcp_inline_hop(Net& net, sock& sk, rtable& rt, u32 len) {
-  if (len + detail::tcp_stamped_hlen > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
+  constexpr u32 hlen = detail::tcp_common_hlen<Stamped>;
+  if (len + hlen > rt.plain_room || !detail::tcp_v4_is_plain(net, inet_sk(sk))) [[unlikely]]
     return nullptr;
-  return ip_way_is_free(net, rt, sk.sk_daddr,
-                        max_tcp_header - detail::tcp_stamped_hlen - static_cast<u32>(ip_hlen_min));
+  return ip_way_is_free(net, rt, sk.sk_daddr, max_tcp_header - hlen - static_cast<u32>(ip_hlen_min));
 }
 /// What leaves for a fresh segment by that hop: it gets all headers. Errors: no_buffer_space, dev_queue_xmit's.
-template <class Net>
+template <bool Stamped, class Net>
 NETSTACK_INLINE result<void> tcp_inline_fresh(Net& net, sock& sk, rtable& rt, neighbour& n, sk_buff& skb) {
   auto const& cb = TCP_SKB_CB(skb);
   sk_buff* const out = detail::tcp_fresh_to_send(net, skb);
@@ -143,12 +156,12 @@ NETSTACK_INLINE result<void> tcp_inline_fresh(Net& net, sock& sk, rtable& rt, ne
   out->sk = &sk;  // as skb_set_owner_w; nobody's until now
   out->destructor = sock_wfree;
   sk.sk_wmem_alloc += out->truesize;
-  out->data -= detail::tcp_stamped_hlen;
-  out->len += detail::tcp_stamped_hlen;
-  detail::tcp_write_stamped(net, sk, out->data, cb.seq, cb.tcp_flags, out->len,
-                            [&](u64 pseudo, u64 sum)
-                                NETSTACK_INLINE_LAMBDA { return detail::tcp_header_check(*out, pseudo, sum); });
-  detail::tcp_stamped_left(net, sk);
+  out->data -= detail::tcp_common_hlen<Stamped>;
+  out->len += detail::tcp_common_hlen<Stamped>;
+  detail::tcp_write_common<Stamped>(net, sk, out->data, cb.seq, cb.tcp_flags, out->len,
+                                    [&](u64 pseudo, u64 sum)
+                                        NETSTACK_INLINE_LAMBDA { return detail::tcp_header_check(*out, pseudo, sum); });
+  detail::tcp_common_left(net, sk);
   return ip_way_send_free(net, *out, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), n);
 }
 

@@ -2,7 +2,8 @@
 // Decides: the benchmarks of TCP, for a composition that lists tcp and drivers::pipe.
 //   tcp/bulk/{1460,16K,64K}   two stacks on one thread: 44 full segments at once, written 1, 11 or 44 a call, copied
 //                             once on the wire, looked at where they lie; per segment: 1448 bytes, since it has a
-//                             time stamp; bulk/1460/single, 16K/single: what one call writes at once
+//                             time stamp; bulk/1460/single, 16K/single: what one call writes at once;
+//                             bulk/64K/bare, as rr/1/bare: of connections without time stamps, 1460 bytes a segment
 //   tcp/bulk_gso/64K          the same over a device that takes several segments as one packet and sums nothing
 //   tcp/rr/1                  a byte there and a byte back, on 32 connections at once; rr/1/single: on one;
 //                             rr/1/single/idle/1M: while a million others are open
@@ -21,7 +22,8 @@
 
 namespace netstack::testing::detail {
 
-inline constexpr u32 bench_mss = 1448;
+/// With a time stamp, and without.
+inline constexpr u32 bench_mss = 1448, bench_bare_mss = 1460;
 /// What is on its way at once in tcp/bulk, and how much of it a call writes.
 inline constexpr u32 bench_round = 44 * bench_mss;
 inline constexpr struct {
@@ -154,7 +156,14 @@ struct bench_tcp_super_pair : bench_tcp_pair<Host> {
 };
 
 template <class Host>
-void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write, u32 round) {
+struct bench_tcp_bare_pair : bench_tcp_pair<Host> {
+  bench_tcp_bare_pair(bench_options const& o, bool csum_off) : bench_tcp_pair<Host>(o, csum_off) {
+    tcp_pernet(this->net_a()).sysctl_tcp_timestamps = 0;
+  }
+};
+
+template <class Host>
+void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write, u32 round, u32 mss = bench_mss) {
   auto const ends = p.connect();
   if (p.broken) return state.SkipWithError(p.broken);
   int const client = ends.client;
@@ -171,7 +180,7 @@ void bench_tcp_bulk(benchmark::State& state, bench_tcp_pair<Host>& p, u32 write,
     p.a.poll();
     p.clock.now += 1'000;
   };
-  p.measure(state, round / bench_mss, [&] {
+  p.measure(state, round / mss, [&] {
     benchmark::ClobberMemory();
     for (u32 left = round; left != 0; pump())
       while (left != 0) {
@@ -363,6 +372,12 @@ void bench_tcp(bench_options const& o) {
         bench_row_of<pair>(o, std::string("tcp/rr/1") + name, csum_off,
                            [n = at_once](benchmark::State& state, pair& p) { bench_tcp_rr(state, p, n); });
     }
+    using bare_pair = bench_tcp_bare_pair<Host>;
+    bench_row_of<bare_pair>(o, "tcp/bulk/64K/bare", false, [](benchmark::State& state, bare_pair& p) {
+      bench_tcp_bulk<Host>(state, p, 44 * bench_bare_mss, 44 * bench_bare_mss, bench_bare_mss);
+    });
+    bench_row_of<bare_pair>(o, "tcp/rr/1/bare", false,
+                            [](benchmark::State& state, bare_pair& p) { bench_tcp_rr<Host>(state, p, bench_burst); });
     using super_pair = bench_tcp_super_pair<Host>;
     bench_row_of<super_pair>(o, "tcp/bulk_gso/64K", false, [](benchmark::State& state, super_pair& p) {
       bench_tcp_bulk<Host>(state, p, bench_round, bench_round);
