@@ -42,7 +42,7 @@ struct side {
   virtual void connect() = 0;
   virtual void accept() = 0;
   virtual void set(int level, int name, int value) = 0;
-  virtual void write(std::size_t n) = 0;
+  virtual void write(std::size_t n, u32 flags = 0) = 0;
   virtual void read(std::size_t n) = 0;
   virtual void shutdown() = 0;
   virtual void close() = 0;
@@ -126,8 +126,8 @@ class our_side : public side {
   }
   void accept() override { fd_ = script.accept(); }
   void set(int level, int name, int value) override { REQUIRE(setsockopt(script.net(), fd_, level, name, value)); }
-  void write(std::size_t n) override {
-    REQUIRE(script.write(fd_, n, msg::dontwait).value() == n);
+  void write(std::size_t n, u32 flags) override {
+    REQUIRE(script.write(fd_, n, flags | msg::dontwait).value() == n);
     look();
   }
   void read(std::size_t n) override {
@@ -186,9 +186,10 @@ class kernel_side : public side {
   void set(int level, int name, int value) override {
     REQUIRE(::setsockopt(fd_, level, name, &value, sizeof value) == 0);
   }
-  void write(std::size_t n) override {
+  void write(std::size_t n, u32 flags) override {
     std::string const text(n, 'x');
-    REQUIRE(::send(fd_, text.data(), n, MSG_NOSIGNAL | MSG_DONTWAIT) == static_cast<ssize_t>(n));
+    auto const all = static_cast<int>(flags) | MSG_NOSIGNAL | MSG_DONTWAIT;
+    REQUIRE(::send(fd_, text.data(), n, all) == static_cast<ssize_t>(n));
     look();
   }
   void read(std::size_t n) override {
@@ -394,6 +395,16 @@ constexpr scenario scenarios[]{
        s.set(sol::tcp, tcp_opt::cork, 1);
        s.write(100);
      }},
+    {"data before more of it", [](side& s) { s.accepted(), s.write(100, msg::more); }},
+    {"… which does not come, while the peer's does",
+     [](side& s) { s.accepted(" win 30000"), s.write(100, msg::more); },
+     {{{0.1, [](side& s) { s.in(". 1:101 ack 1 win 30000"), s.read(100); }}}}},
+    {"… and comes",
+     [](side& s) { s.accepted(" win 30000"), s.write(100, msg::more); },
+     {{{0.1, [](side& s) { s.write(100); }}}}},
+    {"… behind data that is acknowledged late",
+     [](side& s) { s.accepted(" win 30000"), s.write(100), s.write(100, msg::more); },
+     {{{0.15, [](side& s) { s.in(". 1 ack 101 win 30000"); }}}}},
     {"an acknowledgment that waits for an answer",
      [](side& s) {
        s.accepted();

@@ -66,6 +66,36 @@ TEST_CASE("Nagle: a small segment waits while another is in flight; TCP_NODELAY,
   t.over();
 }
 
+TEST_CASE("what MSG_MORE holds back waits for more of it while the peer only sends, 200 ms at most") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  t.in("P. 1:6 ack 1").out(". 1 ack 6");
+  REQUIRE(t.write(fd, 10, msg::more));
+  t.in("P. 6:11 ack 1").quiet(39).after(2).out(". 1 ack 11").silent();
+  SECTION("more is written") {
+    REQUIRE(t.write(fd, 10));
+    t.out("P. 1:21 ack 11");
+  }
+  SECTION("nothing is") { t.quiet(150).after(10).out("P. 1:11"); }
+  SECTION("the window changes") { t.in(". 11 ack 1 win 60000").out(". 1:11"); }
+  SECTION("the peer ends") { t.in("F. 11 ack 1").out(". 1:11 ack 12"); }
+  SECTION("something before it is acknowledged, be it with data") {
+    REQUIRE(t.write(fd, 1000, msg::more));  // 990 of it fill the first
+    t.out(". 1:1001").silent();
+    t.in("P. 11:16 ack 1").pending.clear();
+    t.in("P. 16:21 ack 1001").out(". 1001:1011 ack 21");
+  }
+  SECTION("Nagle holds it back as well, and lets it go") {
+    REQUIRE(t.write(fd, 10));
+    t.out("P. 1:21 ack 11");
+    REQUIRE(t.write(fd, 10));
+    t.in("P. 11:16 ack 1").pending.clear();
+    t.in("P. 16:21 ack 21").out("P. 21:31 ack 21");
+  }
+  t.silent();
+  t.over();
+}
+
 TEST_CASE("who was stopped for hours finds his timers due") {
   for (u64 const hours : {1u, 2u, 3u, 4u, 30u}) {
     CAPTURE(hours);

@@ -410,6 +410,7 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
 template <class Net>
 int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
   bool const idle = detail::tcp_ack_is_idle(tp, rx.ack_seq);
   sk_buff* const head = idle || after(rx.ack_seq, tp.snd_nxt) ? nullptr : detail::tcp_ack_plain_head(sk, rx.ack_seq);
   if (rx.opt.num_sacks != 0 || (!idle && !head)) return detail::tcp_ack_any(net, sk, rx, challenge);

@@ -128,6 +128,7 @@ struct tcp_rare : tcp_rare_settings, tcp_past {
   u32 fastopen_rst_stamp = 0;                    ///< ms: the last of them
   u32 urg_seq = 0;                               ///< the peer's urgent byte
   u32 snd_up = 0;                                ///< behind our own, in urg_mode
+  u32 more_una = 0;                              ///< snd_una when tcp_nagle::more was set
   u32 challenge_stamp = 0;                       ///< ms: RFC 5961 §7, per connection
   u32 challenge_count = 0;
   tcp_mtup mtup;

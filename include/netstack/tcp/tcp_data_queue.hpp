@@ -190,6 +190,7 @@ template <class Net>
 void tcp_fin(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   tp.ack_scheduled = true;
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
   sk.sk_shutdown |= rcv_shutdown;
   sock_set_flag(sk, sock_flags::done);
   tcp_ofo_purge(net, tp);  // nothing can come behind the end

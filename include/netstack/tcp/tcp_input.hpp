@@ -172,10 +172,14 @@ NETSTACK_INLINE void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx cons
     tcp_urg_slow(net, sk, skb, rx);
 }
 
+/// The peer sent data and no news of ours: who said that he will write more is left the time, as in Linux.
+[[nodiscard]] inline bool tcp_awaits_more(tcp_sock const& tp) {
+  return (tp.nonagle & tcp_nagle::more) && tp.snd_una == tp.rare->more_una;
+}
 /// There may be something to send now, or room to write.
 template <class Net>
 NETSTACK_INLINE void tcp_data_snd_check(Net& net, sock& sk) {
-  if (tcp_sk(sk).send_head) tcp_push_pending_frames(net, sk);
+  if (tcp_sk(sk).send_head && !tcp_awaits_more(tcp_sk(sk))) tcp_push_pending_frames(net, sk);
   if (!tcp_sk(sk).nospace) [[likely]]
     return;
   tcp_sndbuf_expand(net, sk);

@@ -136,6 +136,7 @@ NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
   if (!tp.send_head) return;
   if (flags & msg::oob) tcp_rare_of(net, tp).snd_up = tp.write_seq, tp.urg_mode = true;
   bool more = (flags & msg::more) != 0;
+  tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
   sk_buff& tail = *sk.sk_write_queue.peek_tail();
   if (!more) TCP_SKB_CB(tail).tcp_flags |= tcp_flag::psh;
   if (!more && !tp.urg_mode && tcp_should_autocork(net, sk, tail, mss)) [[unlikely]] {
@@ -145,6 +146,14 @@ NETSTACK_INLINE void tcp_push(Net& net, sock& sk, u32 flags, u32 mss) {
     more = true;
   }
   __tcp_push_pending_frames(net, sk, mss, more ? tcp_nagle::cork : tp.nonagle);
+}
+/// … at the end of a call, whose rest may be kept waiting for the next one (tcp_awaits_more).
+template <class Net>
+void tcp_push_written(Net& net, sock& sk, u32 flags, u32 mss) {
+  auto& tp = tcp_sk(sk);
+  tcp_push(net, sk, flags, mss);
+  if ((flags & msg::more) && tp.send_head) [[unlikely]]
+    tp.nonagle |= tcp_nagle::more, tcp_rare_of(net, tp).more_una = tp.snd_una;
 }
 
 /// Room in the send buffer, or a frame: one that a segment of ours gives back, or if none is out, anybody's. Errors:
@@ -375,7 +384,7 @@ NETSTACK_NOINLINE result<std::size_t> tcp_sendmsg_slow(Net& net, sock& sk, msghd
   tcp_note_dialogue(net, tp);
   if (tp.tx_stamps) [[unlikely]]
     tcp_tx_timestamp(sk);
-  tcp_push(net, sk, m.msg_flags, mss);
+  tcp_push_written(net, sk, m.msg_flags, mss);
   return queued;
 }
 /// For who has no time stamps.

@@ -30,7 +30,8 @@ struct tcp;
 
 namespace tcp_nagle {  // tcp_sock::nonagle
 inline constexpr u8 off = 1, cork = 2, push = 4;
-}
+inline constexpr u8 more = 8;  ///< MSG_MORE holds back what is last, and nothing was heard of what was sent since
+}  // namespace tcp_nagle
 /// What the application is told once a segment or a timer was dealt with, and the connection is in order again.
 namespace tcp_event {
 inline constexpr u8 readable = 1, writable = 2, state = 4, error = 8;

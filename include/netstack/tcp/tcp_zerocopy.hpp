@@ -116,7 +116,7 @@ result<void> tcp_send_skb(Net& net, sock& sk, sk_buff& skb, u32 flags) {
   detail::tcp_note_dialogue(net, tp);
   if (tp.tx_stamps) [[unlikely]]
     tcp_tx_timestamp(sk);
-  detail::tcp_push(net, sk, flags, mss);
+  detail::tcp_push_written(net, sk, flags, mss);
   return {};
 }
 
