@@ -59,6 +59,7 @@ struct many : two_hosts<Host, Host, Wire> {
 
   many(u64 seed, bool gro) : random(seed) {
     if (one_in(3)) tcp_pernet(a.init_net()).sysctl_tcp_timestamps = 0;
+    if (one_in(3)) tcp_pernet(a.init_net()).sysctl_tcp_ecn = 1;
     for (u32 i = 1; i < addresses; ++i) REQUIRE(inet_addr_add(a.init_net(), dev_a->ifindex, address(i)));
     for (u16 i = 0; i < ports; ++i) {
       listeners[i] = socket(b.init_net(), af::inet, sock_type::stream | sock_type::nonblock).value();
@@ -114,8 +115,8 @@ struct many : two_hosts<Host, Host, Wire> {
     c = {};
   }
   /// A short frame that waits in the cable arrives with a bit changed, or as if from elsewhere: the halves of its
-  /// source change places, so that its sums are right. (Others are still their sender's, and two changed bits may look
-  /// right.)
+  /// source change places, so that its sums are right, or marked by a router. (Others are still their sender's, and two
+  /// changed bits may look right.)
   void damage() {
     unsigned const end = below(2);
     auto& way = cable.from(end);
@@ -123,7 +124,10 @@ struct many : two_hosts<Host, Host, Wire> {
     if (n == 0 || way.frames.front(i) || !damaged[end].insert(way.frames.front_number(i)).second) return;
     auto& frame = way.shorts[way.frames.front_number(i) % drivers::pipe_cable::short_slots];
     u8* const iph = frame.bytes + eth_hlen;
-    if (one_in(2))
+    bool const capable = (iph[offsetof(iphdr, tos)] & inet_ecn::mask) == inet_ecn::ect_0;
+    if (capable && one_in(2) && iph[offsetof(iphdr, check) + 1] != 0)
+      iph[offsetof(iphdr, tos)] |= inet_ecn::ce, --iph[offsetof(iphdr, check) + 1];
+    else if (one_in(2))
       std::swap_ranges(iph + 12, iph + 14, iph + 14);
     else
       iph[below(frame.len - eth_hlen)] ^= static_cast<u8>(1u << below(8));

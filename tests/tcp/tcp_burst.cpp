@@ -27,10 +27,11 @@ struct rig : two_hosts<host, host, drivers::pipe> {
   int listener, client, server;
   std::string sent;
 
-  explicit rig(u32 features, bool stamped = true) : two_hosts({.features = features}) {
+  explicit rig(u32 features, bool stamped = true, bool ecn = false) : two_hosts({.features = features}) {
     auto& na = a.init_net();
     auto& nb = b.init_net();
     tcp_pernet(na).sysctl_tcp_timestamps = stamped;
+    tcp_pernet(na).sysctl_tcp_ecn = ecn ? 1 : 2;
     listener = socket(nb, af::inet, sock_type::stream | sock_type::nonblock).value();
     REQUIRE(setsockopt(nb, listener, sol::socket, so::rcvbuf, int{1 << 20}));
     REQUIRE(bind(nb, listener, name({}, 80)));
@@ -550,6 +551,75 @@ TEST_CASE("full segments without time stamps leave as one list and are known at 
   CHECK(TCP_STATS(t.b.init_net()).InErrs.read() == 0);
   CHECK(TCP_STATS(t.b.init_net()).InCsumErrors.read() == 0);
   CHECK(TCP_STATS(t.a.init_net()).RetransSegs.read() == 0);
+}
+
+TEST_CASE("with ECN data leaves capable by the short ways, acknowledgments do not, and a mark within a burst is heard",
+          "[tcp][RFC 3168]") {
+  auto const features = GENERATE(summed, unsummed);
+  rig t{features, GENERATE(true, false), true};
+  auto& nb = t.b.init_net();
+  u32 const full = t.from().mss_cache;
+  REQUIRE((t.from().ecn_flags & t.to().ecn_flags & tcp_ecn::ok) != 0);
+  auto& way = t.cable.from(0);
+  auto const frame = [&](u32 i) {
+    sk_buff* const skb = way.frames.front(i);
+    return skb ? skb->data : way.shorts[way.frames.front_number(i) % drivers::pipe_cable::short_slots].bytes;
+  };
+  auto const ecn = [&](u32 i) { return frame(i)[eth_hlen + offsetof(iphdr, tos)] & inet_ecn::mask; };
+  auto const& mib = IP_STATS(nb);
+  u64 const capable = mib.InECT0Pkts.read(), others = mib.InNoECTPkts.read();
+  t.write(5);
+  CHECK(ecn(0) == inet_ecn::ect_0);
+  t.read();
+  u64 const hits = NET_STATS(nb).TCPHPHits.read();
+  t.write(20 * full);
+  for (u32 i = 0; i < 20; ++i) CHECK(ecn(i) == inet_ecn::ect_0);
+  t.b.poll();
+  CHECK(NET_STATS(nb).TCPHPHits.read() == hits + 20);
+  CHECK((t.to().ecn_flags & tcp_ecn::seen) != 0);
+  t.read();
+  tcp_send_ack(t.a.init_net(), t.from());
+  CHECK(ecn(0) == inet_ecn::not_ect);
+  t.run();
+  CHECK(mib.InECT0Pkts.read() == capable + 21);
+  CHECK(mib.InNoECTPkts.read() == others + 1);
+  CHECK(IP_STATS(t.a.init_net()).InECT0Pkts.read() == 0);
+
+  // A router marks one of them, RFC 3168 §5: what follows is not taken with it.
+  t.write(20 * full);
+  u8* const header = frame(7) + eth_hlen;
+  header[offsetof(iphdr, tos)] |= inet_ecn::ce;
+  header[offsetof(iphdr, check) + 1]--;  // one more in the first word
+  t.b.poll();
+  CHECK(mib.InCEPkts.read() == 1);
+  CHECK((t.to().ecn_flags & tcp_ecn::demand_cwr) != 0);
+  t.read();
+  CHECK(t.from().snd_cwnd < 64);
+  CHECK(NET_STATS(t.a.init_net()).TCPFastRetrans.read() == 0);
+  for (int i = 0; i < 2; ++i) t.write(4 * full), t.read();
+  CHECK((t.to().ecn_flags & tcp_ecn::has_news) == 0);
+  CHECK((t.from().ecn_flags & tcp_ecn::has_news) == 0);
+  t.write(20);
+  CHECK(ecn(0) == inet_ecn::ect_0);
+  CHECK((way.frames.front(0) == nullptr) == (features == summed));  // without a packet again
+  t.read();
+
+  // Answers and acknowledgments in turn: each is counted for what it is.
+  auto& mib_a = IP_STATS(t.a.init_net());
+  u64 const answers = mib_a.InECT0Pkts.read(), acks = mib_a.InNoECTPkts.read();
+  for (int i = 0; i < 5; ++i) {
+    REQUIRE(netstack::send(nb, t.server, "answer", 6).value() == 6);
+    t.run();
+    tcp_send_ack(nb, t.to());
+    t.run();
+    char text[8];
+    CHECK(recv(t.a.init_net(), t.client, text, sizeof text).value() == 6);
+    t.run_for(1'000'000'000);
+  }
+  CHECK(mib_a.InECT0Pkts.read() == answers + 5);
+  CHECK(mib_a.InNoECTPkts.read() == acks + 5);
+  for (auto* net : {&t.a.init_net(), &nb})
+    CHECK((TCP_STATS(*net).InErrs.read() == 0 && IP_STATS(*net).InHdrErrors.read() == 0));
 }
 
 TEST_CASE("a burst without time stamps comes to the same as one with them, in order and behind a gap", "[S117]") {

@@ -86,7 +86,7 @@ template <class Net, std::size_t Row>
 NETSTACK_INLINE void ip_flow_end(Net& net, ip_rx_flow& known, skb_list& run, u32 more, u64 octets, bool mixed) {
   auto& mib = IP_STATS(net);
   mib.InReceives += more;
-  mib.InNoECTPkts += more;
+  (known.pattern.capable() ? mib.InECT0Pkts : mib.InNoECTPkts) += more;
   mib.InDelivers += more;
   mib.InOctets += octets;
   constexpr auto const& ops = Net::inet_protos.rows[Row].flow;
@@ -159,7 +159,8 @@ class ip_burst {
       return resume_flow();  // who got them may have changed anything
     }
     skb_list run;
-    return deliver_flow(in_dev->rx_flow, run, 0, rows{});
+    return deliver_flow(in_dev->rx_flow, run, 0, rows{}) ||
+           (in_dev->rx_flow.turn_capable(*burst_.first) && deliver_flow(in_dev->rx_flow, run, 0, rows{}));
   }
 
   /// True: the datagram began a flow, and was handed over with what follows it.

@@ -86,12 +86,16 @@ struct ip_pattern {
             .parm = csum_load<sixteen_bytes>(bytes_of(IPCB(skb))),
             .dst = skb.dst};
   }
-  /// A datagram from which others may be recognised. A route that is held, options, ECN, and a sum that the device made
-  /// or has to finish, are each packet's own; and a route that has gone meanwhile is nobody's.
+  /// ECT(0): a router could have marked each of them, and marked none.
+  [[nodiscard]] NETSTACK_INLINE bool capable() const {
+    return (header[0] & ip_first_words(0, inet_ecn::ect_0, 0)) != 0;
+  }
+  /// A datagram from which others may be recognised. A route that is held, options, a mark of congestion, and a sum
+  /// that the device made or has to finish, are each packet's own; and a route that has gone meanwhile is nobody's.
   static bool may_be_of(sk_buff const& skb) {
     iphdr const& iph = *ip_hdr(skb);
     return skb.pkt_type == pkt_type::host && skb.dst_noref && !skb.dst->obsolete && iph.ihl() == 5 &&
-           (iph.tos & 3) == 0 && (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
+           (iph.tos & 1) == 0 && (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
   }
 
   /// Length of the datagram if it is of the same addresses and transport, whole, right, linear, without options or ECN,
@@ -198,6 +202,17 @@ struct ip_rx_flow {
   u64 genid = 0;  ///< softnet_data::flow_genid when it was learned; 0: none was
   u8 row = 0;     ///< of Net::inet_protos
   u8 hlen = 0;    ///< bytes of transport header in front of the payload
+
+  /// With ECN a sender's data is capable and its acknowledgments are not (RFC 3168 §6.1.4): it looks from now on for
+  /// the other ones. False: the datagram differs by more than that.
+  bool turn_capable(sk_buff const& skb) {
+    auto const tos_of = [](auto& header) -> auto& { return reinterpret_cast<u8*>(&header)[offsetof(iphdr, tos)]; };
+    if (skb.headlen() < sizeof(iphdr) || (skb.data[offsetof(iphdr, tos)] ^ tos_of(pattern.header)) != inet_ecn::ect_0)
+      return false;
+    tos_of(pattern.header) ^= inet_ecn::ect_0;
+    reinterpret_cast<u8*>(&frame.bytes[0])[eth_hlen + offsetof(iphdr, tos)] ^= inet_ecn::ect_0;
+    return true;
+  }
 };
 
 }  // namespace netstack

@@ -256,8 +256,11 @@ void tcp_ack_recover(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   if (tp.packets_out == 0) return nullptr;
   sk_buff* const head = sk.sk_write_queue.peek();
   if (!head) __builtin_unreachable();  // it is what is in flight
-  constexpr tcp_marks amiss{
-      .ca_state = tcp_any_ca_state, .ecn_flags = 0xff, .sack_ok = true, .urg_mode = true, .tx_stamps = true};
+  constexpr tcp_marks amiss{.ca_state = tcp_any_ca_state,
+                            .ecn_flags = tcp_ecn::has_news,
+                            .sack_ok = true,
+                            .urg_mode = true,
+                            .tx_stamps = true};
   bool const plain = !after(TCP_SKB_CB(*head).end_seq, ack) && tp.match(amiss, {.sack_ok = true}) && !tp.repair;
   return plain ? head : nullptr;
 }
@@ -413,7 +416,8 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
   bool const idle = detail::tcp_ack_is_idle(tp, rx.ack_seq);
   sk_buff* const head = idle || after(rx.ack_seq, tp.snd_nxt) ? nullptr : detail::tcp_ack_plain_head(sk, rx.ack_seq);
-  if (rx.opt.num_sacks != 0 || (!idle && !head)) return detail::tcp_ack_any(net, sk, rx, challenge);
+  if (rx.opt.num_sacks != 0 || (!idle && !head) || tcp_ecn_rcv_ecn_echo(tp, rx))
+    return detail::tcp_ack_any(net, sk, rx, challenge);
   if (rx.seq == rx.end_seq) ++NET_STATS(net).TCPPureAcks;
   if (!head) return detail::tcp_ack_idle(net, sk, rx), 1;
   if (detail::tcp_ack_is_last(sk, rx.ack_seq)) return detail::tcp_ack_last(net, sk, rx.ack_seq), 1;

@@ -90,6 +90,7 @@ NETSTACK_INLINE u32 tcp_burst_of(Net& net, sock& sk, u32 mss, u32 most, skb_list
   if (!plain || most < 2 || !tcp_is_plain_segment(*tp.send_head, mss)) return 0;
   if (tp.send_head->fclone != 0) return 0;  // no clone, nothing leaves: no window may be noted as told
   if (tcp_packets_in_flight(tp) == 0) tcp_ca_tx_start(net, sk);
+  tcp_ecn_send_quiet(tp, true);
   u64 const now = net.worker().now;
   tcp_tx_stamp const stamp = tcp_rate_stamp(net, tp);
   tcp_burst_header<Stamped> const header{net, sk, mss};

@@ -386,7 +386,7 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
 }  // namespace detail
 
 /// The data of a segment that tcp_input predicted: exactly what is expected next; data at its header. `plain`: with
-/// nothing but that, of a connection without ECN.
+/// nothing but that.
 template <class Net>
 NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool plain) {
   auto& tp = tcp_sk(sk);
@@ -400,7 +400,9 @@ NETSTACK_INLINE verdict tcp_data_queue_in_order(Net& net, sock& sk, sk_buff& skb
     detail::tcp_stamp(net, sk, skb);
     auto& cb = TCP_SKB_CB(skb);
     cb.seq = rx.seq, cb.end_seq = rx.end_seq, cb.tcp_flags = rx.flags;
-    tcp_event_data_recv(net, sk, skb, rx, true);
+    tcp_event_data_recv(net, sk, skb, rx, rx.opt.saw_tstamp);
+    if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
+      tcp_enter_quickack_mode(tp, 2);
     tp.bytes_received += len;
     tp.rcv_nxt = rx.end_seq;
     skb_set_owner_r(skb, sk);

@@ -64,6 +64,13 @@ inline void tcp_ecn_withdraw_cwr(tcp_sock& tp) { tp.ecn_flags &= static_cast<u8>
   return flags;
 }
 
+/// … of those that leave while there is no news (tcp_ecn::has_news), which get no flags: new data, or none.
+NETSTACK_INLINE void tcp_ecn_send_quiet(tcp_sock& tp, bool fresh) {
+  if (tp.ecn_flags == 0) [[likely]]
+    return;
+  tp.ecn_flags = static_cast<u8>(fresh ? tp.ecn_flags | tcp_ecn::ect : tp.ecn_flags & ~tcp_ecn::ect);
+}
+
 // --- receiving
 
 namespace detail {
@@ -86,6 +93,10 @@ namespace detail {
 /// Data came that is taken. True: its acknowledgment must not wait.
 [[nodiscard]] NETSTACK_INLINE bool tcp_ecn_data_received(tcp_sock& tp, tcp_rx const& rx) {
   return (tp.ecn_flags & tcp_ecn::ok) && detail::tcp_ecn_marks_received(tp, rx.flags, rx.dsfield);
+}
+/// Several segments of one `dsfield` may be taken together: they are capable, none is marked, and no mark was before.
+[[nodiscard]] inline bool tcp_ecn_may_run(tcp_sock const& tp, u8 dsfield) {
+  return (tp.ecn_flags & tcp_ecn::has_news) == 0 && (dsfield & inet_ecn::mask) == inet_ecn::ect_0;
 }
 /// The peer saw a mark.
 [[nodiscard]] inline bool tcp_ecn_rcv_ecn_echo(tcp_sock const& tp, tcp_rx const& rx) {

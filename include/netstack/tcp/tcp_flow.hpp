@@ -13,8 +13,10 @@ namespace detail {
 
 /// The next segment of a connection's burst; nothing is told to the application yet.
 template <class Net>
-NETSTACK_INLINE verdict tcp_v4_next_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE verdict tcp_v4_next_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx& rx) {
   auto& tp = tcp_sk(sk);
+  if (tp.ecn_flags != 0) [[unlikely]]
+    rx.dsfield = ip_hdr(skb)->tos;
   tcp_count_segs_in(tp, skb, rx.hlen);
   verdict const v = tcp_rcv_predicted(net, sk, skb, rx, true);
   if (tp.ack_now) [[unlikely]]
@@ -124,7 +126,9 @@ NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
   TCP_STATS(net).InSegs += run.count - 1;
   sock_hold(sk);
   while (run.count > 1) {
-    if (sk.sk_state == tcp_state::established && tcp_sk(sk).hashed && !sk.sk_owned) tcp_rcv_run(net, sk, run);
+    auto const& tp = tcp_sk(sk);
+    bool const may = tp.ecn_flags == 0 || tcp_ecn_may_run(tp, ip_hdr(*run.first)->tos);  // a flow's are all alike in it
+    if (may && sk.sk_state == tcp_state::established && tp.hashed && !sk.sk_owned) tcp_rcv_run(net, sk, run);
     if (run.count > 1) tcp_v4_next_of_several(net, sk, run);
   }
   tcp_flow_last(net, sk, *run.first);

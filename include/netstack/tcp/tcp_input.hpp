@@ -420,7 +420,7 @@ template <bool Stamped>
 NETSTACK_INLINE bool tcp_read_predicted(tcp_sock const& tp, sk_buff const& skb, tcp_rx& rx) {
   constexpr u32 hlen = tcp_run_words<Stamped>::hlen;
   u8 const* const th = skb.data;
-  constexpr tcp_marks amiss{.ecn_flags = 0xff, .num_sacks = 0xff, .urg_data = 0xffff, .tstamp_ok = true};
+  constexpr tcp_marks amiss{.ecn_flags = tcp_ecn::has_news, .num_sacks = 0xff, .urg_data = 0xffff, .tstamp_ok = true};
   if (!tp.match(amiss, {.tstamp_ok = Stamped}) || skb.headlen() < hlen || !tcp_run_words<Stamped>{tp}.alike(th) ||
       tp.ofo)
     return false;

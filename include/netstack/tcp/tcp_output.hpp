@@ -274,11 +274,11 @@ NETSTACK_INLINE bool tcp_xmit_send_head(Net& net, sock& sk, u32 mss, skb_list* t
 }
 
 /// More than one segment waits, and nothing at the device: they may leave as a list. Else each hears whether the device
-/// has room. With ECN each says for itself whether it may be marked.
+/// has room.
 inline bool tcp_may_leave_together(sock const& sk) {
   dst_entry const* const dst = sk.sk_dst_cache;
   return tcp_sk(sk).send_head != sk.sk_write_queue.peek_tail() && dst && dst->dev && dst->dev->tx[0].qdisc.empty() &&
-         tcp_sk(sk).match({.ecn_flags = 0xff, .tx_stamps = true}, {}) && !tcp_may_tso(sk);
+         tcp_sk(sk).match({.ecn_flags = tcp_ecn::has_news, .tx_stamps = true}, {}) && !tcp_may_tso(sk);
 }
 
 }  // namespace detail

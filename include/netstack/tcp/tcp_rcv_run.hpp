@@ -105,7 +105,7 @@ void tcp_rcv_ofo_run(Net& net, sock& sk, skb_list& list) {
 template <bool Stamped, class Net>
 NETSTACK_INLINE void tcp_rcv_run_of(Net& net, sock& sk, skb_list& list) {
   auto& tp = tcp_sk(sk);
-  if (tp.ca_state != tcp_ca_state::open || tp.urg_data != 0 || tp.ecn_flags != 0) return;
+  if (tp.ca_state != tcp_ca_state::open || tp.urg_data != 0) return;
   if (sock_flag(sk, sock_flags::timestamp)) [[unlikely]]
     return;
   if (tp.ofo) return tcp_rcv_ofo_run<Stamped>(net, sk, list);

@@ -201,7 +201,7 @@ NETSTACK_INLINE sk_buff* tcp_new_filled(Net& net, sock& sk, void const* from, u3
 /// What forbids a segment to leave at once, or makes it another kind of segment.
 inline constexpr tcp_marks tcp_amiss{.nonagle = tcp_nagle::cork,
                                      .ca_state = tcp_any_ca_state,
-                                     .ecn_flags = 0xff,
+                                     .ecn_flags = tcp_ecn::has_news,
                                      .num_sacks = 0xff,
                                      .tstamp_ok = true,
                                      .ack_nomem = true,

@@ -43,6 +43,8 @@ inline constexpr u8 queue_cwr = 2;   ///< the next new data says that the window
 inline constexpr u8 demand_cwr = 4;  ///< congestion was experienced: acknowledgments echo it until the peer says so
 inline constexpr u8 seen = 8;        ///< the peer marks what it sends
 inline constexpr u8 ect = 16;        ///< the segment at hand is sent as ECN-capable
+/// One of them: the next segments say more than others.
+inline constexpr u8 has_news = queue_cwr | demand_cwr;
 }  // namespace tcp_ecn
 
 inline constexpr u32 tcp_infinite_ssthresh = 0x7fff'ffff;

@@ -257,7 +257,7 @@ NETSTACK_INLINE result<void> tcp_queue_xmit(Net& net, sock& sk, sk_buff& out, sk
 }
 /// Of a connection most segments have nothing to say but their numbers, and a time stamp if they bear one.
 [[nodiscard]] NETSTACK_INLINE bool tcp_is_common(tcp_sock const& tp, u8 flags) {
-  constexpr tcp_marks told{.ecn_flags = 0xff,
+  constexpr tcp_marks told{.ecn_flags = tcp_ecn::has_news,
                            .num_sacks = 0xff,
                            .ack_nomem = true,
                            .urg_mode = true,
@@ -278,6 +278,7 @@ NETSTACK_INLINE result<void> tcp_transmit_common(Net& net, sock& sk, sk_buff& ou
                             .ack_seq = tp.rcv_nxt,
                             .flags = cb.tcp_flags,
                             .window = window};
+  tcp_ecn_send_quiet(tp, out.len != 0 && !before(cb.seq, tp.snd_nxt));
   if (tp.tstamp_ok) [[likely]]
     tcp_push_stamped_header(out, f, tcp_time_stamp(net) + tp.tsoffset, tp.ts_recent, tp.csum_flow);
   else

@@ -36,6 +36,11 @@ template <class Net>
   return ip_ways_possible<Net> && inet.sk_rare->opt == nullptr &&
          ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ipv4_net(net));
 }
+/// RFC 3168 §6.1.4 §6.1.5: new data may be marked; while there is no news of marks.
+NETSTACK_INLINE u8 tcp_v4_tos_quiet(sock const& sk, bool fresh) {
+  static_assert(tcp_ecn::ok << 1 == inet_ecn::ect_0);
+  return static_cast<u8>(inet_sk(sk).tos | (fresh ? tcp_sk(sk).ecn_flags & tcp_ecn::ok : 0) << 1);
+}
 /// The way of the segments of such a one.
 template <class Net>
 NETSTACK_INLINE ip_way tcp_v4_way_by(Net& net, sock const& sk, rtable& rt, u8 tos) {
@@ -114,7 +119,9 @@ NETSTACK_INLINE bool tcp_inline_short(Net& net, sock& sk, rtable& rt, u32 seq, u
   u8* const at = ip_way_short_begin(net, rt, sk.sk_daddr, total);
   if (!at) [[unlikely]]
     return false;
-  u8* const th = ip_way_short_header(at, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), total);
+  bool const fresh = data && !before(seq, tcp_sk(sk).snd_nxt);
+  u8* const th =
+      ip_way_short_header(at, detail::tcp_v4_way_by(net, sk, rt, detail::tcp_v4_tos_quiet(sk, fresh)), total);
   detail::tcp_write_short<Stamped>(net, sk, th, seq, flags, len, data);
   dev_short_end(net, *rt.dev);
   return true;
@@ -162,7 +169,7 @@ NETSTACK_INLINE result<void> tcp_inline_fresh(Net& net, sock& sk, rtable& rt, ne
                                     [&](u64 pseudo, u64 sum)
                                         NETSTACK_INLINE_LAMBDA { return detail::tcp_header_check(*out, pseudo, sum); });
   detail::tcp_common_left(net, sk);
-  return ip_way_send_free(net, *out, detail::tcp_v4_way_by(net, sk, rt, inet_sk(sk).tos), n);
+  return ip_way_send_free(net, *out, detail::tcp_v4_way_by(net, sk, rt, detail::tcp_v4_tos_quiet(sk, true)), n);
 }
 
 namespace detail {
