@@ -191,14 +191,36 @@ TEST_CASE("SYNs and their answers need none either, unless there is no place for
   t.finish(crowded);
   t.close_both(crowded);
 
-  tcp_pernet(t.a.init_net()).sysctl_tcp_window_scaling = 0;
-  auto plain = t.open();
-  CHECK(sk_wmem_alloc_get(*plain.from) != 0);
-  CHECK(pool_b.in_use() == before_b + 1);
-  t.finish(plain);
-  CHECK((!plain.from->wscale_ok && !plain.to->wscale_ok));
-  t.close_both(plain);
-  tcp_pernet(t.a.init_net()).sysctl_tcp_window_scaling = 1;
+  // With other options, if they are not more, and flags of ECN's …
+  auto& ns = tcp_pernet(t.a.init_net());
+  for (u32 kind = 0; kind < 8; ++kind) {
+    ns.sysctl_tcp_window_scaling = kind & 1;
+    ns.sysctl_tcp_timestamps = kind >> 1 & 1;
+    ns.sysctl_tcp_ecn = kind >> 2 & 1;
+    auto other = t.open();
+    CHECK(sk_wmem_alloc_get(*other.from) == 0);
+    CHECK(pool_b.in_use() == before_b);
+    t.finish(other);
+    for (tcp_sock const* tp : {other.from, other.to}) {
+      CHECK(tp->wscale_ok == (kind & 1));
+      CHECK(tp->tstamp_ok == (kind >> 1 & 1));
+      CHECK((tp->ecn_flags & tcp_ecn::ok) == (kind >> 2 & 1));
+      CHECK(tp->sack_ok);
+    }
+    CHECK(other.to->mss_clamp == 1460);
+    t.close_both(other);
+  }
+  ns.sysctl_tcp_ecn = 2;
+  // … and with more.
+  ns.sysctl_tcp_fastopen |= 1;
+  auto const asks = socket(t.a.init_net(), af::inet, sock_type::stream | sock_type::nonblock).value();
+  tcp_sock const& asking = tcp_sk(*sockfs::table_of(t.a.init_net()).find(asks)->sk);
+  (void)sendto(t.a.init_net(), asks, "x", 1, msg::fastopen, t.name(t.addr_b, 80));
+  CHECK(sk_wmem_alloc_get(asking) != 0);
+  t.run();
+  rig::connection more{asks, accept(t.b.init_net(), t.listener).value()};
+  t.run_for(1'000'000'000);
+  t.close_both(more);
 
   // Lost, it is sent again, with what it said.
   auto const lost = [&](u32 end) {

@@ -102,12 +102,12 @@ void tcp_v4_timewait_ack(Net& net, sk_buff const& skb, tcp_timewait_sock const& 
   (void)tcp_v4_send_reply(net, reply);
 }
 
-/// A SYN-ACK of the common kind needs no packet where the driver has a place for it. False: nothing was sent.
+/// A SYN-ACK needs no packet where the driver has a place for it. False: nothing was sent.
 template <class Net>
 bool tcp_v4_synack_short(Net& net, tcp_request_sock const& req, tcp_header_fields const& f,
                          tcp_out_options const& opts) {
   sock const& listener = *req.rsk_listener;
-  if (!opts.is_common_syn() || req.ireq_opt != 0 || listener.sk_bound_dev_if != 0) [[unlikely]]
+  if (req.ireq_opt != 0 || listener.sk_bound_dev_if != 0) [[unlikely]]
     return false;
   u8 const tos = inet_sk(listener).tos;
   flowi4 fl4{.daddr = req.key.saddr,

@@ -173,17 +173,20 @@ NETSTACK_INLINE result<void> tcp_inline_fresh(Net& net, sock& sk, rtable& rt, ne
 }
 
 namespace detail {
-/// A SYN, or its answer, with the options that nearly every one has, by a way that is still right. False: nothing was
-/// sent, it needs a packet. dev_takes_short was asked.
+/// A SYN, or its answer, with no more options than nearly every one has, by a way that is still right. False: nothing
+/// was sent, it needs a packet. dev_takes_short was asked.
 template <class Net>
 NETSTACK_NOINLINE bool tcp_v4_syn_short(Net& net, ip_way const& way, tcp_header_fields const& f,
                                         tcp_out_options const& opts, u32 flow) {
-  constexpr u32 total = static_cast<u32>(ip_hlen_min) + tcp_syn_hlen;
-  static_assert(eth_hlen + total <= short_frame_max);
+  static_assert(eth_hlen + ip_hlen_min + tcp_syn_hlen <= short_frame_max);
+  u32 const hlen = opts.is_common_syn() ? tcp_syn_hlen : static_cast<u32>(tcp_hlen_min) + opts.size();
+  if (hlen > tcp_syn_hlen) [[unlikely]]
+    return false;
+  u32 const total = static_cast<u32>(ip_hlen_min) + hlen;
   u8* const at = ip_way_short_begin(net, *way.rt, way.daddr, total);
   if (!at) [[unlikely]]
     return false;
-  tcp_write_syn(ip_way_short_header(at, way, total), f, opts, flow);
+  tcp_write_syn(ip_way_short_header(at, way, total), f, opts, hlen, flow);
   dev_short_end(net, *way.rt->dev);
   ++TCP_STATS(net).OutSegs;
   return true;
