@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// TCP over several workers, where the wire brings to one worker what is another's: every connection gets what is for
-// it, nobody is answered with a RST who should not be, and a link address that one worker hears is known to all.
+// TCP and UDP over several workers, where the wire brings to one worker what is another's: every socket gets what is
+// for it, nobody is refused who should not be, and a link address that one worker hears is known to all.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -16,6 +16,7 @@
 #include "netstack/stack/stack.hpp"
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/tcp/tcp.hpp"
+#include "netstack/udp/udp.hpp"
 #include "support/catch.hpp"
 
 namespace {
@@ -42,9 +43,9 @@ struct spreader : module {
                                            packet_type<Net>{.type = eth_p::arp, .func = rcv<Net>, .name = "arp"}};
 };
 
-struct host : stack<host, ipv4, tcp, drivers::pipe,
+struct host : stack<host, ipv4, tcp, udp, drivers::pipe,
                     sizes<config{.workers = 3, .max_net = 1, .skb_pool = 2048, .rps_ring = 256}>> {};
-struct far_host : stack<far_host, ipv4, tcp, drivers::pipe, sizes<config{.max_net = 1, .skb_pool = 4096}>> {};
+struct far_host : stack<far_host, ipv4, tcp, udp, drivers::pipe, sizes<config{.max_net = 1, .skb_pool = 4096}>> {};
 struct between : stack<between, spreader, drivers::pipe, sizes<config{.max_net = 1, .skb_pool = 4096}>> {};
 
 constexpr be32 host_addr = ipv4_addr("192.0.2.2"), far_addr = ipv4_addr("192.0.2.1");
@@ -111,6 +112,10 @@ int tcp_socket_of(Net& net) {
   return socket(net, af::inet, sock_type::stream | sock_type::nonblock).value();
 }
 template <class Net>
+int udp_socket_of(Net& net) {
+  return socket(net, af::inet, sock_type::dgram | sock_type::nonblock).value();
+}
+template <class Net>
 int listener_of(Net& net, u16 port) {
   int const fd = tcp_socket_of(net);
   REQUIRE((bind(net, fd, inet_addr_of({}, port)) && listen(net, fd, 64)));
@@ -172,6 +177,7 @@ TEST_CASE("a connection works whichever worker its segments come to", "[S64]") {
       w.settle();
     }
   CHECK(w.resets() == 0);
+  CHECK(w.sum([](auto& net) { return TCP_STATS(net).InSegs.read(); }) == TCP_STATS(far).OutSegs.read());
   CHECK(TCP_STATS(far).RetransSegs.read() == 0);
   CHECK(w.sum([](auto& net) { return TCP_STATS(net).RetransSegs.read(); }) == 0);
   w.check_pools();
@@ -322,6 +328,101 @@ TEST_CASE("an ICMP error reaches the connection whichever worker hears it", "[S6
   CHECK(again.error() == std::errc::network_unreachable);
   CHECK(w.sum([](auto& n) { return ICMP_STATS(n).InErrors.read(); }) == 0);
   w.check_pools();
+}
+
+TEST_CASE("a datagram reaches its socket whichever worker it comes to", "[S64][S93]") {
+  world w;
+  auto& far = w.far.init_net();
+  int const sender = udp_socket_of(far);
+  for (u32 own = 0; own < 3; ++own)
+    for (u32 other = 0; other < 3; ++other) {
+      CAPTURE(own, other);
+      w.answers_to(other);
+      auto& net = w.h.init_net(own);
+      int const fd = udp_socket_of(net);
+      u16 const port = static_cast<u16>(5000 + own);
+      REQUIRE(bind(net, fd, inet_addr_of({}, port)));
+      for (u32 n = 1; n <= 20; ++n)
+        REQUIRE(sendto(far, sender, bytes_of(n, other).data(), n, 0, inet_addr_of(host_addr, port)));
+      w.settle();
+      for (u32 n = 1; n <= 20; ++n) {
+        char buf[64];
+        REQUIRE(recv(net, fd, buf, sizeof buf, msg::dontwait).value_or(0) == n);
+        CHECK(std::string(buf, n) == bytes_of(n, other));
+      }
+      REQUIRE(close(net, fd));
+    }
+  CHECK(w.sum([](auto& net) { return UDP_STATS(net).InDatagrams.read(); }) == 9 * 20);
+  CHECK(w.sum([](auto& net) { return UDP_STATS(net).NoPorts.read(); }) == 0);
+  CHECK(ICMP_STATS(far).InMsgs.read() == 0);
+  w.check_pools();
+}
+
+TEST_CASE("a datagram that no worker has a socket for is refused, once", "[S64][S93]") {
+  for (u32 queues : {3u, 1u}) {
+    CAPTURE(queues);
+    world w{queues};
+    auto& far = w.far.init_net();
+    for (u32 queue = 0; queue < queues; ++queue) {
+      w.answers_to(queue);
+      int const fd = udp_socket_of(far);
+      REQUIRE(connect(far, fd, inet_addr_of(host_addr, 99)));
+      REQUIRE(send(far, fd, "x", 1));
+      w.settle();
+      char c;
+      CHECK(recv(far, fd, &c, 1, msg::dontwait).error() == std::errc::connection_refused);
+      CHECK(w.sum([](auto& net) { return UDP_STATS(net).NoPorts.read(); }) == queue + 1);
+      CHECK(ICMP_STATS(far).InMsgs.read() == queue + 1);
+      REQUIRE(close(far, fd));
+    }
+    w.check_pools();
+  }
+}
+
+TEST_CASE("that a port is unreachable is heard by the socket that sent there, whichever worker is told",
+          "[S64][S118]") {
+  world w;
+  REQUIRE(sysctl_write(w.far.init_net(), "net/ipv4/icmp_ratelimit", "0"));
+  for (u32 own = 0; own < 3; ++own)
+    for (u32 other = 0; other < 3; ++other) {
+      CAPTURE(own, other);
+      w.answers_to(other);
+      auto& net = w.h.init_net(own);
+      int const fd = udp_socket_of(net);
+      REQUIRE(connect(net, fd, inet_addr_of(far_addr, 99)));
+      REQUIRE(send(net, fd, "x", 1));
+      w.settle();
+      char c;
+      CHECK(recv(net, fd, &c, 1, msg::dontwait).error() == std::errc::connection_refused);
+      REQUIRE(close(net, fd));
+    }
+  CHECK(w.sum([](auto& net) { return ICMP_STATS(net).InErrors.read(); }) == 0);
+  w.check_pools();
+}
+
+TEST_CASE("a datagram goes on with the padding behind it, which the IP header counts", "[S64][RFC 768]") {
+  world w;
+  auto& net = w.h.init_net(2);
+  int const fd = udp_socket_of(net);
+  REQUIRE(bind(net, fd, inet_addr_of({}, 5000)));
+  // From the switch, as if the far host had sent it: four bytes, and six that nobody asked for.
+  auto& wire = w.wire.init_net();
+  sk_buff* const skb = wire.worker().pool.alloc_skb();
+  REQUIRE(skb);
+  auto const append = [&](auto const& header) { std::memcpy(skb->put(sizeof header), &header, sizeof header); };
+  append(ethhdr{w.dev[0]->dev_addr, {{2, 0, 0, 0, 9, 9}}, be16{eth_p::ip}});
+  iphdr ip{.tot_len = be16{38}, .ttl = 64, .protocol = ipproto::udp, .saddr = far_addr, .daddr = host_addr};
+  ip.check = ip_fast_csum(&ip, 5);
+  append(ip);
+  append(udphdr{.source = be16{7}, .dest = be16{5000}, .len = be16{12}, .check = {}});
+  std::memcpy(skb->put(10), "fourbehind", 10);
+  skb->dev = w.state().queues[0];
+  REQUIRE(dev_queue_xmit(wire, *skb));
+  w.settle();
+  char buf[64];
+  CHECK(recv(net, fd, buf, sizeof buf, msg::dontwait).value_or(0) == 4);
+  CHECK(std::string(buf, 4) == "four");
+  CHECK(w.h.init_net(0).worker().softnet.dropped.read() == 0);
 }
 
 TEST_CASE("an ARP reply is heard by every worker, and answered by none", "[S125]") {

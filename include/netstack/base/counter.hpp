@@ -23,6 +23,8 @@ struct counter {
   }
   NETSTACK_INLINE void operator++() { *this += 1; }
   void operator++(int) { *this += 1; }
+  /// What was counted here is another's to count.
+  void operator--() { *this += ~u64{0}; }
 
   /// The count as of now; any thread.
   [[nodiscard]] u64 read() const { return value_.load(std::memory_order_relaxed); }

@@ -6,7 +6,7 @@
 // The same rings take a packet on whose wire's spread brought it to a worker that does not know whose it is: each in
 // turn looks, and what nobody knew is back where it came in, to be answered there (rps_hand_on).
 // rx: called by core/napi (rps_steer) and worker.poll() (rps_receive) → core/backlog netif_rx; rps_hand_on by
-//     tcp/tcp_ipv4, ipv4/arp
+//     tcp/tcp_ipv4, udp/udp_input, udp/udp_err, ipv4/arp
 // Linux: net/core/dev.c (get_rps_cpu, enqueue_to_backlog, rps_trigger_softirq)
 #pragma once
 #include <bit>

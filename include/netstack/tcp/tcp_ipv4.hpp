@@ -275,7 +275,7 @@ NETSTACK_NOINLINE verdict tcp_v4_deliver_found(Net& net, sk_buff& skb, tcp_rx& r
     case inet_kind::none: sk = inet_lookup_listener(net, key); break;
   }
   if (sk) return tcp_v4_deliver_to(net, *sk, skb, rx);
-  if (rps_hand_on(net, skb)) return verdict::kept();  // another worker's, perhaps
+  if (rps_hand_on(net, skb)) return --TCP_STATS(net).InSegs, verdict::kept();  // another worker's, perhaps
   tcp_v4_send_reset(net, skb, rx);
   return drop(net, skb, drop_reason::no_socket);
 }

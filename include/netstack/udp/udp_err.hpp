@@ -5,6 +5,7 @@
 // rx: called by icmp_rcv through inet_protos[].err_handler → calls ip_icmp_error, error_report
 // Linux: net/ipv4/udp.c (__udp4_lib_err); RFC 1122 §4.1.3.3
 #pragma once
+#include "netstack/core/rps.hpp"
 #include "netstack/ipv4/datagram.hpp"
 #include "netstack/ipv4/icmp_errno.hpp"
 #include "netstack/ipv4/ip_sockglue.hpp"
@@ -27,7 +28,7 @@ void udp_err(Net& net, sk_buff& skb, u32 info) {
                                         .dif = IPCB(skb).iif})
                 : nullptr;
   if (!sk) {
-    ++ICMP_STATS(net).InErrors;
+    if (!rps_hand_on_copy(net, skb)) ++ICMP_STATS(net).InErrors;
     return;
   }
   auto const& icmph = *skb.transport_hdr<icmphdr>();

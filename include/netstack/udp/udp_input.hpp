@@ -6,6 +6,7 @@
 // Linux: net/ipv4/udp.c (__udp4_lib_rcv, udp_queue_rcv_skb, udp_v4_early_demux) RFC 768; RFC 1122 §4.1.3
 // [S93] [S105] [S117] [S149]
 #pragma once
+#include "netstack/core/rps.hpp"
 #include "netstack/ipv4/ip_sockglue.hpp"
 #include "netstack/registry/net_protocol.hpp"
 #include "netstack/skb/skb_checksum.hpp"
@@ -120,6 +121,18 @@ verdict udp4_lib_mcast_deliver(Net& net, sk_buff& skb, udp_key const& key) {
   return v;
 }
 
+/// Another worker's, perhaps; it gets the packet as the IP header says that it is.
+template <class Net>
+bool udp_hand_on(Net& net, sk_buff& skb, u32 padding) {
+  if (padding != 0) {
+    if (skb.is_nonlinear()) return false;  // it is gone
+    (void)skb.put(padding);
+  }
+  if (rps_hand_on(net, skb)) return true;
+  skb.trim(skb.len - padding);
+  return false;
+}
+
 }  // namespace detail
 
 /// net_protocol::handler. Data at the UDP header, network_header valid.
@@ -132,7 +145,8 @@ verdict udp_rcv(Net& net, sk_buff& skb) {
   // RFC 768: the length counts the header; what the IP packet carries beyond it is padding.
   if (ulen < udp_hlen || ulen > skb.len) [[unlikely]]
     return drop(net, skb, drop_reason::udp_hdr);
-  if (ulen < skb.len && !pskb_trim_rcsum(skb, ulen)) [[unlikely]]
+  u32 const padding = skb.len - ulen;
+  if (padding != 0 && !pskb_trim_rcsum(skb, ulen)) [[unlikely]]
     return drop(net, skb, drop_reason::nomem);
   iphdr const& iph = *ip_hdr(skb);
 
@@ -151,6 +165,7 @@ verdict udp_rcv(Net& net, sk_buff& skb) {
   if (sock* sk = udp4_lib_lookup(net, key)) [[likely]]
     return detail::udp_unicast_rcv(net, *sk, skb, *uh, iph);
   if (!detail::udp_csum_ok(skb, *uh, iph)) return detail::udp_csum_error(net, nullptr, skb);
+  if (detail::udp_hand_on(net, skb, padding)) return verdict::kept();
   ++UDP_STATS(net).NoPorts;
   // RFC 1122 §4.1.3.1: a datagram for a port that nobody listens to SHOULD be answered with port unreachable.
   icmp_send(net, skb, icmp_type::dest_unreach, icmp_code::port_unreach, 0);
