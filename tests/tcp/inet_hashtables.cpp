@@ -56,6 +56,17 @@ void knock(tcp_script& t, u16 from) {
   t.in("S 0 mss 1460");
 }
 
+/// A connection between these ports has ended.
+void enter_time_wait(tcp_script& t, u16 peer_port, u16 port, u64 ns) {
+  auto& w = tcp_worker_of(t.net());
+  auto& tw = *w.timewaits.alloc();
+  tw.netns = static_cast<u8>(t.net().index), tw.saddr = peer_addr, tw.daddr = our_addr, tw.sport = be16{peer_port};
+  tw.hnum = port;
+  detail::inet_ehash_insert(t.net(), tw, inet_ehashfn(t.net(), tw.key()));
+  inet_bind_bucket_of(t.net(), port).timewaits.push_front(w.timewaits, tw);
+  inet_twsk_schedule(t.net(), tw, ns);
+}
+
 }  // namespace
 
 TEST_CASE("two sockets on one port: addresses that meet, SO_REUSEADDR until one listens, SO_REUSEPORT", "[S98]") {
@@ -307,6 +318,7 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
     else if (!members.empty())
       erase(random() % members.size());
     inet_link const slot = detail::inet_ehash_slot(net, hash);
+    REQUIRE(w.hashinfo.used.test(w.hashinfo.slot(hash)) == !members.empty());
     REQUIRE(same(w.socks, inet_kind::sock, inet_chain_of<tcp_sock>(w, slot)));
     REQUIRE(same(w.requests, inet_kind::request, inet_chain_of<tcp_request_sock>(w, slot)));
     REQUIRE(same(w.timewaits, inet_kind::timewait, inet_chain_of<tcp_timewait_sock>(w, slot)));
@@ -370,7 +382,9 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
   }
   CHECK(info.size() == room);
   u32 longest = 0, seen = 0;
-  for (inet_link const slot : info.slots()) {
+  for (u32 i = 0; i < info.size(); ++i) {
+    inet_link const slot = info.ehash[i];
+    CHECK(info.used.test(i) == (slot != inet_link{}));
     u32 length = 0;
     for ([[maybe_unused]] auto const& each : inet_chain_of<tcp_timewait_sock>(w, slot)) ++length;
     longest = std::max(longest, length), seen += length;
@@ -382,7 +396,85 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
     w.timewaits.free(member);
   }
   CHECK(info.entries == 0);
+  for (u32 i = 0; i < info.size(); ++i) CHECK(!info.used.test(i));
   t.over();
+}
+
+TEST_CASE("a connect() that chooses its port takes one of an empty slot, if it need not look for long", "[S145][S32]") {
+  tcp_script t;
+  auto& info = tcp_worker_of(t.net()).hashinfo;
+  auto const used = [&] {
+    return std::count_if(info.slots().begin(), info.slots().end(), [](inet_link at) { return at != inet_link{}; });
+  };
+  constexpr int many = 60;
+  for (bool const grown : {false, true}) {  // the second time, the table has all slots that it needs
+    std::vector<int> fds;
+    while (fds.size() < many) REQUIRE(t.connect(fds.emplace_back(t.stream())) == errc::operation_in_progress);
+    CHECK(info.entries == many);
+    if (grown) CHECK(used() >= many - 2);  // at random 47 of them
+    for (int const fd : fds) t.close(fd);
+    CHECK(used() == 0);
+  }
+  t.over();
+}
+
+TEST_CASE("a connect() that found one port in TIME-WAIT and takes another leaves the first alone", "[S98]") {
+  for (u16 taken : {u16{40000}, u16{40001}}) {
+    tcp_script t;
+    auto& w = tcp_worker_of(t.net());
+    t.rig.ns().ip_local_ports[0] = 40000, t.rig.ns().ip_local_ports[1] = 40001;
+    for (u16 to = 4000; to < 4020; ++to) {
+      enter_time_wait(t, to, taken, 60'000'000'000);
+      int const fd = t.stream();
+      auto const r = netstack::connect(t.net(), fd, inet_addr_of(peer_addr, to));
+      CHECK((!r && r.error() == errc::operation_in_progress));
+      CHECK(getsockname(t.net(), fd)->sin_port.host() == (taken ^ 1));
+      CHECK(w.timewaits.in_use() == to - 3999u);
+    }
+    t.over();
+  }
+}
+
+TEST_CASE("of many in TIME-WAIT all go whose time has come, at once, and no others", "[S104]") {
+  tcp_script t;
+  auto& net = t.net();
+  auto& w = tcp_worker_of(net);
+  for (u16 port = 1; port <= 50; ++port)
+    enter_time_wait(t, port, static_cast<u16>(port % 3), port <= 37 ? 1'000'000'000 : 2'000'000'000);
+  t.after(999);
+  CHECK(w.timewaits.in_use() == 50);
+  t.after(2);
+  CHECK(w.timewaits.in_use() == 13);
+  CHECK(w.hashinfo.entries == 13);
+  t.after(1000);
+  CHECK(w.timewaits.in_use() == 0);
+  CHECK(w.hashinfo.entries == 0);
+  for (u16 port = 0; port < 3; ++port) CHECK(inet_bind_bucket_of(net, port).timewaits.empty());
+  t.over();
+}
+
+TEST_CASE("whoever shares a port as a connection is found by who wants it alone, however many have come since",
+          "[S98]") {
+  for (u32 stays = 0; stays < 3; ++stays) {
+    tcp_script t;
+    t.rig.ns().ip_local_ports[0] = t.rig.ns().ip_local_ports[1] = 40000;
+    std::array<int, 3> fds{};
+    for (u16 i = 0; i < 3; ++i) {
+      fds[i] = t.stream();
+      auto const r = netstack::connect(t.net(), fds[i], inet_addr_of(peer_addr, static_cast<u16>(4000 + i)));
+      REQUIRE((!r && r.error() == errc::operation_in_progress));
+    }
+    errc why{};
+    for (u32 i : {stays + 1, stays + 2}) {
+      t.close(fds[i % 3]);
+      bound(t, {}, &why, 40000);
+      CHECK(why == errc::address_in_use);
+    }
+    t.close(fds[stays]);
+    bound(t, {}, &why, 40000);
+    CHECK(why == errc{});
+    t.over();
+  }
 }
 
 TEST_CASE("/proc/net/tcp lists once who stays while it is read, though the table grows", "[S166]") {

@@ -82,7 +82,8 @@ NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
   auto& w = tcp_worker_of(net);
   auto& info = w.hashinfo;
   u32 const fresh = info.size(), mask = info.mask();
-  inet_ehash_tail goes{&info.ehash[fresh]}, stays{&info.ehash[fresh & mask >> 1]};
+  u32 const old = fresh & mask >> 1;
+  inet_ehash_tail goes{&info.ehash[fresh]}, stays{&info.ehash[old]};
   for (inet_link at = *stays.end; at != inet_link{};)
     at = inet_visit(w, at, [&](auto& each) {
       inet_link const next = each.ehash_next;
@@ -90,6 +91,8 @@ NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
       return next;
     });
   *goes.end = *stays.end = {};
+  info.used.set(fresh, goes.last != nullptr);
+  info.used.set(old, stays.last != nullptr);
   ++info.grown;
   if (info.size() > mask) info.masked = 2 * mask + 1;
 }
@@ -99,18 +102,21 @@ void inet_ehash_insert(Net& net, T& object, u32 hash) {
   auto& info = tcp_worker_of(net).hashinfo;
   if (2 * ++info.entries > info.size() && info.size() < std::size(info.ehash)) [[unlikely]]
     inet_ehash_grow(net), inet_ehash_grow(net);
-  inet_link& slot = inet_ehash_slot(net, hash);
-  object.ehash_next = slot;
-  slot = {T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object), hash, slot == inet_link{}};
+  u32 const slot = info.slot(hash);
+  bool const first = !info.used.test(slot);  // then the slot, which may be far away, is not read
+  object.ehash_next = first ? inet_link{} : info.ehash[slot];
+  info.ehash[slot] = {T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object), hash, first};
+  info.used.set(slot, true);
 }
 template <class Net, class T>
 void inet_ehash_erase(Net& net, T& object, u32 hash) {
   auto& w = tcp_worker_of(net);
   inet_link const link{T::kind, inet_slab<T::kind>(w).index_of(&object)};
-  inet_link *at = &inet_ehash_slot(net, hash), *before = nullptr;
+  u32 const slot = w.hashinfo.slot(hash);
+  inet_link *at = &w.hashinfo.ehash[slot], *before = nullptr;
   while (*at != link) before = std::exchange(at, inet_visit(w, *at, [](auto& other) { return &other.ehash_next; }));
   *at = object.ehash_next;
-  if (before && *at == inet_link{}) before->set_last(true);
+  if (*at == inet_link{}) before ? before->set_last(true) : w.hashinfo.used.set(slot, false);
   --w.hashinfo.entries;
 }
 /// What has the same ends takes the place of `old`.
@@ -310,8 +316,10 @@ template <class Net>
 void inet_bind_hash(Net& net, sock& sk, u16 port, bool shares) {
   auto& bucket = inet_bind_bucket_of(net, port);
   sk.sk_num = port;
-  (shares ? bucket.connected : bucket.bound).push_front(sk);
-  if (!shares) tcp_worker_of(net).hashinfo.set_bound(inet_bhashfn(net, port));
+  if (shares) [[likely]]
+    bucket.add_connected(sk);
+  else
+    bucket.bound.push_front(sk), tcp_worker_of(net).hashinfo.set_bound(inet_bhashfn(net, port));
   tcp_sk(sk).bound = true;
   tcp_sk(sk).shares_port = shares;
 }
@@ -320,8 +328,7 @@ template <class Net>
 void inet_put_port(Net& net, sock& sk) {
   if (!tcp_sk(sk).bound) return;
   auto& bucket = inet_bind_bucket_of(net, sk.sk_num);
-  auto& slot = tcp_sk(sk).shares_port ? bucket.connected : bucket.bound;
-  slot.erase(slot.iterator_to(sk));
+  bucket.bound.erase(bucket.bound.iterator_to(sk));  // whichever of its lists it is
   if (!tcp_sk(sk).shares_port) tcp_worker_of(net).hashinfo.set_bound(inet_bhashfn(net, sk.sk_num));
   tcp_sk(sk).bound = false;
   sk.sk_num = 0;
@@ -344,7 +351,7 @@ bool inet_bind_conflict(Net& net, sock const& sk, sock const& other, u16 port, b
 template <class Net>
 bool inet_port_inuse(Net& net, sock const& sk, u16 port, bool relax) {
   auto const& bucket = inet_bind_bucket_of(net, port);
-  for (auto const* owners : {&bucket.bound, &bucket.connected})
+  for (auto const* owners : {&bucket.bound, &bucket.newest, &bucket.connected})
     for (auto const& other : *owners)
       if (inet_bind_conflict(net, sk, other, port, relax)) return true;
   for (auto const& tw : bucket.timewaits.in(tcp_worker_of(net).timewaits)) {
@@ -404,7 +411,11 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
 /// Nobody else has both ends of the connection that is to be, but perhaps `tw`, whose place it may take.
 template <class Net, class Key>
 bool inet_check_established(Net& net, sock const& sk, Key const& key, tcp_timewait_sock*& tw) {
-  inet_link const found = inet_lookup(net, key, inet_ehashfn(net, key));
+  u32 const hash = inet_ehashfn(net, key);
+  tw = nullptr;
+  if (auto const& info = tcp_worker_of(net).hashinfo; !info.used.test(info.slot(hash))) [[likely]]
+    return true;
+  inet_link const found = inet_lookup(net, key, hash);
   tw = found.kind() == inet_kind::timewait ? &tcp_worker_of(net).timewaits.at(found.index()) : nullptr;
   return found.kind() != inet_kind::sock && (!tw || tcp_twsk_unique(net, sk, *tw));
 }
@@ -446,7 +457,7 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_soc
   key.dif = sk.sk_bound_dev_if;
   u32 const slot = inet_bhashfn(net, port);
   auto const& info = tcp_worker_of(net).hashinfo;
-  if (info.is_bound(slot) && inet_port_bound(net, sk, port)) [[unlikely]]
+  if (info.bhash_bound.test(slot) && inet_port_bound(net, sk, port)) [[unlikely]]
     return false;
   return inet_check_established(net, sk, key, tw);
 }
@@ -479,14 +490,21 @@ result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
   return {};
 }
 
-/// The port that inet_hash_connect tries first, if it chooses one; long before, since its bucket is nearly always one
-/// that nobody has looked at of late.
+/// The port that inet_hash_connect tries first, if it chooses one: a random one, or of those behind it the first of
+/// which the slot is empty, so that no chain is followed; what is written there is fetched. Both addresses are known.
 template <class Net>
 [[nodiscard]] u16 inet_connect_port(Net& net, sock const& sk) {
   if (tcp_sk(sk).bound) return 0;
-  u16 const port = inet_draw_port(net, inet_sk(sk));
-  __builtin_prefetch(&inet_bind_bucket_of(net, port), 1);
-  return port;
+  auto const [low, size] = inet_local_ports(net, inet_sk(sk));
+  auto& info = tcp_worker_of(net).hashinfo;
+  auto key = inet_key_of(sk);
+  key.hnum = static_cast<u16>(low + net.worker().random.below(size));
+  u32 slot = info.slot(inet_ehashfn(net, key)), more = info.entries < info.size() ? 4 : 0;
+  for (; info.used.test(slot) && more != 0 && key.hnum != low + size - 1; --more)
+    ++key.hnum, slot = info.slot(inet_ehashfn(net, key));
+  __builtin_prefetch(&info.ehash[slot], 1);
+  __builtin_prefetch(&inet_bind_bucket_of(net, key.hnum), 1);
+  return key.hnum;
 }
 /// A port, and a place among the connections, for one that knows both addresses and the peer's port. `first`: of
 /// inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the one it is bound to.

@@ -196,7 +196,10 @@ result<void> tcp_sendmsg_fastopen(Net& net, sock& sk, msghdr const& m, iov_iter&
   if (tp.rare->fastopen_req || tp.fastopen_asked) return failure{std::errc::connection_already_in_progress};
   tcp_fastopen_request request{.data = &from};
   tcp_rare_of(net, tp).fastopen_req = &request;
-  if (tp.defer_connect && !tcp_connect(net, sk)) tcp_set_state(net, sk, tcp_state::close);
+  if (tp.defer_connect) {
+    tcp_connect_init(net, sk);  // as it is asked for by now
+    if (!tcp_connect(net, sk)) tcp_set_state(net, sk, tcp_state::close);
+  }
   auto const r = __inet_stream_connect(net, *sk.sk_socket, m.name(), (m.msg_flags & msg::dontwait) != 0, true);
   tcp_rare_of(net, tp).fastopen_req = nullptr;
   tp.defer_connect = false;

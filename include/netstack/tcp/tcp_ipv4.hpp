@@ -75,7 +75,6 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   auto const to = uaddr.as<sockaddr_in>();
   if (to.sin_family != af::inet) return failure{std::errc::address_family_not_supported};
   auto& tp = tcp_sk(sk);
-  u16 const port = inet_connect_port(net, sk);
   flowi4 fl4 = detail::connected_flow(tp, to.sin_addr.s_addr, to.sin_port);
   fl4.broadcast_ok = true;  // the route is asked for, so that it is refused below with the right errno
   auto const rt = ip_route_output_key(net, fl4);
@@ -91,12 +90,14 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   sk.sk_dport = to.sin_port;
   sk.sk_state = tcp_state::syn_sent;
   tp.write_seq = tp.ts_recent = 0;
+  u16 const port = inet_connect_port(net, sk);
+  tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
+  tcp_connect_init(net, sk);
   auto r = inet_hash_connect(net, sk, port);
   if (r) {
     tcp_seq_and_ts_off const from = secure_tcp_seq_and_ts_off(net, inet_key_of(sk));
     if (tp.write_seq == 0) tp.write_seq = from.seq;
     tp.tsoffset = from.ts_off;
-    tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
     tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
     if (u16 mss = 0; tp.fastopen_connect && !tp.rare->fastopen_req) {
       if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss)) return tp.defer_connect = true, result<void>{};

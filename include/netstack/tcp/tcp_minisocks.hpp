@@ -32,13 +32,21 @@ inline constexpr s32 tcp_paws_window = 1;
 
 // --- TIME-WAIT
 
+namespace detail {
+/// `hash`: of its ends.
 template <class Net>
-void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
+void inet_twsk_kill_hashed(Net& net, tcp_timewait_sock& tw, u32 hash) {
   auto& w = tcp_worker_of(net);
   w.death_row.of(tw).erase(w.timewaits, tw);
-  detail::inet_ehash_erase(net, tw, inet_ehashfn(net, tw.key()));
+  inet_ehash_erase(net, tw, hash);
   inet_bind_bucket_of(net, tw.hnum).timewaits.erase(w.timewaits, tw);
   w.timewaits.free(&tw);
+}
+}  // namespace detail
+
+template <class Net>
+void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
+  detail::inet_twsk_kill_hashed(net, tw, inet_ehashfn(net, tw.key()));
 }
 
 namespace detail {
@@ -96,6 +104,25 @@ NETSTACK_INLINE void inet_twsk_prefetch(Worker& worker, tcp_death_row::row const
   __builtin_prefetch(&inet_bind_bucket_of(worker.nets[second->netns], second->hnum), 1);
   if (auto const* const third = row.after(w.timewaits, *second)) __builtin_prefetch(third, 1);
 }
+/// The first of a row whose time has come, a few at once: what unlinks each is fetched before the first of them goes.
+template <class Net, class Worker>
+u32 inet_twsk_kill_due(Worker& worker, tcp_death_row::row const& row, u64 now_ms) {
+  struct {
+    tcp_timewait_sock* tw;
+    u32 hash;
+  } due[16];
+  u32 n = 0;
+  auto& w = worker_generic<tcp>(worker);
+  for (auto* tw = row.front(w.timewaits); tw && n < std::size(due) && !after(tw->due, static_cast<u32>(now_ms));
+       tw = row.after(w.timewaits, *tw)) {
+    auto& net = worker.nets[tw->netns];
+    due[n] = {tw, inet_ehashfn(net, tw->key())};
+    __builtin_prefetch(&inet_ehash_slot(net, due[n++].hash), 1);
+    __builtin_prefetch(&inet_bind_bucket_of(net, tw->hnum), 1);
+  }
+  for (u32 i = 0; i < n; ++i) inet_twsk_kill_hashed(worker.nets[due[i].tw->netns], *due[i].tw, due[i].hash);
+  return n;
+}
 /// Whose time has come goes; the timer waits for the next.
 template <class Net>
 void tw_timer_handler(void* ctx, timer_list& timer) {
@@ -105,13 +132,10 @@ void tw_timer_handler(void* ctx, timer_list& timer) {
   auto& dr = w.death_row;
   u32 least = ~u32{0};
   for (auto* row : {&dr.time_wait, &dr.fin_wait2}) {
-    for (auto& tw : row->in(w.timewaits)) {
-      if (after(tw.due, static_cast<u32>(now_ms))) {
-        least = std::min(least, tw.due - static_cast<u32>(now_ms));
-        inet_twsk_prefetch(worker, *row, tw);
-        break;
-      }
-      inet_twsk_kill(worker.nets[tw.netns], tw);
+    while (inet_twsk_kill_due<Net>(worker, *row, now_ms) != 0) continue;
+    if (auto const* const tw = row->front(w.timewaits)) {
+      least = std::min(least, tw->due - static_cast<u32>(now_ms));
+      inet_twsk_prefetch(worker, *row, *tw);
     }
   }
   if (least != ~u32{0}) worker.timers.mod_timer(timer, (now_ms + least) * 1'000'000);

@@ -503,14 +503,12 @@ result<void> tcp_write_wakeup(Net& net, sock& sk) {
 template <class Net>
 result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn);
 
-/// RFC 9293 §3.10.1: the SYN of an active open. Both addresses, both ports and the route are known. Errors:
-/// no_buffer_space.
+/// What its SYN says, and all else that needs no port: both addresses and the route are known.
 template <class Net>
-result<void> tcp_connect(Net& net, sock& sk) {
+void tcp_connect_init(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   tcp_prepare_congestion_control(net, sk);
-  sk.sk_err = 0;  // of a connection before this one
   tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
   tp.sack_ok = ns.sysctl_tcp_sack != 0;
   tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
@@ -523,6 +521,12 @@ result<void> tcp_connect(Net& net, sock& sk) {
   tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
   tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
   tp.syn_fastopen = tp.syn_data = tp.syn_data_acked = false;
+}
+/// RFC 9293 §3.10.1: the SYN of an active open, after tcp_connect_init(). Errors: no_buffer_space.
+template <class Net>
+result<void> tcp_connect(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  sk.sk_err = 0;  // of a connection before this one
   tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
   sk_buff* const skb = tcp_alloc_skb(net);
   if (!skb) return failure{std::errc::no_buffer_space};

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <span>
 
+#include "netstack/base/bit_row.hpp"
 #include "netstack/core/slab_list.hpp"
 #include "netstack/ipv4/inet_connection_sock.hpp"
 #include "netstack/ipv4/netns_ipv4.hpp"
@@ -448,12 +449,20 @@ template <class Net>
 
 /// Whoever has a port.
 struct alignas(cache_line) inet_bind_hashbucket {
-  slab_place listeners = 0;                       ///< the first, which leads to the others: icsk_listening::next
-  list<sock, &sock::sk_portaddr_node> bound;      ///< by bind() or listen()
-  list<sock, &sock::sk_portaddr_node> connected;  ///< by connect(), or from a listener: however many, none is in the
-                                                  ///< way of another connect()
+  slab_place listeners = 0;  ///< the first, which leads to the others: icsk_listening::next
+  /// By bind() or listen(); by connect(), or from a listener, none of whom is in the way of another connect(); and of
+  /// these the latest, so that whoever goes soon touches none of those that have stayed.
+  list<sock, &sock::sk_portaddr_node> bound, connected, newest;
   slab_list<tcp_timewait_sock, &tcp_timewait_sock::bind_node> timewaits;
+
+  NETSTACK_COLD void newest_stay() { connected.splice(connected.begin(), newest); }
+  NETSTACK_INLINE void add_connected(sock& sk) {
+    if (!newest.empty()) [[unlikely]]
+      newest_stay();
+    newest.push_front(sk);
+  }
 };
+static_assert(sizeof(inet_bind_hashbucket) == cache_line);
 /// Every connection of a worker by both its ends, and every port in use. [S145] [S146]
 /// Of the first table twice as many slots are used as there ever were entries: linear hashing, where one slot after the
 /// other comes into use and takes half of an earlier one's chain. So what is touched of a table that has room for a
@@ -475,14 +484,12 @@ struct inet_hashinfo {
   }
   [[nodiscard]] std::span<inet_link const> slots() const { return {ehash, size()}; }
   inet_link ehash[Slots];  ///< the first in each
+  /// Where somebody is. Of a large table this alone lies in the caches, and tells mostly that nobody has some ends.
+  bit_row<Slots> used;
   inet_bind_hashbucket bhash[bind_slots];
-  /// Bits: where `bound` is not empty. All that must be read to choose a port, so that it never waits for memory.
-  u64 bhash_bound[(bind_slots + 63) / 64];
-  [[nodiscard]] bool is_bound(u32 slot) const { return (bhash_bound[slot / 64] >> slot % 64 & 1) != 0; }
-  void set_bound(u32 slot) {
-    u64 const bit = u64{1} << slot % 64;
-    bhash_bound[slot / 64] = (bhash_bound[slot / 64] & ~bit) | (bhash[slot].bound.empty() ? 0 : bit);
-  }
+  /// Where `bound` is not empty. All that must be read to choose a port, so that it never waits for memory.
+  bit_row<bind_slots> bhash_bound;
+  void set_bound(u32 slot) { bhash_bound.set(slot, !bhash[slot].bound.empty()); }
 };
 
 /// perworker of tcp.
