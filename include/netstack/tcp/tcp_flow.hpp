@@ -77,6 +77,17 @@ NETSTACK_NOINLINE inline skb_list tcp_flow_cut(skb_list& list) {
   for (; last != list.last && tcp_ends{*last->next} == ends; last = last->next) ++n;
   return list.cut_front(*last, n);
 }
+/// Fetches what the SYN after the next will ask of the table, where nobody has looked of late, while another is dealt
+/// with.
+template <class Net>
+NETSTACK_INLINE void tcp_flow_prefetch(Net& net, sk_buff& skb) {
+  auto const& th = *skb.peek<tcphdr>();
+  if (!(th.flags & tcp_flag::syn)) return;
+  auto& info = tcp_worker_of(net).hashinfo;
+  u32 const slot = info.slot(inet_ehashfn(net, tcp_v4_key(skb, *ip_hdr(skb), th)));
+  __builtin_prefetch(&info.used.words[slot / 64], 1);
+  __builtin_prefetch(&info.ehash[slot], 1);
+}
 /// The connection that the first segments are for; it is remembered. What is for none yet, or no longer, or for one
 /// that asks more of it, is dealt with; null: that was all between these ends.
 template <class Net>
@@ -95,6 +106,8 @@ NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list)
       return sk;
     }
     sk_buff& skb = *list.pop_front();
+    if (list.count > 1) [[unlikely]]
+      tcp_flow_prefetch(net, *list.first->next);
     ++TCP_STATS(net).InSegs;
     tcp_rx rx;
     skb.rx_l4_valid = 1;
@@ -134,13 +147,35 @@ NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
   tcp_flow_last(net, sk, *run.first);
   sock_put(sk);
 }
+/// Whose most segments are: who is the first in his slot; he is remembered. Null: tcp_flow_find() has to tell.
+template <class Net>
+NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, sk_buff& skb, tcp_ends const& ends) {
+  auto& w = tcp_worker_of(net);
+  auto const key = tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>());
+  u32 const hash = inet_ehashfn(net, key);
+  inet_link const at = inet_ehash_slot(net, hash);
+  if (at.kind() != inet_kind::sock || !at.may_have(hash)) return nullptr;
+  sock& sk = w.socks.at(at.index());
+  if (!inet_match(net, sk, hash, key) || inet_sk(sk).min_ttl != 0) return nullptr;
+  flow.saddr = ends.saddr, flow.ports = ends.ports, flow.sk = &sk, flow.genid = w.sk_genid;
+  return &sk;
+}
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
   bool const mixed = flow.mixed;  // else the flow may have ended by the time its first segments were dealt with
   do {
     sock* whose = flow.sk;
-    if (flow.genid != tcp_worker_of(net).sk_genid || (mixed && !tcp_ends{*list.first}.are_of(flow)))
-      if (whose = tcp_flow_find(net, flow, list); !whose) continue;
+    tcp_ends const ends{*list.first};
+    bool const others = mixed && list.first != list.last;
+    if (flow.genid != tcp_worker_of(net).sk_genid || (mixed && !ends.are_of(flow))) {
+      whose = others ? tcp_flow_first(net, flow, *list.first, ends) : nullptr;
+      if (!whose)
+        if (whose = tcp_flow_find(net, flow, list); !whose) continue;
+    }
+    if (others && list.first != list.last && tcp_ends{*list.first->next} != ends) {
+      tcp_flow_last(net, *whose, *list.pop_front());
+      continue;
+    }
     skb_list run = mixed ? tcp_flow_cut(list) : std::exchange(list, {});
     if (run.count == 1)
       tcp_flow_last(net, *whose, *run.first);
