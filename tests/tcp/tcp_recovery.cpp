@@ -186,6 +186,19 @@ TEST_CASE("a repetition that is lost is missed like any other: RFC 8985 §3.2") 
   t.over();
 }
 
+TEST_CASE("a repetition is missed when new data arrived that left behind it at the same moment: RFC 8985 §6.2") {
+  episode t;
+  t.write(20).leave(1, 10).after(100);
+  t.in(ack(0) + sack(2, 4)).leaves(1).leaves(11).silent();  // in this order
+  t.after(100).in(ack(0) + sack(2, 11)).leaves(1);
+  CHECK(t.ext().TCPLostRetransmit.read() == 1);
+  t.pending.clear();
+  t.after(100).in(ack(11));
+  CHECK(t.ext().TCPTimeouts.read() == 0);
+  t.pending.clear();
+  t.over();
+}
+
 // --- the tail loss probe
 // ----------------------------------------------------------------------------------------------
 

@@ -38,8 +38,9 @@ u64 tcp_rack_detect_loss(Net& net, sock& sk) {
   while (!tp.tsorted_sent_queue.empty()) {
     sk_buff& skb = tp.tsorted_sent_queue.front();
     auto const& cb = TCP_SKB_CB(skb);
-    // Of what left at one moment, a repetition may have been the last, whatever its number.
-    bool const again_then = cb.sent == tp.rack_mstamp && (cb.sacked & tcpcb::ever_retrans);
+    // Of what left at one moment, a repetition may have been the last, whatever its number: only new data tells.
+    bool const again_then =
+        cb.sent == tp.rack_mstamp && (cb.sacked & tcpcb::ever_retrans) && !after(tp.rack_end_seq, cb.rtx_nxt);
     if (again_then || !tcp_rack_sent_after(tp.rack_mstamp, cb.sent, tp.rack_end_seq, cb.end_seq)) return 0;
     // All that are before the one that arrived are due when the last of them can be.
     if (now - cb.sent < allowed) return (allowed - (now - tp.rack_mstamp)) / 1000 + 1;

@@ -52,7 +52,7 @@ inline void tcp_rtx_queue_sent(tcp_sock& tp, sk_buff& skb) { tp.tsorted_sent_que
 template <class Net>
 void tcp_rtx_queue_resent(Net& net, tcp_sock& tp, sk_buff& skb) {
   TCP_SKB_CB(skb).sacked |= tcpcb::ever_retrans;
-  tcp_repair_of(net, tp).rtx_high = tp.snd_nxt;
+  TCP_SKB_CB(skb).rtx_nxt = tcp_repair_of(net, tp).rtx_high = tp.snd_nxt;
   detail::tcp_tsorted_unlink(skb);
   tp.tsorted_sent_queue.push_back(skb);
 }
