@@ -162,7 +162,7 @@ bool tcp_transmit_super(Net& net, sock& sk, u32 mss, bool& begins) {
   if (!detail::tcp_may_tso(sk) || tp.urg_mode) [[likely]]
     return false;
   u32 const most = std::min(
-      {detail::tcp_burst_room(tp, mss), max_skb_frags, (0xffffu - max_tcp_header) / mss, tcp_pacing_burst(sk, mss)});
+      {detail::tcp_burst_room(tp, mss), max_skb_frags, (0xffffu - max_tcp_header) / mss, tcp_tso_autosize(sk, mss)});
   sk_buff* skb = tp.send_head;
   sk_buff* const second = sk.sk_write_queue.after(*skb);
   if (most < 2 || !second || !detail::tcp_may_join(*skb, mss) || !detail::tcp_may_join(*second, mss)) return false;

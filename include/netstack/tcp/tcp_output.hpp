@@ -308,6 +308,7 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
   detail::tcp_slow_start_after_idle_check(net, sk);
   if (tp.mtu_probing && tp.send_head) [[unlikely]]
     if (tcp_mtu_probe(net, sk, mss) == tcp_probe::wait) return false;
+  u32 at_once = 0;  // so many before the pace is asked again
   skb_list burst;
   skb_list* const together = tp.send_head && detail::tcp_may_leave_together(sk) ? &burst : nullptr;
   while (sk_buff* const skb = tp.send_head) {
@@ -316,7 +317,10 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
       sent = true;
       continue;
     }
-    if (tcp_pacing_check(net, sk)) break;
+    if (at_once == 0) {
+      if (tcp_pacing_check(net, sk)) break;
+      at_once = tcp_tso_autosize(sk, mss);
+    }
     if (tcp_packets_in_flight(tp) >= tp.snd_cwnd) {
       cwnd_limited = true;
       break;
@@ -329,10 +333,12 @@ bool tcp_write_xmit(Net& net, sock& sk, u32 mss, u8 nonagle) {
     if (!detail::tcp_nagle_test(tp, *skb, mss, last ? nonagle : tcp_nagle::push)) break;
     if (!last && tcp_transmit_super(net, sk, mss, begins)) {
       sent = true;
+      at_once = 0;
       continue;
     }
     if (!detail::tcp_xmit_send_head(net, sk, mss, together, begins)) break;
     sent = true;
+    --at_once;
   }
   if (!burst.empty()) tcp_af_ops<Net>(sk).queue_xmit_list(net, sk, burst);
   if (sent && !tcp_schedule_loss_probe(net, sk, begins) && begins) tcp_rearm_rto(net, sk);

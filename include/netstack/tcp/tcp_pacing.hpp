@@ -3,7 +3,7 @@
 // acknowledgments come, each with a time of release; until then a timer of the worker's waits. Paced is who asks for
 // it: BBR, and SO_MAX_PACING_RATE.
 // tx: called by tcp_write_xmit, tcp_xmit_retransmit_queue, tcp_transmit_skb; rx: tcp_update_pacing_rate from tcp_ack
-// Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send, tcp_pace_kick)
+// Linux: net/ipv4/tcp_output.c (tcp_pacing_check, tcp_update_skb_after_send, tcp_pace_kick, tcp_tso_autosize)
 // Linux: net/ipv4/tcp_input.c (tcp_update_pacing_rate)
 #pragma once
 #include "netstack/tcp/tcp_state.hpp"
@@ -12,6 +12,8 @@ namespace netstack {
 
 /// The first segments of a connection leave together: nothing is known of the path yet (RFC 6928).
 inline constexpr u32 tcp_unpaced_segments = tcp_init_cwnd;
+/// The longest burst of who is paced, in bytes; and how it shrinks as the round trip grows: Linux's tcp_tso_rtt_log.
+inline constexpr u32 tcp_gso_max_size = 65535 - max_tcp_header, tcp_tso_rtt_log = 9;
 
 /// True: not yet; the timer will go on. What is due before the timers' next tick may as well leave now.
 template <class Net>
@@ -23,11 +25,14 @@ bool tcp_pacing_check(Net& net, sock& sk) {
   icsk_start_timer(net, sk, icsk_wait::pacing, release);
   return true;
 }
-/// Segments that may leave as one packet: what the rate takes a millisecond for, but two.
-[[nodiscard]] inline u32 tcp_pacing_burst(sock const& sk, u32 mss) {
+/// Segments that leave at once of who is paced, as one packet or not: what the rate takes a millisecond for, and where
+/// round trips are so short that timers are coarse beside them, 64 KiB more, halved by each half millisecond of them.
+[[nodiscard]] inline u32 tcp_tso_autosize(sock const& sk, u32 mss) {
   if (!sk.sk_pacing_needed) [[likely]]
     return ~u32{0};
-  return static_cast<u32>(std::clamp<u64>((sk.sk_rare->pacing_rate >> 10) / mss, 2, ~u32{0}));
+  u32 const rtt_us = tcp_sk(sk).rtt_min_us, halvings = rtt_us != 0 ? rtt_us >> tcp_tso_rtt_log : 32;
+  u64 const bytes = (sk.sk_rare->pacing_rate >> 10) + (halvings < 32 ? u64{tcp_gso_max_size} >> halvings : 0);
+  return std::max(static_cast<u32>(std::min<u64>(bytes, tcp_gso_max_size)) / mss, 2u);
 }
 
 namespace detail {
