@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the client of iperf3 talks to (port 5201): one test at a time over TCP, either way (-R) or both (--bidir), with
-// up to 16 streams (-P). A control connection says what is wanted, the streams follow it, and all of them begin with
-// the same cookie. What it cannot do (UDP, a second test beside the first) it refuses.
+// up to 64 streams each way (-P). A control connection says what is wanted, the streams follow it, and all of them
+// begin with the same cookie. What it cannot do (UDP, a second test beside the first) it refuses.
 #pragma once
+#include <algorithm>
 #include <charconv>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string_view>
 
 #include "tcp_server.hpp"
@@ -14,7 +16,7 @@ namespace services {
 
 template <class Net>
 class iperf3_session {
-  static constexpr u32 cookie_size = 37, most_streams = 16, longest_text = 8192;
+  static constexpr u32 cookie_size = 37, most_streams = 128, longest_text = 32768;
   // What is said on the control connection: a byte each.
   enum : char {
     test_start = 1,
@@ -37,6 +39,7 @@ class iperf3_session {
     u32 wanted = 0, streams = 0;
     u32 ours = 0;  ///< from this stream on it is we who send
     u64 bytes[most_streams]{};
+    char text[longest_text];  ///< what is said on its control connection
   };
 
   iperf3_session() = default;
@@ -63,7 +66,7 @@ class iperf3_session {
           break;
         }
         case phase::results:
-          if (read_text(io).empty()) return !io.ended();
+          if (read_text(io, test).empty()) return !io.ended();
           if (!send_results(io, test) || !say(io, display_results)) return false;
           phase_ = phase::run;  // iperf_done
           break;
@@ -77,7 +80,6 @@ class iperf3_session {
   phase phase_ = phase::cookie;
   u32 number_ = 0, index_ = 0;  // of a stream: its test, its place there
   shared* test_ = nullptr;      // of the control connection
-  char text_[longest_text];
 
   static bool say(stream<Net>& io, char what) { return io.send(&what, 1) == 1; }
 
@@ -87,7 +89,9 @@ class iperf3_session {
     if (io.receive(cookie, sizeof cookie, msg::peek) < sizeof cookie) return false;
     (void)io.receive(cookie, sizeof cookie);
     if (!test.control) {
-      test = {.control = &io, .number = test.number + 1};
+      test.control = &io, ++test.number;
+      test.wanted = test.streams = test.ours = 0;
+      std::fill(std::begin(test.bytes), std::end(test.bytes), 0);
       std::memcpy(test.cookie, cookie, sizeof cookie);
       test_ = &test;
       phase_ = phase::params;
@@ -117,17 +121,18 @@ class iperf3_session {
     return !io.ended();
   }
   /// JSON behind its length in four bytes; empty: it is not all there.
-  std::string_view read_text(stream<Net>& io) {
-    u32 const n = io.receive(text_, sizeof text_, msg::peek);
+  std::string_view read_text(stream<Net>& io, shared& test) {
+    char* const text = test.text;
+    u32 const n = io.receive(text, longest_text, msg::peek);
     if (n < 4) return {};
     u32 size = 0;
-    for (u32 i = 0; i < 4; ++i) size = size << 8 | static_cast<u8>(text_[i]);
+    for (u32 i = 0; i < 4; ++i) size = size << 8 | static_cast<u8>(text[i]);
     if (size > longest_text - 4 || size + 4 > n) return {};
-    (void)io.receive(text_, size + 4);
-    return {text_ + 4, size};
+    (void)io.receive(text, size + 4);
+    return {text + 4, size};
   }
   bool read_params(stream<Net>& io, shared& test) {
-    auto const text = read_text(io);
+    auto const text = read_text(io, test);
     if (text.empty()) return false;
     auto const has = [&](char const* what) { return text.find(what) != text.npos; };
     u32 wanted = 1;
@@ -147,8 +152,8 @@ class iperf3_session {
     phase_ = phase::run;
     return say(io, create_streams);
   }
-  bool send_results(stream<Net>& io, shared const& test) {
-    char* const json = text_ + 4;
+  bool send_results(stream<Net>& io, shared& test) {
+    char* const json = test.text + 4;
     u32 n = 0;
     auto const add = [&](char const* format, auto first, auto... values) {
       n += static_cast<u32>(std::snprintf(json + n, longest_text - 4 - n, format, first, values...));
@@ -160,8 +165,8 @@ class iperf3_session {
           "\"end_time\":0}",
           i == 0 ? "" : ",", i == 0 ? 1 : i + 2, static_cast<unsigned long long>(test.bytes[i]));
     add("%s", "]}");
-    for (u32 i = 0; i < 4; ++i) text_[i] = static_cast<char>(n >> (24 - 8 * i));
-    return io.send(text_, n + 4) == n + 4;
+    for (u32 i = 0; i < 4; ++i) test.text[i] = static_cast<char>(n >> (24 - 8 * i));
+    return io.send(test.text, n + 4) == n + 4;
   }
 };
 

@@ -136,7 +136,7 @@ class inetd {
   tcp_server<Net, daytime_session, 64> tcp_daytime_;
   tcp_server<Net, chargen_session, 64> tcp_chargen_;
   tcp_server<Net, http_session, 128> http_;
-  tcp_server<Net, iperf3_session, 32> iperf3_;
+  tcp_server<Net, iperf3_session, 132> iperf3_;
 
  public:
   explicit inetd(Net& net)
