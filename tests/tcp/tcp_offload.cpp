@@ -279,6 +279,32 @@ TEST_CASE("what a device recognises, of datagrams or segments, it does not merge
   CHECK((t.a.worker().pool.in_use() == 0 && t.b.worker().pool.in_use() == 0));
 }
 
+TEST_CASE("where no driver recognises flows, every burst is merged whole") {
+  two_hosts<merging, merging, wire_of> t;  // what decorates a driver asks for none
+  auto& a = t.a.init_net();
+  auto& b = t.b.init_net();
+  int const listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value();
+  REQUIRE(bind(b, listener, t.name({}, 80)));
+  REQUIRE(listen(b, listener, 4));
+  int const client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
+  (void)connect(a, client, t.name(t.addr_b, 80));
+  t.run();
+  int const server = accept(b, listener).value();
+  std::string const text = stream_of(4 * 1448);
+  char buf[8192];
+  for (int i = 0; i < 4; ++i) {
+    u64 const before = TCP_STATS(b).InSegs.read();
+    REQUIRE(send(a, client, text.data(), text.size()).value() == text.size());
+    t.run();
+    CHECK(TCP_STATS(b).InSegs.read() - before == 1);
+    CHECK(recv(b, server, buf, sizeof buf).value() == text.size());
+    t.run_for(100'000'000);
+  }
+  for (int fd : {server, listener}) REQUIRE(close(b, fd));
+  REQUIRE(close(a, client));
+  t.run_for(200'000'000'000);
+}
+
 TEST_CASE("what comes in one burst is answered together: data once, what is behind a gap three times at once",
           "[S92]") {
   two_hosts<plain, plain, wire_of> t;

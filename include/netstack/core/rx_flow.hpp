@@ -38,10 +38,6 @@ class rx_flow_burst {
   rx_flow_taken& taken_;
   void* known_ = nullptr;  // null again with the first frame that is of another kind
 
-  static bool possible(Net& net, net_device const& dev) {
-    return detail::rx_flow_drivers<Net>[dev.driver] && dev.rps_cpus == 0 && dev.type == arphrd::ether &&
-           dev.running() && !detail::has_onlookers(net, dev);
-  }
   template <std::size_t... I>
   NETSTACK_INLINE void find(Net& net, [[maybe_unused]] u16 at, [[maybe_unused]] bool summed,
                             std::index_sequence<I...>) {
@@ -56,6 +52,11 @@ class rx_flow_burst {
   }
 
  public:
+  /// This device's driver may recognise frames now.
+  static bool possible(Net& net, net_device const& dev) {
+    return detail::rx_flow_drivers<Net>[dev.driver] && dev.rps_cpus == 0 && dev.type == arphrd::ether &&
+           dev.running() && !detail::has_onlookers(net, dev);
+  }
   /// For frames `at` bytes from skb.head; `summed`: the device vouches for their L4 checksums.
   rx_flow_burst(Net& net, net_device& dev, u16 at, bool summed)
       : net_(net), dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {

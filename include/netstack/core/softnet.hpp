@@ -33,7 +33,7 @@ struct alignas(cache_line) softnet_data {
   u64 flow_genid = 1;
   u64 route_genid = 1;         ///< the same without sockets: what was learned of ways
   rx_flow_taken flow_taken{};  ///< of the burst that a driver hands up now (core/rx_flow)
-  bool flow_wanted = false;    ///< GRO has merged a flow before it was known: the next packet comes as it is
+  bool flow_wanted = false;    ///< GRO has merged what a driver could know: the next packet comes as it is
   net_device* todo = nullptr;  ///< devices to be freed at the end of this poll
   siphash_key_t hash_key{};    ///< of skb_get_hash: the same in every worker
   proto_memory unaccounted;    ///< of the protos that have no memory of their own

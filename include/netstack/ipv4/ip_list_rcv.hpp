@@ -9,6 +9,7 @@
 // (inet_gro_receive)
 #pragma once
 #include "netstack/core/dev_input.hpp"
+#include "netstack/core/rx_flow.hpp"
 #include "netstack/ipv4/ip_input.hpp"
 #include "netstack/ipv4/ip_pattern.hpp"
 
@@ -172,7 +173,7 @@ class ip_burst {
         inet_flow flow;
         if (proto_ != &row) return false;
         if (!row.flow.begin(net_, skb, flow)) {
-          if (skb_is_gso(skb)) net_.worker().softnet.flow_wanted = true;
+          if (skb_is_gso(skb)) net_.worker().softnet.flow_wanted = rx_flow_burst<Net>::possible(net_, *skb.dev);
           return false;
         }
         skb.pull(row.flow.hlen);
