@@ -14,7 +14,8 @@ struct host : netstack::stack<host, netstack::presets::full, netstack::drivers::
                                                                .max_sock = 1'000'400,
                                                                .max_timewait = 8192,
                                                                .max_handle = 1'000'400,
-                                                               .sock_hash = 1u << 21}>> {};
+                                                               .sock_hash = 1u << 21,
+                                                               .huge_pages = true}>> {};
 
 }  // namespace
 
