@@ -644,6 +644,34 @@ TEST_CASE("with ECN data leaves capable by the short ways, acknowledgments do no
     CHECK((TCP_STATS(*net).InErrs.read() == 0 && IP_STATS(*net).InHdrErrors.read() == 0));
 }
 
+TEST_CASE("a frame that the link has padded is known at the driver's edge, and what it was padded with is no data") {
+  rig t{summed, false};
+  auto& way = t.cable.from(0);
+  for (u32 len : {1u, 5u, 6u, 7u}) {  // 55 to 61 bytes
+    u32 const whole = static_cast<u32>(eth_hlen + ip_hlen_min + tcp_hlen_min) + len, shortest = eth_zlen;
+    t.write(len);
+    auto& frame = way.shorts[way.frames.front_number(0) % drivers::pipe_cable::short_slots];
+    REQUIRE(way.frames.front(0) == nullptr);
+    CHECK(frame.len == whole);
+    for (u32 frame_len : {whole, shortest, shortest + 2}) {
+      if (frame_len < whole) continue;
+      std::memset(frame.bytes + whole, 'p', frame_len - whole);
+      sk_buff* const packet = t.b.worker().pool.alloc_skb(t.b.worker().pool.rx_headroom());
+      rx_flow_burst<net<host>> burst{t.b.init_net(), *t.dev_b, static_cast<u16>(packet->headroom()), false};
+      bool const known = burst.take({*packet, packet->data, frame_len, frame.bytes});
+      CHECK(known == (frame_len == whole || frame_len == shortest));
+      if (known) CHECK((packet->len == tcp_hlen_min + len && packet->tail == packet->data + packet->len));
+      t.b.worker().softnet.flow_taken = {};
+      packet->dst = nullptr;
+      kfree_skb(t.b.init_net(), *packet, drop_reason::not_specified);
+    }
+    frame.len = static_cast<u16>(std::max(whole, shortest));
+    t.read();
+  }
+  CHECK(IP_STATS(t.b.init_net()).InTruncatedPkts.read() == 0);
+  CHECK(TCP_STATS(t.b.init_net()).InErrs.read() == 0);
+}
+
 TEST_CASE("a burst without time stamps comes to the same as one with them, in order and behind a gap", "[S117]") {
   rig t{summed};
   auto& na = t.a.init_net();

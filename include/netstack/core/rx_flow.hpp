@@ -53,6 +53,16 @@ class rx_flow_burst {
 
  public:
   /// This device's driver may recognise frames now.
+  /// The link pads short frames: the same without what it added. By values: a frame of which somebody has the address
+  /// would have to lie in memory.
+  template <std::size_t... I>
+  NETSTACK_NOINLINE static bool take_padded(Net& net, void* known, std::size_t row, net_device& dev, sk_buff& skb,
+                                            u8* mac, u8 const* from, u64 now_real, std::index_sequence<I...> rows) {
+    u32 const len =
+        ((row == I && Net::rx_flows[I].whole_len ? Net::rx_flows[I].whole_len(from ? from : mac) : 0u) + ... + 0u);
+    bool& mixed = net.worker().softnet.flow_taken.mixed;
+    return len < eth_zlen && take(net, known, row, dev, {skb, mac, len, from}, now_real, mixed, rows);
+  }
   static bool possible(Net& net, net_device const& dev) {
     return detail::rx_flow_drivers<Net>[dev.driver] && dev.rps_cpus == 0 && dev.type == arphrd::ether &&
            dev.running() && !detail::has_onlookers(net, dev);
@@ -77,8 +87,11 @@ class rx_flow_burst {
   /// a constant: it is the only one of its burst.
   [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame, bool alone = false) {
     if (!known_) return false;
-    if (!take(net_, known_, row_, dev_, frame, now_real_, taken_.mixed, std::make_index_sequence<n>{})) [[unlikely]]
-      return stop(), false;
+    constexpr std::make_index_sequence<n> rows;
+    if (!take(net_, known_, row_, dev_, frame, now_real_, taken_.mixed, rows)) [[unlikely]]
+      if (frame.len != eth_zlen ||
+          !take_padded(net_, known_, row_, dev_, frame.skb, frame.mac, frame.from, now_real_, rows))
+        return stop(), false;
     taken_.last = &frame.skb;
     taken_.packets = alone ? 1 : taken_.packets + 1;
     taken_.octets = (alone ? 0 : taken_.octets) + frame.len - eth_hlen;

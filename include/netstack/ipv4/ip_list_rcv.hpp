@@ -337,4 +337,9 @@ NETSTACK_INLINE bool ip_flow_take(Net& net, void const* what, net_device& dev, r
   return true;
 }
 
+/// rx_flow_ops::whole_len.
+inline u32 ip_frame_whole_len(u8 const* mac) {
+  return static_cast<u32>(eth_hlen) + reinterpret_cast<iphdr const*>(mac + eth_hlen)->tot_len.host();
+}
+
 }  // namespace netstack

@@ -179,7 +179,7 @@ struct ip_frame_pattern {
     std::memcpy(reinterpret_cast<u8*>(&bytes[2]) + 2, &ports, sizeof ports);
   }
   /// Length of the datagram if the frame is of the flow, the datagram whole and its header right; else 0. One that the
-  /// link has padded is left to ip_pattern. If it is like the others, but not like the last one, `other` decides.
+  /// link has padded is not. If it is like the others, but not like the last one, `other` decides.
   template <class Other>
   [[nodiscard]] NETSTACK_INLINE u32 match(u8 const* mac, u32 frame_len, Other&& other) const {
     if (frame_len < least || !bytes_match(mac, bytes[0], mask[0])) return 0;

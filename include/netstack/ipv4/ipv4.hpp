@@ -48,8 +48,11 @@ struct ipv4 : module {
                         .name = "icmp"},
   };
   template <class Net>
-  static constexpr std::array rx_flows{rx_flow_ops<Net>{
-      .known = ip_flow_known<Net>, .take = ip_flow_take<Net>, .deliver = ip_flow_deliver<Net>, .name = "ip_flow"}};
+  static constexpr std::array rx_flows{rx_flow_ops<Net>{.known = ip_flow_known<Net>,
+                                                        .take = ip_flow_take<Net>,
+                                                        .whole_len = ip_frame_whole_len,
+                                                        .deliver = ip_flow_deliver<Net>,
+                                                        .name = "ip_flow"}};
   template <class Net>
   static constexpr std::array icmp_handlers{
       icmp_control<Net>{icmp_type::dest_unreach, icmp_unreach<Net>, true, "icmp_unreach"},

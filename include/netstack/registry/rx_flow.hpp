@@ -36,6 +36,8 @@ struct rx_flow_ops {
   /// true if it is not for whom the last one was. False: nothing happened to it, but to its bytes if they lie
   /// elsewhere.
   bool (*take)(Net&, void const* known, net_device&, rx_frame const&, u64 now_real, bool& mixed) = nullptr;
+  /// Bytes of a frame of the shortest length that the link has not added; optional.
+  u32 (*whole_len)(u8 const* mac) = nullptr;
   /// All packets of a burst were taken: they go where they belong. The list is left empty.
   void (*deliver)(Net&, rx_flow_taken const&, skb_list&) = nullptr;
   char const* name = "";

@@ -94,9 +94,11 @@ namespace detail {
 [[nodiscard]] NETSTACK_INLINE bool tcp_ecn_data_received(tcp_sock& tp, tcp_rx const& rx) {
   return (tp.ecn_flags & tcp_ecn::ok) && detail::tcp_ecn_marks_received(tp, rx.flags, rx.dsfield);
 }
-/// Several segments of one `dsfield` may be taken together: they are capable, none is marked, and no mark was before.
-[[nodiscard]] inline bool tcp_ecn_may_run(tcp_sock const& tp, u8 dsfield) {
-  return (tp.ecn_flags & tcp_ecn::has_news) == 0 && (dsfield & inet_ecn::mask) == inet_ecn::ect_0;
+/// Several segments of one `dsfield` may be taken together: data is capable, acknowledgments are not, none is marked,
+/// and no mark was before. `data`: the first has some.
+[[nodiscard]] inline bool tcp_ecn_may_run(tcp_sock const& tp, u8 dsfield, bool data) {
+  return (tp.ecn_flags & tcp_ecn::has_news) == 0 &&
+         (dsfield & inet_ecn::mask) == (data ? inet_ecn::ect_0 : inet_ecn::not_ect);
 }
 /// The peer saw a mark.
 [[nodiscard]] inline bool tcp_ecn_rcv_ecn_echo(tcp_sock const& tp, tcp_rx const& rx) {

@@ -133,6 +133,10 @@ NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_last(Net& net, sock& sk, sk_buff& s
   tcp_tell(sk);
   sock_put(sk);
 }
+/// Of a connection with ECN; a flow's segments are all alike in it.
+NETSTACK_NOINLINE inline bool tcp_flow_may_run(tcp_sock const& tp, sk_buff& first) {
+  return tcp_ecn_may_run(tp, ip_hdr(first)->tos, first.len > first.peek<tcphdr>()->header_len());
+}
 /// All of one connection, which something else may hold no longer once the application was told.
 template <class Net>
 NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
@@ -140,8 +144,9 @@ NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
   sock_hold(sk);
   while (run.count > 1) {
     auto const& tp = tcp_sk(sk);
-    bool const may = tp.ecn_flags == 0 || tcp_ecn_may_run(tp, ip_hdr(*run.first)->tos);  // a flow's are all alike in it
-    if (may && sk.sk_state == tcp_state::established && tp.hashed && !sk.sk_owned) tcp_rcv_run(net, sk, run);
+    if ((tp.ecn_flags == 0 || tcp_flow_may_run(tp, *run.first)) && sk.sk_state == tcp_state::established && tp.hashed &&
+        !sk.sk_owned)
+      tcp_rcv_run(net, sk, run);
     if (run.count > 1) tcp_v4_next_of_several(net, sk, run);
   }
   tcp_flow_last(net, sk, *run.first);
