@@ -593,53 +593,53 @@ TEST_CASE("MSG_FASTOPEN in every state, with and without an address, has the ker
       char const* name;
       pair (*make)(both&, unsigned short port);  ///< `port`: a listener's, and the next has one that is full
     };
-    static auto const asks = [](both& two, unsigned port) {
-      auto const p = two.open();
-      (void)two.connect(p, both::name(0x7f000001, static_cast<unsigned short>(port)));
+    static auto const asks = [](both& t, unsigned at) {
+      auto const p = t.open();
+      (void)t.connect(p, both::name(0x7f000001, static_cast<unsigned short>(at)));
       return p;
     };
-    static auto const has = [](both& two, unsigned short port) {
-      auto const p = asks(two, port);
-      CHECK(two.connect(p, both::name(0x7f000001, port)) == 0);
+    static auto const has = [](both& t, unsigned short at) {
+      auto const p = asks(t, at);
+      CHECK(t.connect(p, both::name(0x7f000001, at)) == 0);
       return p;
     };
     static constexpr subject subjects[]{
-        {"new", [](both& two, unsigned short) { return two.open(); }},
-        {"asked for, and nobody answers", [](both& two, unsigned short port) { return asks(two, port + 1u); }},
-        {"there, and connect() has not said so", [](both& two, unsigned short port) { return asks(two, port); }},
-        {"there", [](both& two, unsigned short port) { return has(two, port); }},
+        {"new", [](both& t, unsigned short) { return t.open(); }},
+        {"asked for, and nobody answers", [](both& t, unsigned short at) { return asks(t, at + 1u); }},
+        {"there, and connect() has not said so", [](both& t, unsigned short at) { return asks(t, at); }},
+        {"there", [](both& t, unsigned short at) { return has(t, at); }},
         {"shut down for writing",
-         [](both& two, unsigned short port) {
-           auto const p = has(two, port);
-           (void)two.shutdown(p, SHUT_WR);
+         [](both& t, unsigned short at) {
+           auto const p = has(t, at);
+           (void)t.shutdown(p, SHUT_WR);
            return p;
          }},
-        {"refused", [](both& two, unsigned short) { return asks(two, 1); }},
+        {"refused", [](both& t, unsigned short) { return asks(t, 1); }},
         {"refused, and heard of",
-         [](both& two, unsigned short) {
-           auto const p = asks(two, 1);
-           CHECK(two.connect(p, both::name(0x7f000001, 1)) == -ECONNREFUSED);
+         [](both& t, unsigned short) {
+           auto const p = asks(t, 1);
+           CHECK(t.connect(p, both::name(0x7f000001, 1)) == -ECONNREFUSED);
            return p;
          }},
         {"a listener",
-         [](both& two, unsigned short) {
-           auto const p = two.open();
-           (void)two.listen(p, 1);
+         [](both& t, unsigned short) {
+           auto const p = t.open();
+           (void)t.listen(p, 1);
            return p;
          }},
         {"TCP_FASTOPEN_CONNECT, which asked for a cookie",
-         [](both& two, unsigned short port) {
-           auto const p = two.open();
-           (void)two.set(p, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
-           (void)two.connect(p, both::name(0x7f000001, port));
+         [](both& t, unsigned short at) {
+           auto const p = t.open();
+           (void)t.set(p, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
+           (void)t.connect(p, both::name(0x7f000001, at));
            return p;
          }},
         {"TCP_FASTOPEN_CONNECT, which needs none and waits",
-         [](both& two, unsigned short port) {
-           auto const p = two.open();
-           (void)two.set(p, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
-           (void)two.set(p, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
-           (void)two.connect(p, both::name(0x7f000001, port));
+         [](both& t, unsigned short at) {
+           auto const p = t.open();
+           (void)t.set(p, SOL_TCP, TCP_FASTOPEN_CONNECT, 1);
+           (void)t.set(p, SOL_TCP, TCP_FASTOPEN_NO_COOKIE, 1);
+           (void)t.connect(p, both::name(0x7f000001, at));
            return p;
          }},
     };

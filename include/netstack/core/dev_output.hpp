@@ -103,7 +103,7 @@ void xmit_flush(Net& net, net_device& dev) {
 /// Hands a frame to the driver. Inside a poll every frame has `more` behind it, for all the driver knows.
 template <class Net>
 NETSTACK_INLINE netdev_tx xmit_one(Net& net, net_device& dev, sk_buff& skb, bool more) {
-  auto const& ops = Net::netdev_ops[dev.driver];
+  auto const& ops = Net::netdev_ops.data()[dev.driver];  // by [] g++ 12 takes another composition's array for this one
   u32 const len = skb.len;
   if (ops.ndo_xmit_flush && !more && net.worker().softnet.in_softirq) {
     xmit_flush(net, dev);

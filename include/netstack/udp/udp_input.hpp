@@ -124,10 +124,10 @@ verdict udp4_lib_mcast_deliver(Net& net, sk_buff& skb, udp_key const& key) {
 /// Another worker's, perhaps; it gets the packet as the IP header says that it is.
 template <class Net>
 bool udp_hand_on(Net& net, sk_buff& skb, u32 padding) {
-  if (padding != 0) {
-    if (skb.is_nonlinear()) return false;  // it is gone
-    (void)skb.put(padding);
-  }
+  if (padding == 0) return rps_hand_on(net, skb);
+  if (skb.is_nonlinear()) return false;  // it is gone
+  (void)skb.put(padding);
+  if (skb.ip_summed == ip_summed::complete) skb.ip_summed = ip_summed::none;  // of what was trimmed
   if (rps_hand_on(net, skb)) return true;
   skb.trim(skb.len - padding);
   return false;
