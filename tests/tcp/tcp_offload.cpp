@@ -126,6 +126,25 @@ sk_buff& super_segment(merging& h, net_device& dev, u32 payload, u16 size, u8 fl
   return *skb;
 }
 
+struct connection {
+  int listener, client, server;
+};
+/// From a to b's port 80.
+template <class Hosts>
+connection connected(Hosts& t) {
+  auto& a = t.a.init_net();
+  auto& b = t.b.init_net();
+  connection c{
+      .listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value(), .client = 0, .server = 0};
+  REQUIRE(bind(b, c.listener, t.name({}, 80)));
+  REQUIRE(listen(b, c.listener, 4));
+  c.client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
+  (void)connect(a, c.client, t.name(t.addr_b, 80));
+  t.run();
+  c.server = accept(b, c.listener).value();
+  return c;
+}
+
 }  // namespace
 
 TEST_CASE("a super-segment is cut into what its sender would have sent: numbers, flags, sums, bytes", "[S86]") {
@@ -283,13 +302,7 @@ TEST_CASE("where no driver recognises flows, every burst is merged whole") {
   two_hosts<merging, merging, wire_of> t;  // what decorates a driver asks for none
   auto& a = t.a.init_net();
   auto& b = t.b.init_net();
-  int const listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value();
-  REQUIRE(bind(b, listener, t.name({}, 80)));
-  REQUIRE(listen(b, listener, 4));
-  int const client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
-  (void)connect(a, client, t.name(t.addr_b, 80));
-  t.run();
-  int const server = accept(b, listener).value();
+  auto const [listener, client, server] = connected(t);
   std::string const text = stream_of(4 * 1448);
   char buf[8192];
   for (int i = 0; i < 4; ++i) {
@@ -310,13 +323,8 @@ TEST_CASE("what comes in one burst is answered together: data once, what is behi
   two_hosts<plain, plain, wire_of> t;
   auto& a = t.a.init_net();
   auto& b = t.b.init_net();
-  int const listener = socket(b, af::inet, sock_type::stream | sock_type::nonblock).value();
-  REQUIRE(bind(b, listener, t.name({}, 80)));
-  REQUIRE(listen(b, listener, 4));
-  int const client = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value();
-  (void)connect(a, client, t.name(t.addr_b, 80));
-  t.run();
-  int const server = accept(b, listener).value();
+  auto const c = connected(t);
+  int const listener = c.listener, client = c.client, server = c.server;  // which lambdas may have
   REQUIRE(setsockopt(a, client, sol::tcp, tcp_opt::nodelay, 1));
   tcp_pernet(a).sysctl_tcp_autocorking = 0;
   auto& from = tcp_sk(*sockfs::table_of(a).find(client)->sk);
