@@ -51,6 +51,18 @@ TEST_CASE("a closed port is heard of by the connected sender", "[S118]") {
   CHECK(UDP_STATS(t.b.init_net()).NoPorts.read() == 1);
 }
 
+TEST_CASE("so it is when the datagram is in several pieces") {
+  rig t;
+  auto& net = t.a.init_net();
+  int const fd = rig::udp(t.a);
+  REQUIRE(connect(net, fd, rig::name(ipv4_addr("127.0.0.1"), 9)));
+  std::string const large(20'000, 'x');
+  REQUIRE(send(net, fd, large.data(), large.size()).value() == large.size());
+  t.run();
+  CHECK(send(net, fd, "x", 1).error() == std::errc::connection_refused);
+  CHECK(UDP_STATS(net).NoPorts.read() == 1);
+}
+
 TEST_CASE("a host that is not there is heard of too, after its ARP requests", "[S118]") {
   rig t;
   REQUIRE(dev_open(t.a.init_net(), *t.a.init_net().loopback_dev));  // the report is sent to ourselves
