@@ -51,8 +51,6 @@ class rx_flow_burst {
     return (((n == 1 || row == I) && Net::rx_flows[I].take(net, known, dev, frame, now_real, mixed)) || ...);
   }
 
- public:
-  /// This device's driver may recognise frames now.
   /// The link pads short frames: the same without what it added. By values: a frame of which somebody has the address
   /// would have to lie in memory.
   template <std::size_t... I>
@@ -63,6 +61,9 @@ class rx_flow_burst {
     bool& mixed = net.worker().softnet.flow_taken.mixed;
     return len < eth_zlen && take(net, known, row, dev, {skb, mac, len, from}, now_real, mixed, rows);
   }
+
+ public:
+  /// This device's driver may recognise frames now.
   static bool possible(Net& net, net_device const& dev) {
     return detail::rx_flow_drivers<Net>[dev.driver] && dev.rps_cpus == 0 && dev.type == arphrd::ether &&
            dev.running() && !detail::has_onlookers(net, dev);

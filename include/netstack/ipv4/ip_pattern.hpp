@@ -98,7 +98,7 @@ struct ip_pattern {
            (iph.tos & 1) == 0 && (skb.ip_summed == ip_summed::none || skb.ip_summed == ip_summed::unnecessary);
   }
 
-  /// Length of the datagram if it is of the same addresses and transport, whole, right, linear, without options or ECN,
+  /// Length of the datagram if it is of the same addresses, TOS and transport, whole, right, linear, without options,
   /// and nobody has put anything beside it; else 0.
   [[nodiscard]] NETSTACK_INLINE u32 match(sk_buff const& skb) const {
     return match(skb, [] { return false; });

@@ -11,7 +11,7 @@ namespace netstack {
 
 namespace detail {
 
-/// The next segment of a connection's burst; nothing is told to the application yet.
+/// The next segment of a connection's burst, which tcp_read_predicted read; nothing is told to the application yet.
 template <class Net>
 NETSTACK_INLINE verdict tcp_v4_next_predicted(Net& net, sock& sk, sk_buff& skb, tcp_rx& rx) {
   auto& tp = tcp_sk(sk);
@@ -23,6 +23,7 @@ NETSTACK_INLINE verdict tcp_v4_next_predicted(Net& net, sock& sk, sk_buff& skb, 
     tcp_rcv_finish(net, sk);
   return v;
 }
+/// … that has to be read.
 template <class Net>
 NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
@@ -45,6 +46,7 @@ NETSTACK_NOINLINE verdict tcp_v4_next_other(Net& net, sock& sk, sk_buff& skb) {
     return tcp_v4_next_slow(net, sk, skb);
   return tcp_v4_next_predicted(net, sk, skb, rx);
 }
+/// … of any kind.
 template <class Net>
 NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
-// Decides: how the header of a segment is written: in words as long as they can be, summed on the way, for the few
-// kinds that most segments are, and for any. tx: called by tcp_transmit, tcp_burst, tcp_v4_xmit Linux:
-// net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_options_write) RFC 9293 §3.1, RFC 7323 §3.2
+// Decides: how the header of a segment is written: in words as long as they can be, summed on the way, for the
+// few kinds that most segments are, and for any.
+// tx: called by tcp_transmit, tcp_burst, tcp_v4_xmit
+// Linux: net/ipv4/tcp_output.c (__tcp_transmit_skb, tcp_options_write)
+// RFC 9293 §3.1, RFC 7323 §3.2
 #pragma once
 #include <cstring>
 
