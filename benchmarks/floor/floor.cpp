@@ -5,7 +5,7 @@
 // queues, options, timers, counters beyond one, fragments, or errors to send. What they send is in flight until a burst
 // is complete, as on every device. Ours is quoted as a multiple of these.
 // floor/rx/udp/N, floor/tx/udp/N, floor/echo/udp/N, floor/echo/icmp/N; /csum_off: without the L4 checksum.
-// floor/pool/alloc_free_bulk32. floor/tcp/bulk/64K, floor/tcp/bulk_gso/64K: nothing of TCP's but the bytes, per
+// floor/pool/alloc_free_bulk32. floor/tcp/bulk/64K, floor/tcp/bulk_gso/64K/apart: nothing of TCP's but the bytes, per
 // segment.
 #include <benchmark/benchmark.h>
 
@@ -338,7 +338,7 @@ void add() {
     row("tx/udp", n, [n](benchmark::State& s) { send<Sum>(s, n); });
     if (n != 64) row("echo/icmp", n, [n](benchmark::State& s) { receive<echo_icmp<Sum>>(s, 1, n, true); });
   }
-  fixed_packets(benchmark::RegisterBenchmark(Sum ? "floor/tcp/bulk/64K" : "floor/tcp/bulk_gso/64K",
+  fixed_packets(benchmark::RegisterBenchmark(Sum ? "floor/tcp/bulk/64K" : "floor/tcp/bulk_gso/64K/apart",
                                              [](benchmark::State& s) { carry_bytes<Sum>(s, 44); }));
 }
 

@@ -10,7 +10,7 @@
 namespace {
 
 struct host : netstack::stack<host, netstack::presets::full, netstack::drivers::pipe, netstack::testing::bench_wire,
-                              netstack::sizes<netstack::config{.max_net = 1,
+                              netstack::sizes<netstack::config{.max_net = 2,
                                                                .max_sock = 1'000'400,
                                                                .max_timewait = 8192,
                                                                .max_handle = 1'000'400,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: BSL-1.0
-// Two stacks over a pipe on one thread: frames arrive whole and in order, and nothing stays behind.
+// Two stacks over a pipe on one thread, and two namespaces of one: frames arrive whole and in order, and nothing stays
+// behind.
 #include "netstack/drivers/pipe.hpp"
 
 #include <cstring>
@@ -51,6 +52,21 @@ bool send_short(net<host>& net, net_device& dev, u32 number, u32 bytes) {
   dev_short_end(net, dev);
   return true;
 }
+
+/// Remembers where the packets of one private ethertype lay, and holds them until the test has looked.
+struct holder : module {
+  struct perworker {
+    std::vector<sk_buff*> packets;
+  };
+  template <class Net>
+  static verdict rcv(Net& net, sk_buff& skb) {
+    worker_generic<holder>(net.worker()).packets.push_back(&skb_get(skb));
+    return verdict::consumed();
+  }
+  template <class Net>
+  static constexpr std::array packet_types{packet_type<Net>{.type = 0x88b6, .func = rcv<Net>, .name = "holder"}};
+};
+struct one_stack : stack<one_stack, holder, drivers::pipe, sizes<config{.max_net = 2, .skb_pool = 1024}>> {};
 
 struct traced : stack<traced, drivers::tracer<drivers::pipe>> {};
 
@@ -128,6 +144,82 @@ TEST_CASE("the receiver that goes down drops short frames and gives packets back
   two.run();
   CHECK(two.a.worker().pool.in_use() == 0);
   CHECK_FALSE(send_short(two.a.init_net(), *two.dev_a, 0, 46));  // no carrier
+}
+TEST_CASE("what is sent before its sender has seen that the receiver went down is lost, and comes home", "[pipe]") {
+  test::two_stacks<host> two;
+  dev_close(two.b.init_net(), *two.dev_b);
+  send(two.a.init_net(), *two.dev_a, 1, 46);
+  CHECK(send_short(two.a.init_net(), *two.dev_a, 2, 46));
+  CHECK(two.a.worker().pool.in_use() == 1);
+  two.run();
+  CHECK(two.a.worker().pool.in_use() == 0);
+  CHECK(two.dev_a->stats.tx_carrier_errors.read() == 2);
+  REQUIRE(dev_open(two.b.init_net(), *two.dev_b));
+  two.run();
+  send(two.a.init_net(), *two.dev_a, 3, 46);
+  two.run();
+  CHECK(worker_generic<collector>(two.b.worker()).frames.size() == 1);
+}
+
+TEST_CASE("between two namespaces of one stack what lies in several pieces is handed over, the rest copied", "[pipe]") {
+  auto const together = GENERATE(false, true);
+  CAPTURE(together);
+  drivers::pipe_cable cable;
+  one_stack h;
+  REQUIRE(h.boot({}));
+  auto const ns = h.copy_net_ns();
+  REQUIRE(ns);
+  net<one_stack>* const nets[2]{&h.init_net(), *ns};
+  net_device* devs[2];
+  for (u8 end = 0; end < 2; ++end) {
+    auto const dev = register_netdev<drivers::pipe>(*nets[end], "veth", {.cables = &cable, .end = end});
+    REQUIRE((dev && dev_set_mtu(*nets[end], **dev, 4000) && dev_open(*nets[end], **dev)));
+    devs[end] = *dev;
+  }
+  auto const run = [&] {
+    while (h.poll() != 0) continue;
+  };
+  run();
+  auto& pool = h.worker().pool;
+  auto& got = worker_generic<holder>(h.worker()).packets;
+  sock owner;
+  std::vector<sk_buff*> sent;
+  for (u32 i = 0; i < 8; ++i) {
+    u32 const bytes = i % 3 == 2 ? 3000 : 500;
+    sk_buff* const skb = alloc_skb_with_frags(pool, 256, 500, bytes - 500);
+    REQUIRE(skb);
+    for (u32 at = 0; at < bytes; ++at) {
+      u8 const value = static_cast<u8>(i + at);
+      REQUIRE(skb_store_bits(*skb, at, &value, 1));
+    }
+    skb->dev = devs[0];
+    skb->sk = &owner;
+    skb->destructor = [](sk_buff& packet) { ++packet.sk->sk_drops; };
+    skb->tstamp = 1;
+    eth_header(*skb, *devs[0], 0x88b6, mac_broadcast);
+    CHECK(dev_queue_xmit(*nets[0], *skb));
+    sent.push_back(skb);
+    if (!together) run();
+  }
+  run();
+  CHECK(owner.sk_drops == 8);  // what its sender is accounted for ends on the wire
+  REQUIRE(got.size() == 8);
+  for (u32 i = 0; i < 8; ++i) {
+    sk_buff& skb = *got[i];
+    CHECK((&skb == sent[i]) == (i % 3 == 2));
+    CHECK(skb.len == (i % 3 == 2 ? 3000 : 500));
+    CHECK((skb.dev == devs[1] && !skb.sk && !skb.destructor && skb.tstamp != 1));
+    u32 at = 0;
+    CHECK(for_each_piece(skb, 0, skb.len, [&](u8 const* p, u32 n) {
+      for (u32 k = 0; k < n; ++k, ++at) REQUIRE(p[k] == static_cast<u8>(i + at));
+    }));
+    CHECK(at == skb.len);
+    consume_skb(skb);
+  }
+  CHECK(devs[1]->stats.rx_packets.read() == 8);
+  CHECK(devs[1]->stats.rx_bytes.read() == devs[0]->stats.tx_bytes.read());
+  CHECK(pool.in_use() == 0);
+  dev_close(*nets[0], *devs[0]);  // none is missed there
 }
 
 TEST_CASE("a pipe conforms", "[S73][S74][S75][S76][S77][S78][S79]") {

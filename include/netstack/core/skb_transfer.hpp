@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how a packet crosses from one pool to another: copied, since a frame lives and dies on the worker that owns
-// its pool. The original is only read, so it may be in flight elsewhere.
-// rx: called by core/rps and drivers/pipe
+// its pool. The original is only read, so it may be in flight elsewhere. Within one pool it is handed over as it is.
+// rx: called by core/rps, drivers/pipe and drivers/loopback
+// Linux: net/core/skbuff.c (skb_scrub_packet)
 #pragma once
 #include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_frags.hpp"
@@ -137,6 +138,18 @@ inline sk_buff* skb_transfer(skb_pool& pool, sk_buff const& skb) {
   copy->hwtstamped = skb.hwtstamped;
   if (skb.hwtstamped) skb_edit_shinfo(*copy).hwtstamp = skb_shinfo(skb).hwtstamp;
   return copy;
+}
+
+/// The packet itself goes from the device that sends it to one that receives it: its sender's account and route end
+/// here, and so does what was noted of it on the way.
+inline void skb_scrub_packet(sk_buff& skb) {
+  skb_orphan(skb);
+  skb_dst_drop(skb);
+  // What it refers to is the receiver's cost from here on.
+  if (skb.is_nonlinear()) skb.truesize = (1u + skb_shinfo(skb).nr_frags) * skb.pool->frame_truesize();
+  skb.tstamp = 0, skb.hwtstamped = 0, skb.tx_flags = 0;
+  skb.skb_iif = 0;
+  skb.ignore_df = 0;
 }
 
 }  // namespace netstack

@@ -251,7 +251,7 @@ struct fault_injector : driver {
     if (skb->protocol != be16{eth_p::ip} || skb->headlen() < at + sizeof(iphdr)) return true;
     u8 const ecn = reinterpret_cast<iphdr const*>(skb->data + at)->tos & inet_ecn::mask;
     if (ecn == inet_ecn::not_ect || ecn == inet_ecn::ce) return true;
-    if (sent && !take_own(way, skb)) return false;
+    if (!take_own(way, skb)) return false;
     auto& iph = *reinterpret_cast<iphdr*>(skb->data + at);
     auto const word = [&] { return be16{static_cast<u16>(iph.ver_ihl << 8 | iph.tos)}; };
     be16 const before = word();
@@ -267,17 +267,18 @@ struct fault_injector : driver {
     skb.ip_summed = ip_summed::none;  // nor has anybody verified what it is now
     return true;
   }
-  /// Loses or corrupts the frame; false: it is gone. A sent one may be shared, so it is damaged in a copy.
-  static bool damage(priv& p, detail::faulty_way& way, sk_buff*& skb, u64 now, bool shared) {
+  /// Loses or corrupts the frame; false: it is gone. It may be shared, also one that a pipe's other end handed over, so
+  /// it is damaged in a copy.
+  static bool damage(priv& p, detail::faulty_way& way, sk_buff*& skb, u64 now, bool sent) {
     if (way.overflows(now)) {
       ++way.counts.overflowed;
       consume_skb(*skb);
       return false;
     }
-    if (way.marks(now) && !mark_ce(way, skb, shared)) return false;
+    if (way.marks(now) && !mark_ce(way, skb, sent)) return false;
     bool gone = way.chance(p.random, way.faults.loss);
     if (!gone && way.chance(p.random, way.faults.corrupt)) {
-      if (shared && !take_own(way, skb)) return false;
+      if (!take_own(way, skb)) return false;
       gone = !finish_sum(*skb);
       if (u32 const bytes = skb->headlen(); bytes != 0 && !gone) {
         u32 const bit = p.random.below(bytes * 8);

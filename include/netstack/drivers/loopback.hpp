@@ -5,6 +5,7 @@
 // Linux: drivers/net/loopback.c
 #pragma once
 #include "netstack/core/netdev.hpp"
+#include "netstack/core/skb_transfer.hpp"
 #include "netstack/link/eth.hpp"
 #include "netstack/registry/netdev_ops.hpp"
 #include "netstack/registry/pernet.hpp"
@@ -18,16 +19,11 @@ result<void> loopback_open(Net&, net_device&) {
 template <class Net>
 void loopback_stop(Net&, net_device&) {}
 
-/// The frame itself goes round: orphaned first, since its sender's account ends where the wire begins.
+/// The frame itself goes round.
 template <class Net>
 netdev_tx loopback_xmit(Net& net, net_device& dev, sk_buff& skb, bool) {
-  skb_orphan(skb);
-  skb_dst_drop(skb);
-  // What it refers to is the receiver's cost from here on.
-  if (skb.is_nonlinear()) skb.truesize = (1u + skb_shinfo(skb).nr_frags) * skb.pool->frame_truesize();
+  skb_scrub_packet(skb);
   u32 const len = skb.len;
-  skb.tstamp = 0, skb.hwtstamped = 0, skb.tx_flags = 0;
-  skb.skb_iif = 0;
   eth_type_trans(skb, dev);
   // Nothing can damage it on the way: a checksum still to be finished is as good as a checked one.
   if (skb.ip_summed != ip_summed::partial) skb.ip_summed = ip_summed::unnecessary;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: how two stacks in one process, on one thread or on two, are wired to each other. A pipe_cable is one queue
 // of the wire: per direction a ring of frames and a ring of frames that were handled, so a frame lies untouched in its
-// sender's pool until the receiver has copied it into its own. No lock on the way: who may read a ring is one word.
+// sender's pool until the receiver has copied it into its own. If that is the same pool (two namespaces of one stack),
+// what lies in several pieces is handed over as it is. No lock on the way: who may read a ring is one word.
 // An end learns in poll() that the other has come up: what is sent before that is dropped for want of a carrier.
 // rx: called by worker.poll() → eth_type_trans → netif_receive_skb_list; tx: called by core/dev_output
 // Linux: drivers/net/veth.c
@@ -44,6 +45,7 @@ class pipe_cable {
     std::atomic<bool> receiver_up{false};
     std::atomic<bool> receiver_sleeps{false};
     std::atomic<bool> claimed{false};  ///< by a sender
+    u32 handed = 0;                    ///< frames of the sender's that are the receiver's now: both are of one thread
     int wakeup = -1;                   ///< eventfd on which a sleeping receiver waits
 
     bool acquire(reader who) {
@@ -163,10 +165,15 @@ NETSTACK_NOINLINE inline u32 pipe_reap_handled(pipe::priv& p, u32 n) {
   consume_sent_skb(sent);
   return 1;
 }
-/// Frees what the receiver has handled.
+/// Frees what the receiver has handled. Of how many frames this end is rid.
 NETSTACK_INLINE u32 pipe_reap(pipe::priv& p) {
+  u32 handed = 0;
+  if (p.out->handed != 0) [[unlikely]] {
+    handed = std::exchange(p.out->handed, 0);
+    p.in_flight -= handed;
+  }
   u32 const n = p.out->done.filled(pipe_cable::ring_size);
-  return n == 0 ? 0 : pipe_reap_handled(p, n);
+  return handed + (n == 0 ? 0 : pipe_reap_handled(p, n));
 }
 
 /// Wakes the receiver if it sleeps. Both sides change receiver_sleeps by read-modify-write, so either the receiver sees
@@ -181,11 +188,27 @@ inline void pipe_kick(pipe::priv& p) {
   if (p.wakeup) pipe_wake(p);
 }
 
+/// What nobody has taken is lost. Afterwards the other end reads nothing until release().
+NETSTACK_COLD inline void pipe_take_back(net_device& dev, pipe::priv& p) {
+  while (!p.out->acquire(pipe_cable::reader::sender)) {
+  }
+  for (sk_buff* skb = nullptr; p.out->frames.pop(skb);) {
+    ++dev.stats.tx_carrier_errors;
+    if (!skb) continue;
+    consume_skb(*skb);
+    --p.in_flight;
+  }
+}
+
 template <class Net>
 void pipe_check_carrier(Net& net, net_device& dev, pipe::priv& p) {
   if (p.out->receiver_up.load(std::memory_order_acquire) == dev.carrier_ok()) [[likely]]
     return;
-  dev.carrier_ok() ? netif_carrier_off(net, dev) : netif_carrier_on(net, dev);
+  if (!dev.carrier_ok()) return netif_carrier_on(net, dev);
+  netif_carrier_off(net, dev);
+  // What was sent since the other end went down would stay: TCP does not repeat what its device still has.
+  pipe_take_back(dev, p);
+  p.out->release();
 }
 
 template <class Net>
@@ -210,14 +233,7 @@ void pipe_stop(Net&, net_device& dev) {
       if (skb) (void)p.in->done.push(skb);
     p.in->release();
   }
-  while (!p.out->acquire(pipe_cable::reader::sender)) {
-  }
-  while (p.out->frames.pop(skb)) {
-    ++dev.stats.tx_carrier_errors;
-    if (!skb) continue;
-    consume_skb(*skb);
-    --p.in_flight;
-  }
+  pipe_take_back(dev, p);
   pipe_reap(p);
   BUG_ON(p.in_flight != 0, "frames lost in a pipe");
 }
@@ -298,16 +314,23 @@ NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, 
   if (from) skb_copy_offloads(skb, *from);
   eth_type_trans(skb, dev);
 }
-/// Any other.
-NETSTACK_NOINLINE inline sk_buff* pipe_copy(net_device& dev, skb_pool& pool, sk_buff const& from) {
-  sk_buff* const skb = skb_copy_to_pool(pool, from, 0);
+/// Any other: a copy, or of the same pool the packet itself, as by Linux's veth; its sender has nothing to free then.
+NETSTACK_NOINLINE inline sk_buff* pipe_take(net_device& dev, skb_pool& pool, pipe_cable::direction& in,
+                                            sk_buff*& from) {
+  bool const handed = from->pool == &pool;
+  sk_buff* const skb = handed ? std::exchange(from, nullptr) : skb_copy_to_pool(pool, *from, 0);
+  if (handed) {
+    ++in.handed;
+    skb_scrub_packet(*skb);
+  }
   if (skb) dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
   return skb;
 }
 
-/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk. `from`: null if it is short.
+/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk. `from`: null if it is short, or
+/// afterwards if it was handed over.
 template <class Net>
-NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff* from,
+NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff*& from,
                                       bool unsummed, skb_list& rx) {
   static_assert(Net::sizes.frame_size >= Net::sizes.headroom + short_frame_max);
   auto& pool = net.worker().pool;
@@ -315,7 +338,7 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::dir
   u32 const len = from ? from->len : in_cable.len;
   sk_buff* skb;
   if (from && !pipe_is_plain(*from, pipe_room(dev, pool), unsummed)) [[unlikely]] {
-    skb = pipe_copy(dev, pool, *from);
+    skb = pipe_take(dev, pool, in, from);
   } else if (skb = pool.__alloc_skb(pool.rx_headroom()); skb) [[likely]] {
     rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
     pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from, true);
@@ -335,17 +358,17 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
   auto& frames = p.in->frames;
   u32 const room = pipe_room(dev, pool);
   rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-  u32 got = 0, shorts = 0;
+  u32 got = 0, own = 0;  // … that are nothing of the sender's: short ones, and those it handed over
   u64 bytes = 0;
   // The i-th, null if it is short: where it lies, and how long it is.
   auto const next = [&](u32 i, u8 const*& at, u32& len) NETSTACK_INLINE_LAMBDA -> sk_buff const* {
     sk_buff* const from = frames.front(i);
     if (from) {
-      p.in->done.back(i - shorts) = from;
+      p.in->done.back(i - own) = from;
       at = from->data, len = from->len;
     } else {
       auto const& in_cable = p.in->short_front(i);
-      ++shorts;
+      ++own;
       at = in_cable.bytes, len = in_cable.len;
     }
     bytes += len;
@@ -368,13 +391,16 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
       }
     } else {
       flow.stop();
-      if (sk_buff* const skb = pipe_copy(dev, pool, *next(i++, at, len))) rx.push_back(*skb), ++got;
+      sk_buff*& from = p.in->done.back(i - own);
+      (void)next(i++, at, len);
+      if (sk_buff* const skb = pipe_take(dev, pool, *p.in, from)) rx.push_back(*skb), ++got;
+      own += !from;
     }
   }
   dev.stats.rx_packets += got;
   dev.stats.rx_bytes += bytes;
   dev.stats.rx_missed_errors += n - got;
-  return n - shorts;
+  return n - own;
 }
 
 template <class Net>
@@ -394,7 +420,7 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   // With an empty pool the frames stay on the wire: back-pressure, not loss.
   u32 const n = frames.filled(std::min(budget, pool.available()));
   if (n != 0) {
-    sk_buff* const first = frames.front(0);
+    sk_buff* first = frames.front(0);
     bool const unsummed = first && first->ip_summed == ip_summed::partial;
     u32 done = 1;
     if (n != 1)
