@@ -155,7 +155,6 @@ void tcp_destroy_sock(Net& net, sock& sk) {
   tcp_beside_free(w.fastopen_ctxs, tcp_sk(sk).fastopen_ctx);
   if (tcp_sk(sk).syn_fastopen) tcp_fastopen_active_disable_ofo_check(net, sk);
   tcp_ofo_purge(net, tcp_sk(sk));
-  inet_unhash(net, sk);
   inet_put_port(net, sk);
   inet_free_options(net, inet_sk(sk));
   sk_error_queue_purge(sk);

@@ -40,20 +40,19 @@ NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
 }
 /// Of those without time stamps, too, most are predicted.
 template <class Net>
-NETSTACK_NOINLINE verdict tcp_v4_next_other(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_NOINLINE verdict tcp_v4_next_bare(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
-  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted<false>(tcp_sk(sk), skb, rx))
-    return tcp_v4_next_slow(net, sk, skb);
+  if (!tcp_read_predicted<false>(tcp_sk(sk), skb, rx)) return tcp_v4_next_slow(net, sk, skb);
   return tcp_v4_next_predicted(net, sk, skb, rx);
 }
 /// … of any kind.
 template <class Net>
 NETSTACK_INLINE verdict tcp_v4_next(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
-  if (sk.sk_state != tcp_state::established || sk.sk_owned || !tcp_read_predicted<true>(tcp_sk(sk), skb, rx))
-      [[unlikely]]
-    return tcp_v4_next_other(net, sk, skb);
-  return tcp_v4_next_predicted(net, sk, skb, rx);
+  bool const may = sk.sk_state == tcp_state::established && !sk.sk_owned;
+  if (may && tcp_read_predicted<true>(tcp_sk(sk), skb, rx)) [[likely]]
+    return tcp_v4_next_predicted(net, sk, skb, rx);
+  return may && !tcp_sk(sk).tstamp_ok ? tcp_v4_next_bare(net, sk, skb) : tcp_v4_next_slow(net, sk, skb);
 }
 
 /// One of several that tcp_rcv_run left.
@@ -93,11 +92,10 @@ NETSTACK_INLINE void tcp_flow_prefetch(Net& net, sk_buff& skb) {
 /// The connection that the first segments are for; it is remembered. What is for none yet, or no longer, or for one
 /// that asks more of it, is dealt with; null: that was all between these ends.
 template <class Net>
-NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list) {
+NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list, u32 hash) {
   tcp_ends const ends{*list.first};
   auto& w = tcp_worker_of(net);
   auto const key = tcp_v4_key(*list.first, *ip_hdr(*list.first), *list.first->template peek<tcphdr>());
-  u32 const hash = inet_ehashfn(net, key);
   u64 const flow_genid = net.worker().softnet.flow_genid;
   flow.saddr = ends.saddr, flow.ports = ends.ports, flow.genid = 0;
   for (bool first = true;; first = false) {
@@ -154,18 +152,22 @@ NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
   tcp_flow_last(net, sk, *run.first);
   sock_put(sk);
 }
-/// Whose most segments are: who is the first in his slot; he is remembered. Null: tcp_flow_find() has to tell.
 template <class Net>
-NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, sk_buff& skb, tcp_ends const& ends) {
+[[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash(Net& net, sk_buff& skb) {
+  return inet_ehashfn(net, tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>()));
+}
+/// tcp_flow_find() for whose most segments are: who is the first in his slot.
+template <class Net>
+NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list, tcp_ends const& ends) {
   auto& w = tcp_worker_of(net);
+  sk_buff& skb = *list.first;
   auto const key = tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>());
   u32 const hash = inet_ehashfn(net, key);
   inet_link const at = inet_ehash_slot(net, hash);
-  if (at.kind() != inet_kind::sock || !at.may_have(hash)) return nullptr;
-  sock& sk = w.socks.at(at.index());
-  if (!inet_match(net, sk, hash, key) || inet_sk(sk).min_ttl != 0) return nullptr;
-  flow.saddr = ends.saddr, flow.ports = ends.ports, flow.sk = &sk, flow.genid = w.sk_genid;
-  return &sk;
+  sock* const sk = at.kind() == inet_kind::sock && at.may_have(hash) ? &w.socks.at(at.index()) : nullptr;
+  if (!sk || !inet_match(net, *sk, hash, key) || inet_sk(*sk).min_ttl != 0) return tcp_flow_find(net, flow, list, hash);
+  flow.saddr = ends.saddr, flow.ports = ends.ports, flow.sk = sk, flow.genid = w.sk_genid;
+  return sk;
 }
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
@@ -175,9 +177,9 @@ NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, 
     tcp_ends const ends{*list.first};
     bool const others = mixed && list.first != list.last;
     if (flow.genid != tcp_worker_of(net).sk_genid || (mixed && !ends.are_of(flow))) {
-      whose = others ? tcp_flow_first(net, flow, *list.first, ends) : nullptr;
-      if (!whose)
-        if (whose = tcp_flow_find(net, flow, list); !whose) continue;
+      whose = others ? tcp_flow_first(net, flow, list, ends)
+                     : tcp_flow_find(net, flow, list, tcp_flow_hash(net, *list.first));
+      if (!whose) continue;
     }
     if (others && list.first != list.last && tcp_ends{*list.first->next} != ends) {
       tcp_flow_last(net, *whose, *list.pop_front());

@@ -83,12 +83,12 @@ NETSTACK_INLINE tcp_syn_sum tcp_put_syn_options(u8* options, tcp_out_options con
   std::memcpy(options + 16, &scale, sizeof scale);
   return {(first >> 32) + static_cast<u32>(first) + scale, stamp};
 }
-/// … or others, with its header, where it leaves; `hlen` bytes.
-NETSTACK_INLINE void tcp_write_syn(u8* at, tcp_header_fields const& f, tcp_out_options const& opts, u32 hlen,
-                                   u32 flow) {
+/// … or others (`common`: they are those), with its header, where it leaves; `hlen` bytes.
+NETSTACK_INLINE void tcp_write_syn(u8* at, tcp_header_fields const& f, tcp_out_options const& opts, bool common,
+                                   u32 hlen, u32 flow) {
   u8* const options = at + tcp_hlen_min;
   auto const check_of = [](u64, u64 all) NETSTACK_INLINE_LAMBDA { return csum_fold(csum_from64to32(all)).raw(); };
-  if (opts.is_common_syn()) [[likely]] {
+  if (common) [[likely]] {
     auto const [sum, stamp] = tcp_put_syn_options(options, opts);
     return tcp_put_header(at, f, tcp_syn_hlen, tcp_syn_hlen, sum, stamp, flow, check_of);
   }

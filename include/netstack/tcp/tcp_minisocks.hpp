@@ -360,8 +360,9 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   }
   auto& tp = tcp_sk(*child);
   tcp_inherit(tp, tcp_sk(listener));
-  if (tcp_rare_settings const& asked = *tcp_sk(listener).rare; asked != tcp_no_rare) [[unlikely]]
-    static_cast<tcp_rare_settings&>(tcp_rare_of(net, tp)) = asked;
+  if (tcp_rare const* const asked = tcp_sk(listener).rare; asked != &tcp_no_rare) [[unlikely]]
+    if (tcp_rare_settings const& settings = *asked; settings != tcp_no_rare)
+      static_cast<tcp_rare_settings&>(tcp_rare_of(net, tp)) = settings;
   if (listener.sk_rare != &sock_no_rare) [[unlikely]]
     tcp_inherit_rare(*sk_rare_of(net, *child), *listener.sk_rare);
   child->sk_dport = req.key.sport;

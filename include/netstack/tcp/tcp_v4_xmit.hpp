@@ -179,14 +179,15 @@ template <class Net>
 NETSTACK_NOINLINE bool tcp_v4_syn_short(Net& net, ip_way const& way, tcp_header_fields const& f,
                                         tcp_out_options const& opts, u32 flow) {
   static_assert(eth_hlen + ip_hlen_min + tcp_syn_hlen <= short_frame_max);
-  u32 const hlen = opts.is_common_syn() ? tcp_syn_hlen : static_cast<u32>(tcp_hlen_min) + opts.size();
+  bool const common = opts.is_common_syn();
+  u32 const hlen = common ? tcp_syn_hlen : static_cast<u32>(tcp_hlen_min) + opts.size();
   if (hlen > tcp_syn_hlen) [[unlikely]]
     return false;
   u32 const total = static_cast<u32>(ip_hlen_min) + hlen;
   u8* const at = ip_way_short_begin(net, *way.rt, way.daddr, total);
   if (!at) [[unlikely]]
     return false;
-  tcp_write_syn(ip_way_short_header(at, way, total), f, opts, hlen, flow);
+  tcp_write_syn(ip_way_short_header(at, way, total), f, opts, common, hlen, flow);
   dev_short_end(net, *way.rt->dev);
   ++TCP_STATS(net).OutSegs;
   return true;
