@@ -144,8 +144,11 @@ struct rig_dev : driver {
   struct priv {
     std::deque<bytes> rx;
     std::vector<sent_frame> tx;
-    ip_summed summed = ip_summed::none;            ///< what the device says of the frames it receives
-    bool recognises = false;                       ///< it asks for known flows (core/rx_flow)
+    ip_summed summed = ip_summed::none;  ///< what the device says of the frames it receives
+    bool recognises = false;             ///< it asks for known flows (core/rx_flow)
+    bool shorts = false;                 ///< it has a place for short frames, as a pipe has
+    u32 short_len = 0;
+    std::array<u8, short_frame_max> short_frame{};
     bool keeps = false;                            ///< sent frames stay with it, as with hardware, until complete()
     std::vector<std::pair<sk_buff*, bytes>> kept;  ///< and what each looked like when it was sent
   };
@@ -165,6 +168,17 @@ struct rig_dev : driver {
     else
       consume_skb(skb);
     return netdev_tx::ok;
+  }
+  template <class Net>
+  static u8* short_begin(Net&, net_device& dev, u32 len) {
+    auto& p = netdev_priv<rig_dev>(dev);
+    p.short_len = len;
+    return p.shorts && dev.type == arphrd::ether ? p.short_frame.data() : nullptr;
+  }
+  template <class Net>
+  static void short_end(Net&, net_device& dev, bool) {
+    auto& p = netdev_priv<rig_dev>(dev);
+    p.tx.push_back({bytes(p.short_frame.data(), p.short_frame.data() + p.short_len), dev.ifindex, eth_hlen});
   }
   /// The wire is done with what was kept; how many of the frames were written to meanwhile.
   static std::size_t complete(net_device& dev) {
@@ -220,6 +234,9 @@ struct rig_dev : driver {
   static constexpr net_device_ops<Net> netdev_ops{.ndo_open = open<Net>,
                                                   .ndo_stop = stop<Net>,
                                                   .ndo_start_xmit = xmit<Net>,
+                                                  .ndo_short_begin = short_begin<Net>,
+                                                  .ndo_short_end = short_end<Net>,
+                                                  .ndo_short_xmit = xmit<Net>,
                                                   .ndo_poll = poll<Net>,
                                                   .ndo_flow_poll = poll<Net>};
   template <class Net>

@@ -170,6 +170,8 @@ struct basic_tcp_script {
   [[nodiscard]] u64 drops(drop_reason why) { return rig.drops(why); }
 
   // --- sockets -----------------------------------------------------------------------------------------------------
+  /// Short frames are no packets from now on (ndo_short_begin), or are.
+  void shorts(bool on = true) { netdev_priv<rig_dev>(*rig.eth0).shorts = on; }
   int stream() { return socket(net(), af::inet, sock_type::stream | sock_type::nonblock).value(); }
   int listen(int backlog = 8) {
     int const fd = stream();

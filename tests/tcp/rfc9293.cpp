@@ -304,8 +304,9 @@ answer expected(situation const& s, segment const& g) {
 }
 
 /// What really happens. Delayed acknowledgments are waited for; retransmissions are later.
-answer observed(situation const& s, segment const& g, s64 rcv) {
+answer observed(situation const& s, segment const& g, s64 rcv, bool shorts) {
   tcp_script t;
+  t.shorts(shorts);
   t.play(s.script);
   t.in(g.text()).after(45);
   answer a{"", t.state_name(), rcv};
@@ -326,16 +327,19 @@ answer observed(situation const& s, segment const& g, s64 rcv) {
 
 TEST_CASE("every state, every kind of segment, every place, every acknowledgment: RFC 9293 §3.10.7",
           "[S147][RFC 5961]") {
+  bool const shorts = GENERATE(false, true);
+  CAPTURE(shorts);
   for (situation s : situations()) {
     DYNAMIC_SECTION(s.name) {
       tcp_script once;
+      once.shorts(shorts);
       once.play(s.script);
       REQUIRE(once.state_name() == s.state);
       s.at.wnd = s.at.rcv != 0 ? once.told_edge - s.at.rcv : 1000;
       std::string wrong;
       u32 count = 0, failed = 0;
       for (auto const& g : segments(s.at)) {
-        auto const want = expected(s, g), got = observed(s, g, want.rcv);
+        auto const want = expected(s, g), got = observed(s, g, want.rcv, shorts);
         ++count;
         if (want.reply == got.reply && want.state == got.state && want.rcv == got.rcv) continue;
         if (++failed <= 60)

@@ -21,9 +21,12 @@ struct script {
 std::string const opened = "listen\n > S 0 mss 1000\n < S. 0 ack 1\n > . 1 ack 1\n accept\n";
 
 void play(std::span<script const> scripts) {
+  bool const shorts = GENERATE(false, true);
+  CAPTURE(shorts);
   for (auto const& s : scripts) {
     DYNAMIC_SECTION(s.name) {
       tcp_script t;
+      t.shorts(shorts);
       std::string const text = s.text;
       bool const goes_on = text.starts_with("...");
       t.play((goes_on ? opened : "") + text.substr(goes_on ? 3 : 0));

@@ -173,8 +173,9 @@ TEST_CASE("SYNs and their answers need none either, unless there is no place for
   u64 const sent = TCP_STATS(t.a.init_net()).OutSegs.read(), frames = t.dev_a->stats.tx_packets.read();
   auto first = t.open();
   CHECK(sk_wmem_alloc_get(*first.from) == 0);
-  CHECK(pool_a.in_use() == before_a + 1);  // until it is acknowledged
-  CHECK((first.from->segs_out == 1 && first.from->data_segs_out == 0 && first.from->packets_out == 1));
+  CHECK(pool_a.in_use() == before_a);
+  CHECK((first.from->segs_out == 1 && first.from->data_segs_out == 0 && first.from->packets_out == 0));
+  CHECK((first.from->snd_nxt == first.from->snd_una + 1 && first.from->write_seq == first.from->snd_nxt));
   CHECK(TCP_STATS(t.a.init_net()).OutSegs.read() == sent + 1);
   CHECK(t.dev_a->stats.tx_packets.read() == frames + 1);
   CHECK(pool_b.in_use() == before_b);  // a SYN-ACK is on its way

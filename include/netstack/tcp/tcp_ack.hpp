@@ -6,6 +6,7 @@
 // RFC 9293 §3.10.7.4 fifth, RFC 5961 §5 (blind data injection), RFC 6298 (RTO), RFC 7323 §4 (RTTM)
 #pragma once
 #include "netstack/tcp/tcp_recovery.hpp"
+#include "netstack/tcp/tcp_syn_fin.hpp"
 
 namespace netstack {
 
@@ -279,12 +280,16 @@ NETSTACK_NOINLINE inline sk_buff* tcp_acked_last(sock& sk, sk_buff& head, u32 ac
   }
   return last;
 }
-/// tcp_ack_plain; `Rated`: the algorithm wants the whole sample, which else needs not be kept together; `Alone`: the
-/// oldest is all that is in flight.
-template <bool Rated, bool Alone, class Net>
-NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
+/// How many are in flight: one alone may have no packet.
+enum class tcp_flying : u8 { several, alone, bodiless };
+/// tcp_ack_plain; `Rated`: the algorithm wants the whole sample, which else needs not be kept together. `head`: the
+/// oldest in flight, or null.
+template <bool Rated, tcp_flying Flying, class Net>
+NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff* head, u32 seq, u32 ack) {
+  constexpr bool Alone = Flying != tcp_flying::several, Packet = Flying != tcp_flying::bodiless;
   auto& tp = tcp_sk(sk);
-  u64 const now = net.worker().now, first_sent = TCP_SKB_CB(head).sent;
+  tcp_skb_cb const own = Packet ? tcp_skb_cb{} : tcp_bodiless_cb(tp);
+  u64 const now = net.worker().now, first_sent = Packet ? TCP_SKB_CB(*head).sent : own.sent;
   tcp_rate_sample rs{.prior_in_flight = Alone ? 1 : tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
   tp.snd_una = ack;
@@ -292,14 +297,14 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
   tp.rcv_tstamp = now;
-  sk_buff* last = &head;
+  sk_buff* last = head;
   u32 n = 1;
-  if (Alone || tp.packets_out == 1)
-    tcp_tsorted_unlink(head);
-  else
-    last = tcp_acked_last(sk, head, ack, n);
+  if (Packet && (Alone || tp.packets_out == 1))
+    tcp_tsorted_unlink(*head);
+  else if (Packet)
+    last = tcp_acked_last(sk, *head, ack, n);
   // All that the last tells is made use of before it is freed: kept beyond that, it would not fit the registers.
-  auto const& cb = TCP_SKB_CB(*last);
+  auto const& cb = Packet ? TCP_SKB_CB(*last) : own;
   u64 const sent = cb.sent;
   rs.rtt_us = static_cast<s64>((now - sent) / 1000);
   auto const oldest_us =
@@ -315,8 +320,10 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
   tcp_rate_skb_delivered(tp, cb, rs);
   tcp_rate_gen(net, tp, rs);
   NET_STATS(net).TCPDelivered += n;
-  tp.packets_out -= n;
-  tcp_free_acked(sk, *last, n);
+  if constexpr (Packet) {
+    tp.packets_out -= n;
+    tcp_free_acked(sk, *last, n);
+  }
   if (Alone || tp.packets_out == 0) {
     inet_csk_clear_xmit_timer(net, sk);
     if (!tp.send_head) tcp_chrono_set(net, tp, tp.nospace ? tcp_chrono::sndbuf_limited : tcp_chrono::idle);
@@ -334,15 +341,19 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff& head, u32 se
 }
 template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain_rated(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
-  tcp_ack_plain_for<true, false>(net, sk, head, seq, ack);
+  tcp_ack_plain_for<true, tcp_flying::several>(net, sk, &head, seq, ack);
 }
 template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain_several(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
-  tcp_ack_plain_for<false, false>(net, sk, head, seq, ack);
+  tcp_ack_plain_for<false, tcp_flying::several>(net, sk, &head, seq, ack);
 }
 template <class Net>
 NETSTACK_NOINLINE void tcp_ack_plain_alone(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
-  tcp_ack_plain_for<false, true>(net, sk, head, seq, ack);
+  tcp_ack_plain_for<false, tcp_flying::alone>(net, sk, &head, seq, ack);
+}
+template <class Net>
+NETSTACK_NOINLINE void tcp_ack_plain_bodiless(Net& net, sock& sk, u32 seq, u32 ack) {
+  tcp_ack_plain_for<false, tcp_flying::bodiless>(net, sk, nullptr, seq, ack);
 }
 /// What tcp_ack makes of it: the segments leave the queue, and they measure the path. Each kind by itself: its values
 /// and those of the segment that brought it are too many for the registers.
@@ -382,6 +393,27 @@ void tcp_ack_last(Net& net, sock& sk, u32 ack) {
   tp.snd_una = ack;
   inet_csk_clear_xmit_timer(net, sk);
 }
+/// The acknowledgment of what has no packet. False: it is of something else, or asks for more than to be heard; and now
+/// there is a packet, if there is a frame.
+template <class Net>
+NETSTACK_NOINLINE bool tcp_ack_bodiless(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  bool const of_syn = tcp_bodiless_is_syn(tp), all = rx.ack_seq == tp.snd_nxt;
+  if (!all || (!of_syn && !tcp_ack_is_last(sk, rx.ack_seq))) [[unlikely]] {
+    (void)tcp_embody(net, sk);
+    return false;
+  }
+  if (rx.seq == rx.end_seq) ++NET_STATS(net).TCPPureAcks;
+  if (of_syn) {
+    tcp_ack_update_window(tp, rx);
+    tcp_ack_plain_bodiless(net, sk, rx.seq, rx.ack_seq);
+    return true;
+  }
+  ++NET_STATS(net).TCPDelivered;
+  tp.snd_una = rx.ack_seq;
+  inet_csk_clear_xmit_timer(net, sk);
+  return true;
+}
 
 }  // namespace detail
 
@@ -414,6 +446,7 @@ template <class Net>
 int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
   tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
+  if (tcp_bodiless(tp) && detail::tcp_ack_bodiless(net, sk, rx)) return 1;
   bool const idle = detail::tcp_ack_is_idle(tp, rx.ack_seq);
   sk_buff* const head = idle || after(rx.ack_seq, tp.snd_nxt) ? nullptr : detail::tcp_ack_plain_head(sk, rx.ack_seq);
   if (rx.opt.num_sacks != 0 || (!idle && !head) || tcp_ecn_rcv_ecn_echo(tp, rx))

@@ -271,12 +271,12 @@ NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, 
     return {verdict::consumed()};
   }
   if (rx.has(tcp_flag::rst) || !rx.has(tcp_flag::syn)) return {drop(net, skb, drop_reason::tcp_flags)};
-  // MUST-10, figure 7: both open at once. Our SYN goes again, with an ACK of theirs.
+  // MUST-10, figure 7: both open at once.
   tcp_take_syn(net, tp, rx);
   tcp_set_state(net, sk, tcp_state::syn_recv);
+  if (tcp_bodiless(tp)) (void)tcp_embody(net, sk);
   if (sk_buff* const syn = tcp_sent_head(sk)) {
-    TCP_SKB_CB(*syn).tcp_flags |= tcp_flag::ack;
-    tcp_ecn_send_synack(tp, TCP_SKB_CB(*syn));
+    tcp_make_synack(tp, TCP_SKB_CB(*syn));
     (void)tcp_transmit_skb(net, sk, *syn);
   }
   return {verdict::consumed()};
@@ -510,7 +510,7 @@ NETSTACK_NOINLINE tcp_outcome tcp_rcv_synchronized(Net& net, sock& sk, sk_buff& 
   if (auto const bad = tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified)
     return {drop(net, skb, bad)};
   bool const opening = sk.sk_state == tcp_state::syn_recv;
-  bool const syn_out = opening && tp.packets_out != 0 && rx.ack_seq == tp.snd_una;
+  bool const syn_out = opening && tp.snd_nxt != tp.snd_una && rx.ack_seq == tp.snd_una;
   bool const syn_acked = after(rx.ack_seq, tp.snd_una);
   int const acked = tcp_ack(net, sk, rx, !opening);
   // RFC 9293 §3.10.7.4: in SYN-RECEIVED only what acknowledges our SYN is taken.

@@ -449,28 +449,6 @@ bool tcp_queue_fin(Net& net, sock& sk) {
 }
 }  // namespace detail
 
-/// Sends a FIN that is owed. Without a frame it is tried again when something is acknowledged, or by the probe's timer.
-template <class Net>
-void tcp_send_owed_fin(Net& net, sock& sk) {
-  if (!detail::tcp_queue_fin(net, sk)) [[unlikely]]
-    return tcp_check_probe_timer(net, sk);
-  if (!detail::tcp_xmit_alone(net, sk, *tcp_sk(sk).send_head))
-    __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
-}
-
-/// RFC 9293 §3.10.4: FIN rides on the last segment that was not sent, or goes by itself.
-template <class Net>
-void tcp_send_fin(Net& net, sock& sk) {
-  auto& tp = tcp_sk(sk);
-  ++tp.write_seq;
-  if (!tp.send_head) [[likely]]
-    return tcp_send_owed_fin(net, sk);
-  auto& cb = TCP_SKB_CB(*sk.sk_write_queue.peek_tail());
-  cb.tcp_flags |= tcp_flag::fin | tcp_flag::ack;
-  ++cb.end_seq;
-  __tcp_push_pending_frames(net, sk, tcp_current_mss(net, sk), tcp_nagle::off);
-}
-
 // --- asking
 
 /// A segment that the peer answers although it takes nothing: one byte before what it has, of length 0 (SHLD-12; RFC
@@ -501,55 +479,6 @@ result<void> tcp_write_wakeup(Net& net, sock& sk) {
   auto const r = tcp_transmit_skb(net, sk, *skb);
   if (r) detail::tcp_event_new_data_sent(net, sk, *skb);
   return r;
-}
-
-// --- opening
-
-/// tcp_fastopen.hpp: the SYN of a call that has data.
-template <class Net>
-result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn);
-
-/// What its SYN says, and all else that needs no port: both addresses and the route are known.
-template <class Net>
-void tcp_connect_init(Net& net, sock& sk) {
-  auto& tp = tcp_sk(sk);
-  auto const& ns = tcp_pernet(net);
-  tcp_prepare_congestion_control(net, sk);
-  tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
-  tp.sack_ok = ns.sysctl_tcp_sack != 0;
-  tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
-  u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
-  u32 const mss = tcp_mtu_to_mss(net, sk, mtu == 0 ? 576 : mtu);
-  tp.advmss = static_cast<u16>(std::min<u32>(tp.rare->user_mss ? tp.rare->user_mss : 0xffff, mss));
-  tp.mss_clamp = tp.advmss;
-  tp.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, tp.advmss));
-  tp.rcv_wscale = tp.wscale_ok ? tcp_rcv_wscale_of(net, sk) : u8{0};
-  tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
-  tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;
-  tp.syn_fastopen = tp.syn_data = tp.syn_data_acked = false;
-}
-/// RFC 9293 §3.10.1: the SYN of an active open, after tcp_connect_init(). Errors: no_buffer_space.
-template <class Net>
-result<void> tcp_connect(Net& net, sock& sk) {
-  auto& tp = tcp_sk(sk);
-  sk.sk_err = 0;  // of a connection before this one
-  tp.snd_una = tp.snd_nxt = tp.snd_sml = tp.write_seq;
-  sk_buff* const skb = tcp_alloc_skb(net);
-  if (!skb) return failure{std::errc::no_buffer_space};
-  TCP_SKB_CB(*skb) = {
-      .sent = net.worker().now, .seq = tp.write_seq, .end_seq = tp.write_seq + 1, .tcp_flags = tcp_flag::syn};
-  TCP_SKB_CB(*skb).tcp_flags |= tcp_ecn_send_syn(net, sk);
-  tcp_queue_skb(sk, *skb);
-  ++tp.write_seq;
-  ++TCP_STATS(net).ActiveOpens;
-  if (tp.rare->fastopen_req) {
-    (void)tcp_send_syn_data(net, sk, *skb);
-    tcp_rare_of(net, tp).fastopen_req = nullptr;
-  } else if (!detail::tcp_syn_leaves_short(net, sk, *skb)) {
-    (void)tcp_transmit_skb(net, sk, *skb);  // lost, as on the wire
-  }
-  while (tp.send_head) detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
-  return {};
 }
 
 }  // namespace netstack

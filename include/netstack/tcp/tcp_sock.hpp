@@ -83,7 +83,7 @@ struct alignas(cache_line) tcp_numbers {
   u32 snd_wl1 = 0;                                    ///< the segment that told it
   u32 write_seq = 0;                                  ///< behind what is queued
   u32 max_window = 0;                                 ///< the largest it was
-  u32 packets_out = 0;                                ///< segments between snd_una and snd_nxt
+  u32 packets_out = 0;                                ///< segments between snd_una and snd_nxt that have a packet
   u32 retrans_out = 0, sacked_out = 0, lost_out = 0;  ///< of them
   u32 snd_cwnd = tcp_init_cwnd;                       ///< segments
   u16 mss_cache = tcp_mss_default;                    ///< payload of a full segment

@@ -265,7 +265,8 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_snd_mss = tp.mss_cache, info.tcpi_rcv_mss = tp.rcv_mss;
   bool const agreed = !tcp_in_state(tp, tcp_state::syn_sent, tcp_state::syn_recv, tcp_state::listen);
   info.tcpi_advmss = tp.advmss - (tp.tstamp_ok && agreed ? tcpopt::tstamp_aligned : 0u);  // data bears a stamp
-  info.tcpi_unacked = tp.packets_out, info.tcpi_sacked = tp.sacked_out;
+  info.tcpi_unacked = tp.packets_out + (tcp_bodiless(tp) && tp.sk_state != tcp_state::close),
+  info.tcpi_sacked = tp.sacked_out;
   info.tcpi_lost = tp.lost_out, info.tcpi_retrans = tp.retrans_out;
   info.tcpi_rtt = tp.srtt_us >> 3, info.tcpi_rttvar = tp.mdev_us >> 2, info.tcpi_min_rtt = tp.rtt_min_us;
   info.tcpi_snd_ssthresh = tp.snd_ssthresh;

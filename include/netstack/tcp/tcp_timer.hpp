@@ -163,6 +163,8 @@ void tcp_probe_timer(Net& net, sock& sk) {
 
 template <class Net>
 void tcp_write_timer_handler(Net& net, sock& sk) {
+  if (tcp_bodiless(tcp_sk(sk)) && sk.sk_state != tcp_state::close && !tcp_embody(net, sk))
+    return inet_csk_reset_xmit_timer(net, sk, inet_csk(sk).icsk_pending, tcp_resource_probe_interval);
   switch (std::exchange(inet_csk(sk).icsk_pending, icsk_time::none)) {
     case icsk_time::retrans: return tcp_retransmit_timer(net, sk);
     case icsk_time::probe0: return tcp_probe_timer(net, sk);
@@ -192,7 +194,7 @@ void tcp_keepalive_timer(Net& net, sock& sk) {
   u64 const interval = seconds(tp.rare->keepalive_intvl, ns.sysctl_tcp_keepalive_intvl);
   u32 const most = tp.rare->keepalive_probes ? tp.rare->keepalive_probes : ns.sysctl_tcp_keepalive_probes;
   // What is in flight asks by itself.
-  if (tp.packets_out != 0 || tp.send_head || tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv))
+  if (tp.snd_una != tp.snd_nxt || tp.send_head || tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv))
     return inet_csk_reset_keepalive_timer(net, sk, idle);
   u64 const silent = net.worker().now - std::max(tp.rcv_tstamp, tp.lrcvtime);
   if (silent < idle) return inet_csk_reset_keepalive_timer(net, sk, idle - silent);

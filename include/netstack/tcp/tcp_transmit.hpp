@@ -391,26 +391,6 @@ NETSTACK_INLINE bool tcp_leaves_short(Net& net, sock& sk, sk_buff& skb) {
   tcp_note_leaves(net, sk, skb);
   return true;
 }
-/// A SYN did, too.
-template <class Net>
-bool tcp_syn_leaves_short(Net& net, sock& sk, sk_buff& skb) {
-  auto& tp = tcp_sk(sk);
-  auto const& cb = TCP_SKB_CB(skb);
-  dst_entry const* const dst = sk.sk_dst_cache;
-  if (!dst || !dst->dev || !dev_takes_short<Net>(*dst->dev)) [[unlikely]]
-    return false;
-  tcp_header_fields const f{.source = tp.inet_sport,
-                            .dest = sk.sk_dport,
-                            .seq = cb.seq,
-                            .flags = cb.tcp_flags,
-                            .window = static_cast<u16>(std::min<u32>(tp.rcv_wnd, 0xffff))};
-  auto const opts = tcp_syn_options(net, tp);
-  if (!tcp_af_ops<Net>(sk).transmit_syn(net, sk, f, opts)) [[unlikely]]
-    return false;
-  ++tp.segs_out;
-  tcp_note_leaves(net, sk, skb);
-  return true;
-}
 /// What leaves for it now; null: the pool is empty.
 template <class Net>
 NETSTACK_INLINE sk_buff* tcp_skb_leaves(Net& net, sock& sk, sk_buff& skb) {
