@@ -171,20 +171,28 @@ NETSTACK_NOINLINE result<rtable*> ip_route_output_slow(Net& net, flowi4& fl4) {
 
 }  // namespace detail
 
+/// What ip_route_output_key() answered of late where nothing but the addresses decides; null: it has to be asked.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE auto const* ip_route_output_recent(Net& net, be32 daddr, be32 saddr, bool anysrc) {
+  auto const& recent = detail::rt_slab(net.worker()).recent_of(daddr);
+  // The source that an earlier answer chose may be asked for now.
+  bool const same = recent.daddr == daddr && (recent.asked_saddr == saddr || recent.saddr == saddr);
+  bool const right = recent.rt && same && recent.rt->netns == net.index && (anysrc || !recent.anysrc);
+  return right ? &recent : nullptr;
+}
+
 template <class Net>
 result<rtable*> ip_route_output_key(Net& net, flowi4& fl4) {
   if (fl4.oif != 0 || fl4.scope != rt_scope::universe) return detail::ip_route_output_slow(net, fl4);
   be32 const daddr = fl4.daddr, asked = fl4.saddr;
-  auto& recent = detail::rt_slab(net.worker()).recent_of(daddr);
-  // The source that an earlier answer chose may be asked for now.
-  bool const same = recent.daddr == daddr && (recent.asked_saddr == asked || recent.saddr == asked);
-  if (recent.rt && same && recent.rt->netns == net.index && (fl4.anysrc || !recent.anysrc)) [[likely]] {
-    fl4.saddr = recent.saddr;
-    return recent.rt;
+  if (auto const* const recent = ip_route_output_recent(net, daddr, asked, fl4.anysrc)) [[likely]] {
+    fl4.saddr = recent->saddr;
+    return recent->rt;
   }
   auto const rt = detail::ip_route_output_slow(net, fl4);
   if (rt && detail::rt_output_is_plain(fl4, **rt) && fl4.daddr == daddr)
-    recent = {.daddr = daddr, .asked_saddr = asked, .saddr = fl4.saddr, .anysrc = fl4.anysrc, .rt = *rt};
+    detail::rt_slab(net.worker()).recent_of(daddr) = {
+        .daddr = daddr, .asked_saddr = asked, .saddr = fl4.saddr, .anysrc = fl4.anysrc, .rt = *rt};
   return rt;
 }
 

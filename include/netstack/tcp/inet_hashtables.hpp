@@ -258,16 +258,21 @@ template <class Net, class Key = inet_ehash_key>
 
 // --- who is found
 
+/// From here on segments find the connection, whose ends have this hash.
+template <class Net>
+NETSTACK_INLINE void inet_hash_connection(Net& net, tcp_sock& tp, u32 hash) {
+  tp.sk_hash = hash;
+  detail::inet_ehash_insert(net, tp, hash);
+  tp.hashed = true;
+  ++tcp_worker_of(net).sk_genid;
+}
 /// proto::hash: from here on segments find the socket.
 template <class Net>
 result<void> inet_hash(Net& net, sock& sk) {
-  if (sk.sk_state == tcp_state::listen) {
-    auto& first = inet_bind_bucket_of(net, sk.sk_num).listeners;
-    inet_csk(sk).icsk_listen.next = std::exchange(first, tcp_worker_of(net).socks.index_of(&tcp_sk(sk)) + 1);
-  } else {
-    sk.sk_hash = inet_ehashfn(net, inet_key_of(sk));
-    detail::inet_ehash_insert(net, tcp_sk(sk), sk.sk_hash);
-  }
+  if (sk.sk_state != tcp_state::listen)
+    return inet_hash_connection(net, tcp_sk(sk), inet_ehashfn(net, inet_key_of(sk))), result<void>{};
+  auto& first = inet_bind_bucket_of(net, sk.sk_num).listeners;
+  inet_csk(sk).icsk_listen.next = std::exchange(first, tcp_worker_of(net).socks.index_of(&tcp_sk(sk)) + 1);
   tcp_sk(sk).hashed = true;
   ++tcp_worker_of(net).sk_genid;
   return {};
@@ -408,10 +413,10 @@ NETSTACK_COLD void tcp_twsk_recycle(Net& net, tcp_sock& tp, tcp_timewait_sock& t
   ++NET_STATS(net).TWRecycled;
   inet_twsk_kill(net, tw);
 }
-/// Nobody else has both ends of the connection that is to be, but perhaps `tw`, whose place it may take.
+/// Nobody else has both ends of the connection that is to be, whose hash it is, but perhaps `tw`, whose place it may
+/// take.
 template <class Net, class Key>
-bool inet_check_established(Net& net, sock const& sk, Key const& key, tcp_timewait_sock*& tw) {
-  u32 const hash = inet_ehashfn(net, key);
+bool inet_check_established(Net& net, sock const& sk, Key const& key, u32 hash, tcp_timewait_sock*& tw) {
   tw = nullptr;
   if (auto const& info = tcp_worker_of(net).hashinfo; !info.used.test(info.slot(hash))) [[likely]]
     return true;
@@ -449,9 +454,10 @@ u16 inet_own_port(Net& net, sock const& sk, u16 first, Free& free) {
   return inet_random_port(net, inet_sk(sk), first,
                           [&](u16 port) { return inet_port_is_own(net, sk, port) && free(port); });
 }
-/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers.
+/// May a connection that chooses its own port have this one? It shares with others of its kind, to other peers. `hash`:
+/// of its ends then.
 template <class Net>
-bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_sock*& tw) {
+bool inet_connect_port_free(Net& net, sock const& sk, u16 port, u32 hash, tcp_timewait_sock*& tw) {
   auto key = inet_key_of(sk);
   key.hnum = port;
   key.dif = sk.sk_bound_dev_if;
@@ -459,7 +465,7 @@ bool inet_connect_port_free(Net& net, sock const& sk, u16 port, tcp_timewait_soc
   auto const& info = tcp_worker_of(net).hashinfo;
   if (info.bhash_bound.test(slot) && inet_port_bound(net, sk, port)) [[unlikely]]
     return false;
-  return inet_check_established(net, sk, key, tw);
+  return inet_check_established(net, sk, key, hash, tw);
 }
 
 }  // namespace detail
@@ -490,41 +496,52 @@ result<void> inet_csk_get_port(Net& net, sock& sk, u16 snum) {
   return {};
 }
 
+/// A port, and the hash of the ends of who gets it.
+struct inet_port_choice {
+  u16 port = 0;
+  u32 hash = 0;
+};
 /// The port that inet_hash_connect tries first, if it chooses one: a random one, or of those behind it the first of
 /// which the slot is empty, so that no chain is followed; what is written there is fetched. Both addresses are known.
 template <class Net>
-[[nodiscard]] u16 inet_connect_port(Net& net, sock const& sk) {
-  if (tcp_sk(sk).bound) return 0;
+[[nodiscard]] NETSTACK_INLINE inet_port_choice inet_connect_port(Net& net, sock const& sk) {
+  if (tcp_sk(sk).bound) return {.hash = inet_ehashfn(net, inet_key_of(sk))};
   auto const [low, size] = inet_local_ports(net, inet_sk(sk));
   auto& info = tcp_worker_of(net).hashinfo;
   auto key = inet_key_of(sk);
   key.hnum = static_cast<u16>(low + net.worker().random.below(size));
-  u32 slot = info.slot(inet_ehashfn(net, key)), more = info.entries < info.size() ? 4 : 0;
+  u32 hash = inet_ehashfn(net, key), slot = info.slot(hash), more = info.entries < info.size() ? 4 : 0;
   for (; info.used.test(slot) && more != 0 && key.hnum != low + size - 1; --more)
-    ++key.hnum, slot = info.slot(inet_ehashfn(net, key));
+    ++key.hnum, hash = inet_ehashfn(net, key), slot = info.slot(hash);
   __builtin_prefetch(&info.ehash[slot], 1);
   __builtin_prefetch(&inet_bind_bucket_of(net, key.hnum), 1);
-  return key.hnum;
+  return {key.hnum, hash};
 }
 /// A port, and a place among the connections, for one that knows both addresses and the peer's port. `first`: of
 /// inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the one it is bound to.
 template <class Net>
-result<void> inet_hash_connect(Net& net, sock& sk, u16 first) {
+result<void> inet_hash_connect(Net& net, sock& sk, inet_port_choice first) {
   auto key = inet_key_of(sk);
   key.dif = sk.sk_bound_dev_if;
   tcp_timewait_sock* tw = nullptr;
+  u32 hash = first.hash;
   if (tcp_sk(sk).bound) [[unlikely]] {
-    if (!detail::inet_check_established(net, sk, key, tw)) return failure{std::errc::address_not_available};
+    if (!detail::inet_check_established(net, sk, key, hash, tw)) return failure{std::errc::address_not_available};
   } else {
-    auto const unused = [&](u16 port) { return detail::inet_connect_port_free(net, sk, port, tw); };
-    if constexpr (Net::sizes.workers > 1) key.hnum = detail::inet_own_port(net, sk, first, unused);
-    if (Net::sizes.workers == 1 || key.hnum == 0) key.hnum = inet_random_port(net, inet_sk(sk), first, unused);
+    auto const unused = [&](u16 port) {
+      key.hnum = port;
+      hash = port == first.port ? first.hash : inet_ehashfn(net, key);
+      return detail::inet_connect_port_free(net, sk, port, hash, tw);
+    };
+    if constexpr (Net::sizes.workers > 1) key.hnum = detail::inet_own_port(net, sk, first.port, unused);
+    if (Net::sizes.workers == 1 || key.hnum == 0) key.hnum = inet_random_port(net, inet_sk(sk), first.port, unused);
     if (key.hnum == 0) return failure{std::errc::address_not_available};
     inet_bind_hash(net, sk, key.hnum, true);
   }
   if (tw) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
   inet_sk(sk).inet_sport = be16{sk.sk_num};
-  return inet_hash(net, sk);
+  inet_hash_connection(net, tcp_sk(sk), hash);
+  return {};
 }
 
 }  // namespace netstack

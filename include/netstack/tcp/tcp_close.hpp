@@ -156,10 +156,11 @@ void tcp_destroy_sock(Net& net, sock& sk) {
   if (tcp_sk(sk).syn_fastopen) tcp_fastopen_active_disable_ofo_check(net, sk);
   tcp_ofo_purge(net, tcp_sk(sk));
   inet_put_port(net, sk);
+  if (sk.sk_rare == &sock_no_rare) [[likely]]
+    return;
   inet_free_options(net, inet_sk(sk));
   sk_error_queue_purge(sk);
-  if (sk.sk_rare != &sock_no_rare) [[unlikely]]
-    w.sock_rares.free(const_cast<sock_rare*>(std::exchange(sk.sk_rare, &sock_no_rare)));
+  w.sock_rares.free(const_cast<sock_rare*>(std::exchange(sk.sk_rare, &sock_no_rare)));
 }
 
 /// proto::shutdown. The peer hears of the end behind the last byte; before the connection is there, once it is: RFC

@@ -18,6 +18,11 @@ namespace netstack {
 namespace detail {
 template <class Net>
 NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
+  if (tcp_v4_route_is_plain(sk)) [[likely]]
+    if (auto const* const recent = ip_route_output_recent(net, sk.sk_daddr, inet_sk(sk).inet_saddr, false)) [[likely]] {
+      sk_dst_set(sk, *recent->rt);
+      return recent->rt;
+    }
   if (sk.sk_rare->opt) [[unlikely]] {
     flowi4 fl4;
     return tcp_v4_route(net, sk, fl4).value_or(nullptr);
@@ -67,6 +72,28 @@ constexpr inet_connection_sock_af_ops<Net> const& tcp_af_ops(sock const&) {
   return ipv4_specific<Net>;
 }
 
+namespace detail {
+NETSTACK_INLINE void tcp_v4_connect_by(sock& sk, rtable& rt, be32 saddr, be32 daddr) {
+  sk_dst_set(sk, rt);
+  if (!inet_sk(sk).inet_saddr) inet_sk(sk).inet_saddr = saddr;
+  sk.sk_daddr = daddr;
+}
+/// The way to a peer, and both addresses. Errors: network_unreachable (to many), the route's.
+template <class Net>
+NETSTACK_NOINLINE result<void> tcp_v4_connect_route(Net& net, sock& sk, sockaddr_in const& to) {
+  flowi4 fl4 = connected_flow(inet_sk(sk), to.sin_addr.s_addr, to.sin_port);
+  fl4.broadcast_ok = true;  // the route is asked for, so that it is refused below with the right errno
+  auto const rt = ip_route_output_key(net, fl4);
+  if (!rt) {
+    if (rt.error() == std::errc::network_unreachable) ++IP_STATS(net).OutNoRoutes;
+    return failure{rt.error()};
+  }
+  if ((*rt)->rt_flags & (rtcf::multicast | rtcf::broadcast)) return failure{std::errc::network_unreachable};
+  tcp_v4_connect_by(sk, **rt, fl4.saddr, fl4.daddr);
+  return {};
+}
+}  // namespace detail
+
 /// proto::connect. MUST-43 MUST-44 MUST-45 MUST-46. Errors: invalid_argument (too short), address_family_not_supported,
 /// network_unreachable (to many), address_not_available (no port is left), no_buffer_space, and the route's.
 template <class Net>
@@ -75,22 +102,18 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   auto const to = uaddr.as<sockaddr_in>();
   if (to.sin_family != af::inet) return failure{std::errc::address_family_not_supported};
   auto& tp = tcp_sk(sk);
-  flowi4 fl4 = detail::connected_flow(tp, to.sin_addr.s_addr, to.sin_port);
-  fl4.broadcast_ok = true;  // the route is asked for, so that it is refused below with the right errno
-  auto const rt = ip_route_output_key(net, fl4);
-  if (!rt) {
-    if (rt.error() == std::errc::network_unreachable) ++IP_STATS(net).OutNoRoutes;
-    return failure{rt.error()};
-  }
-  if ((*rt)->rt_flags & (rtcf::multicast | rtcf::broadcast)) return failure{std::errc::network_unreachable};
-  sk_dst_set(sk, **rt);
-  if (!tp.inet_saddr) tp.inet_saddr = fl4.saddr;
+  be32 const daddr = to.sin_addr.s_addr;
+  auto const* const recent =
+      detail::tcp_v4_route_is_plain(sk) ? ip_route_output_recent(net, daddr, tp.inet_saddr, false) : nullptr;
+  if (recent) [[likely]]
+    detail::tcp_v4_connect_by(sk, *recent->rt, recent->saddr, daddr);
+  else if (auto const r = detail::tcp_v4_connect_route(net, sk, to); !r)
+    return r;
   sk.sk_rcv_saddr = tp.inet_saddr;
-  sk.sk_daddr = fl4.daddr;
   sk.sk_dport = to.sin_port;
   sk.sk_state = tcp_state::syn_sent;
   tp.write_seq = tp.ts_recent = 0;
-  u16 const port = inet_connect_port(net, sk);
+  auto const port = inet_connect_port(net, sk);
   tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
   tcp_connect_init(net, sk);
   auto r = inet_hash_connect(net, sk, port);

@@ -326,11 +326,11 @@ inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
   child.icsk_ca_idx = listener.icsk_ca_idx;
   child.icsk_ca_setsockopt = listener.icsk_ca_setsockopt;
   child.icsk_defer_accept = listener.icsk_defer_accept;
-  child.nonagle = listener.nonagle;
+  constexpr tcp_marks asked{.nonagle = 0xff, .tx_stamps = true, .recvmsg_inq = true};
+  u64 const marks = listener.word() & asked.word();  // a fresh one has none
+  std::memcpy(static_cast<void*>(static_cast<tcp_marks*>(&child)), &marks, sizeof marks);
   child.window_clamp = listener.window_clamp;
   child.save_syn = listener.save_syn;
-  child.recvmsg_inq = listener.recvmsg_inq;
-  child.tx_stamps = listener.tx_stamps;
   child.own_timers = listener.own_timers;
   child.fastopen_connect = listener.fastopen_connect;
   child.fastopen_no_cookie = listener.fastopen_no_cookie;

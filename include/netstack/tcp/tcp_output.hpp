@@ -20,6 +20,13 @@ template <class Net>
 [[nodiscard]] u32 tcp_frame_room(Net& net) {
   return net.worker().pool.frame_size() - max_tcp_header;
 }
+/// Of the path. What is known of a plain one is read without a call.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE u32 tcp_path_mtu(Net& net, sock& sk) {
+  dst_entry const* const dst = sk.sk_dst_cache;
+  bool const plain = dst && dst->plain_genid == net.worker().softnet.route_genid && dst->plain_room != 0;
+  return plain ? std::min<u32>(dst->plain_mtu, ip_max_mtu) : tcp_af_ops<Net>(sk).mtu(net, sk);
+}
 /// SHLD-5 MAY-3 MUST-67 SHLD-6: what a segment may carry on a path of this MTU, before options.
 template <class Net>
 [[nodiscard]] u32 tcp_mtu_to_mss(Net& net, sock const& sk, u32 mtu) {
@@ -49,7 +56,7 @@ template <class Net>
 u32 tcp_sync_mss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   bool const common = tp.match(detail::tcp_mss_extras, {});
-  u32 mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  u32 mtu = tcp_path_mtu(net, sk);
   if (!common && tp.mtu_probing) [[unlikely]]
     mtu = std::min(mtu == 0 ? tp.rare->mtup.search_low : mtu, tp.rare->mtup.search_low);
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));

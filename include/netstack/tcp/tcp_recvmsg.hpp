@@ -171,6 +171,12 @@ NETSTACK_INLINE std::size_t tcp_recv_one(Net& net, sock& sk, msghdr& m, u32 flag
   return n;
 }
 
+/// A call that finds only the end of what the peer sent.
+[[nodiscard]] NETSTACK_INLINE bool tcp_recv_finds_end(sock const& sk, u32 flags) {
+  return sock_flag(sk, sock_flags::done) && sk.sk_receive_queue.empty() && (flags & ~msg::dontwait) == 0 &&
+         !tcp_sk(sk).recvmsg_inq && !sock_flag(sk, sock_flags::timestamping);
+}
+
 /// TCP_INQ: what is left to be read; after it, that the end is.
 inline void tcp_tell_inq(sock const& sk, msghdr& m) {
   if (!tcp_sk(sk).recvmsg_inq) return;
@@ -255,7 +261,12 @@ template <class Net>
 result<std::size_t> tcp_recvmsg(Net& net, sock& sk, msghdr& m, u32 flags) {
   if (std::size_t const n = detail::tcp_recv_one(net, sk, m, flags); n != 0) [[likely]]
     return n;
-  return detail::tcp_recvmsg_slow(net, sk, m, flags);
+  if (!detail::tcp_recv_finds_end(sk, flags)) return detail::tcp_recvmsg_slow(net, sk, m, flags);
+  detail::tcp_eat_fin(sk);
+  m.msg_flags = m.msg_namelen = 0;
+  m.msg_controllen = 0;
+  detail::tcp_event_read(net, sk, 0);
+  return std::size_t{0};
 }
 
 /// Bytes that one call may read now.

@@ -127,7 +127,7 @@ void tcp_connect_init(Net& net, sock& sk) {
   tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
   tp.sack_ok = ns.sysctl_tcp_sack != 0;
   tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
-  u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);
+  u32 const mtu = tcp_path_mtu(net, sk);
   u32 const mss = tcp_mtu_to_mss(net, sk, mtu == 0 ? 576 : mtu);
   tp.advmss = static_cast<u16>(std::min<u32>(tp.rare->user_mss ? tp.rare->user_mss : 0xffff, mss));
   tp.mss_clamp = tp.advmss;

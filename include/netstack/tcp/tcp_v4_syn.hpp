@@ -102,6 +102,18 @@ void tcp_v4_timewait_ack(Net& net, sk_buff const& skb, tcp_timewait_sock const& 
   (void)tcp_v4_send_reply(net, reply);
 }
 
+template <class Net>
+NETSTACK_NOINLINE rtable* tcp_v4_synack_route(Net& net, tcp_request_sock const& req) {
+  flowi4 fl4{.daddr = req.key.saddr,
+             .saddr = req.key.daddr,
+             .mark = req.rsk_listener->sk_mark,
+             .tos = inet_sk(*req.rsk_listener).tos,
+             .proto = ipproto::tcp,
+             .anysrc = true,
+             .sport = be16{req.key.hnum},
+             .dport = req.key.sport};
+  return ip_route_output_key(net, fl4).value_or(nullptr);
+}
 /// A SYN-ACK needs no packet where the driver has a place for it. False: nothing was sent.
 template <class Net>
 bool tcp_v4_synack_short(Net& net, tcp_request_sock const& req, tcp_header_fields const& f,
@@ -109,20 +121,12 @@ bool tcp_v4_synack_short(Net& net, tcp_request_sock const& req, tcp_header_field
   sock const& listener = *req.rsk_listener;
   if (req.ireq_opt != 0 || listener.sk_bound_dev_if != 0) [[unlikely]]
     return false;
-  u8 const tos = inet_sk(listener).tos;
-  flowi4 fl4{.daddr = req.key.saddr,
-             .saddr = req.key.daddr,
-             .mark = listener.sk_mark,
-             .tos = tos,
-             .proto = ipproto::tcp,
-             .anysrc = true,
-             .sport = f.source,
-             .dport = f.dest};
-  auto const rt = ip_route_output_key(net, fl4);
-  if (!ip_ways_possible<Net> || !rt || !(*rt)->dev || !dev_takes_short<Net>(*(*rt)->dev) || !ip_rt_is_plain(net, **rt))
+  auto const* const recent = ip_route_output_recent(net, req.key.saddr, req.key.daddr, true);
+  rtable* const rt = recent ? recent->rt : tcp_v4_synack_route(net, req);
+  if (!ip_ways_possible<Net> || !rt || !rt->dev || !dev_takes_short<Net>(*rt->dev) || !ip_rt_is_plain(net, *rt))
     return false;
-  ip_way const way{.rt = *rt,
-                   .first = ip_first_words(0x45, tos, ip_df),
+  ip_way const way{.rt = rt,
+                   .first = ip_first_words(0x45, inet_sk(listener).tos, ip_df),
                    .second = ipv4_net(net).sysctl_ip_default_ttl | ip_second_words(ipproto::tcp, req.key.daddr),
                    .daddr = req.key.saddr};
   return tcp_v4_syn_short(net, way, f, opts, csum_tcpudp_nofold(req.key.daddr, req.key.saddr, 0, ipproto::tcp, 0));

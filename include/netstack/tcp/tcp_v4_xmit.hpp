@@ -12,6 +12,11 @@
 namespace netstack {
 
 namespace detail {
+/// Its ends alone decide about its route.
+[[nodiscard]] NETSTACK_INLINE bool tcp_v4_route_is_plain(sock const& sk) {
+  return sk.sk_bound_dev_if == 0 && sk.sk_rare == &sock_no_rare && !sock_flag(sk, sock_flags::localroute) &&
+         !inet_sk(sk).transparent;
+}
 /// The connection's route; borrowed. Errors: the route's.
 template <class Net>
 result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
