@@ -517,10 +517,11 @@ template <class Net>
   __builtin_prefetch(&inet_bind_bucket_of(net, key.hnum), 1);
   return {key.hnum, hash};
 }
-/// A port, and a place among the connections, for one that knows both addresses and the peer's port. `first`: of
+/// A port for a connection that knows both addresses and the peer's port, and their hash: its place among the others
+/// (inet_hash_connection) it takes when its SYN has left, since that is far away, and fetched meanwhile. `first`: of
 /// inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the one it is bound to.
 template <class Net>
-result<void> inet_hash_connect(Net& net, sock& sk, inet_port_choice first) {
+result<u32> inet_hash_connect(Net& net, sock& sk, inet_port_choice first) {
   auto key = inet_key_of(sk);
   key.dif = sk.sk_bound_dev_if;
   tcp_timewait_sock* tw = nullptr;
@@ -540,8 +541,7 @@ result<void> inet_hash_connect(Net& net, sock& sk, inet_port_choice first) {
   }
   if (tw) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
   inet_sk(sk).inet_sport = be16{sk.sk_num};
-  inet_hash_connection(net, tcp_sk(sk), hash);
-  return {};
+  return hash;
 }
 
 }  // namespace netstack

@@ -116,19 +116,22 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
   auto const port = inet_connect_port(net, sk);
   tp.csum_flow = csum_tcpudp_nofold(sk.sk_rcv_saddr, sk.sk_daddr, 0, ipproto::tcp, 0);
   tcp_connect_init(net, sk);
-  auto r = inet_hash_connect(net, sk, port);
+  auto const hash = inet_hash_connect(net, sk, port);
+  result<void> r = hash ? result<void>{} : failure{hash.error()};
   if (r) {
     tcp_seq_and_ts_off const from = secure_tcp_seq_and_ts_off(net, inet_key_of(sk));
     if (tp.write_seq == 0) tp.write_seq = from.seq;
     tp.tsoffset = from.ts_off;
     tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
     if (u16 mss = 0; tp.fastopen_connect && !tp.rare->fastopen_req) {
-      if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss)) return tp.defer_connect = true, result<void>{};
+      if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss))
+        return tp.defer_connect = true, inet_hash_connection(net, tp, *hash), r;
       tcp_rare_of(net, tp).fastopen_req = &ask;
       tp.fastopen_asked = true;
     }
     r = tcp_connect(net, sk);
     if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;
+    if (r) inet_hash_connection(net, tp, *hash);
   }
   if (!r) {
     tcp_set_state(net, sk, tcp_state::close);
