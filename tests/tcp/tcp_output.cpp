@@ -501,6 +501,19 @@ TEST_CASE("the round trip is measured, not of what was sent twice: RFC 6298 §2,
   t.over();
 }
 
+TEST_CASE("a round trip is what the clock of microseconds went on by, as Linux's is") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  t.rig.clock.now += 1'999 - t.rig.clock.now % 1000;  // the end of one
+  t.rig.run();
+  REQUIRE(t.write(fd, 10));
+  t.out("P. 1:11");
+  t.rig.clock.now += 1'002;
+  t.in(". 1 ack 11");
+  CHECK(t.tp(fd).rack_rtt_us == 2);
+  t.over();
+}
+
 TEST_CASE("keepalive asks a silent peer and gives up: RFC 9293 §3.8.4", "[MAY-5]") {
   tcp_script t;
   int const fd = t.accepted();

@@ -77,7 +77,9 @@ class spsc_ring {
   /// Producer, when it knows that there is room: the next values go to back(0), back(1) …, and publish() hands them
   /// over. That the slots were consumed has to have happened before: the consumer told it some other way.
   [[nodiscard]] T& back(u32 i) { return slots_[(produced_.load(std::memory_order_relaxed) + i) & mask]; }
-  void publish(u32 n) { produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
+  NETSTACK_INLINE void publish(u32 n) {
+    produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release);
+  }
   /// Producer: fewer than `most` values are not consumed yet.
   [[nodiscard]] NETSTACK_INLINE bool holds_fewer(u32 most) {
     u32 const produced = produced_.load(std::memory_order_relaxed);

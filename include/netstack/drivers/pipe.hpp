@@ -184,7 +184,7 @@ NETSTACK_NOINLINE inline void pipe_wake(pipe::priv& p) {
     [[maybe_unused]] auto n = ::write(p.out->wakeup, &one, sizeof one);
   }
 }
-inline void pipe_kick(pipe::priv& p) {
+NETSTACK_INLINE void pipe_kick(pipe::priv& p) {
   if (p.wakeup) pipe_wake(p);
 }
 

@@ -50,6 +50,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
   };
 
   u64 now = 0;                                ///< monotonic ns, refreshed by poll() only
+  u32 now_us = 0, now_ms = 0;                 ///< the same, modulo 2^32: one division a round, not one a segment
   u64 now_real = 0;                           ///< ns since 1970, likewise
   u64 realtime_read = 0, realtime_ahead = 0;  ///< when the time of day was read, and by how much it was ahead of now
   u32 id = 0;
@@ -78,6 +79,7 @@ struct worker : detail::perworker_slots<Host, typename Host::modules> {
 
   NETSTACK_INLINE void refresh_clock() {
     now = clock.monotonic(clock.ctx);
+    now_us = static_cast<u32>(now / 1000), now_ms = static_cast<u32>(now / 1'000'000);
     if (now - realtime_read >= clock.realtime_every || realtime_read == 0) {
       realtime_read = now;
       realtime_ahead = clock.realtime(clock.ctx) - now;

@@ -70,11 +70,10 @@ namespace detail {
 template <class Net>
 void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   auto& tp = tcp_sk(sk);
-  u64 const now = net.worker().now;
   u64 const sent = news.retrans_acked || news.first_sent == 0 ? news.first_sacked_sent : news.first_sent;
   u32 rtt_us;
   if (sent != 0) {
-    rtt_us = static_cast<u32>((now - sent) / 1000);
+    rtt_us = tcp_clock_us(net) - tcp_sent_us(sent);
   } else if (news.una_advanced && tp.tstamp_ok && news.tsecr != 0) {
     u32 const elapsed = tcp_time_stamp(net) + tp.tsoffset - news.tsecr;
     if (elapsed > 120'000) return;
@@ -289,14 +288,14 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff* head, u32 se
   constexpr bool Alone = Flying != tcp_flying::several, Packet = Flying != tcp_flying::bodiless;
   auto& tp = tcp_sk(sk);
   tcp_skb_cb const own = Packet ? tcp_skb_cb{} : tcp_bodiless_cb(tp);
-  u64 const now = net.worker().now, first_sent = Packet ? TCP_SKB_CB(*head).sent : own.sent;
+  u64 const first_sent = Packet ? TCP_SKB_CB(*head).sent : own.sent;
   tcp_rate_sample rs{.prior_in_flight = Alone ? 1 : tp.packets_out};
   tp.bytes_acked += ack - tp.snd_una;
   tp.snd_una = ack;
   tp.snd_wl1 = seq;
   tp.icsk_retransmits = tp.icsk_probes_out = tp.icsk_backoff = 0;
   sk.sk_err_soft = 0;
-  tp.rcv_tstamp = now;
+  tp.rcv_tstamp = net.worker().now;
   sk_buff* last = head;
   u32 n = 1;
   if (Packet && (Alone || tp.packets_out == 1))
@@ -306,18 +305,18 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff* head, u32 se
   // All that the last tells is made use of before it is freed: kept beyond that, it would not fit the registers.
   auto const& cb = Packet ? TCP_SKB_CB(*last) : own;
   u64 const sent = cb.sent;
-  rs.rtt_us = static_cast<s64>((now - sent) / 1000);
-  auto const oldest_us =
-      static_cast<u32>(Alone || first_sent == sent ? rs.rtt_us : static_cast<s64>((now - first_sent) / 1000));
+  u32 const now_us = tcp_clock_us(net), sent_us = tcp_sent_us(sent), rtt_us = now_us - sent_us;
+  u32 const oldest_us = Alone || first_sent == sent ? rtt_us : now_us - tcp_sent_us(first_sent);
+  rs.rtt_us = rtt_us;
   // RFC 8985 §6.2 step 2: what was sent last of it.
   tp.rack_mstamp = sent, tp.rack_end_seq = cb.end_seq;
-  tp.rack_rtt_us = static_cast<u32>(std::min<s64>(rs.rtt_us, tcp_rto_max));
+  tp.rack_rtt_us = std::min(rtt_us, tcp_rto_max);
   tp.rack_advanced = true;
   tcp_rtt_estimator(tp, oldest_us);
   tcp_update_rtt_min(net, tp, oldest_us);
   tcp_set_rto(tp);
   rs.acked_sacked = n;
-  tcp_rate_skb_delivered(tp, cb, rs);
+  tcp_rate_skb_delivered(tp, cb, sent_us, rs);
   tcp_rate_gen(net, tp, rs);
   NET_STATS(net).TCPDelivered += n;
   if constexpr (Packet) {

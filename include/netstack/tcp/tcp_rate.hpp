@@ -53,7 +53,7 @@ NETSTACK_INLINE void tcp_rate_skb_alone(Net& net, tcp_sock& tp, tcp_skb_cb& cb) 
 }
 
 /// The segment arrived. Of several the one that was sent last makes the sample.
-inline void tcp_rate_skb_delivered(tcp_sock& tp, tcp_skb_cb const& cb, tcp_rate_sample& rs) {
+NETSTACK_INLINE void tcp_rate_skb_delivered(tcp_sock& tp, tcp_skb_cb const& cb, u32 sent_us, tcp_rate_sample& rs) {
   if (rs.any && (cb.sent < rs.sent || (cb.sent == rs.sent && !after(cb.end_seq, rs.end_seq)))) return;
   rs.any = true;
   rs.prior_delivered = cb.tx.delivered;
@@ -62,8 +62,11 @@ inline void tcp_rate_skb_delivered(tcp_sock& tp, tcp_skb_cb const& cb, tcp_rate_
   rs.is_retrans = (cb.sacked & tcpcb::ever_retrans) != 0;
   rs.sent = cb.sent;
   rs.end_seq = cb.end_seq;
-  tp.first_tx = static_cast<u32>(cb.sent / 1000);
-  rs.interval_us = tp.first_tx - cb.tx.first_tx;  // what sending took
+  tp.first_tx = sent_us;
+  rs.interval_us = sent_us - cb.tx.first_tx;  // what sending took
+}
+inline void tcp_rate_skb_delivered(tcp_sock& tp, tcp_skb_cb const& cb, tcp_rate_sample& rs) {
+  tcp_rate_skb_delivered(tp, cb, tcp_sent_us(cb.sent), rs);
 }
 
 /// All of the acknowledgment's segments were seen.
@@ -74,7 +77,7 @@ NETSTACK_INLINE void tcp_rate_gen(Net& net, tcp_sock& tp, tcp_rate_sample& rs) {
   if (tp.app_limited != 0 && after(tp.delivered, tp.app_limited)) tp.app_limited = 0;
   if (rs.acked_sacked != 0) tp.delivered_time = now;
   if (!rs.any) return;
-  if (!rs.is_retrans && rs.rtt_us < 0) rs.rtt_us = static_cast<s64>((net.worker().now - rs.sent) / 1000);
+  if (!rs.is_retrans && rs.rtt_us < 0) rs.rtt_us = now - tcp_sent_us(rs.sent);
   rs.delivered = tp.delivered - rs.prior_delivered;
   rs.interval_us = std::max<s64>(rs.interval_us, now - rs.prior_time);
   // Shorter than any round trip was: acknowledgments were held up and came in a bunch.

@@ -46,7 +46,7 @@ struct tcp_ack_news {
 template <class Net>
 void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news const& news) {
   if (!tcp_rack_sent_after(cb.sent, tp.rack_mstamp, cb.end_seq, tp.rack_end_seq)) return;
-  u64 const rtt_us = (net.worker().now - cb.sent) / 1000;
+  u32 const rtt_us = tcp_clock_us(net) - tcp_sent_us(cb.sent);
   if (cb.sacked & tcpcb::ever_retrans) {
     // Perhaps an earlier transmission did: its time stamp is older, or it is here too soon.
     u32 const then = static_cast<u32>(cb.sent / 1'000'000) + tp.tsoffset;
@@ -54,7 +54,7 @@ void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news
   }
   tp.rack_mstamp = cb.sent;
   tp.rack_end_seq = cb.end_seq;
-  tp.rack_rtt_us = static_cast<u32>(std::min<u64>(rtt_us, tcp_rto_max));
+  tp.rack_rtt_us = std::min(rtt_us, tcp_rto_max);
   tp.rack_advanced = true;
 }
 

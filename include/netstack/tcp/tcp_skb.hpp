@@ -58,6 +58,8 @@ static_assert(sizeof(tcp_skb_cb) == 80);
 static_assert(offsetof(tcp_skb_cb, node) <= cache_line,
               "what every segment needs is one cache line behind its sk_buff");
 [[nodiscard]] inline tcp_skb_cb& TCP_SKB_CB(sk_buff& skb) { return skb.cb<tcp_skb_cb>(); }
+/// tcp_skb_cb::sent, by the clock of rates.
+[[nodiscard]] constexpr u32 tcp_sent_us(u64 sent) { return static_cast<u32>(sent / 1000); }
 
 namespace detail {
 

@@ -572,12 +572,12 @@ template <class Net>
 /// The clock of rates, us modulo 2^32.
 template <class Net>
 [[nodiscard]] u32 tcp_clock_us(Net& net) {
-  return static_cast<u32>(net.worker().now / 1000);
+  return net.worker().now_us;
 }
 /// RFC 7323 §5.4: milliseconds, from where the connection's own offset says.
 template <class Net>
 [[nodiscard]] u32 tcp_time_stamp(Net& net) {
-  return static_cast<u32>(net.worker().now / 1'000'000);
+  return net.worker().now_ms;
 }
 
 [[nodiscard]] inline bool tcp_is_sack(tcp_sock const& tp) { return tp.sack_ok; }
