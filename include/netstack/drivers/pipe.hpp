@@ -327,18 +327,21 @@ NETSTACK_NOINLINE inline sk_buff* pipe_take(net_device& dev, skb_pool& pool, pip
   return skb;
 }
 
-/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk. `from`: null if it is short, or
-/// afterwards if it was handed over.
+/// The one frame of the wire, as a packet of this end's pool: what is not sent in bulk. `from`: null if it is short.
+/// How many frames the sender has to free. By itself: beside pipe_poll's values its own would not fit the registers.
 template <class Net>
-NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff*& from,
-                                      bool unsummed, skb_list& rx) {
+NETSTACK_NOINLINE u32 pipe_receive_one(Net& net, net_device& dev, pipe_cable::direction& in, sk_buff* from,
+                                       bool unsummed, skb_list& rx) {
   static_assert(Net::sizes.frame_size >= Net::sizes.headroom + short_frame_max);
   auto& pool = net.worker().pool;
   auto const& in_cable = in.short_front(0);
   u32 const len = from ? from->len : in_cable.len;
+  u32 done = from ? 1 : 0;
+  if (from) in.done.back(0) = from;
   sk_buff* skb;
   if (from && !pipe_is_plain(*from, pipe_room(dev, pool), unsummed)) [[unlikely]] {
-    skb = pipe_take(dev, pool, in, from);
+    skb = pipe_take(dev, pool, in, in.done.back(0));
+    done = in.done.back(0) ? 1 : 0;
   } else if (skb = pool.__alloc_skb(pool.rx_headroom()); skb) [[likely]] {
     rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
     pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from, true);
@@ -350,12 +353,14 @@ NETSTACK_INLINE void pipe_receive_one(Net& net, net_device& dev, pipe_cable::dir
     ++dev.stats.rx_missed_errors;
   }
   dev.stats.rx_bytes += len;
+  return done;
 }
 /// The first `n`; how many of them the sender has to free.
 template <class Net>
 NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, bool unsummed, skb_list& rx) {
   auto& pool = net.worker().pool;
-  auto& frames = p.in->frames;
+  auto& in = *p.in;
+  auto& frames = in.frames;
   u32 const room = pipe_room(dev, pool);
   rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
   u32 got = 0, own = 0;  // … that are nothing of the sender's: short ones, and those it handed over
@@ -364,10 +369,10 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
   auto const next = [&](u32 i, u8 const*& at, u32& len) NETSTACK_INLINE_LAMBDA -> sk_buff const* {
     sk_buff* const from = frames.front(i);
     if (from) {
-      p.in->done.back(i - own) = from;
+      in.done.back(i - own) = from;
       at = from->data, len = from->len;
     } else {
-      auto const& in_cable = p.in->short_front(i);
+      auto const& in_cable = in.short_front(i);
       ++own;
       at = in_cable.bytes, len = in_cable.len;
     }
@@ -391,9 +396,9 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
       }
     } else {
       flow.stop();
-      sk_buff*& from = p.in->done.back(i - own);
+      sk_buff*& from = in.done.back(i - own);
       (void)next(i++, at, len);
-      if (sk_buff* const skb = pipe_take(dev, pool, *p.in, from)) rx.push_back(*skb), ++got;
+      if (sk_buff* const skb = pipe_take(dev, pool, in, from)) rx.push_back(*skb), ++got;
       own += !from;
     }
   }
@@ -420,15 +425,10 @@ u32 pipe_poll(Net& net, net_device& dev, u32 budget, skb_list& rx) {
   // With an empty pool the frames stay on the wire: back-pressure, not loss.
   u32 const n = frames.filled(std::min(budget, pool.available()));
   if (n != 0) {
-    sk_buff* first = frames.front(0);
+    sk_buff* const first = frames.front(0);
     bool const unsummed = first && first->ip_summed == ip_summed::partial;
-    u32 done = 1;
-    if (n != 1)
-      done = pipe_receive(net, dev, p, n, unsummed, rx);
-    else if (pipe_receive_one(net, dev, in, first, unsummed, rx); first)
-      in.done.back(0) = first;
-    else
-      done = 0;
+    u32 const done =
+        n == 1 ? pipe_receive_one(net, dev, in, first, unsummed, rx) : pipe_receive(net, dev, p, n, unsummed, rx);
     frames.consume(n);
     if (done != 0) in.done.publish(done);  // as many as are in flight fit
   }

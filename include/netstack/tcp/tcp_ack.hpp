@@ -325,7 +325,10 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff* head, u32 se
   }
   if (Alone || tp.packets_out == 0) {
     inet_csk_clear_xmit_timer(net, sk);
-    if (!tp.send_head) tcp_chrono_set(net, tp, tp.nospace ? tcp_chrono::sndbuf_limited : tcp_chrono::idle);
+    if (tp.nospace) [[unlikely]]
+      tcp_chrono_update(net, sk, false);
+    else if (!tp.send_head)
+      tcp_chrono_set(net, tp, tcp_chrono::idle);
   } else if (!tcp_schedule_loss_probe(net, sk, true)) {
     tcp_rearm_rto(net, sk);
   }

@@ -87,19 +87,26 @@ namespace detail {
   return __tcp_select_window(sk, no_room);
 }
 
+namespace detail {
+/// A window is told, or was, that is closed.
+template <class Net>
+NETSTACK_COLD void tcp_count_zero_window(Net& net, u32 was, u32 is) {
+  if (is != was) ++(is == 0 ? NET_STATS(net).TCPToZeroWindowAdv : NET_STATS(net).TCPFromZeroWindowAdv);
+}
+}  // namespace detail
 /// … and is, with the segment at hand: the value of its window field.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE u16 tcp_select_window(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u32 const before_wnd = tp.rcv_wnd;
-  u32 const most = u32{0xffff} << tp.rcv_wscale;
   bool no_room = false;
-  tp.rcv_wnd = std::min(__tcp_select_window(sk, no_room), most);
+  u32 const window = std::min(__tcp_select_window(sk, no_room), u32{0xffff} << tp.rcv_wscale);
+  u32 const was = std::exchange(tp.rcv_wnd, window);
   tp.rcv_wup = tp.rcv_nxt;
-  if (no_room && tp.rcv_wnd != 0) ++NET_STATS(net).TCPWantZeroWindowAdv;
-  if (tp.rcv_wnd == 0 && before_wnd != 0) ++NET_STATS(net).TCPToZeroWindowAdv;
-  if (tp.rcv_wnd != 0 && before_wnd == 0) ++NET_STATS(net).TCPFromZeroWindowAdv;
-  return static_cast<u16>(tp.rcv_wnd >> tp.rcv_wscale);
+  if (no_room && window != 0) [[unlikely]]
+    ++NET_STATS(net).TCPWantZeroWindowAdv;
+  if (window == 0 || was == 0) [[unlikely]]
+    detail::tcp_count_zero_window(net, was, window);
+  return static_cast<u16>(window >> tp.rcv_wscale);
 }
 
 /// … closed, though that moves its right edge to the left: what is sent into it now would only be lost for want of
