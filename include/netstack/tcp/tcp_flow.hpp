@@ -67,7 +67,15 @@ struct tcp_ends {
   NETSTACK_INLINE explicit tcp_ends(sk_buff const& skb)
       : saddr(csum_load<u32>(skb.data - 8)), ports(csum_load<u32>(skb.data)) {}
   friend bool operator==(tcp_ends const&, tcp_ends const&) = default;
-  [[nodiscard]] bool are_of(inet_flow const& flow) const { return flow.saddr == saddr && flow.ports == ports; }
+  /// … and what connections are looked up by.
+  static NETSTACK_INLINE inet_ehash_key key_of(sk_buff const& skb) {
+    u8 const* const at = skb.data;
+    return {.saddr = csum_load<be32>(at - 8),
+            .daddr = csum_load<be32>(at - 4),
+            .sport = csum_load<be16>(at),
+            .hnum = csum_load<be16>(at + 2).host(),
+            .dif = skb.skb_iif};
+  }
 };
 
 /// Takes off the list what it begins with of one connection.
@@ -95,7 +103,7 @@ template <class Net>
 NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list, u32 hash) {
   tcp_ends const ends{*list.first};
   auto& w = tcp_worker_of(net);
-  auto const key = tcp_v4_key(*list.first, *ip_hdr(*list.first), *list.first->template peek<tcphdr>());
+  auto const key = tcp_ends::key_of(*list.first);
   u64 const flow_genid = net.worker().softnet.flow_genid;
   flow.saddr = ends.saddr, flow.ports = ends.ports, flow.genid = 0;
   for (bool first = true;; first = false) {
@@ -139,7 +147,7 @@ NETSTACK_NOINLINE inline bool tcp_flow_may_run(tcp_sock const& tp, sk_buff& firs
 }
 /// All of one connection, which something else may hold no longer once the application was told.
 template <class Net>
-NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
+NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
   TCP_STATS(net).InSegs += run.count - 1;
   sock_hold(sk);
   while (run.count > 1) {
@@ -153,39 +161,37 @@ NETSTACK_INLINE void tcp_flow_run(Net& net, sock& sk, skb_list& run) {
   sock_put(sk);
 }
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash(Net& net, sk_buff& skb) {
-  return inet_ehashfn(net, tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>()));
+[[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash(Net& net, sk_buff const& skb) {
+  return inet_ehashfn(net, tcp_ends::key_of(skb));
 }
-/// tcp_flow_find() for whose most segments are: who is the first in his slot.
+/// tcp_flow_find() for whose most segments are, who is the first in his slot; but he is not remembered.
 template <class Net>
-NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list, tcp_ends const& ends) {
+NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list) {
   auto& w = tcp_worker_of(net);
-  sk_buff& skb = *list.first;
-  auto const key = tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>());
+  auto const key = tcp_ends::key_of(*list.first);
   u32 const hash = inet_ehashfn(net, key);
   inet_link const at = inet_ehash_slot(net, hash);
   sock* const sk = at.kind() == inet_kind::sock && at.may_have(hash) ? &w.socks.at(at.index()) : nullptr;
-  if (!sk || !inet_match(net, *sk, hash, key) || inet_sk(*sk).min_ttl != 0) return tcp_flow_find(net, flow, list, hash);
-  flow.saddr = ends.saddr, flow.ports = ends.ports, flow.sk = sk, flow.genid = w.sk_genid;
-  return sk;
+  bool const found = sk && inet_match(net, *sk, hash, key) && inet_sk(*sk).min_ttl == 0;
+  return found ? sk : tcp_flow_find(net, flow, list, hash);
 }
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
   bool const mixed = flow.mixed;  // else the flow may have ended by the time its first segments were dealt with
   do {
-    sock* whose = flow.sk;
+    sock* const whose = mixed ? tcp_flow_first(net, flow, list)
+                        : flow.genid == tcp_worker_of(net).sk_genid
+                            ? flow.sk
+                            : tcp_flow_find(net, flow, list, tcp_flow_hash(net, *list.first));
+    if (!whose) continue;
     tcp_ends const ends{*list.first};
-    bool const others = mixed && list.first != list.last;
-    if (flow.genid != tcp_worker_of(net).sk_genid || (mixed && !ends.are_of(flow))) {
-      whose = others ? tcp_flow_first(net, flow, list, ends)
-                     : tcp_flow_find(net, flow, list, tcp_flow_hash(net, *list.first));
-      if (!whose) continue;
-    }
-    if (others && list.first != list.last && tcp_ends{*list.first->next} != ends) {
+    if (mixed && list.first != list.last && tcp_ends{*list.first->next} != ends) {
       tcp_flow_last(net, *whose, *list.pop_front());
       continue;
     }
     skb_list run = mixed ? tcp_flow_cut(list) : std::exchange(list, {});
+    if (mixed && list.empty())  // whose the last ones are, the next may be, too
+      flow.saddr = ends.saddr, flow.ports = ends.ports, flow.sk = whose, flow.genid = tcp_worker_of(net).sk_genid;
     if (run.count == 1)
       tcp_flow_last(net, *whose, *run.first);
     else
