@@ -334,10 +334,18 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff* head, u32 se
   }
   if (!tp.icsk_ca_initialized) [[unlikely]]
     return;  // of our SYN
-  auto const& ca = tcp_ca<Net>(sk);
-  if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = n});
-  if constexpr (Rated) return ca.cong_control(net, sk, rs);
-  ca.cong_avoid(net, sk, ack, n);
+  auto const told = [&](auto const& ca) NETSTACK_INLINE_LAMBDA {
+    if (ca.pkts_acked) ca.pkts_acked(net, sk, {.rtt_us = rs.rtt_us, .pkts_acked = n});
+    if constexpr (Rated)
+      ca.cong_control(net, sk, rs);
+    else
+      ca.cong_avoid(net, sk, ack, n);
+  };
+  if constexpr (Flying == tcp_flying::alone)  // most of a dialogue's
+    tcp_with_ca<Net>(sk, told);
+  else
+    told(tcp_ca<Net>(sk));
+  if constexpr (Rated) return;
   if (sk.sk_pacing_needed) [[unlikely]]
     tcp_update_pacing_rate(net, sk);
 }
@@ -361,7 +369,8 @@ NETSTACK_NOINLINE void tcp_ack_plain_bodiless(Net& net, sock& sk, u32 seq, u32 a
 /// and those of the segment that brought it are too many for the registers.
 template <class Net>
 NETSTACK_INLINE void tcp_ack_plain(Net& net, sock& sk, sk_buff& head, u32 seq, u32 ack) {
-  if (tcp_ca<Net>(sk).cong_control) [[unlikely]]
+  if (tcp_with_ca<Net>(sk, [](auto const& ca) NETSTACK_INLINE_LAMBDA { return ca.cong_control != nullptr; }))
+      [[unlikely]]
     tcp_ack_plain_rated(net, sk, head, seq, ack);
   else if (tcp_sk(sk).packets_out == 1)
     tcp_ack_plain_alone(net, sk, head, seq, ack);

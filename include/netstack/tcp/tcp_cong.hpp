@@ -74,6 +74,12 @@ inline void tcp_cong_avoid_ai(tcp_sock& tp, u32 w, u32 acked) {
 
 // --- what they are told
 
+/// f(the socket's algorithm). The default's row is known, so that what it is told is part of who tells it.
+template <class Net, class F>
+NETSTACK_INLINE decltype(auto) tcp_with_ca(sock const& sk, F&& f) {
+  constexpr std::size_t usual = Net::tcp_congestion.first;
+  return inet_csk(sk).icsk_ca_idx == usual ? f(Net::tcp_congestion.rows[usual]) : f(tcp_ca<Net>(sk));
+}
 template <class Net>
 void tcp_ca_event(Net& net, sock& sk, ca_event what) {
   if (auto* event = tcp_ca<Net>(sk).cwnd_event) event(net, sk, what);

@@ -125,17 +125,21 @@ void cong_avoid(Net& net, sock& sk, u32, u32 acked) {
   if (tcp_is_cwnd_limited(tcp_sk(sk))) cong_avoid_limited(net, sk, acked);
 }
 
-/// RFC 9406 §4.3: of the first slow start, whose threshold is not known yet.
 template <class Net>
-void pkts_acked(Net& net, sock& sk, ack_sample sample) {
-  auto& tp = tcp_sk(sk);
-  if (tp.snd_ssthresh < tcp_infinite_ssthresh || sample.rtt_us < 0) return;
-  auto& ca = inet_csk_ca<state>(sk);
-  if (!ca.in_first_slow_start || !tcp_hystart_update(ca.hystart, tp, static_cast<u32>(sample.rtt_us))) return;
-  ca.begin({.cwnd_prior = tp.snd_cwnd});
+NETSTACK_COLD void end_first_slow_start(Net& net, tcp_sock& tp) {
+  inet_csk_ca<state>(tp).begin({.cwnd_prior = tp.snd_cwnd});
   tp.snd_ssthresh = tp.snd_cwnd;
   ++NET_STATS(net).TCPHystartDelayDetect;
   NET_STATS(net).TCPHystartDelayCwnd += tp.snd_cwnd;
+}
+/// RFC 9406 §4.3: of the first slow start, whose threshold is not known yet.
+template <class Net>
+NETSTACK_INLINE void pkts_acked(Net& net, sock& sk, ack_sample sample) {
+  auto& tp = tcp_sk(sk);
+  if (tp.snd_ssthresh < tcp_infinite_ssthresh || sample.rtt_us < 0) return;
+  auto& ca = inet_csk_ca<state>(sk);
+  if (ca.in_first_slow_start && tcp_hystart_update(ca.hystart, tp, static_cast<u32>(sample.rtt_us))) [[unlikely]]
+    end_first_slow_start(net, tp);
 }
 
 /// RFC 9438 §4.6; §4.7: whose window is smaller than at the last loss leaves room for a newcomer.

@@ -31,16 +31,8 @@ struct tcp_hystart {
 /// Slow start begins.
 inline void tcp_hystart_reset(tcp_hystart& hs, tcp_sock const& tp) { hs = {.window_end = tp.snd_nxt}; }
 
-/// RFC 9406 §4.2: an acknowledgment in slow start, and what its round trip took, us. True: the path is full.
-inline bool tcp_hystart_update(tcp_hystart& hs, tcp_sock const& tp, u32 rtt_us) {
-  if (!before(tp.snd_una, hs.window_end)) {
-    hs.window_end = tp.snd_nxt;
-    hs.last_round_min_rtt = std::exchange(hs.current_round_min_rtt, tcp_hystart::none);
-    hs.rtt_samples = 0;
-    if (hs.css_round != 0 && ++hs.css_round > tcp_hystart::css_rounds) return true;
-  }
-  hs.current_round_min_rtt = std::min(hs.current_round_min_rtt, rtt_us);
-  if (hs.rtt_samples < tcp_hystart::n_rtt_sample && ++hs.rtt_samples < tcp_hystart::n_rtt_sample) return false;
+/// RFC 9406 §4.2: a round has the samples that tell whether it took longer than the one before.
+NETSTACK_NOINLINE inline void tcp_hystart_judge(tcp_hystart& hs) {
   if (hs.css_round != 0) {
     if (hs.current_round_min_rtt < hs.css_baseline_min_rtt) hs.css_round = 0, hs.css_baseline_min_rtt = hs.none;
   } else if (hs.last_round_min_rtt != tcp_hystart::none) {
@@ -52,6 +44,18 @@ inline bool tcp_hystart_update(tcp_hystart& hs, tcp_sock const& tp, u32 rtt_us) 
       hs.css_acked = 0;
     }
   }
+}
+/// An acknowledgment in slow start, and what its round trip took, us. True: the path is full.
+NETSTACK_INLINE bool tcp_hystart_update(tcp_hystart& hs, tcp_sock const& tp, u32 rtt_us) {
+  if (!before(tp.snd_una, hs.window_end)) {
+    hs.window_end = tp.snd_nxt;
+    hs.last_round_min_rtt = std::exchange(hs.current_round_min_rtt, tcp_hystart::none);
+    hs.rtt_samples = 0;
+    if (hs.css_round != 0 && ++hs.css_round > tcp_hystart::css_rounds) return true;
+  }
+  hs.current_round_min_rtt = std::min(hs.current_round_min_rtt, rtt_us);
+  if (hs.rtt_samples >= tcp_hystart::n_rtt_sample || ++hs.rtt_samples >= tcp_hystart::n_rtt_sample)
+    tcp_hystart_judge(hs);
   return false;
 }
 
