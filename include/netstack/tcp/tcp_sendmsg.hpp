@@ -211,6 +211,17 @@ inline constexpr tcp_marks tcp_amiss{.nonagle = tcp_nagle::cork,
                                      .mtu_probing = true,
                                      .uto_due = true,
                                      .dsack = true};
+/// The driver has no place for it just now.
+template <class Net>
+NETSTACK_NOINLINE void tcp_few_by_packet(Net& net, sock& sk, sk_buff& skb) {
+  auto& tp = tcp_sk(sk);
+  u32 const mss = tp.mss_cache;
+  if (tcp_push_one(net, sk, skb, mss, true)) [[likely]]
+    return;
+  tcp_rate_check_app_limited(tp);
+  tcp_queue_charged(sk, skb);
+  tcp_push(net, sk, 0, mss);
+}
 /// A call that a short frame satisfies, while nothing is in flight and nothing about the connection is unusual: most of
 /// a dialogue's. All that forbids it is asked once, for tcp_send_one asks for each of its ways, and over IPv4 it leaves
 /// as part of this. How many bytes were taken; 0: it is another one. `Stamped`: it bears a time stamp.
@@ -248,12 +259,8 @@ NETSTACK_INLINE std::size_t tcp_send_few(Net& net, sock& sk, msghdr const& m) {
   cb.sacked = cb.eor = 0;
   tp.nonagle &= static_cast<u8>(~tcp_nagle::push);
   tcp_note_dialogue(net, tp);
-  if (!tcp_inline_short<Stamped>(net, sk, rt, seq, flags, skb)) [[unlikely]] {
-    tcp_rate_check_app_limited(tp);
-    tcp_queue_charged(sk, *skb);
-    tcp_push(net, sk, 0, tp.mss_cache);
-    return n;
-  }
+  if (!tcp_inline_short<Stamped>(net, sk, rt, seq, flags, skb)) [[unlikely]]
+    return tcp_few_by_packet(net, sk, *skb), n;
   tcp_note_leaves_alone(net, sk, *skb);
   tcp_note_sent_alone(net, sk, *skb, tp.mss_cache);
   return n;
