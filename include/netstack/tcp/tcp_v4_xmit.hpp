@@ -181,8 +181,8 @@ namespace detail {
 /// A SYN, or its answer, with no more options than nearly every one has, by a way that is still right. False: nothing
 /// was sent, it needs a packet. dev_takes_short was asked.
 template <class Net>
-NETSTACK_NOINLINE bool tcp_v4_syn_short(Net& net, ip_way const& way, tcp_header_fields const& f,
-                                        tcp_out_options const& opts, u32 flow) {
+NETSTACK_INLINE bool tcp_v4_syn_short(Net& net, ip_way const& way, tcp_header_fields const& f,
+                                      tcp_out_options const& opts, u32 flow) {
   static_assert(eth_hlen + ip_hlen_min + tcp_syn_hlen <= short_frame_max);
   bool const common = opts.is_common_syn();
   u32 const hlen = common ? tcp_syn_hlen : static_cast<u32>(tcp_hlen_min) + opts.size();
