@@ -73,7 +73,7 @@ struct net : detail::pernet_slots<Host, typename Host::modules> {
     return drop_table::number(reason);
   }
   template <class Driver>
-  static constexpr u8 driver_index = static_cast<u8>(index_of<Driver, tables::drivers_of<modules>>);
+  static constexpr u8 driver_index = tables::driver_index<Driver>(tables::drivers_of<modules>{});
   /// Gives back what a device of the given driver row holds; the reference is dead afterwards.
   static void remove_device(net& self, net_device& dev) {
     removers(tables::drivers_of<modules>{})[dev.driver](self, dev);

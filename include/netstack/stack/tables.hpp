@@ -268,6 +268,13 @@ template <class Net, class... Ds>
 constexpr auto resolve_ethtool_ops(type_list<Ds...>) {
   return std::array<ethtool_ops<Net>, sizeof...(Ds)>{ethtool_of<Net, Ds>()...};
 }
+/// The row of a driver's devices in both.
+template <class Driver, class... Ds>
+constexpr u8 driver_index(type_list<Ds...> drivers) {
+  constexpr std::size_t row = index_of<Driver, decltype(drivers)>;
+  static_assert(row < sizeof...(Ds), "netstack: a device's driver is not in the composition's list: add it");
+  return static_cast<u8>(row);
+}
 template <class... Ds>
 constexpr auto driver_names(type_list<Ds...>) {
   return std::array<char const*, sizeof...(Ds)>{Ds::name...};
