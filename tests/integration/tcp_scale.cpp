@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // TCP at scale, on a virtual clock and without one heap allocation: a million connections in one process and what it
-// costs to find one, a million forged SYNs while a transfer runs, a hundred thousand connections one after another.
+// costs to find one, a million forged SYNs while a transfer runs, a thousand that rest, a hundred thousand connections
+// one after another.
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 
@@ -231,6 +232,45 @@ TEST_CASE("a million forged SYNs during a transfer: it goes on, and who is no fo
   CHECK(t.b.worker().pool.in_use() == 0);
   CHECK(tcp_worker_of(b).socks.in_use() == 0);
   CHECK(tcp_worker_of(b).requests.in_use() == 0);
+}
+
+// --- many that rest
+
+namespace {
+
+constexpr u32 resting = 1000;
+constexpr config calm{.skb_pool = 512, .max_sock = resting + 8, .max_handle = resting + 8};
+struct calm_host : stack<calm_host, ipv4, tcp, drivers::pipe, sizes<calm>> {};
+
+}  // namespace
+
+TEST_CASE("connections that have said something, and rest, leave the proto's memory to others", "[S99][S148]") {
+  two_hosts<calm_host> t;
+  using rig = decltype(t);
+  auto& a = t.a.init_net();
+  auto& b = t.b.init_net();
+  int const listener = listen_at(b, 80, 8);
+  u32 good = 0;
+  for (u32 i = 0; i < resting; ++i) {
+    int const fd = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
+    (void)connect(a, fd, rig::name(rig::addr_b, 80));
+    t.run();
+    int const in = accept(b, listener, nullptr, nullptr, sock_type::nonblock).value_or(-1);
+    char text[4];
+    bool const said = send(a, fd, "ping", 4).value_or(0) == 4;
+    t.run();
+    bool const heard = said && recv(b, in, text, 4).value_or(0) == 4 && send(b, in, "pong", 4).value_or(0) == 4;
+    t.run();
+    good += heard && recv(a, fd, text, 4).value_or(0) == 4;
+    t.run_for(50'000'000);
+  }
+  CHECK(good == resting);
+  for (calm_host* h : {&t.a, &t.b}) {
+    auto& w = tcp_worker_of(h->init_net());
+    CHECK(w.memory.allocated <= tcp_pernet(h->init_net()).limits.mem[0] / 8 + 1);
+    CHECK(!w.memory.pressure);
+    CHECK(h->worker().pool.in_use() == 0);
+  }
 }
 
 // --- one after another

@@ -35,18 +35,23 @@ NETSTACK_NOINLINE inline void sk_leave_memory_pressure(sock& sk) {
   sk.sk_memory->pressure = false;
   if (sk.sk_memory->relieved) sk.sk_memory->relieved(sk, *sk.sk_memory);
 }
+/// The proto's sockets have so many pages more. While there is plenty of them, each may keep one that none of its
+/// packets needs, so that one in steady use does not pay for the round trip; never so many that others lack what idle
+/// ones keep.
+inline void sk_mem_account(proto_memory& memory, proto_limits const& limits, s64 pages) {
+  memory.allocated += pages;
+  memory.settled_above = sk_mem_quantum << (memory.allocated <= limits.mem[0] >> 3);
+}
 /// Returns whole pages that no packet of the socket needs.
 inline void sk_mem_reclaim(sock& sk) {
   if (!sk.sk_limits || sk.sk_forward_alloc < static_cast<s32>(sk_mem_quantum)) return;
   s32 const pages = sk.sk_forward_alloc / static_cast<s32>(sk_mem_quantum);
   sk.sk_forward_alloc -= pages * static_cast<s32>(sk_mem_quantum);
-  sk.sk_memory->allocated -= pages;
+  sk_mem_account(*sk.sk_memory, *sk.sk_limits, -pages);
   if (sk.sk_memory->pressure && sk.sk_memory->allocated < sk.sk_limits->mem[0]) sk_leave_memory_pressure(sk);
 }
-
-/// A page is kept, so that a socket in steady use does not pay for the round trip.
 inline void sk_mem_settle(sock& sk) {
-  if (sk.sk_forward_alloc >= 2 * static_cast<s32>(sk_mem_quantum)) sk_mem_reclaim(sk);
+  if (sk.sk_forward_alloc >= static_cast<s32>(sk.sk_memory->settled_above)) sk_mem_reclaim(sk);
 }
 
 inline void sk_mem_charge(sock& sk, u32 size) {
@@ -82,7 +87,7 @@ template <class Net>
          limits.mem[2] > s64{memory.sockets_allocated} * ((held + size + sk_mem_quantum - 1) / sk_mem_quantum));
     if (total > limits.mem[2] || (held >= least && !has_share)) return false;
   }
-  memory.allocated = total;
+  sk_mem_account(memory, limits, pages);
   sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
   return true;
 }
@@ -96,7 +101,7 @@ template <class Net>
   if (static_cast<s64>(size) > s64{sk.sk_forward_alloc} + sk_mem_quantum || memory.allocated >= sk.sk_limits->mem[0])
       [[unlikely]]
     return false;
-  ++memory.allocated;
+  sk_mem_account(memory, *sk.sk_limits, 1);
   if (memory.pressure) [[unlikely]]
     sk_leave_memory_pressure(sk);
   sk.sk_forward_alloc += static_cast<s32>(sk_mem_quantum);
@@ -125,7 +130,7 @@ inline void sk_forced_mem_schedule(sock& sk, u32 size) {
   if (detail::sk_mem_has(sk, size)) return;
   u32 const missing = size - static_cast<u32>(std::max(sk.sk_forward_alloc, 0));
   u32 const pages = (missing + sk_mem_quantum - 1) / sk_mem_quantum;
-  sk.sk_memory->allocated += pages;
+  sk_mem_account(*sk.sk_memory, *sk.sk_limits, pages);
   sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
 }
 
@@ -136,7 +141,7 @@ inline bool sk_mem_ahead(sock& sk, u64 size) {
   u64 const missing = size - static_cast<u64>(std::max(sk.sk_forward_alloc, 0));
   auto const pages = static_cast<s64>((missing + sk_mem_quantum - 1) / sk_mem_quantum);
   if (size > 0x3fff'ffff || sk.sk_memory->allocated + pages > sk.sk_limits->mem[0]) return false;
-  sk.sk_memory->allocated += pages;
+  sk_mem_account(*sk.sk_memory, *sk.sk_limits, pages);
   sk.sk_forward_alloc += static_cast<s32>(pages * sk_mem_quantum);
   return true;
 }

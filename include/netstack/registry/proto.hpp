@@ -25,6 +25,7 @@ class sockaddr_view;
 struct proto_memory {
   s64 allocated = 0;
   u32 sockets_allocated = 0;
+  u32 settled_above = 0;  ///< bytes: who has so many that no packet of its needs returns the whole pages of them
   bool pressure = false;
   u64 pressure_since = 0;                                  ///< worker time
   void (*relieved)(sock&, proto_memory const&) = nullptr;  ///< who made the pressure wants to know of its end

@@ -180,7 +180,7 @@ namespace tcp_urg_bits {
 inline constexpr u16 valid = 0x100, notyet = 0x200, read = 0x400;
 }
 
-/// What the application asked for.
+/// What the application asked for, and what has room beside that.
 struct tcp_settings {
   u32 window_clamp = tcp_no_window_clamp;               ///< TCP_WINDOW_CLAMP
   u32 ts_recent_stamp = 0;                              ///< tw_clock() of ts_recent
