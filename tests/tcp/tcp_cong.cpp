@@ -427,11 +427,13 @@ TEST_CASE("after a pause slow start begins anew, unless net/ipv4/tcp_slow_start_
     REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_slow_start_after_idle", on ? "1" : "0"));
     int const fd = t.accepted("mss 1000");
     t.tp(fd).snd_cwnd = 100;
+    t.tp(fd).snd_ssthresh = on ? 50 : tcp_infinite_ssthresh;
     t.tp(fd).lsndtime = t.rig.clock.now;
     t.after(10'000);
     t.tp(fd).sk_sndbuf = 1 << 20;
     REQUIRE(t.write(fd, 50'000));
     CHECK(t.pending.size() == (on ? 10 : 50));
+    CHECK(t.tp(fd).snd_ssthresh == (on ? 75 : tcp_infinite_ssthresh));  // most of what the path carried
     t.over();
   }
 }

@@ -804,3 +804,24 @@ TEST_CASE("what a segment out of order costs does not grow with how many there a
     CHECK(many < 10 * few);
   }
 }
+
+TEST_CASE("the least round trip is forgotten after net/ipv4/tcp_min_rtt_wlen: RFC 8985 §6.2 step 1") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_min_rtt_wlen", "10"));
+  int const fd = t.accepted("mss 1000 sackok");
+  u32 at = 1;
+  auto const exchange = [&](u32 ms) {
+    REQUIRE(t.write(fd, 100).value() == 100);
+    t.after(ms).in(". 1 ack " + std::to_string(at += 100)).pending.clear();
+    return t.tp(fd).rtt_min_us / 1000;
+  };
+  t.tp(fd).rtt_min_us = 0;
+  CHECK(exchange(20) == 20);
+  CHECK(exchange(50) == 20);
+  CHECK(exchange(10) == 10);
+  t.after(9'000);
+  CHECK(exchange(50) == 10);
+  t.after(2'000);
+  CHECK(exchange(50) == 50);
+  t.over();
+}
