@@ -47,6 +47,14 @@ int listen_at(Net& net, u16 port, int backlog) {
   REQUIRE(listen(net, fd, backlog));
   return fd;
 }
+/// One from a to who listens there at port 80: its ends.
+template <class Rig>
+std::pair<int, int> connected(Rig& t, int listener) {
+  int const fd = socket(t.a.init_net(), af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
+  (void)connect(t.a.init_net(), fd, Rig::name(Rig::addr_b, 80));
+  t.run();
+  return {fd, accept(t.b.init_net(), listener, nullptr, nullptr, sock_type::nonblock).value_or(-1)};
+}
 
 // --- a million
 
@@ -246,16 +254,12 @@ struct calm_host : stack<calm_host, ipv4, tcp, drivers::pipe, sizes<calm>> {};
 
 TEST_CASE("connections that have said something, and rest, leave the proto's memory to others", "[S99][S148]") {
   two_hosts<calm_host> t;
-  using rig = decltype(t);
   auto& a = t.a.init_net();
   auto& b = t.b.init_net();
   int const listener = listen_at(b, 80, 8);
   u32 good = 0;
   for (u32 i = 0; i < resting; ++i) {
-    int const fd = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
-    (void)connect(a, fd, rig::name(rig::addr_b, 80));
-    t.run();
-    int const in = accept(b, listener, nullptr, nullptr, sock_type::nonblock).value_or(-1);
+    auto const [fd, in] = connected(t, listener);
     char text[4];
     bool const said = send(a, fd, "ping", 4).value_or(0) == 4;
     t.run();
@@ -285,7 +289,6 @@ struct brief_host : stack<brief_host, ipv4, tcp, drivers::pipe, sizes<brief>> {}
 
 TEST_CASE("a hundred thousand connections, one after another, leave nothing behind", "[S102][S148]") {
   two_hosts<brief_host> t;
-  using rig = decltype(t);
   auto& a = t.a.init_net();
   auto& b = t.b.init_net();
   int const listener = listen_at(b, 80, 8);
@@ -294,10 +297,8 @@ TEST_CASE("a hundred thousand connections, one after another, leave nothing behi
   u32 good = 0;
   heap_counter heap;
   for (u32 i = 0; i < rounds; ++i) {
-    int const fd = socket(a, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
-    (void)connect(a, fd, rig::name(rig::addr_b, 80));
-    t.run();
-    int const in = accept(b, listener, nullptr, nullptr, sock_type::nonblock).value_or(-1);
+    auto const ends = connected(t, listener);
+    int const fd = ends.first, in = ends.second;
     char text[4];
     bool const said = send(a, fd, "ping", 4).value_or(0) == 4;
     t.run();
