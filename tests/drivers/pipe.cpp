@@ -196,6 +196,7 @@ TEST_CASE("between two namespaces of one stack what lies in several pieces is ha
     skb->sk = &owner;
     skb->destructor = [](sk_buff& packet) { ++packet.sk->sk_drops; };
     skb->tstamp = 1;
+    skb->mark = 2, skb->priority = 3, skb->hash = 4, skb->l4_hash = skb->rx_l4_valid = 1, skb->queue_mapping = 5;
     eth_header(*skb, *devs[0], 0x88b6, mac_broadcast);
     CHECK(dev_queue_xmit(*nets[0], *skb));
     sent.push_back(skb);
@@ -209,6 +210,8 @@ TEST_CASE("between two namespaces of one stack what lies in several pieces is ha
     CHECK((&skb == sent[i]) == (i % 3 == 2));
     CHECK(skb.len == (i % 3 == 2 ? 3000 : 500));
     CHECK((skb.dev == devs[1] && !skb.sk && !skb.destructor && skb.tstamp != 1));
+    CHECK((skb.mark == 0 && skb.priority == 0 && skb.hash == 0 && skb.queue_mapping == 0));
+    CHECK((!skb.l4_hash && !skb.rx_l4_valid));
     u32 at = 0;
     CHECK(for_each_piece(skb, 0, skb.len, [&](u8 const* p, u32 n) {
       for (u32 k = 0; k < n; ++k, ++at) REQUIRE(p[k] == static_cast<u8>(i + at));

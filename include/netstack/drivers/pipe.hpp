@@ -322,6 +322,10 @@ NETSTACK_NOINLINE inline sk_buff* pipe_take(net_device& dev, skb_pool& pool, pip
   if (handed) {
     ++in.handed;
     skb_scrub_packet(*skb);
+    // As with a copy, the wire tells bytes and nothing that its sender knew of them.
+    skb->mark = skb->priority = skb->hash = skb->dropcount = 0;
+    skb->l4_hash = skb->rx_l4_valid = 0;
+    skb->queue_mapping = 0;
   }
   if (skb) dev.type == arphrd::ether ? eth_type_trans(*skb, dev) : ip_type_trans(*skb, dev);
   return skb;

@@ -86,14 +86,17 @@ NETSTACK_NOINLINE inline skb_list tcp_flow_cut(skb_list& list) {
   for (; last != list.last && tcp_ends{*last->next} == ends; last = last->next) ++n;
   return list.cut_front(*last, n);
 }
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash(Net& net, sk_buff const& skb) {
+  return inet_ehashfn(net, tcp_ends::key_of(skb));
+}
 /// Fetches what the SYN after the next will ask of the table, where nobody has looked of late, while another is dealt
 /// with.
 template <class Net>
 NETSTACK_INLINE void tcp_flow_prefetch(Net& net, sk_buff& skb) {
-  auto const& th = *skb.peek<tcphdr>();
-  if (!(th.flags & tcp_flag::syn)) return;
+  if (!(skb.peek<tcphdr>()->flags & tcp_flag::syn)) return;
   auto& info = tcp_worker_of(net).hashinfo;
-  u32 const slot = info.slot(inet_ehashfn(net, tcp_v4_key(skb, *ip_hdr(skb), th)));
+  u32 const slot = info.slot(tcp_flow_hash(net, skb));
   __builtin_prefetch(&info.used.words[slot / 64], 1);
   __builtin_prefetch(&info.ehash[slot], 1);
 }
@@ -159,10 +162,6 @@ NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_run(Net& net, sock& sk, skb_list& r
   }
   tcp_flow_last(net, sk, *run.first);
   sock_put(sk);
-}
-template <class Net>
-[[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash(Net& net, sk_buff const& skb) {
-  return inet_ehashfn(net, tcp_ends::key_of(skb));
 }
 /// tcp_flow_find() for whose most segments are, who is the first in his slot; but he is not remembered.
 template <class Net>

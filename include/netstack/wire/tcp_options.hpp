@@ -243,7 +243,7 @@ struct tcp_out_options {
   }
   /// Those that nearly every SYN has, and no others.
   [[nodiscard]] constexpr bool is_common_syn() const {
-    return (mss != 0) & tstamp & sack_ok & wscale_ok & ((user_timeout | num_sacks) == 0) & !fastopen;
+    return tstamp & sack_ok & wscale_ok & !fastopen & (mss != 0) & ((user_timeout | num_sacks) == 0);
   }
 };
 
