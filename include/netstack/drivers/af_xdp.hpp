@@ -61,6 +61,7 @@ struct af_xdp : driver {
     xdp_mode mode = xdp_mode::automatic;  ///< native, else skb mode
     xdp_copy copy = xdp_copy::automatic;  ///< zero copy where the interface has it
     bool multi_buffer = true;             ///< longer frames in pieces, where the kernel has that
+    bool tx_checksums = true;             ///< leave those of sent packets to the kernel, where it takes them
     bool trust_checksums = false;         ///< take received checksums for checked (docs/drivers.md: veth)
     mac_addr mac{};                       ///< ours; zero: the interface's own
     u32 rx_frames = 0;                    ///< of the pool, kept ready for frames to come; 0: a quarter of it
@@ -157,13 +158,15 @@ constexpr std::string_view af_xdp::explain(std::errc why) {
 
 namespace detail {
 
-/// Another AF_XDP device of this worker, whatever wraps it, that holds a socket; or null.
+/// Another AF_XDP device of this worker, whatever wraps it, that holds a socket over frames like ours; or null.
 template <class Net>
-xdp_socket const* xdp_sibling(Net& net, net_device const& self) {
+xdp_socket const* xdp_sibling(Net& net, net_device& self) {
+  bool const sums = netdev_priv<af_xdp>(self).setup.tx_checksums;
   for (auto& other_net : net.worker().nets)
     for (auto& dev : other_net.dev_base)
       if (&dev != &self && Net::netdev_ops[dev.driver].ndo_poll_fd == xdp_poll_fd<Net>)
-        if (auto const& socket = netdev_priv<af_xdp>(dev).queue.socket; socket.is_open()) return &socket;
+        if (auto const& p = netdev_priv<af_xdp>(dev); p.queue.socket.is_open() && p.setup.tx_checksums == sums)
+          return &p.queue.socket;
   return nullptr;
 }
 
@@ -240,18 +243,20 @@ void xdp_stop(Net& net, net_device& dev) {
   if (hardware) xdp_await_release(p.setup);
 }
 
-/// A packet that others hold too, or with more pieces than the kernel takes: cloned, copied into one frame, or refused.
+/// A packet that others hold too, with more pieces than the kernel takes, or without room in front for what it is told:
+/// cloned, copied into one frame, its checksum finished, or refused.
 inline netdev_tx xdp_xmit_odd(net_device& dev, sk_buff& skb, bool more) {
   auto& queue = netdev_priv<af_xdp>(dev).queue;
   if (!queue.room(xdp_queue::max_pieces)) return netdev_tx::busy;
   sk_buff* const own = skb_share_check(skb);
-  if (own && skb_shinfo(*own).nr_frags >= xdp_queue::max_pieces && !skb_linearize(*own)) {
-    ++dev.stats.tx_errors;
-    consume_skb(*own);
-  } else if (!own) {
-    ++dev.stats.tx_errors;
-  } else {
+  bool const fits = own && (skb_shinfo(*own).nr_frags < xdp_queue::max_pieces || skb_linearize(*own).has_value()) &&
+                    (queue.may_describe(*own) || (skb_checksum_help(*own).has_value() &&
+                                                  skb_cow_head(*own, queue.socket.tx_metadata()).has_value()));
+  if (fits) {
     queue.send(*own);
+  } else {
+    ++dev.stats.tx_errors;
+    if (own) consume_skb(*own);
   }
   if (!more) (void)queue.kick();
   return netdev_tx::ok;
@@ -261,7 +266,7 @@ template <class Net>
 netdev_tx xdp_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
   auto& queue = netdev_priv<af_xdp>(dev).queue;
   u32 const pieces = skb.is_nonlinear() ? 1u + skb_shinfo(skb).nr_frags : 1u;
-  if (pieces > xdp_queue::max_pieces || skb_shared(skb)) [[unlikely]]
+  if (pieces > xdp_queue::max_pieces || skb_shared(skb) || !queue.may_describe(skb)) [[unlikely]]
     return xdp_xmit_odd(dev, skb, more);
   if (!queue.room(pieces)) [[unlikely]] {
     (void)queue.kick();
@@ -276,14 +281,14 @@ template <class Net>
 void xdp_xmit_list(Net&, net_device& dev, skb_list& frames, bool more) {
   auto& queue = netdev_priv<af_xdp>(dev).queue;
   while (sk_buff* const skb = frames.first) {
-    bool const shared = skb_shared(*skb);
-    u32 const pieces = shared ? xdp_queue::max_pieces : 1;
+    bool const odd = skb_shared(*skb) || !queue.may_describe(*skb);
+    u32 const pieces = odd ? xdp_queue::max_pieces : 1;
     if (!queue.room(pieces)) [[unlikely]] {
       (void)queue.kick();
       if (!queue.room(pieces)) break;
     }
     frames.pop_front();
-    shared ? (void)xdp_xmit_odd(dev, *skb, true) : queue.send(*skb);
+    odd ? (void)xdp_xmit_odd(dev, *skb, true) : queue.send(*skb);
   }
   if (!more) (void)queue.kick();
 }
@@ -408,18 +413,24 @@ result<void> af_xdp::probe(Net& net, net_device& dev, params const& args) {
              .patience_ms = args.patience_ms};
   std::memcpy(p.setup.ifname, args.ifname, sizeof args.ifname);
   p.setup.ifname[ifnamsiz - 1] = '\0';
+  u32 const one = pool.frame_size() - std::max(pool.rx_headroom(), detail::xdp_queue::kernel_headroom);
+  u32 const mtu = p.interface.mtu();
+  // Where frames need several pieces, none may need room in front of it. Kernels before 6.18 overlook the request on
+  // interfaces that take frames in pages (virtio-net).
+  p.setup.tx_checksums = args.tx_checksums && mtu + vlan_eth_hlen <= one && detail::linux_since(6, 18);
   if (p.setup.queue >= detail::xdp_attachment::max_queues) return give_up(std::errc::no_such_device_or_address);
   if (auto r = detail::xdp_claim(net, dev); !r) return give_up(r.error());
   if (auto r = p.program.open(p.setup.ifindex, args.filter, args.mode, args.patience_ms); !r) return give_up(r.error());
   p.queue.trust_checksums = args.trust_checksums;
   p.queue.rx_target = std::min(args.rx_frames ? args.rx_frames : pool.nr_frames() / 4, args.rx_ring);
-  bool const multi = p.queue.socket.multi();
-  u32 const one = pool.frame_size() - std::max(pool.rx_headroom(), detail::xdp_queue::kernel_headroom);
+  bool const sums = p.queue.socket.tx_metadata() != 0, multi = p.queue.socket.multi();
   u32 const longest = one + (multi ? (detail::xdp_queue::max_pieces - 1) * one : 0);
-  u32 const most = longest - static_cast<u32>(vlan_eth_hlen), mtu = p.interface.mtu();
-  dev.max_mtu = std::min(most, mtu);
+  dev.max_mtu = std::min(longest - static_cast<u32>(vlan_eth_hlen), mtu);
   dev.mtu = dev.max_mtu;
-  dev.features = (multi ? netif_f::sg : 0) | (args.trust_checksums ? netif_f::rxcsum : 0);
+  dev.needed_headroom = static_cast<u16>(p.queue.socket.tx_metadata());
+  // What hardware does with the pool's own frames only its driver knows: there we finish them.
+  dev.hw_features = sums && !p.queue.socket.zero_copy() ? netif_f::hw_csum : 0;
+  dev.features = dev.hw_features | (multi && !sums ? netif_f::sg : 0) | (args.trust_checksums ? netif_f::rxcsum : 0);
   return {};
 }
 

@@ -11,6 +11,7 @@
 #include "netstack/core/net_device.hpp"
 #include "netstack/core/sock_mem.hpp"
 #include "netstack/drivers/detail/xdp_socket.hpp"
+#include "netstack/skb/skb_checksum.hpp"
 #include "netstack/skb/skb_frags.hpp"
 #include "netstack/skb/skb_walk.hpp"
 
@@ -90,14 +91,24 @@ class xdp_queue {
     reap();
     return fits(pieces);
   }
-  /// There is room. The packet stays in flight, untouched, until the kernel is done with all its pieces.
+  /// The kernel's room in front of the frame is there; and if a checksum is left to it, that room is nobody else's
+  /// (what a clone shares with others may be their header), and the request is one that does not stop the ring.
+  [[nodiscard]] bool may_describe(sk_buff const& skb) const {
+    if (skb.headroom() < socket.tx_metadata()) return false;
+    if (skb.ip_summed != ip_summed::partial) return true;
+    int const start = skb_checksum_start_offset(skb), end = start + skb.csum_offset + 2;
+    return start >= 0 && end <= static_cast<int>(skb.headlen()) && !skb_header_cloned(skb);
+  }
+  /// There is room, and it may_describe the packet, which stays in flight, untouched, until the kernel is done
+  /// with all its pieces.
   void send(sk_buff& skb) {
     BUG_ON(skb.pool != pool, "a packet of another worker's pool");
     BUG_ON(skb.prev != nullptr, "a packet sent while queued or in flight");
     auto const& info = skb_shinfo(skb);
     u32 const frags = skb.is_nonlinear() ? info.nr_frags : 0u;
-    describe(skb.data, skb.headlen(), frags != 0);
-    for (u32 i = 0; i < frags; ++i) describe(skb_frag_address(skb, info.frags[i]), info.frags[i].size, i + 1 < frags);
+    describe(skb.data, skb.headlen(), request_checksum(skb) | contd(frags != 0));
+    for (u32 i = 0; i < frags; ++i)
+      describe(skb_frag_address(skb, info.frags[i]), info.frags[i].size, contd(i + 1 < frags));
     skb.prev = mark();
     skb.cb<in_flight_cb>().pieces = frags + 1;
     in_flight_.push_back(skb);
@@ -146,6 +157,7 @@ class xdp_queue {
 
  private:
   static constexpr u32 prefetch_ahead = 4;
+  static constexpr u32 few_bytes = 256;
   struct in_flight_cb {
     u32 pieces;  // with the kernel
   };
@@ -195,11 +207,25 @@ class xdp_queue {
     return nullptr;
   }
 
-  void describe(u8 const* data, u32 size, bool more) {
+  static u32 contd(bool more) { return more ? xdp_abi::pkt_contd : 0; }
+  /// Leaves the checksum to the kernel, which leaves it to the interface if that finishes any; the descriptor's option.
+  /// Of a few bytes our sum costs less than the request costs the kernel.
+  [[nodiscard]] u32 request_checksum(sk_buff& skb) const {
+    if (skb.ip_summed != ip_summed::partial || socket.tx_metadata() == 0) return 0;
+    if (skb.len <= few_bytes && !skb.cloned) {
+      BUG_ON(!skb_checksum_help(skb), "a checksum that it may not describe");
+      return 0;
+    }
+    xdp_abi::csum_request const request{.csum_start = static_cast<u16>(skb_checksum_start_offset(skb)),
+                                        .csum_offset = skb.csum_offset};
+    std::memcpy(skb.data - sizeof request, &request, sizeof request);
+    return xdp_abi::tx_metadata;
+  }
+  void describe(u8 const* data, u32 size, u32 options) {
     auto& d = socket.tx.next();
     d.addr = static_cast<u64>(reinterpret_cast<std::byte const*>(data) - pool->frames());
     d.len = size;
-    d.options = more ? xdp_abi::pkt_contd : 0;
+    d.options = options;
   }
   static bool lies_in(sk_buff const& skb, u32 frame) {
     if (skb.frame == frame) [[likely]]

@@ -20,8 +20,24 @@ namespace netstack::drivers::detail {
 namespace xdp_abi {
 inline constexpr u16 use_sg = 1u << 4;       // XDP_USE_SG (6.6)
 inline constexpr u32 pkt_contd = 1u << 0;    // XDP_PKT_CONTD (6.6)
+inline constexpr u32 tx_metadata = 1u << 1;  // XDP_TX_METADATA (6.8)
 inline constexpr int max_tx_skb_budget = 9;  // XDP_MAX_TX_SKB_BUDGET (6.16)
 inline constexpr int so_prefer_busy_poll = 69, so_busy_poll_budget = 70;
+/// xdp_umem_reg, whose last field was padding.
+struct umem_reg {
+  static constexpr u32 has_tx_metadata_len = 1u << 2;  // XDP_UMEM_TX_METADATA_LEN (6.11)
+  u64 addr, len;
+  u32 chunk_size, headroom, flags, tx_metadata_len;
+};
+static_assert(sizeof(umem_reg) == sizeof(::xdp_umem_reg));
+/// What lies in front of a frame whose checksum is left to the kernel: of xsk_tx_metadata what that needs.
+struct csum_request {
+  static constexpr u64 checksum = 1u << 1;  // XDP_TXMD_FLAGS_CHECKSUM (6.8)
+  u64 flags = checksum;
+  u16 csum_start, csum_offset;  ///< from the frame's first byte; from csum_start
+  u32 pad = 0;
+};
+static_assert(sizeof(csum_request) % 8 == 0);
 }  // namespace xdp_abi
 
 /// One ring as the kernel maps it. One that is not mapped is empty and has no room.

@@ -6,10 +6,12 @@
 // Linux: Documentation/networking/af_xdp.rst, net/xdp/xsk.c
 #pragma once
 #include <sys/socket.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 
 #include "netstack/base/result.hpp"
 #include "netstack/core/net_device.hpp"
@@ -31,6 +33,7 @@ struct xdp_setup {
   u32 rx_ring = 2048, tx_ring = 2048;
   xdp_copy copy = xdp_copy::automatic;
   bool multi_buffer = true;
+  bool tx_checksums = false;
   bool need_wakeup = true;
   u32 tx_budget = 256;
   u32 busy_poll_us = 0;
@@ -46,9 +49,18 @@ struct xdp_memory {
   u32 headroom = 0;  ///< in front of a received frame, the kernel's own 256 bytes not counted
 };
 
+/// Whether the running kernel is at least this one.
+inline bool linux_since(u32 major, u32 minor) {
+  ::utsname name{};
+  u32 a = 0, b = 0;
+  if (::uname(&name) != 0 || std::sscanf(name.release, "%u.%u", &a, &b) != 2) return false;
+  return a > major || (a == major && b >= minor);
+}
+
 class xdp_socket {
   int fd_ = -1;
   bool multi_ = false, zero_copy_ = false;
+  u32 tx_metadata_ = 0;
 
  public:
   xdp_producer<u64> fill;
@@ -66,6 +78,8 @@ class xdp_socket {
   /// Frames may consist of several pieces.
   [[nodiscard]] bool multi() const { return multi_; }
   [[nodiscard]] bool zero_copy() const { return zero_copy_; }
+  /// Bytes that must lie in front of each piece that is sent, in its frame, for what the kernel is told of it.
+  [[nodiscard]] u32 tx_metadata() const { return tx_metadata_; }
 
   /// `sibling`: a bound socket over the same memory, or null. Errors: device_or_resource_busy (somebody has the queue),
   /// operation_not_permitted, no_such_device_or_address (no such queue), invalid_argument (a frame size or ring that
@@ -116,7 +130,7 @@ class xdp_socket {
   }
 
   std::errc try_open(xdp_setup const& setup, xdp_memory const& memory, xdp_socket const* sibling) {
-    std::errc why = create(setup, memory, sibling != nullptr);
+    std::errc why = create(setup, memory, sibling);
     for (patience left{setup.patience_ms}; why == std::errc{};) {
       why = sibling ? bind(setup, 0, sibling->fd_, XDP_SHARED_UMEM) : bind_best(setup);
       if (sibling) multi_ = sibling->multi_;
@@ -137,7 +151,7 @@ class xdp_socket {
   }
 
   /// The socket with its rings, not yet bound.
-  std::errc create(xdp_setup const& setup, xdp_memory const& memory, bool shared) {
+  std::errc create(xdp_setup const& setup, xdp_memory const& memory, xdp_socket const* sibling) {
     fd_ = ::socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
     if (fd_ < 0) return static_cast<std::errc>(errno);
     auto const refused = [this] {
@@ -145,14 +159,10 @@ class xdp_socket {
       close();
       return why;
     };
-    if (!shared) {
-      ::xdp_umem_reg umem{};
-      umem.addr = reinterpret_cast<std::uintptr_t>(memory.at);
-      umem.len = memory.bytes;
-      umem.chunk_size = memory.frame_size;
-      umem.headroom = memory.headroom;
-      if (!set(SOL_XDP, XDP_UMEM_REG, umem)) return refused();
-    }
+    if (sibling)
+      tx_metadata_ = sibling->tx_metadata_;
+    else if (!register_memory(setup.tx_checksums, memory))
+      return refused();
     if (!set(SOL_XDP, XDP_UMEM_FILL_RING, setup.rx_ring) || !set(SOL_XDP, XDP_UMEM_COMPLETION_RING, setup.tx_ring) ||
         !set(SOL_XDP, XDP_RX_RING, setup.rx_ring) || !set(SOL_XDP, XDP_TX_RING, setup.tx_ring))
       return refused();
@@ -164,6 +174,19 @@ class xdp_socket {
         !rx.map(fd_, XDP_PGOFF_RX_RING, at.rx, setup.rx_ring) || !tx.map(fd_, XDP_PGOFF_TX_RING, at.tx, setup.tx_ring))
       return refused();
     return {};
+  }
+  /// With room for a csum_request in front of each frame, if that is wanted and the kernel knows it.
+  bool register_memory(bool requests, xdp_memory const& memory) {
+    xdp_abi::umem_reg umem{.addr = reinterpret_cast<std::uintptr_t>(memory.at),
+                           .len = memory.bytes,
+                           .chunk_size = memory.frame_size,
+                           .headroom = memory.headroom,
+                           .flags = umem.has_tx_metadata_len,
+                           .tx_metadata_len = sizeof(xdp_abi::csum_request)};
+    tx_metadata_ = requests && set(SOL_XDP, XDP_UMEM_REG, umem) ? umem.tx_metadata_len : 0;
+    if (tx_metadata_ != 0) return true;
+    umem.flags = umem.tx_metadata_len = 0;
+    return set(SOL_XDP, XDP_UMEM_REG, umem);
   }
   std::errc bind(xdp_setup const& setup, int flags, int umem_fd, int shared) const {
     ::sockaddr_xdp to{};
