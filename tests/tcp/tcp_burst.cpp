@@ -249,6 +249,32 @@ TEST_CASE("a short segment for which the driver has no place leaves as a packet,
   CHECK(t.from().packets_out == 1);  // Nagle's: the first is short, and in flight
   t.read();
 }
+TEST_CASE("a route asks for its next hop again once the neighbour, or the device's carrier, has gone", "[tcp]") {
+  rig t{summed};
+  auto& na = t.a.init_net();
+  auto const frames = [&] { return t.dev_a->stats.tx_packets.read(); };
+  u64 const known = frames();
+  tcp_send_ack(na, t.from());
+  CHECK(frames() == known + 1);
+  t.run();
+  u32 const before = t.a.worker().pool.in_use();
+  neigh_ifdown(na, arp_cache(na), *t.dev_a);
+  tcp_send_ack(na, t.from());
+  CHECK(t.a.worker().pool.in_use() > before);  // waits for an answer
+  CHECK(arp_cache(na).entries == 1);
+  t.run();
+  CHECK(t.a.worker().pool.in_use() == before);
+  u64 const asked = frames();
+  in_dev_get(*t.dev_a)->cnf.arp_evict_nocarrier = 0;
+  netif_carrier_off(na, *t.dev_a);
+  tcp_send_ack(na, t.from());
+  CHECK(frames() == asked);
+  netif_carrier_on(na, *t.dev_a);
+  t.run();
+  t.write(7);
+  t.run_for(5'000'000'000);
+  t.read();
+}
 TEST_CASE("a full segment behind others leaves at once, as far as both windows let it", "[tcp]") {
   rig t{summed};
   u32 const full = t.from().mss_cache;

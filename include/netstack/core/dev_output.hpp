@@ -228,11 +228,19 @@ NETSTACK_INLINE bool xmit_is_plain(sk_buff const& skb, net_device const& dev) {
   return skb.dev == &dev && skb.tx_flags == 0 && skb_is_plain(skb, dev);
 }
 
-/// Nothing stands between the device's driver and frames that it can have as they are.
+/// Nothing stands between the device's driver and frames that it can have as they are: nothing that changes without
+/// route_genid …
+inline bool xmit_way_is_up(net_device const& dev) {
+  return dev.running() && dev.carrier_ok() && dev.real_num_tx_queues == 1;
+}
+/// … and nothing that may at any time.
+template <class Net>
+bool xmit_way_is_quiet(Net& net, net_device const& dev) {
+  return !taps_listen(net) && dev.tx[0].qdisc.empty() && !dev.tx[0].stopped;
+}
 template <class Net>
 bool xmit_way_is_free(Net& net, net_device const& dev) {
-  return !taps_listen(net) && dev.running() && dev.carrier_ok() && dev.real_num_tx_queues == 1 &&
-         dev.tx[0].qdisc.empty() && !dev.tx[0].stopped;
+  return xmit_way_is_up(dev) && xmit_way_is_quiet(net, dev);
 }
 
 /// Frames of one device whose way is free, without a dst: those that the driver has no room for wait behind each other.

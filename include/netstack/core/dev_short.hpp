@@ -50,11 +50,10 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool dev_takes_short(net_device const& dev) {
   return detail::short_frame_drivers<Net>[dev.driver];
 }
-/// Where to write an Ethernet frame of `len` bytes, finished, which dev_short_end sends; null: it goes as a packet.
-/// dev_takes_short was asked.
+/// dev_short_begin by a way that is free.
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE u8* dev_short_begin(Net& net, net_device& dev, u32 len) {
-  if (len > short_frame_max || !detail::xmit_way_is_free(net, dev)) [[unlikely]]
+[[nodiscard]] NETSTACK_INLINE u8* dev_short_place(Net& net, net_device& dev, u32 len) {
+  if (len > short_frame_max) [[unlikely]]
     return nullptr;
   u8* const at = detail::short_ops<Net>(dev).ndo_short_begin(net, dev, len);
   if (at) [[likely]] {
@@ -63,11 +62,17 @@ template <class Net>
   }
   return at;
 }
+/// Where to write an Ethernet frame of `len` bytes, finished, which dev_short_end sends; null: it goes as a packet.
+/// dev_takes_short was asked.
+template <class Net>
+[[nodiscard]] u8* dev_short_begin(Net& net, net_device& dev, u32 len) {
+  return detail::xmit_way_is_free(net, dev) ? dev_short_place(net, dev, len) : nullptr;
+}
 template <class Net>
 NETSTACK_INLINE void dev_short_end(Net& net, net_device& dev) {
   auto const& ops = detail::short_ops<Net>(dev);
   bool const later = ops.ndo_xmit_flush && net.worker().softnet.in_softirq;
-  if (later) detail::xmit_flush(net, dev);
+  if (later && !dev.flush_pending) detail::xmit_flush(net, dev);
   ops.ndo_short_end(net, dev, later);
 }
 

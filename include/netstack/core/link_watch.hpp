@@ -35,6 +35,7 @@ inline operstate rfc2863_policy(net_device const& dev) {
 template <class Net>
 void linkwatch_run(Net& net, net_device& dev) {
   dev.operstate = rfc2863_policy(dev);
+  route_genid_bump(net.worker().softnet);
   if (dev.running() && (dev.state & netdev_state::registered)) net.call_netdevice_notifiers(netdev_event::change, dev);
 }
 

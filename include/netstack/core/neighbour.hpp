@@ -146,6 +146,7 @@ void neigh_free_queue(Net& net, sk_buff_head& victims, drop_reason why) {
 template <class Net>
 void neigh_unlink(Net& net, neigh_cache& cache, neighbour& n, sk_buff_head& orphans) {
   if (cache.recent == &n) cache.recent = nullptr;
+  route_genid_bump(net.worker().softnet);  // a route may know it
   for (neighbour** at = &cache.buckets[neigh_hash(cache, n.key, *n.dev)]; *at; at = &(*at)->hash_next)
     if (*at == &n) {
       *at = n.hash_next;

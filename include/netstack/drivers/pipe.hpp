@@ -264,10 +264,10 @@ netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
 template <class Net>
 NETSTACK_INLINE u8* pipe_short_begin(Net&, net_device& dev, u32 len) {
   auto& out = *netdev_priv<pipe>(dev).out;
-  if (dev.type != arphrd::ether || !out.frames.holds_fewer(pipe_cable::short_slots)) [[unlikely]]
+  if (!out.frames.holds_fewer(pipe_cable::short_slots)) [[unlikely]]
     return nullptr;
-  out.frames.back(0) = nullptr;
   auto& to = out.short_back();
+  out.frames.back(0) = nullptr;
   to.len = static_cast<u16>(len);
   return to.bytes;
 }

@@ -13,6 +13,7 @@
 
 namespace netstack {
 
+struct neighbour;
 struct rtable_pool;
 
 /// A cached way: to a next hop (output), or into this host or through it (input). One serves every packet that takes
@@ -28,6 +29,8 @@ struct rtable : dst_entry {
   rtable_pool* pool = nullptr;
   u64 died = 0;  ///< worker time when the last holder let go
   list_head link{};
+  neighbour* hop = nullptr;  ///< the next hop to hop_for, while plain_genid is right, if ip_way_hop knows it
+  be32 hop_for{};
 };
 [[nodiscard]] inline rtable* skb_rtable(sk_buff const& skb) { return static_cast<rtable*>(skb.dst); }
 /// Where the packet is handed on the link: the gateway, or its destination itself.

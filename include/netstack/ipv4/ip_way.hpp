@@ -38,6 +38,7 @@ NETSTACK_NOINLINE bool ip_rt_look(Net& net, rtable& rt) {
   rt.plain_mtu = rt.dev->mtu;
   rt.plain_room = station ? std::min<u32>(rt.dev->mtu, ip_max_mtu) - static_cast<u32>(ip_hlen_min) : 0;
   rt.plain_genid = net.worker().softnet.route_genid;
+  rt.hop = nullptr;
   return station;
 }
 }  // namespace detail
@@ -125,15 +126,29 @@ NETSTACK_INLINE result<void> ip_way_send(Net& net, sk_buff& skb, ip_way const& w
   return neigh_output(net, skb, *n);
 }
 
-/// The next hop of a plain route over Ethernet, if its link address is known for sure, and nothing stands between the
-/// driver and a finished frame with `room` bytes in front of its IP header; else null.
+namespace detail {
+/// ip_way_hop, after something changed or for another destination: what does not change without route_genid.
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE neighbour* ip_way_is_free(Net& net, rtable const& rt, be32 daddr, u32 room) {
+NETSTACK_NOINLINE neighbour* ip_way_look(Net& net, rtable& rt, be32 daddr) {
   net_device& dev = *rt.dev;
-  neighbour* const n = ip_neigh(net, dev, rt_nexthop(rt, daddr));
-  bool const free = n && (n->nud_state & nud::connected) && dev.hard_header_len == eth_hlen &&
-                    dev.needed_headroom + eth_hlen <= room && detail::xmit_way_is_free(net, dev);
+  bool const way = dev.hard_header_len == eth_hlen && xmit_way_is_up(dev);
+  rt.hop = way ? ip_neigh(net, dev, rt_nexthop(rt, daddr)) : nullptr;
+  rt.hop_for = daddr;
+  return rt.hop;
+}
+}  // namespace detail
+/// The next hop of a plain route (ip_rt_is_known was asked) over Ethernet, if its link address is known for sure, and
+/// nothing stands between the driver and a finished frame; else null.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE neighbour* ip_way_hop(Net& net, rtable& rt, be32 daddr) {
+  neighbour* const n = rt.hop && rt.hop_for == daddr ? rt.hop : detail::ip_way_look(net, rt, daddr);
+  bool const free = n && (n->nud_state & nud::connected) && detail::xmit_way_is_quiet(net, *rt.dev);
   return free ? n : nullptr;
+}
+/// … and the frame may have `room` bytes in front of its IP header.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE neighbour* ip_way_is_free(Net& net, rtable& rt, be32 daddr, u32 room) {
+  return rt.dev->needed_headroom + eth_hlen <= room ? ip_way_hop(net, rt, daddr) : nullptr;
 }
 /// Sends a fresh packet of the caller's, data at the transport header, that way. Always takes the skb. Errors:
 /// dev_queue_xmit's.
@@ -160,15 +175,15 @@ NETSTACK_INLINE result<void> ip_way_send_free(Net& net, sk_buff& skb, ip_way con
 }
 
 /// Where to write one more datagram of the way, `total` bytes from the IP header on (ip_way_short_header), which
-/// dev_short_end sends; null: it needs a packet. dev_takes_short was asked. Of the way only the route and the
-/// destination are known yet: its words would have to be kept over this.
+/// dev_short_end sends; null: it needs a packet. dev_takes_short and ip_rt_is_known were asked. Of the way only the
+/// route and the destination are known yet: its words would have to be kept over this.
 template <class Net>
-[[nodiscard]] NETSTACK_INLINE u8* ip_way_short_begin(Net& net, rtable const& rt, be32 daddr, u32 total) {
+[[nodiscard]] NETSTACK_INLINE u8* ip_way_short_begin(Net& net, rtable& rt, be32 daddr, u32 total) {
   net_device& dev = *rt.dev;
-  neighbour* const n = ip_neigh(net, dev, rt_nexthop(rt, daddr));
-  if (!n || !(n->nud_state & nud::connected)) [[unlikely]]
+  neighbour* const n = ip_way_hop(net, rt, daddr);
+  if (!n) [[unlikely]]
     return nullptr;
-  u8* const at = dev_short_begin(net, dev, static_cast<u32>(eth_hlen) + total);
+  u8* const at = dev_short_place(net, dev, static_cast<u32>(eth_hlen) + total);
   if (!at) [[unlikely]]
     return nullptr;
   n->used = net.worker().now;
