@@ -231,6 +231,14 @@ difference const differences[]{
     {"a SYN with a FIN is no honest one",
      [](auto& s, auto& g) { return is(s, "LISTEN") && g.has('S') && g.has('F') && !g.has('R'); }, silence},
 
+    {"whoever acknowledges something else in SYN-SENT is asked again at once, not after a timeout, as in Linux",
+     [](auto& s, auto& g) { return is(s, "SYN-SENT") && g.has('.') && g.ack != s.at.nxt; },
+     [](auto& s, auto& g) {
+       answer a = oracle{s, g}();
+       a.reply += a.reply.empty() ? "S 0" : " | S 0";
+       return a;
+     }},
+
     // SYN-RECEIVED of a passive open, which is no connection yet.
     {"RFC 9293 §3.5.2 goes before §3.10.7.4: a wrong ACK is refused wherever it lies",
      [](auto& s, auto& g) { return is_request(s) && g.has('.') && !g.has('R') && g.ack != s.at.nxt; },

@@ -3,6 +3,7 @@
 // of segment, in the window, at its edges and outside.
 #include "netstack/tcp/tcp_input.hpp"
 
+#include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
 
 using namespace netstack;
@@ -291,6 +292,49 @@ TEST_CASE("SYN-SENT: what is not about our SYN is refused, a RST that is believe
   CHECK(t.state(fd) == tcp_state::close);
   CHECK(t.connect(fd) == errc::connection_refused);
   CHECK(t.mib().AttemptFails.read() == 1);
+  t.over();
+}
+
+TEST_CASE("SYN-SENT: the answer echoes the time of one of our SYNs, or is refused: RFC 7323 §5", "[S147]") {
+  for (bool const shorts : {false, true}) {
+    tcp_script t;
+    t.shorts(shorts);
+    int const fd = t.stream();
+    (void)t.connect(fd);
+    t.out("S 0");
+    u32 const first = t.our_tsval;
+    auto const answer = [&](u32 echo) { return "S. 0 ack 1 mss 1460 ts 7 " + std::to_string(echo); };
+    t.after(300);
+    t.in(answer(first - 1)).out("R 1").in(answer(first - 100'000)).out("R 1");  // of an older connection
+    t.in(answer(first + 301)).out("R 1").silent();                              // of a SYN that is yet to be sent
+    CHECK(t.ext().PAWSActive.read() == 3);
+    CHECK(t.state(fd) == tcp_state::syn_sent);
+    t.after(800).out("S 0");
+    CHECK(t.our_tsval != first);
+    t.in(answer(first)).out(". 1 ack 1 ts * 7").silent();  // the first was only slow
+    CHECK(t.state(fd) == tcp_state::established);
+    t.over();
+  }
+  tcp_script t;  // what was not asked for says nothing
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_timestamps", "0"));
+  int const fd = t.stream();
+  (void)t.connect(fd);
+  t.out("S 0").in("S. 0 ack 1 mss 1460 ts 7 1").out(". 1 ack 1").silent();
+  CHECK(t.state(fd) == tcp_state::established);
+  t.over();
+}
+
+TEST_CASE("SYN-SENT: a peer that still holds a connection before this one is asked again soon: RFC 9293 figure 9") {
+  tcp_script t;
+  int const fd = t.stream();
+  (void)t.connect(fd);
+  t.out("S 0").after(500).in(". 300 ack 100").out("R 100").silent();
+  t.after(1).in(". 300 ack 100").out("R 100");  // who says so again and again does not put it off
+  t.after(2).out("S 0").silent();
+  t.in(". 300 ack 100").out("R 100").quiet(900);  // but is believed once
+  t.in("S. 0 ack 1").out(". 1 ack 1");
+  CHECK(t.state(fd) == tcp_state::established);
+  CHECK(t.tp(fd).snd_cwnd == tcp_init_cwnd);
   t.over();
 }
 

@@ -242,6 +242,26 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   tp.mss_clamp = static_cast<u16>(std::min<u32>(mss, tp.rare->user_mss ? tp.rare->user_mss : 0xffff));
 }
 
+/// RFC 7323 §5: what is echoed to our SYN is older than its first transmission, or newer than now.
+template <class Net>
+NETSTACK_COLD bool tcp_syn_echo_is_wrong(Net& net, sock const& sk, tcp_rx const& rx) {
+  auto const& tp = tcp_sk(sk);
+  if (!tp.tstamp_ok || !rx.opt.saw_tstamp || rx.opt.rcv_tsecr == 0) return false;
+  sk_buff* const head = tcp_sent_head(sk);
+  u64 const first = tp.icsk_retransmits != 0 ? tp.rare->retrans_start : head ? TCP_SKB_CB(*head).sent : tp.lsndtime;
+  u32 const since = static_cast<u32>(first / 1'000'000) + tp.tsoffset;
+  return !between(rx.opt.rcv_tsecr, since, tcp_time_stamp(net) + tp.tsoffset);
+}
+/// Who answers a SYN with the acknowledgment of a connection before it is told by our RST that there is none (RFC 9293
+/// §3.5.1, figure 9), and soon asked once more, as in Linux: a whole timeout would only be waited for in vain.
+template <class Net>
+NETSTACK_COLD void tcp_syn_again_soon(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  u64 const now = net.worker().now, due = icsk_due_of(sk, icsk_wait::retransmit, now);
+  if (tp.icsk_retransmits == 0 && due > now + u64{tcp_timeout_min} * 1000)
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tcp_timeout_min);
+}
+
 /// RFC 9293 §3.10.7.3.
 template <class Net>
 NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
@@ -249,10 +269,11 @@ NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, 
   if (rx.has(tcp_flag::ack)) [[likely]] {
     // First: the ACK is of our SYN, or something else believes in an older connection.
     bool const good = after(rx.ack_seq, tp.snd_una) && !after(rx.ack_seq, tp.snd_nxt);
-    if (!good) return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
-    // RFC 7323 §5: and so is its time.
-    u32 const now = tcp_time_stamp(net) + tp.tsoffset;
-    if (rx.opt.saw_tstamp && rx.opt.rcv_tsecr != 0 && after(rx.opt.rcv_tsecr, now)) {
+    if (!good) {
+      tcp_syn_again_soon(net, sk);
+      return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence), true};
+    }
+    if (tcp_syn_echo_is_wrong(net, sk, rx)) [[unlikely]] {
       ++NET_STATS(net).PAWSActive;
       return {drop(net, skb, drop_reason::tcp_rfc7323_paws), true};
     }
