@@ -850,6 +850,29 @@ TEST_CASE("ECN: an echo halves the window once in a window, and the next new dat
   t.over();
 }
 
+TEST_CASE("ECN: a repair that was for nothing is taken back, an echo of congestion is not: RFC 3168 §6.1.2, RFC 3708") {
+  for (char const* const echo : {"none", "first", "later"}) {
+    INFO("an echo: " << echo);
+    ecn_script t;
+    int const fd = ecn_accepted(t, "mss 1000 sackok");
+    auto& tp = t.tp(fd);
+    tp.snd_ssthresh = 4;  // in congestion avoidance
+    REQUIRE(t.write(fd, 10'000));
+    t.pending.clear();
+    t.in(std::string(*echo == 'f' ? "E" : "") + ". 1 ack 1 sack 1001-4001").out(". 1:1001");
+    CHECK(tp.ca_state == tcp_ca_state::recovery);
+    t.in(std::string(*echo == 'l' ? "E" : "") + ". 1 ack 9001");
+    t.in(". 1 ack 10001 sack 1-1001");  // it came twice
+    CHECK(t.ext().TCPDSACKUndo.read() + t.ext().TCPFullUndo.read() == 1);
+    CHECK(tp.ca_state == tcp_ca_state::open);
+    CHECK((tp.snd_cwnd >= 10) == (*echo == 'n'));
+    CHECK(tp.snd_ssthresh == (*echo == 'n' ? 7 : 5));  // three quarters of the window, or half of it
+    REQUIRE(t.write(fd, 1000));
+    t.out(*echo == 'n' ? "P. 10001:11001 ecn 2" : "CP. 10001:11001 ecn 2").silent();
+    t.over();
+  }
+}
+
 TEST_CASE("ECN: what is repeated, and what asks about a window, is not capable: RFC 3168 §6.1.5, §6.1.6") {
   ecn_script t;
   int const fd = ecn_accepted(t, "mss 1000");

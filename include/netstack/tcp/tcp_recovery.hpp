@@ -27,7 +27,7 @@ void tcp_init_cwnd_reduction(Net& net, sock& sk) {
   tp.tlp_outstanding = false;
   tp.snd_cwnd_cnt = 0;
   tcp_rare_of(net, tp).prior_cwnd = tp.snd_cwnd;
-  tcp_own_rare(tp).prior_ssthresh = tp.snd_ssthresh;
+  tcp_own_rare(tp).prior_ssthresh = tcp_current_ssthresh(tp);
   tp.repair->prr_delivered = tp.repair->prr_out = 0;
   tp.snd_ssthresh = tcp_ca<Net>(sk).ssthresh(net, sk);
   tcp_ecn_queue_cwr(tp);
@@ -76,15 +76,17 @@ inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
 inline bool tcp_may_undo(tcp_sock const& tp, tcp_ack_news const& news) {
   return tp.undo_marker_set && (tp.rare->undo_retrans == 0 || tcp_packet_delayed(tp, news));
 }
-/// It was a false alarm: the window is what it was.
+/// It was a false alarm: the window is what it was; unless the peer told of congestion meanwhile (RFC 3168 §6.1.2).
 template <class Net>
 void tcp_undo_cwnd_reduction(Net& net, sock& sk, bool unmark_loss) {
   auto& tp = tcp_sk(sk);
   if (unmark_loss) tcp_rtx_queue_found(tp);
-  tp.snd_cwnd = tcp_ca<Net>(sk).undo_cwnd(net, sk);
-  if (tp.rare->prior_ssthresh > tp.snd_ssthresh) {
-    tp.snd_ssthresh = tp.rare->prior_ssthresh;
-    tcp_ecn_withdraw_cwr(tp);
+  if (u32 const prior = tp.rare->prior_ssthresh; prior != 0) {
+    tp.snd_cwnd = tcp_ca<Net>(sk).undo_cwnd(net, sk);
+    if (prior > tp.snd_ssthresh) {
+      tp.snd_ssthresh = prior;
+      tcp_ecn_withdraw_cwr(tp);
+    }
   }
   tp.undo_marker_set = false;
   tp.rack_advanced = true;  // what is marked lost no longer may be so after all
@@ -421,6 +423,7 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
     tcp_simple_retransmit(net, sk);
   } else {
     detail::tcp_enter_recovery(net, sk);
+    if (news.ece) tcp_own_rare(tp).prior_ssthresh = 0;
   }
   return repair;
 }
