@@ -333,6 +333,29 @@ TEST_CASE("CUBIC: a pause does not move along the curve: RFC 9438 §5.8") {
   CHECK(ca.now.start_ms == start + 3000);
 }
 
+TEST_CASE("CUBIC: what the application leaves of the window does not move along the curve: RFC 9438 §5.8") {
+  cubic_flow f(500);
+  f.loss();
+  f.run(50, 40);
+  u32 const before = f.tp.snd_cwnd, clock = static_cast<u32>(f.t.rig.clock.now / 1'000'000);
+  u32 const t = clock - inet_csk_ca<cubic::state>(f.t.sk(f.fd)).now.start_ms;
+  f.tp.cwnd_limited = false;
+  f.tp.max_packets_out = 100;
+  for (u32 i = 0; i < 600; ++i) {  // a minute of something in flight
+    f.t.after(100);
+    cubic::cong_avoid(f.t.net(), f.t.sk(f.fd), 0, 10);
+  }
+  CHECK(f.tp.snd_cwnd == before);
+  f.run(50, 1);
+  CHECK(f.tp.snd_cwnd <= before + 10);  // not half of it more
+  f.run(50, 40);
+  CHECK(f.tp.snd_cwnd > before);
+  u32 const now = static_cast<u32>(f.t.rig.clock.now / 1'000'000);
+  u32 const since = now - inet_csk_ca<cubic::state>(f.t.sk(f.fd)).now.start_ms;
+  CHECK(since >= t + 41 * 50 - 100);
+  CHECK(since <= t + 41 * 50 + 100);
+}
+
 // --- HyStart++
 
 namespace {

@@ -39,12 +39,18 @@ namespace cubic {
 
 /// What a reduction begins, and a false alarm brings back (RFC 9438 §4.9).
 struct epoch {
-  bool running = false;
-  u32 start_ms = 0;
+  u32 start_ms = 0, grown_ms = 0;  ///< when it began; when the window was last what limited the sender
   u32 w_max = 0;
   u32 k_ms = 0;
   u32 cwnd_prior = 0;              ///< before the reduction
-  u32 w_est = 0, w_est_acked = 0;  ///< what NewReno would have, and towards its next segment
+  u32 w_est = 0, w_est_acked = 0;  ///< what NewReno would have, and towards its next segment; 0: the epoch waits
+
+  [[nodiscard]] bool running() const { return w_est != 0; }
+  /// So many ms do not count.
+  void stand_still(u32 now, u32 pause) {
+    start_ms += std::min(pause, now - start_ms);
+    grown_ms += std::min(pause, now - grown_ms);
+  }
 };
 /// The first slow start ends before there is an epoch, so that both lie in one place.
 struct state {
@@ -54,7 +60,7 @@ struct state {
   };
   bool in_first_slow_start = false;
 
-  [[nodiscard]] bool running() const { return !in_first_slow_start && now.running; }
+  [[nodiscard]] bool running() const { return !in_first_slow_start && now.running(); }
   [[nodiscard]] u32 w_max() const { return in_first_slow_start ? 0 : now.w_max; }
   void begin(epoch const& e) { std::construct_at(&now, e), in_first_slow_start = false; }
 };
@@ -86,14 +92,16 @@ inline void update_w_est(epoch& e, u32 cwnd, u32 acked) {
 template <class Net>
 void grow(Net& net, tcp_sock& tp, epoch& e, u32 acked) {
   u32 const now = ms(net.worker().now), cwnd = tp.snd_cwnd;
-  if (!e.running) {
-    e.running = true;
+  if (!e.running()) {
     e.start_ms = now;
     e.w_est = cwnd;
     e.w_est_acked = 0;
     e.k_ms = cwnd < e.w_max ? k(e.w_max - cwnd) : 0;
     e.w_max = std::max(e.w_max, cwnd);
+  } else if (u32 const pause = now - e.grown_ms; pause > std::max(tp.srtt_us >> 2, 2000u) / 1000) {
+    e.stand_still(now, pause);  // two round trips in which the application did not use the window: RFC 9438 §5.8
   }
+  e.grown_ms = now;
   update_w_est(e, cwnd, acked);
   u32 const t = now - e.start_ms;
   if (w(e.w_max, e.k_ms, t) < e.w_est) {
@@ -163,14 +171,13 @@ void set_state(Net&, sock& sk, tcp_ca_state to) {
   // RFC 9438 §4.8: after a timeout the plateau is where congestion avoidance begins.
   if (auto& ca = inet_csk_ca<state>(sk); to == tcp_ca_state::loss && !ca.in_first_slow_start) ca.now.w_max = 0;
 }
-/// RFC 9438 §5.8: time in which nothing was sent does not count.
+/// RFC 9438 §5.8: time in which nothing was sent does not count, however short it was.
 template <class Net>
 void cwnd_event(Net& net, sock& sk, ca_event what) {
   auto& ca = inet_csk_ca<state>(sk);
   if (what != ca_event::tx_start || !ca.running()) return;
-  auto& e = ca.now;
   u32 const now = ms(net.worker().now);
-  e.start_ms += std::min(now - ms(tcp_sk(sk).lsndtime), now - e.start_ms);
+  ca.now.stand_still(now, now - ms(tcp_sk(sk).lsndtime));
 }
 
 }  // namespace cubic
