@@ -654,6 +654,9 @@ TEST_CASE("a FIN by itself is taken into a closed window, data is not", "[MUST-6
   CHECK(t.ext().TCPZeroWindowDrop.read() == 1);
   CHECK(t.ext().TCPToZeroWindowAdv.read() == 1);
   CHECK(t.drops(drop_reason::tcp_zerowindow) == 1);
+  t.in(". " + std::to_string(at - 10) + ":" + std::to_string(at + 1) + " ack 1");  // nor behind what came twice
+  t.out(". 1 ack " + next + " win 0").silent();
+  CHECK(t.drops(drop_reason::tcp_zerowindow) == 2);
   t.in("F. " + next + " ack 1").after(45).out(". 1 ack " + std::to_string(at + 1) + " win 0").silent();
   CHECK(t.state(fd) == tcp_state::close_wait);
   t.read(fd, at - 1);

@@ -429,16 +429,16 @@ verdict tcp_data_queue(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
     return drop(net, skb, drop_reason::tcp_old_data);
   }
   u32 const window = tcp_receive_window(tp);
-  // A FIN by itself needs no room: a closed window does not keep it out.
-  bool const bare_fin = skb.len == 0 && rx.seq == tp.rcv_nxt;
-  if (!before(rx.seq, tp.rcv_nxt + window) && !bare_fin) {
+  if (before(rx.seq, tp.rcv_nxt)) tcp_dsack_set(net, tp, rx.seq, tp.rcv_nxt);
+  // A FIN needs no room: a closed window does not keep it out. But data, also where it follows what came twice.
+  bool const fin_alone = rx.has(tcp_flag::fin) && rx.end_seq == tp.rcv_nxt + 1;
+  if ((window == 0 || !before(rx.seq, tp.rcv_nxt + window)) && !fin_alone) {
     if (window == 0) ++NET_STATS(net).TCPZeroWindowDrop;
     tcp_enter_quickack_mode(tp, tcp_max_quickacks);
     tp.ack_scheduled = tp.ack_now = true;
     return drop(net, skb, window == 0 ? drop_reason::tcp_zerowindow : drop_reason::tcp_overwindow);
   }
   if (after(rx.seq, tp.rcv_nxt)) return detail::tcp_data_queue_ofo(net, sk, skb, rx);
-  if (before(rx.seq, tp.rcv_nxt)) tcp_dsack_set(net, tp, rx.seq, tp.rcv_nxt);
   return detail::tcp_queue_next(net, sk, skb, rx);
 }
 
