@@ -511,11 +511,7 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   // SHLD-17: a peer that took its window back is asked by repetitions, and its answers are a new beginning; but not for
   // ever if nobody waits for the result.
   if (news.una_advanced || (tp.snd_wnd == 0 && !sock_flag(sk, sock_flags::dead))) tp.icsk_retransmits = 0;
-  if (news.una_advanced) {
-    if (tp.urg_mode && !before(ack, tp.rare->snd_up)) tp.urg_mode = false;
-    if (tp.rare->rto_stamp != 0) [[unlikely]]
-      tcp_own_rare(tp).total_rto_time += tcp_time_stamp(net) - std::exchange(tcp_own_rare(tp).rto_stamp, 0u);
-  }
+  if (news.una_advanced && tp.urg_mode && !before(ack, tp.rare->snd_up)) tp.urg_mode = false;
   sk.sk_err_soft = 0;
   tp.icsk_probes_out = 0;
   tp.rcv_tstamp = net.worker().now;

@@ -405,6 +405,8 @@ bool tcp_fastretrans_alert(Net& net, sock& sk, tcp_ack_news& news) {
     if (tp.ca_state == state::recovery) return true;
   } else if (tp.ca_state == state::loss) {
     repair = detail::tcp_process_loss(net, sk, news);
+    if (tp.ca_state != state::loss && tp.rare->rto_stamp != 0)
+      tcp_own_rare(tp).total_rto_time += tcp_time_stamp(net) - std::exchange(tcp_own_rare(tp).rto_stamp, 0u);
     tcp_identify_packet_loss(net, sk, news);
     if (tp.ca_state != state::open && !news.lost_retrans) return repair;
   } else {
