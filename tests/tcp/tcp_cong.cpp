@@ -636,6 +636,24 @@ TEST_CASE("BBR finds the rate and the round trip of a bottleneck, and keeps its 
   CHECK(f.run(3000) > 8.5e6);
 }
 
+TEST_CASE("BBR: the wait of a peer that acknowledges late is no round trip") {
+  script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  u32 at = 1;
+  auto const exchange = [&](u32 ms, u32 bytes) {
+    REQUIRE(t.write(fd, bytes).value() == bytes);
+    t.after(ms).in(". 1 ack " + std::to_string(at += bytes)).pending.clear();
+    return inet_csk_ca<bbr::state>(t.sk(fd)).min_rtt_us / 1000;
+  };
+  inet_csk_ca<bbr::state>(t.sk(fd)).min_rtt_us = bbr::no_rtt;
+  CHECK(exchange(10, 1000) == 10);
+  t.after(11'000);
+  CHECK(exchange(50, 100) == 10);
+  t.after(11'000);
+  CHECK(exchange(50, 1000) == 50);
+  t.over();
+}
+
 TEST_CASE("BBR comes back when a path that brought a segment in a quarter of a minute brings many again") {
   drivers::wire_faults const good{.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000},
       bad{.delay_ns = 20'000'000, .rate_bps = 800, .queue = 3000, .limit = 1000};

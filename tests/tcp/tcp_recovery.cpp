@@ -810,9 +810,9 @@ TEST_CASE("the least round trip is forgotten after net/ipv4/tcp_min_rtt_wlen: RF
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_min_rtt_wlen", "10"));
   int const fd = t.accepted("mss 1000 sackok");
   u32 at = 1;
-  auto const exchange = [&](u32 ms) {
-    REQUIRE(t.write(fd, 100).value() == 100);
-    t.after(ms).in(". 1 ack " + std::to_string(at += 100)).pending.clear();
+  auto const exchange = [&](u32 ms, u32 bytes = 1000) {
+    REQUIRE(t.write(fd, bytes).value() == bytes);
+    t.after(ms).in(". 1 ack " + std::to_string(at += bytes)).pending.clear();
     return t.tp(fd).rtt_min_us / 1000;
   };
   t.tp(fd).rtt_min_us = 0;
@@ -822,6 +822,7 @@ TEST_CASE("the least round trip is forgotten after net/ipv4/tcp_min_rtt_wlen: RF
   t.after(9'000);
   CHECK(exchange(50) == 10);
   t.after(2'000);
+  CHECK(exchange(50, 100) == 10);  // one that is not full may be acknowledged late
   CHECK(exchange(50) == 50);
   t.over();
 }

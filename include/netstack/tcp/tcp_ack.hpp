@@ -46,12 +46,16 @@ NETSTACK_INLINE void tcp_rtt_estimator(tcp_sock& tp, u32 rtt_us) {
   if (std::max(tp.mdev_us, tp.rttvar_us) > least_us) [[unlikely]]
     tcp_rtt_varies(tp, least_us);
 }
-/// RFC 8985 §6.2 step 1: the least of the last few minutes.
-template <class Net>
-void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us) {
+/// One segment that is not full, with none else on its way: its acknowledgment may have waited for company.
+[[nodiscard]] NETSTACK_INLINE bool tcp_maybe_delayed(tcp_sock const& tp, u32 bytes, u32 delivered) {
+  return bytes < tp.mss_cache && delivered == tp.delivered;
+}
+/// RFC 8985 §6.2 step 1: the least of the last few minutes; but no wait of the peer's, which `delayed()` tells.
+template <class Net, class Delayed>
+void tcp_update_rtt_min(Net& net, tcp_sock& tp, u32 rtt_us, Delayed&& delayed) {
   u32 const now = tcp_tick(net.worker().now), r = std::max(rtt_us, 1u);
   if (tp.rtt_min_us != 0 && r > tp.rtt_min_us &&
-      now - tp.rtt_min_stamp <= tcp_pernet(net).sysctl_tcp_min_rtt_wlen >> tcp_tick_shift)
+      (now - tp.rtt_min_stamp <= tcp_pernet(net).sysctl_tcp_min_rtt_wlen >> tcp_tick_shift || delayed()))
     return;
   tp.rtt_min_us = r;
   tp.rtt_min_stamp = now;
@@ -68,7 +72,7 @@ namespace detail {
 
 /// RFC 6298 §3, MUST-18 (Karn): what was sent twice is measured by its time stamp or not at all.
 template <class Net>
-void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
+void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news& news) {
   auto& tp = tcp_sk(sk);
   u64 const sent = news.retrans_acked || news.first_sent == 0 ? news.first_sacked_sent : news.first_sent;
   u32 rtt_us;
@@ -81,8 +85,11 @@ void tcp_ack_update_rtt(Net& net, sock& sk, tcp_ack_news const& news) {
   } else {
     return;
   }
+  bool const plainly =
+      news.acked == 1 && news.newly_sacked == 0 && !(news.retrans_acked || news.syn_acked || news.dsack || news.ece);
+  news.rs.is_ack_delayed = plainly && tcp_maybe_delayed(tp, tp.snd_una - news.prior_una, news.rs.prior_delivered);
   tcp_rtt_estimator(tp, rtt_us);
-  tcp_update_rtt_min(net, tp, rtt_us);
+  tcp_update_rtt_min(net, tp, rtt_us, [&] { return news.rs.is_ack_delayed; });
   tcp_set_rto(tp);
   tp.icsk_backoff = 0;
 }
@@ -313,7 +320,11 @@ NETSTACK_INLINE void tcp_ack_plain_for(Net& net, sock& sk, sk_buff* head, u32 se
   tp.rack_rtt_us = std::min(rtt_us, tcp_rto_max);
   tp.rack_advanced = true;
   tcp_rtt_estimator(tp, oldest_us);
-  tcp_update_rtt_min(net, tp, oldest_us);
+  auto const delayed = [&]() NETSTACK_INLINE_LAMBDA {
+    return n == 1 && tcp_maybe_delayed(tp, cb.end_seq - cb.seq, cb.tx.delivered);
+  };
+  tcp_update_rtt_min(net, tp, oldest_us, delayed);
+  if constexpr (Rated) rs.is_ack_delayed = delayed();
   tcp_set_rto(tp);
   rs.acked_sacked = n;
   tcp_rate_skb_delivered(tp, cb, sent_us, rs);

@@ -156,7 +156,7 @@ template <class Net>
 void update_min_rtt(Net& net, tcp_sock& tp, state& ca, tcp_rate_sample const& rs) {
   u64 const now = net.worker().now;
   bool const expired = now > ca.min_rtt_stamp + min_rtt_window;
-  if (rs.rtt_us >= 0 && (rs.rtt_us < ca.min_rtt_us || expired)) {
+  if (rs.rtt_us >= 0 && (rs.rtt_us < ca.min_rtt_us || (expired && !rs.is_ack_delayed))) {
     ca.min_rtt_us = static_cast<u32>(rs.rtt_us);
     ca.min_rtt_stamp = now;
   }

@@ -399,7 +399,7 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   if (req.num_timeout == 0 && req.sent != 0) {
     u32 const rtt_us = static_cast<u32>((net.worker().now - req.sent) / 1000);
     tcp_rtt_estimator(tp, rtt_us);
-    tcp_update_rtt_min(net, tp, rtt_us);
+    tcp_update_rtt_min(net, tp, rtt_us, [] { return false; });
     tcp_set_rto(tp);
   }
   tp.delivered = tp.segs_in = 1;  // the SYN-ACK; the SYN

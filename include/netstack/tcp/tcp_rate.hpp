@@ -20,7 +20,8 @@ struct tcp_rate_sample {
   u32 losses = 0;        ///< segments that are believed lost only now
   u32 prior_in_flight = 0;
   bool is_app_limited = false;
-  bool is_retrans = false;  ///< from a segment that was sent more than once
+  bool is_retrans = false;      ///< from a segment that was sent more than once
+  bool is_ack_delayed = false;  ///< tcp_maybe_delayed()
   // --- while the acknowledgment is dealt with: the segment of which it is
   bool any = false;
   u32 prior_time = 0;
