@@ -4,7 +4,8 @@
 //   netstack_bench_drivers ROW ours|raw BYTES SECONDS     prints frames a second
 // rx ends in a handler that looks at the first byte, tx starts with packets whose bytes lie there already; l2fwd sends
 // back what it received, with the addresses exchanged; udp_echo is the whole stack with an application; tcp_tx and
-// tcp_rx are a connection's segments, full ones, beside Linux's own connection over the same pair. Needs root.
+// tcp_rx are a connection's segments, full ones, beside Linux's own connection over the same pair, in tcp_tx_gro with
+// an end of Linux's that merges them. Needs root.
 #include "netstack/core/dev_config.hpp"
 #include "netstack/drivers/af_xdp.hpp"
 #include "netstack/drivers/pcap.hpp"
@@ -173,7 +174,7 @@ inline double xdp_tcp(meter m, linux_end::kind far) {
   int fd = netstack::socket(net, af::inet, sock_type::stream | sock_type::nonblock).value_or(-1);
   sock* sk = nullptr;
   int const listener = fd;
-  if (far == linux_end::sink)
+  if (far != linux_end::source)
     (void)netstack::connect(net, fd, inet_addr_of(bench_peer, tcp_port));
   else
     must(
@@ -202,6 +203,7 @@ inline double xdp_tcp(meter m, linux_end::kind far) {
   });
 }
 inline double xdp_tcp_tx(meter m, raw::frame) { return xdp_tcp(m, linux_end::sink); }
+inline double xdp_tcp_tx_gro(meter m, raw::frame) { return xdp_tcp(m, linux_end::gro_sink); }
 inline double xdp_tcp_rx(meter m, raw::frame) { return xdp_tcp(m, linux_end::source); }
 
 inline double pcap_rx(meter m, raw::frame f) {
@@ -237,6 +239,7 @@ int main(int argc, char** argv) {
       {"drivers/af_xdp/l2fwd", ours::xdp_l2fwd, raw::xdp_l2fwd},
       {"drivers/af_xdp/udp_echo", ours::xdp_udp_echo, raw::xdp_l2fwd},
       {"drivers/af_xdp/tcp_tx", ours::xdp_tcp_tx, raw::tcp_tx},
+      {"drivers/af_xdp/tcp_tx_gro", ours::xdp_tcp_tx_gro, raw::tcp_tx_gro},
       {"drivers/af_xdp/tcp_rx", ours::xdp_tcp_rx, raw::tcp_rx},
       {"drivers/pcap/rx", ours::pcap_rx, raw::pcap_rx},
       {"drivers/pcap/inject", ours::pcap_inject, raw::pcap_inject},

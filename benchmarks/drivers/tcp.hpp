@@ -27,10 +27,11 @@ inline sockaddr_in end_of(char const* addr) {
   must(::inet_pton(AF_INET, addr, &at.sin_addr) == 1, "inet_pton");
   return at;
 }
-inline void without_offloads(char const* interface, bool checksums) {
+inline void without_offloads(char const* interface, bool checksums, bool gro = false) {
   int const fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   for (int const what : {ETHTOOL_STXCSUM, ETHTOOL_STSO, ETHTOOL_SGSO, ETHTOOL_SGRO}) {
-    ethtool_value off{static_cast<std::uint32_t>(what), what == ETHTOOL_STXCSUM && checksums};
+    ethtool_value off{static_cast<std::uint32_t>(what),
+                      (what == ETHTOOL_STXCSUM && checksums) || (what == ETHTOOL_SGRO && gro)};
     ifreq request{};
     std::strcpy(request.ifr_name, interface);
     request.ifr_data = reinterpret_cast<char*>(&off);
@@ -58,7 +59,9 @@ class linux_end {
   std::atomic<bool> ready_{false};
 
  public:
-  enum kind { sink, source };
+  /// gro_sink merges what comes, over several polls of its interface (docs/drivers.md), which takes a sender without
+  /// TSO.
+  enum kind { sink, gro_sink, source };
   explicit linux_end(kind what) {
     int const here = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
     must(here >= 0, "/proc/thread-self/ns/net");
@@ -69,17 +72,23 @@ class linux_end {
           "ip link add nst1 address 02:00:00:00:00:03 type veth peer name nst0 address 02:00:00:00:00:01 netns /proc/" +
           std::to_string(::getpid()) + "/fd/" + std::to_string(here) +
           " && ip addr add 192.0.2.2/24 dev nst1 && ip link set nst1 up");
-      without_offloads(far_ifname, false);
-      int const listener = what == sink ? listening("192.0.2.2") : -1;
+      without_offloads(far_ifname, false, what == gro_sink);
+      if (what == gro_sink)
+        command(
+            "unshare -m sh -c 'mount -t sysfs sysfs /sys && cd /sys/class/net/nst1 && echo 100000 > gro_flush_timeout "
+            "&& "
+            "echo 2 > napi_defer_hard_irqs'");
+      int const listener = what != source ? listening("192.0.2.2") : -1;
       ready_ = true;
-      int const fd = what == sink ? ::accept(listener, nullptr, nullptr) : connected("192.0.2.1");
+      int const fd = what != source ? ::accept(listener, nullptr, nullptr) : connected("192.0.2.1");
       must(fd >= 0, "Linux's end");
       std::vector<char> bytes(piece);
-      while ((what == sink ? ::recv(fd, bytes.data(), piece, 0) : ::send(fd, bytes.data(), piece, 0)) > 0) continue;
+      while ((what != source ? ::recv(fd, bytes.data(), piece, 0) : ::send(fd, bytes.data(), piece, 0)) > 0) continue;
     }).detach();
     for (double const end = now() + 5; !ready_ && now() < end;) std::this_thread::yield();
     must(ready_, "Linux's end");
     command("ip link set nst0 up");
+    if (what == gro_sink) without_offloads(ifname, true);
   }
 };
 
@@ -101,17 +110,18 @@ inline double tcp_end(meter m, linux_end::kind far) {
   linux_end const other{far};
   command("ip addr add 192.0.2.1/24 dev nst0");
   without_offloads(ifname, true);
-  int const fd = far == linux_end::sink ? connected("192.0.2.2") : ::accept(listening("192.0.2.1"), nullptr, nullptr);
+  int const fd = far != linux_end::source ? connected("192.0.2.2") : ::accept(listening("192.0.2.1"), nullptr, nullptr);
   must(fd >= 0, "our end");
   std::vector<char> bytes(piece);
   segments done;
   return m.sent([&] {
-    auto const n = far == linux_end::sink ? ::send(fd, bytes.data(), piece, MSG_DONTWAIT)
-                                          : ::recv(fd, bytes.data(), piece, MSG_DONTWAIT);
+    auto const n = far != linux_end::source ? ::send(fd, bytes.data(), piece, MSG_DONTWAIT)
+                                            : ::recv(fd, bytes.data(), piece, MSG_DONTWAIT);
     return done.add(n > 0 ? static_cast<std::uint64_t>(n) : 0);
   });
 }
 inline double tcp_tx(meter m, frame) { return tcp_end(m, linux_end::sink); }
+inline double tcp_tx_gro(meter m, frame) { return tcp_end(m, linux_end::gro_sink); }
 inline double tcp_rx(meter m, frame) { return tcp_end(m, linux_end::source); }
 
 }  // namespace raw
