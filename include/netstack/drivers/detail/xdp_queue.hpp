@@ -212,12 +212,12 @@ class xdp_queue {
   /// Of a few bytes our sum costs less than the request costs the kernel.
   [[nodiscard]] u32 request_checksum(sk_buff& skb) const {
     if (skb.ip_summed != ip_summed::partial || socket.tx_metadata() == 0) return 0;
-    if (skb.len <= few_bytes && !skb.cloned) {
+    auto const start = static_cast<u16>(skb_checksum_start_offset(skb));
+    if (skb.len <= few_bytes && (!skb.cloned || skb_clone_writable(skb, start + skb.csum_offset + 2u))) {
       BUG_ON(!skb_checksum_help(skb), "a checksum that it may not describe");
       return 0;
     }
-    xdp_abi::csum_request const request{.csum_start = static_cast<u16>(skb_checksum_start_offset(skb)),
-                                        .csum_offset = skb.csum_offset};
+    xdp_abi::csum_request const request{.csum_start = start, .csum_offset = skb.csum_offset};
     std::memcpy(skb.data - sizeof request, &request, sizeof request);
     return xdp_abi::tx_metadata;
   }
