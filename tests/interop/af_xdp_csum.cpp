@@ -306,6 +306,15 @@ TEST_CASE("what the kernel is told of a frame overwrites no header of others, an
   CHECK(t.poll_until([&] { return t.pool().in_use() == 0; }));
 }
 
+TEST_CASE("a kernel's age is told by both its numbers", "[xdp]") {
+  ::utsname name{};
+  u32 major = 0, minor = 0;
+  REQUIRE((::uname(&name) == 0 && std::sscanf(name.release, "%u.%u", &major, &minor) == 2));
+  using drivers::detail::linux_since;
+  CHECK((linux_since(major, minor) && linux_since(major - 1, minor + 1) && linux_since(major, 0)));
+  CHECK((!linux_since(major, minor + 1) && !linux_since(major + 1, 0)));
+}
+
 TEST_CASE("an interface of long frames takes pieces instead, also beside one that does not", "[xdp]") {
   if (cannot_run()) return;
   netns ns;
