@@ -415,6 +415,13 @@ void tcp_ack_last(Net& net, sock& sk, u32 ack) {
   tp.snd_una = ack;
   inet_csk_clear_xmit_timer(net, sk);
 }
+/// It was a FIN that has no packet.
+template <class Net>
+NETSTACK_INLINE void tcp_fin_heard(Net& net, sock& sk) {
+  ++NET_STATS(net).TCPDelivered;
+  tcp_sk(sk).snd_una = tcp_sk(sk).snd_nxt;
+  inet_csk_clear_xmit_timer(net, sk);
+}
 /// The acknowledgment of what has no packet. False: it is of something else, or asks for more than to be heard; and now
 /// there is a packet, if there is a frame.
 template <class Net>
@@ -431,9 +438,7 @@ NETSTACK_NOINLINE bool tcp_ack_bodiless(Net& net, sock& sk, tcp_rx const& rx) {
     tcp_ack_plain_bodiless(net, sk, rx.seq, rx.ack_seq);
     return true;
   }
-  ++NET_STATS(net).TCPDelivered;
-  tp.snd_una = rx.ack_seq;
-  inet_csk_clear_xmit_timer(net, sk);
+  tcp_fin_heard(net, sk);
   return true;
 }
 

@@ -347,12 +347,23 @@ NETSTACK_INLINE bool tcp_take_data(Net& net, sock const& sk, sk_buff& skb, tcp_r
   return true;
 }
 
+/// A FIN by itself, which is next: it is read with what is before it, and needs no memory; its frame is enough to
+/// acknowledge it.
+template <class Net>
+NETSTACK_INLINE verdict tcp_queue_bare_fin(Net& net, sock& sk, sk_buff& skb) {
+  consume_skb(skb);
+  tcp_rcv_nxt_update(tcp_sk(sk), tcp_sk(sk).rcv_nxt + 1);
+  if (sk_buff* const last = sk.sk_receive_queue.peek_tail()) TCP_SKB_CB(*last).tcp_flags |= tcp_flag::fin;
+  tcp_note(sk, tcp_event::readable);
+  tcp_fin(net, sk);
+  return verdict::kept();
+}
 /// Data of which some is expected next, and that the window has room for.
 template <class Net>
 NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(sk);
-  // A FIN by itself is not kept, and needs no memory.
-  if (skb.len != 0 && !tcp_try_rmem_schedule(net, sk, skb.truesize, rx.seq) && !tcp_tail_for(sk, skb, rx.seq)) {
+  if (skb.len == 0) return tcp_queue_bare_fin(net, sk, skb);
+  if (!tcp_try_rmem_schedule(net, sk, skb.truesize, rx.seq) && !tcp_tail_for(sk, skb, rx.seq)) {
     // What is sent now would be lost, too. But who has nothing to read gets one segment, or he might wait for ever.
     tp.ack_scheduled = tp.ack_now = tp.ack_nomem = true;
     if (!sk.sk_receive_queue.empty()) {
@@ -362,12 +373,10 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
     }
     sk_forced_mem_schedule(sk, skb.truesize);
   }
-  if (skb.len != 0) {
-    // RFC 7323 §3.2: the option of who did not agree to it means nothing.
-    tcp_event_data_recv(net, sk, skb, rx, rx.opt.saw_tstamp && tp.tstamp_ok);
-    if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
-      tcp_enter_quickack_mode(tp, 2);
-  }
+  // RFC 7323 §3.2: the option of who did not agree to it means nothing.
+  tcp_event_data_recv(net, sk, skb, rx, rx.opt.saw_tstamp && tp.tstamp_ok);
+  if (tcp_ecn_data_received(tp, rx)) [[unlikely]]
+    tcp_enter_quickack_mode(tp, 2);
   tcp_rcv_nxt_update(tp, rx.end_seq);
   tcp_queue_rcv(net, sk, skb);
   tcp_note(sk, tcp_event::readable);

@@ -5,6 +5,7 @@
 // Linux: none (its nearest: net/ipv4/tcp_offload.c tcp4_gro_receive)
 #pragma once
 #include "netstack/tcp/tcp_ipv4.hpp"
+#include "netstack/tcp/tcp_rcv_ending.hpp"
 #include "netstack/tcp/tcp_rcv_run.hpp"
 
 namespace netstack {
@@ -25,7 +26,7 @@ NETSTACK_INLINE verdict tcp_v4_next_predicted(Net& net, sock& sk, sk_buff& skb, 
 }
 /// … that has to be read.
 template <class Net>
-NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_NOINLINE verdict tcp_v4_next_any(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
   if (!tcp_read_header(skb, rx)) return drop(net, skb, drop_reason::tcp_hdr);
   if (!tcp_sk(sk).hashed) {
@@ -37,6 +38,11 @@ NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
   auto const outcome = tcp_do_rcv(net, sk, skb, rx);
   if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
   return outcome.v();
+}
+/// … unless it ends the connection as most do.
+template <class Net>
+NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
+  return tcp_is_ending(sk, skb) ? tcp_rcv_ending(net, sk, skb) : tcp_v4_next_any(net, sk, skb);
 }
 /// Of those without time stamps, too, most are predicted.
 template <class Net>

@@ -18,16 +18,21 @@ void tcp_rcv_fastopen_synack(Net& net, sock& sk, tcp_rx const& rx);
 
 namespace detail {
 
-/// RFC 7323 §4.3: the time stamp of the segment that the last acknowledgment waits for.
+/// RFC 7323 §4.3: the time stamp of the segment that the last acknowledgment waits for, if this is it. It is not older.
+template <class Net>
+NETSTACK_INLINE void tcp_take_ts_recent(Net& net, tcp_sock& tp, u32 seq, u32 tsval) {
+  if (after(seq, tp.rcv_wup)) return;
+  tp.ts_recent = tsval;
+  tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
+}
 template <class Net>
 void tcp_replace_ts_recent(Net& net, tcp_sock& tp, tcp_rx const& rx) {
-  if (!tp.tstamp_ok || !rx.opt.saw_tstamp || after(rx.seq, tp.rcv_wup)) return;
+  if (!tp.tstamp_ok || !rx.opt.saw_tstamp) return;
   // RFC 7323 §5.3 R3, once more: a pure acknowledgment may be older.
   if (before(rx.opt.rcv_tsval, tp.ts_recent) &&
       detail::tw_clock_since(tp.ts_recent_stamp, net.worker().now) < tcp_paws_24days)
     return;
-  tp.ts_recent = rx.opt.rcv_tsval;
-  tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
+  tcp_take_ts_recent(net, tp, rx.seq, rx.opt.rcv_tsval);
 }
 
 /// RFC 9293 §3.10.7.4: what cannot be taken is answered with what would be.
@@ -475,10 +480,7 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
     (void)tcp_ack(net, sk, tcp_rx{rx}, true);  // a copy: what nobody else looks at stays in registers
   else
     tp.snd_wl1 = rx.seq;
-  if (tp.tstamp_ok && !after(rx.seq, tp.rcv_wup)) {
-    tp.ts_recent = rx.opt.rcv_tsval;
-    tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
-  }
+  if (tp.tstamp_ok) tcp_take_ts_recent(net, tp, rx.seq, rx.opt.rcv_tsval);
   if (!data) return verdict::consumed();
   ++NET_STATS(net).TCPHPHits;
   return tcp_data_queue_in_order(net, sk, skb, rx, plain);
