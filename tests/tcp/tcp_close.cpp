@@ -66,6 +66,22 @@ TEST_CASE("an orphan whose peer says nothing is given up after tcp_orphan_retrie
   t.over();
 }
 
+TEST_CASE("who is given up waits for nothing more, whatever else that was", "[S104][S180]") {
+  tcp_script t;
+  int const fd = t.accepted();
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::keepalive, int{1}));
+  auto const& timers = t.net().worker().timers;
+  auto const others = timers.size() - 1;
+  REQUIRE(t.write(fd, 10));
+  t.close(fd);
+  for (u32 s = 0; mine(t).socks.in_use() == 2; ++s) {
+    REQUIRE(s < 1000);
+    t.after(1000);
+  }
+  CHECK(timers.size() == others);
+  t.over();
+}
+
 TEST_CASE("FIN-WAIT-2 that nobody holds lasts tcp_fin_timeout, or TCP_LINGER2; that somebody holds, for ever",
           "[S104]") {
   tcp_script t;

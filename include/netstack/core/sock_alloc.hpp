@@ -83,6 +83,19 @@ template <class Net>
   return sk;
 }
 
+/// The end of a sock that is found no more, is told nothing, and has nothing to say: what came for it is freed, its own
+/// hold dropped.
+template <class Net>
+NETSTACK_INLINE void sk_release_last(Net& net, sock& sk) {
+  while (sk_buff* skb = sk.sk_receive_queue.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
+  while (sk_buff* skb = sk.sk_backlog.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
+  sk.sk_backlog_len = 0;
+  if (!sock_flag(sk, sock_flags::kern)) {
+    --net.sock_inuse;
+    sock_prot_inuse_add(net, sk, -1);
+  }
+  sock_put(sk);
+}
 /// Takes a sock out of use: its queues are freed, its callbacks silenced, its own hold dropped. Packets on their way
 /// out stay charged; the sock's memory goes with the last of them.
 template <class Net>
@@ -93,16 +106,9 @@ void sk_common_release(Net& net, sock& sk) {
   sock_set_flag(sk, sock_flags::dead);
   sk_forget_writer(net.worker().pool, sk);
   sk.sk_socket = nullptr;
-  while (sk_buff* skb = sk.sk_receive_queue.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
-  while (sk_buff* skb = sk.sk_backlog.dequeue()) kfree_skb(net, *skb, drop_reason::socket_close);
   sk_error_queue_purge(sk);
   while (sk_buff* skb = sk.sk_write_queue.dequeue()) consume_skb(*skb);
-  sk.sk_backlog_len = 0;
-  if (!sock_flag(sk, sock_flags::kern)) {
-    --net.sock_inuse;
-    sock_prot_inuse_add(net, sk, -1);
-  }
-  sock_put(sk);
+  sk_release_last(net, sk);
 }
 
 }  // namespace netstack

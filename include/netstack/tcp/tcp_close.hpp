@@ -104,8 +104,10 @@ NETSTACK_COLD void tcp_abort(Net& net, sock& sk, bool unread = false) {
   tcp_clear_xmit_timers(net, sk);
 }
 inline bool tcp_purge_received(sock& sk) {
+  if (sk.sk_receive_queue.empty()) [[likely]]
+    return false;
   u32 const fin = sock_flag(sk, sock_flags::done) ? 1 : 0;
-  bool const unread = !sk.sk_receive_queue.empty() && before(tcp_sk(sk).copied_seq, tcp_sk(sk).rcv_nxt - fin);
+  bool const unread = before(tcp_sk(sk).copied_seq, tcp_sk(sk).rcv_nxt - fin);
   skb_queue_purge(sk.sk_receive_queue);
   return unread;
 }
@@ -142,11 +144,15 @@ result<void> tcp_init_sock(Net& net, sock& sk) {
   tcp_assign_congestion_control(net, sk);
   return {};
 }
-/// proto::destroy.
+namespace detail {
+/// It has something beside itself, or queued, or has its port yet.
+[[nodiscard]] NETSTACK_INLINE bool tcp_owns_more(sock const& sk) {
+  auto const& tp = tcp_sk(sk);
+  return !sk.sk_write_queue.empty() || tp.repair || tp.rare != &tcp_no_rare || tp.ofo || sk.sk_rare != &sock_no_rare ||
+         (tp.saved_syn | tp.fastopen_ctx) != 0 || tp.bound || tp.syn_fastopen;
+}
 template <class Net>
-void tcp_destroy_sock(Net& net, sock& sk) {
-  tcp_clear_xmit_timers(net, sk);
-  tcp_release_congestion_control(net, sk);
+NETSTACK_COLD void tcp_give_back(Net& net, sock& sk) {
   if (!sk.sk_write_queue.empty()) tcp_write_queue_purge(net, sk);
   tcp_repair_free(net, tcp_sk(sk));
   tcp_rare_free(net, tcp_sk(sk));
@@ -156,11 +162,20 @@ void tcp_destroy_sock(Net& net, sock& sk) {
   if (tcp_sk(sk).syn_fastopen) tcp_fastopen_active_disable_ofo_check(net, sk);
   tcp_ofo_purge(net, tcp_sk(sk));
   inet_put_port(net, sk);
-  if (sk.sk_rare == &sock_no_rare) [[likely]]
-    return;
+  if (sk.sk_rare == &sock_no_rare) return;
   inet_free_options(net, inet_sk(sk));
   sk_error_queue_purge(sk);
   w.sock_rares.free(const_cast<sock_rare*>(std::exchange(sk.sk_rare, &sock_no_rare)));
+}
+}  // namespace detail
+
+/// proto::destroy.
+template <class Net>
+void tcp_destroy_sock(Net& net, sock& sk) {
+  tcp_clear_xmit_timers(net, sk);  // all: the timer may have found it, and looks what it waits for
+  tcp_release_congestion_control(net, sk);
+  if (detail::tcp_owns_more(sk)) [[unlikely]]
+    detail::tcp_give_back(net, sk);
 }
 
 /// proto::shutdown. The peer hears of the end behind the last byte; before the connection is there, once it is: RFC
@@ -225,8 +240,6 @@ void tcp_say_goodbye(Net& net, sock& sk, u64 timeout) {
 /// proto::close.
 template <class Net>
 void tcp_close(Net& net, sock& sk, u64 timeout) {
-  auto& tp = tcp_sk(sk);
-  sock_hold(sk);
   sk.sk_shutdown = shutdown_mask;
   if (sk.sk_state == tcp_state::listen) {
     tcp_set_state(net, sk, tcp_state::close);
@@ -236,12 +249,12 @@ void tcp_close(Net& net, sock& sk, u64 timeout) {
   }
   detail::tcp_orphan(net, sk);
   if (sk.sk_state == tcp_state::fin_wait2) {
+    auto const& tp = tcp_sk(sk);
     if (tp.rare->linger2 < 0) {
       ++NET_STATS(net).TCPAbortOnLinger;
       detail::tcp_abort(net, sk);
     } else {
-      tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
-      return sock_put(sk);
+      return tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
     }
   }
   if (sk.sk_state != tcp_state::close && tcp_check_oom(net, sk)) {
@@ -249,7 +262,6 @@ void tcp_close(Net& net, sock& sk, u64 timeout) {
     detail::tcp_abort(net, sk);
   }
   if (sk.sk_state == tcp_state::close) inet_csk_destroy_sock(net, sk);
-  sock_put(sk);
 }
 
 }  // namespace netstack

@@ -164,10 +164,11 @@ void tcp_init_congestion_control(Net& net, sock& sk) {
 }
 /// … and ends.
 template <class Net>
-void tcp_release_congestion_control(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_release_congestion_control(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
-  auto* const release = tcp_ca<Net>(sk).release;
-  if (icsk.icsk_ca_initialized && release) release(net, sk);
+  tcp_with_ca<Net>(sk, [&](auto const& ca) NETSTACK_INLINE_LAMBDA {
+    if (ca.release && icsk.icsk_ca_initialized) ca.release(net, sk);
+  });
   icsk.icsk_ca_initialized = false;
   if constexpr (tcp_ca_any_beside<Net>)
     if (icsk.icsk_ca_beside) {

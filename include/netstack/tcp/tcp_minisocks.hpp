@@ -163,16 +163,16 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->netns = static_cast<u8>(net.index);
   inet_twsk_ends(*tw, sk);
   tw->dif = sk.sk_bound_dev_if & ((u32{1} << tcp_timewait_sock::dif_bits) - 1);
-  tw->is_fin_wait2 = substate == tcp_state::fin_wait2;
   tw->rcv_nxt = tp.rcv_nxt;
   tw->snd_nxt = tp.snd_nxt;
   tw->rcv_wnd = static_cast<u16>(std::min(tcp_receive_window(tp) >> tp.rcv_wscale, 0xffffu));
-  tw->rcv_wscale = tp.rcv_wscale & 15;
   u64 const now = net.worker().now, ts_age = detail::tw_clock_since(tp.ts_recent_stamp, now);
   tw->ts_recent = tp.tstamp_ok && ts_age < tcp_paws_24days ? tp.ts_recent : 0;
   tw->ts_recent_stamp = detail::tw_stamp(now - std::min(ts_age, detail::tw_stamp_max_age));
   tw->ts_offset = tp.tsoffset;
   tw->tos = tp.tos;
+  tw->rcv_wscale = tp.rcv_wscale & 15;
+  tw->is_fin_wait2 = substate == tcp_state::fin_wait2;
   tw->reuse = sk.sk_reuse != 0;
   tw->reuseport = sk.sk_reuseport != 0;
   u64 const wait = substate == tcp_state::time_wait ? tcp_timewait_len : ns;

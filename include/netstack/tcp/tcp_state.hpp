@@ -259,7 +259,7 @@ namespace detail {
 /// It is found no more.
 template <class Net>
 NETSTACK_NOINLINE void tcp_leave_tables(Net& net, sock& sk) {
-  inet_unhash(net, sk);
+  if (tcp_sk(sk).hashed) inet_unhash(net, sk);
   reqsk_fastopen_remove(sk);
   if (tcp_sk(sk).bound && !sock_flag(sk, sock_flags::bindport_lock)) inet_put_port(net, sk);
 }
@@ -280,12 +280,16 @@ NETSTACK_INLINE void tcp_set_state(Net& net, sock& sk, u8 state) {
   sk.sk_state = state;
 }
 
-/// The end of a connection that nobody holds: everything it had is given back.
+/// tcp_close.hpp: everything it had is given back.
+template <class Net>
+void tcp_destroy_sock(Net& net, sock& sk);
+/// The end of a connection that nobody holds.
 template <class Net>
 void inet_csk_destroy_sock(Net& net, sock& sk) {
   BUG_ON(sk.sk_state != tcp_state::close, "TCP connection destroyed while open");
   --tcp_pernet(net).orphan_count;
-  sk_common_release(net, sk);
+  tcp_destroy_sock(net, sk);
+  sk_release_last(net, sk);
 }
 
 /// The connection is over, in whatever way: it is found no more and does nothing more. Who reads, finds the end.
@@ -293,12 +297,11 @@ template <class Net>
 void tcp_done(Net& net, sock& sk) {
   if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) ++TCP_STATS(net).AttemptFails;
   tcp_set_state(net, sk, tcp_state::close);
-  tcp_clear_xmit_timers(net, sk);
   sk.sk_shutdown = shutdown_mask;
-  if (!sock_flag(sk, sock_flags::dead))
-    tcp_note(sk, tcp_event::state | tcp_event::readable | tcp_event::writable);
-  else
-    inet_csk_destroy_sock(net, sk);
+  if (sock_flag(sk, sock_flags::dead)) [[likely]]
+    return inet_csk_destroy_sock(net, sk);
+  tcp_clear_xmit_timers(net, sk);
+  tcp_note(sk, tcp_event::state | tcp_event::readable | tcp_event::writable);
 }
 
 /// The connection fails: the next call is told why.
