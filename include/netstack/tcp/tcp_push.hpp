@@ -76,7 +76,7 @@ NETSTACK_INLINE bool tcp_push_one(Net& net, sock& sk, sk_buff& skb, u32 mss, boo
   cb.tcp_flags = tcp_flag::ack | tcp_flag::psh;
   sk_buff* out = nullptr;
   if (skb.len > detail::tcp_short_max || skb.ip_summed == ip_summed::partial ||
-      !detail::tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb)) {
+      !detail::tcp_transmit_few(net, sk, skb)) {
     out = detail::tcp_fresh_to_send(net, skb);
     if (!out) [[unlikely]]
       return false;

@@ -329,12 +329,18 @@ NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 fla
   if (data) tcp_copy_short(at + tcp_common_hlen<Stamped>, data->data, data->len);
   tcp_common_left(net, sk);
 }
-/// Sends such a one, if the driver has a place for it. False: nothing was sent.
+/// Sends such a one, if the driver has a place for it, as part of the caller. False: nothing was sent.
 template <class Net>
 NETSTACK_INLINE bool tcp_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
   dst_entry const* const dst = sk.sk_dst_cache;
   return dst && dst->dev && dev_takes_short<Net>(*dst->dev) && tcp_is_common(tcp_sk(sk), flags) &&
          tcp_af_ops<Net>(sk).transmit_short(net, sk, seq, flags, data);
+}
+/// … of the write queue.
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT bool tcp_transmit_few(Net& net, sock& sk, sk_buff& skb) {
+  auto const& cb = TCP_SKB_CB(skb);
+  return tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb);
 }
 /// What the segment has no room for waits for one that has.
 inline void tcp_user_timeout_option(tcp_sock& tp, u32 len, tcp_out_options& opts) {
@@ -393,8 +399,7 @@ NETSTACK_INLINE void tcp_note_leaves(Net& net, sock& sk, sk_buff& skb) {
 /// … and did. False: it needs a packet.
 template <class Net>
 NETSTACK_INLINE bool tcp_leaves_short(Net& net, sock& sk, sk_buff& skb) {
-  auto const& cb = TCP_SKB_CB(skb);
-  if (!tcp_may_go_short(skb) || !tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb)) return false;
+  if (!tcp_may_go_short(skb) || !tcp_transmit_few(net, sk, skb)) return false;
   tcp_note_leaves(net, sk, skb);
   return true;
 }

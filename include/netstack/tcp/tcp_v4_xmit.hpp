@@ -141,7 +141,7 @@ NETSTACK_NOINLINE bool tcp_v4_bare_short(Net& net, sock& sk, rtable& rt, u32 seq
 
 /// inet_connection_sock_af_ops::transmit_short.
 template <class Net>
-NETSTACK_HOT bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
+NETSTACK_INLINE bool tcp_v4_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
   auto& rt = static_cast<rtable&>(*sk.sk_dst_cache);
   if (!ip_rt_is_known(net, rt)) [[unlikely]]
     return false;
