@@ -43,8 +43,9 @@ std::vector<u64> known(tcp_script& t, int fd) {
   return all;
 }
 
-/// Option and padding: as everybody writes them, or the other way round.
-std::string stamp(bool common, u32 tsval) {
+/// Option and padding: as everybody writes them, or the other way round; without time stamps, none or padding alone.
+std::string stamp(bool stamped, bool common, u32 tsval) {
+  if (!stamped) return common ? "" : " opt 01010101";
   if (common) return " ts " + std::to_string(tsval) + " 1";
   char hex[32];
   std::snprintf(hex, sizeof hex, " opt 080a%08x%08x0101", tsval, 1);
@@ -57,14 +58,15 @@ struct segment {
 /// Where a connection stands before the segments come: who has said what.
 enum class stage { open, shut, closed, closed_behind_data, peer_shut, both_shut, both_closed, lingering, no_sack };
 
-std::vector<u64> play(stage how, std::vector<segment> const& segments, bool common) {
+std::vector<u64> play(stage how, std::vector<segment> const& segments, bool stamped, bool common) {
   tcp_script t;
   t.shorts();
-  int fd = t.accepted(how == stage::no_sack ? "mss 1460 ts 1000 0 ws 7" : "mss 1460 sackok ts 1000 0 ws 7");
-  t.in(". 1 ack 1" + stamp(true, 1001));
+  int fd = t.accepted(std::string("mss 1460 ws 7") + (how == stage::no_sack ? "" : " sackok") +
+                      (stamped ? " ts 1000 0" : ""));
+  t.in(". 1 ack 1" + stamp(stamped, true, 1001));
   t.after(10);
   auto const close = [&] { t.close(std::exchange(fd, -1)); };
-  if (how >= stage::peer_shut && how <= stage::both_closed) t.in("F. 1 ack 1" + stamp(true, 1010));
+  if (how >= stage::peer_shut && how <= stage::both_closed) t.in("F. 1 ack 1" + stamp(stamped, true, 1010));
   if (how == stage::closed_behind_data) REQUIRE(t.write(fd, 10));
   if (how == stage::shut || how == stage::both_shut) t.shutdown(fd, shut::wr);
   if (how == stage::lingering) REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, -1));
@@ -72,7 +74,7 @@ std::vector<u64> play(stage how, std::vector<segment> const& segments, bool comm
     close();
   t.after(1);
   for (auto const& s : segments) {
-    t.in(s.text + stamp(common, s.tsval));
+    t.in(s.text + stamp(stamped, common, s.tsval));
     t.after(3);
   }
   auto result = known(t, fd);
@@ -124,8 +126,9 @@ TEST_CASE("what ends most connections does what any such segment would: RFC 9293
       {stage::lingering, {{". 1 ack 2", 1020}}},
       {stage::lingering, {{"F. 1 ack 2", 1020}}},
   };
-  for (auto const& [how, segments] : plays) {
-    CAPTURE(static_cast<int>(how), segments[0].text, segments[0].tsval);
-    CHECK(play(how, segments, true) == play(how, segments, false));
-  }
+  for (bool const stamped : {true, false})
+    for (auto const& [how, segments] : plays) {
+      CAPTURE(stamped, static_cast<int>(how), segments[0].text, segments[0].tsval);
+      CHECK(play(how, segments, stamped, true) == play(how, segments, stamped, false));
+    }
 }

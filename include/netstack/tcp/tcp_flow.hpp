@@ -42,7 +42,8 @@ NETSTACK_NOINLINE verdict tcp_v4_next_any(Net& net, sock& sk, sk_buff& skb) {
 /// … unless it ends the connection as most do.
 template <class Net>
 NETSTACK_NOINLINE verdict tcp_v4_next_slow(Net& net, sock& sk, sk_buff& skb) {
-  return tcp_is_ending(sk, skb) ? tcp_rcv_ending(net, sk, skb) : tcp_v4_next_any(net, sk, skb);
+  bool const ends = tcp_sk(sk).tstamp_ok ? tcp_is_ending<true>(sk, skb) : tcp_is_ending<false>(sk, skb);
+  return ends ? tcp_rcv_ending(net, sk, skb) : tcp_v4_next_any(net, sk, skb);
 }
 /// Of those without time stamps, too, most are predicted.
 template <class Net>

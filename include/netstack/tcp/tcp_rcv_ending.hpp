@@ -14,10 +14,12 @@ namespace detail {
 
 /// The next segment in order, not older than the last, that acknowledges all that was ever said, and says nothing but
 /// perhaps that it is the last, while nothing is amiss. Of an open connection, one that does, and whose window is no
-/// news; else of one that nobody holds: then what it acknowledges is our FIN, which has no packet.
+/// news; else of one that nobody holds: then what it acknowledges is our FIN, which has no packet. `Stamped`:
+/// tstamp_ok.
+template <bool Stamped>
 [[nodiscard]] NETSTACK_INLINE bool tcp_is_ending(sock const& sk, sk_buff const& skb) {
   auto const& tp = tcp_sk(sk);
-  using words = tcp_run_words<true>;
+  using words = tcp_run_words<Stamped>;
   constexpr u32 fin = be32{u32{tcp_flag::fin} << 16}.raw(), window = be32{0xffff}.raw();
   constexpr u32 plain = be32{words::hlen / 4 << 28 | u32{tcp_flag::ack} << 16}.raw();
   constexpr tcp_marks amiss{
@@ -25,10 +27,12 @@ namespace detail {
   u8 const* const th = skb.data;
   if (skb.len != words::hlen || skb.is_nonlinear()) return false;
   u32 const bits = csum_load<u32>(th + 12);
-  if ((bits & ~(words::psh | fin | window)) != plain || csum_load<u32>(th + 20) != tcpopt::tstamp_lead ||
-      csum_load<be32>(th + 4).host() != tp.rcv_nxt || words::ack_of(skb) != tp.snd_nxt || tp.write_seq != tp.snd_nxt ||
-      before(csum_load<be32>(th + 24).host(), tp.ts_recent) || !tp.match(amiss, {.tstamp_ok = true, .hashed = true}) ||
-      tp.packets_out != 0 || tp.ofo || sk.sk_owned)
+  if ((bits & ~(words::psh | fin | window)) != plain || csum_load<be32>(th + 4).host() != tp.rcv_nxt ||
+      words::ack_of(skb) != tp.snd_nxt || tp.write_seq != tp.snd_nxt ||
+      !tp.match(amiss, {.tstamp_ok = Stamped, .hashed = true}) || tp.packets_out != 0 || tp.ofo || sk.sk_owned)
+    return false;
+  if (Stamped &&
+      (csum_load<u32>(th + 20) != tcpopt::tstamp_lead || before(csum_load<be32>(th + 24).host(), tp.ts_recent)))
     return false;
   if (sk.sk_state == tcp_state::established)
     return (bits & fin) != 0 && u32{csum_load<be16>(th + 14).host()} << tp.snd_wscale == tp.snd_wnd;
@@ -42,7 +46,7 @@ NETSTACK_NOINLINE verdict tcp_rcv_ending(Net& net, sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   bool const fin = (skb.data[13] & tcp_flag::fin) != 0;
   ++tp.segs_in;
-  tcp_take_ts_recent(net, tp, tp.rcv_nxt, csum_load<be32>(skb.data + 24).host());
+  if (tp.tstamp_ok) tcp_take_ts_recent(net, tp, tp.rcv_nxt, csum_load<be32>(skb.data + 24).host());
   if (sk.sk_state == tcp_state::established) {
     tp.snd_wl1 = tp.rcv_nxt;
     ++NET_STATS(net).TCPHPHits;
