@@ -65,6 +65,17 @@ TEST_CASE("below() is uniform, also where a remainder would not be", "[random]")
   CHECK(inside);
 }
 
+TEST_CASE("below_by_halves() takes two of one number, and is as uniform", "[random]") {
+  prng r{3}, numbers{3};
+  for (int i = 0; i < 10; ++i) {
+    u64 const both = numbers.next_u64();
+    CHECK(r.below_by_halves(1U << 31) == static_cast<u32>(both) >> 1);
+    CHECK(r.below_by_halves(1U << 31) == both >> 33);
+  }
+  CHECK(worst_bucket(64, 640'000, [&] { return r.below_by_halves(64); }) < 20);
+  CHECK(worst_bucket(3, 300'000, [&] { return r.below_by_halves(3U << 30) % 3; }) < 20);
+}
+
 TEST_CASE("every bit of the numbers is used", "[random]") {
   prng r{4};
   std::array<int, 64> ones{};

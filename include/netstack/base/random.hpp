@@ -8,6 +8,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "netstack/base/bug.hpp"
 #include "netstack/base/siphash.hpp"
@@ -17,15 +18,30 @@ namespace netstack {
 /// Trivial: in zeroed memory it is a valid (and public) sequence; boot() gives each worker its own.
 struct prng {
   prng() = default;
-  constexpr explicit prng(u64 seed) : key_{{split(seed), split(seed)}}, drawn_(0) {}
+  constexpr explicit prng(u64 seed) : key_{{split(seed), split(seed)}}, drawn_(0), half_(0) {}
 
   [[nodiscard]] constexpr u64 next_u64() { return siphash_1u64(drawn_++, key_); }
   [[nodiscard]] constexpr u32 next_u32() { return static_cast<u32>(next_u64() >> 32); }
 
   /// Uniform in [0, n), without the bias of a remainder; n must not be 0.
-  [[nodiscard]] constexpr u32 below(u32 n) {
+  [[nodiscard]] constexpr u32 below(u32 n) { return below(n, next_u32()); }
+  /// The same for who draws often: two of one number.
+  [[nodiscard]] constexpr u32 below_by_halves(u32 n) {
+    if (u64 const kept = std::exchange(half_, 0); kept != 0) return below(n, static_cast<u32>(kept));
+    u64 const both = next_u64();
+    half_ = both >> 32 | u64{1} << 32;
+    return below(n, static_cast<u32>(both));
+  }
+
+ private:
+  siphash_key_t key_;
+  u64 drawn_;
+  u64 half_;  ///< of below_by_halves, and bit 32: there is one
+
+  /// What becomes of `drawn`, or of another.
+  constexpr u32 below(u32 n, u32 drawn) {
     BUG_ON(n == 0, "below(0)");
-    u64 product = u64{next_u32()} * n;
+    u64 product = u64{drawn} * n;
     if (static_cast<u32>(product) < n) [[unlikely]] {
       // 2^32 mod n of the products would come up once too often: draw again.
       u32 const surplus = (0U - n) % n;
@@ -33,10 +49,6 @@ struct prng {
     }
     return static_cast<u32>(product >> 32);
   }
-
- private:
-  siphash_key_t key_;
-  u64 drawn_;
 
   /// Splitmix64: consecutive seeds (one per worker) give unrelated keys.
   static constexpr u64 split(u64& seed) {

@@ -318,7 +318,7 @@ void inet_twsk_kill(Net& net, tcp_timewait_sock& tw);
 
 /// shares: as a connection, which minds no other that has another peer.
 template <class Net>
-void inet_bind_hash(Net& net, sock& sk, u16 port, bool shares) {
+NETSTACK_INLINE void inet_bind_hash(Net& net, sock& sk, u16 port, bool shares) {
   auto& bucket = inet_bind_bucket_of(net, port);
   sk.sk_num = port;
   if (shares) [[likely]]
@@ -509,7 +509,7 @@ template <class Net>
   auto const [low, size] = inet_local_ports(net, inet_sk(sk));
   auto& info = tcp_worker_of(net).hashinfo;
   auto key = inet_key_of(sk);
-  key.hnum = static_cast<u16>(low + net.worker().random.below(size));
+  key.hnum = static_cast<u16>(low + net.worker().random.below_by_halves(size));
   u32 hash = inet_ehashfn(net, key), slot = info.slot(hash), more = info.entries < info.size() ? 4 : 0;
   for (; info.used.test(slot) && more != 0 && key.hnum != low + size - 1; --more)
     ++key.hnum, hash = inet_ehashfn(net, key), slot = info.slot(hash);
