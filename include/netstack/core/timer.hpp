@@ -61,18 +61,18 @@ class timer_wheel {
   void add_timer(timer_list& timer, u64 expires_ns) {
     BUG_ON(timer_pending(timer), "add_timer of a pending timer");
     timer.expires = expires_ns;
-    link(timer, slot_of(expires_ns));
+    link(timer, place_of(expires_ns));
   }
 
   /// Arms or re-arms; true if it was pending. A new expiry in the same slot costs one store: the case of a
   /// retransmission timer that every acknowledgment pushes ahead.
   bool mod_timer(timer_list& timer, u64 expires_ns) {
     bool const was_pending = timer_pending(timer);
-    unsigned const slot = slot_of(expires_ns);
+    place const at = place_of(expires_ns);
     timer.expires = expires_ns;
-    if (was_pending && timer.slot == slot) return true;
+    if (was_pending && timer.slot == at.slot) return true;
     if (was_pending) unlink(timer);
-    link(timer, slot);
+    link(timer, at);
     return was_pending;
   }
 
@@ -148,20 +148,26 @@ class timer_wheel {
   // Rounded up: at the start of this tick the expiry has passed.
   static u64 tick_of(u64 expires_ns) { return (expires_ns >> TickShift) + ((expires_ns & (tick_ns - 1)) != 0); }
 
-  [[nodiscard]] unsigned slot_of(u64 expires_ns) const {
+  struct place {
+    unsigned slot;
+    u64 tick;  // the slot's first; 0: it is overdue
+  };
+  [[nodiscard]] place place_of(u64 expires_ns) const {
     u64 const tick = tick_of(expires_ns);
-    return tick <= clock_ ? overdue_slot + phase_ : slot_of_tick(tick);
+    return tick <= clock_ ? place{overdue_slot + phase_, 0} : place_of_tick(tick);
   }
-  [[nodiscard]] unsigned slot_of_tick(u64 tick) const {
+  [[nodiscard]] place place_of_tick(u64 tick) const {
     unsigned const level = static_cast<unsigned>(std::bit_width((tick ^ clock_) | 1) - 1) / level_bits;
-    return level * level_slots + static_cast<unsigned>(tick >> (level * level_bits) & group_mask);
+    unsigned const shift = level * level_bits;
+    u64 const group_and_above = tick >> shift;
+    return {level * level_slots + static_cast<unsigned>(group_and_above & group_mask), group_and_above << shift};
   }
 
-  void link(timer_list& timer, unsigned slot) {
+  void link(timer_list& timer, place at) {
+    unsigned const slot = at.slot;
     timer_list*& head = head_[slot];
     timer.slot = static_cast<u16>(slot);
-    u64 const below = (u64{1} << slot / level_slots * level_bits) - 1;
-    quiet_until_ = slot >= overdue_slot ? 0 : std::min(quiet_until_, tick_of(timer.expires) & ~below);
+    quiet_until_ = std::min(quiet_until_, at.tick);
     if (head) {
       timer.next = head;
       timer.prev = head->prev;
@@ -215,7 +221,7 @@ class timer_wheel {
   void cascade(unsigned slot) {
     while (timer_list* timer = head_[slot]) {
       unlink(*timer);
-      link(*timer, slot_of_tick(tick_of(timer->expires)));
+      link(*timer, place_of_tick(tick_of(timer->expires)));
     }
   }
 
