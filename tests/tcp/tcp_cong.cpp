@@ -319,6 +319,14 @@ TEST_CASE("CUBIC: a false alarm brings the old curve back, a timeout begins one 
   CHECK(ca.now.w_max == from);
 }
 
+TEST_CASE("an algorithm hears of nothing before its connection is there") {
+  tcp_script t;
+  int const fd = t.stream();
+  REQUIRE(t.connect(fd) == errc::operation_in_progress);
+  CHECK(t.tp(fd).icsk_ca_deaf);  // its SYN is out
+  t.out("S 0").in("S. 0 ack 1 mss 1460").out(". 1 ack 1");
+  CHECK_FALSE(t.tp(fd).icsk_ca_deaf);
+}
 TEST_CASE("CUBIC: a pause does not move along the curve: RFC 9438 §5.8") {
   cubic_flow f(500);
   CHECK(f.tp.icsk_ca_deaf);  // no epoch runs: a pause is no news

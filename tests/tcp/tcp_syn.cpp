@@ -146,6 +146,42 @@ TEST_CASE("no room for one more that is half open: it gets a cookie, and nothing
   t.over();
 }
 
+TEST_CASE("the end of a handshake that says nothing else leaves what any does", "[S147]") {
+  // PSH alone has it go the way of all segments; with a namespace's cookies both are made of that segment.
+  u8 const cookies = GENERATE(u8{1}, u8{2});
+  tcp_script quick, any;
+  tcp_sock* tp[2]{};
+  for (u32 i = 0; auto* t : {&quick, &any}) {
+    tcp_pernet(t->net()).sysctl_tcp_syncookies = cookies;
+    t->listen();
+    t->in("S 0 mss 1000 sackok ws 7 ts 100 0").out("S. 0 ack 1");
+    t->after(30).in(i == 0 ? ". 1 ack 1 win 700 ts 130 *" : "P. 1 ack 1 win 700 ts 130 *");
+    tp[i++] = &t->tp(t->accept());
+  }
+  auto const& a = *tp[0];
+  auto const& b = *tp[1];
+  CHECK(a.sk_state == tcp_state::established);
+  CHECK(a.snd_wnd == (cookies == 1 ? 700u << 7 : 700u << a.snd_wscale));
+  CHECK(a.ts_recent == 130);
+  CHECK(a.segs_in == 2);
+  CHECK(a.icsk_ca_initialized);
+  CHECK((a.srtt_us != 0) == (cookies == 1));
+  CHECK(static_cast<tcp_marks const&>(a).word() == b.word());
+  auto const same = [&](auto... members) { return ((a.*members == b.*members) && ...); };
+  CHECK(same(&tcp_sock::sk_state, &tcp_sock::rcv_nxt, &tcp_sock::rcv_wup, &tcp_sock::rcv_wnd, &tcp_sock::copied_seq,
+             &tcp_sock::snd_wnd, &tcp_sock::max_window, &tcp_sock::snd_wl1, &tcp_sock::snd_cwnd,
+             &tcp_sock::snd_ssthresh, &tcp_sock::mss_cache, &tcp_sock::rcv_mss));
+  CHECK(same(&tcp_sock::ts_recent, &tcp_sock::ts_recent_stamp, &tcp_sock::srtt_us, &tcp_sock::rttvar_us,
+             &tcp_sock::icsk_rto, &tcp_sock::rtt_min_us, &tcp_sock::rcv_tstamp, &tcp_sock::lsndtime,
+             &tcp_sock::established, &tcp_sock::segs_in, &tcp_sock::data_segs_in, &tcp_sock::segs_out,
+             &tcp_sock::delivered, &tcp_sock::rcvq_space, &tcp_sock::events, &tcp_sock::icsk_retransmits));
+  CHECK(a.snd_nxt - a.snd_una == b.snd_nxt - b.snd_una);
+  CHECK(quick.ext().TCPPureAcks.read() == any.ext().TCPPureAcks.read());
+  CHECK(quick.mib().CurrEstab.read() == any.mib().CurrEstab.read());
+  CHECK(quick.mib().InSegs.read() == any.mib().InSegs.read());
+  CHECK(quick.mib().PassiveOpens.read() == 1);
+}
+
 TEST_CASE("a listener that sent no cookie of late looks for none", "[S147]") {
   tcp_script t;
   t.listen(1);

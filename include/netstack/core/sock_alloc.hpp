@@ -83,6 +83,22 @@ template <class Net>
   return sk;
 }
 
+/// … of the same kind as another; nothing of what that was told. Never the stack's own.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE sock* sk_clone(Net& net, sock const& of) {
+  sock* const sk = sk_prot<Net>(of).slab_alloc(net);
+  if (!sk) return nullptr;
+  sk->sk_net = &net;
+  sk->sk_prot_idx = of.sk_prot_idx;
+  sk->sk_family = of.sk_family;
+  sk->sk_memory = of.sk_memory;
+  sk->sk_limits = of.sk_limits;
+  if (sk->sk_limits) ++sk->sk_memory->sockets_allocated;
+  ++net.sock_inuse;
+  sock_prot_inuse_add(net, *sk, 1);
+  return sk;
+}
+
 /// The end of a sock that is found no more, is told nothing, and has nothing to say: what came for it is freed, its own
 /// hold dropped.
 template <class Net>
@@ -96,6 +112,7 @@ NETSTACK_INLINE void sk_release_last(Net& net, sock& sk) {
   }
   sock_put(sk);
 }
+
 /// Takes a sock out of use: its queues are freed, its callbacks silenced, its own hold dropped. Packets on their way
 /// out stay charged; the sock's memory goes with the last of them.
 template <class Net>

@@ -77,7 +77,7 @@ struct inet_connection_sock : inet_sock {
   bool icsk_ca_setsockopt : 1 = false;  ///< it was chosen for this socket
   bool icsk_ca_initialized : 1 = false;
   bool icsk_ca_beside : 1 = false;  ///< … which is too large, and so icsk_ca_priv is where it lies
-  bool icsk_ca_deaf : 1 = false;    ///< what follows a pause is no news to it now: ca_event::tx_start
+  bool icsk_ca_deaf : 1 = true;     ///< what follows a pause is no news to it now: ca_event::tx_start
   u8 icsk_defer_accept = 0;         ///< TCP_DEFER_ACCEPT, in repetitions of the SYN-ACK
 };
 [[nodiscard]] inline inet_connection_sock& inet_csk(sock& sk) { return static_cast<inet_connection_sock&>(sk); }

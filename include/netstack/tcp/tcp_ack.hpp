@@ -467,13 +467,13 @@ template <class Net>
 NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool challenge);
 }
 
-/// The acknowledgment of a segment. 1: good; 0: old, of no news; -1: of what was never sent, or too old to be believed;
-/// an answer to that is sent if `challenge`.
+/// The acknowledgment of a segment, unless something without a packet is in flight, as nothing is in ESTABLISHED. 1:
+/// good; 0: old, of no news; -1: of what was never sent, or too old to be believed; an answer to that is sent if
+/// `challenge`.
 template <class Net>
-int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
+int tcp_ack_queued(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   auto& tp = tcp_sk(sk);
   tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
-  if (tcp_bodiless(tp) && detail::tcp_ack_bodiless(net, sk, rx)) return 1;
   bool const idle = detail::tcp_ack_is_idle(tp, rx.ack_seq);
   sk_buff* const head = idle || after(rx.ack_seq, tp.snd_nxt) ? nullptr : detail::tcp_ack_plain_head(sk, rx.ack_seq);
   if (rx.opt.num_sacks != 0 || (!idle && !head) || tcp_ecn_rcv_ecn_echo(tp, rx))
@@ -484,6 +484,12 @@ int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
   detail::tcp_ack_update_window(tp, rx);
   detail::tcp_ack_plain(net, sk, *head, rx.seq, rx.ack_seq);
   return 1;
+}
+/// … in any state.
+template <class Net>
+NETSTACK_INLINE int tcp_ack(Net& net, sock& sk, tcp_rx const& rx, bool challenge) {
+  if (tcp_bodiless(tcp_sk(sk)) && detail::tcp_ack_bodiless(net, sk, rx)) return 1;
+  return tcp_ack_queued(net, sk, rx, challenge);
 }
 
 namespace detail {

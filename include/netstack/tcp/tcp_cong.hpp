@@ -160,7 +160,9 @@ void tcp_init_congestion_control(Net& net, sock& sk) {
   tcp_prepare_congestion_control(net, sk);
   inet_csk(sk).icsk_ca_initialized = true;
   inet_csk(sk).icsk_ca_deaf = false;
-  if (auto* init = tcp_ca<Net>(sk).init) init(net, sk);
+  tcp_with_ca<Net>(sk, [&](auto const& ca) NETSTACK_INLINE_LAMBDA {
+    if (ca.init) ca.init(net, sk);
+  });
 }
 /// … and ends.
 template <class Net>
@@ -181,7 +183,7 @@ template <class Net>
 void tcp_cleanup_congestion_control(Net& net, sock& sk) {
   auto& icsk = inet_csk(sk);
   tcp_release_congestion_control(net, sk);
-  icsk.icsk_ca_deaf = false;
+  icsk.icsk_ca_deaf = true;
   if (tcp_sk(sk).rare != &tcp_no_rare) tcp_own_rare(tcp_sk(sk)).ca_undo = {};
   std::fill(std::begin(icsk.icsk_ca_priv), std::end(icsk.icsk_ca_priv), std::byte{});
 }

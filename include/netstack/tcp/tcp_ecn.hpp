@@ -5,7 +5,7 @@
 // rx: called by tcp_input, tcp_data_queue, tcp_ack; tx: by tcp_connect, tcp_transmit, tcp_retransmit_skb
 // Linux: net/ipv4/tcp_input.c and tcp_output.c (tcp_ecn_*); RFC 3168 §6.1
 #pragma once
-#include "netstack/tcp/tcp_sock.hpp"
+#include "netstack/tcp/tcp_cong.hpp"
 
 namespace netstack {
 
@@ -16,7 +16,8 @@ inline constexpr u8 tcp_syn_ecn = tcp_flag::syn | tcp_flag::ece | tcp_flag::cwr;
 /// RFC 3168 §6.1.1, SHLD-8: a SYN that asks: its flags.
 template <class Net>
 [[nodiscard]] u8 tcp_ecn_send_syn(Net& net, sock& sk) {
-  bool const ask = tcp_pernet(net).sysctl_tcp_ecn == 1 || tcp_ca<Net>(sk).needs_ecn;
+  bool const needs = tcp_with_ca<Net>(sk, [](auto const& ca) NETSTACK_INLINE_LAMBDA { return ca.needs_ecn; });
+  bool const ask = tcp_pernet(net).sysctl_tcp_ecn == 1 || needs;
   tcp_sk(sk).ecn_flags = ask ? tcp_ecn::ok : u8{0};
   return ask ? tcp_flag::ece | tcp_flag::cwr : 0;
 }

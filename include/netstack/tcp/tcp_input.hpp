@@ -8,6 +8,7 @@
 #include "netstack/tcp/tcp_ack.hpp"
 #include "netstack/tcp/tcp_data_queue.hpp"
 #include "netstack/tcp/tcp_timer.hpp"
+#include "netstack/tcp/tcp_urg.hpp"
 #include "netstack/tcp/tcp_user_timeout.hpp"
 
 namespace netstack {
@@ -140,43 +141,6 @@ NETSTACK_INLINE drop_reason tcp_validate_incoming(Net& net, sock& sk, tcp_rx con
   return tcp_validate_other(net, sk, rx);
 }
 
-/// The pointer of an urgent segment, MUST-62. RFC 9293 §3.8.5 lets it point to the last urgent byte
-/// (net/ipv4/tcp_stdurg), the world has it point behind (RFC 6093 §3.1).
-template <class Net>
-NETSTACK_COLD void tcp_check_urg(Net& net, sock& sk, tcp_rx const& rx) {
-  auto& tp = tcp_sk(sk);
-  u32 const at = rx.seq + rx.urg_ptr - (rx.urg_ptr != 0 && !tcp_pernet(net).sysctl_tcp_stdurg ? 1 : 0);
-  // What was read already, or is known already, is no news.
-  if (after(tp.copied_seq, at) || before(at, tp.rcv_nxt) || (tp.urg_data != 0 && !after(at, tp.rare->urg_seq))) return;
-  // The mark was reached and its byte not asked for: a second one leaves it in the stream, where nobody expects it.
-  if (tp.urg_data != 0 && tp.rare->urg_seq == tp.copied_seq && !sock_flag(sk, sock_flags::urginline) &&
-      tp.copied_seq != tp.rcv_nxt)
-    ++tp.copied_seq;
-  tp.urg_data = tcp_urg_bits::notyet;
-  tcp_rare_of(net, tp).urg_seq = at;
-  tcp_note(sk, tcp_event::readable);
-}
-/// MUST-30 MUST-31 MUST-32. Data at the header. The one urgent byte is set apart as soon as it is here.
-template <class Net>
-NETSTACK_NOINLINE void tcp_urg_slow(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
-  auto& tp = tcp_sk(sk);
-  if (rx.has(tcp_flag::urg)) [[unlikely]]
-    tcp_check_urg(net, sk, rx);
-  if (!(tp.urg_data & tcp_urg_bits::notyet)) [[likely]]
-    return;
-  u8 byte;
-  u32 const offset = tp.rare->urg_seq - rx.seq - (rx.has(tcp_flag::syn) ? 1 : 0);
-  if (offset >= skb.len - rx.hlen || !skb_copy_bits(skb, rx.hlen + offset, &byte, 1)) return;
-  tp.urg_data = tcp_urg_bits::valid | byte;
-  tcp_note(sk, tcp_event::readable);
-}
-
-template <class Net>
-NETSTACK_INLINE void tcp_urg(Net& net, sock& sk, sk_buff const& skb, tcp_rx const& rx) {
-  if (rx.has(tcp_flag::urg) || (tcp_sk(sk).urg_data & tcp_urg_bits::notyet)) [[unlikely]]
-    tcp_urg_slow(net, sk, skb, rx);
-}
-
 /// The peer sent data and no news of ours: who said that he will write more is left the time, as in Linux.
 [[nodiscard]] inline bool tcp_awaits_more(tcp_sock const& tp) {
   return (tp.nonagle & tcp_nagle::more) && tp.snd_una == tp.rare->more_una;
@@ -196,7 +160,7 @@ NETSTACK_INLINE void tcp_data_snd_check(Net& net, sock& sk) {
 /// Data may be sent: the algorithm begins, and the measures of what a segment and a round trip carry. Of a connection
 /// that a SYN with data began, that is before it is there: what was closed by then never is ESTABLISHED.
 template <class Net>
-void tcp_init_transfer(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_init_transfer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (!tp.icsk_ca_initialized) tcp_init_congestion_control(net, sk);
   tcp_sync_mss(net, sk);
@@ -229,17 +193,19 @@ void tcp_finish_connect(Net& net, sock& sk) {
 
 /// What a SYN says holds for the whole connection.
 template <class Net>
-void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
+NETSTACK_INLINE void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
   tp.rcv_nxt = tp.rcv_wup = tp.copied_seq = rx.seq + 1;
   tp.snd_wl1 = rx.seq;
   tp.snd_wnd = rx.window;
   tp.max_window = std::max<u32>(tp.max_window, rx.window);
-  tp.wscale_ok = tp.wscale_ok && rx.opt.wscale_ok;
+  if (!(rx.opt.wscale_ok && rx.opt.saw_tstamp && rx.opt.sack_ok)) [[unlikely]] {  // something is not agreed to
+    tp.wscale_ok = tp.wscale_ok && rx.opt.wscale_ok;
+    tp.tstamp_ok = tp.tstamp_ok && rx.opt.saw_tstamp;
+    tp.sack_ok = tp.sack_ok && rx.opt.sack_ok;
+  }
   tp.snd_wscale = tp.wscale_ok ? rx.opt.snd_wscale : u8{0};
   if (!tp.wscale_ok) tp.rcv_wscale = 0, tp.rcv_wnd = std::min<u32>(tp.rcv_wnd, 0xffff);
-  tp.tstamp_ok = tp.tstamp_ok && rx.opt.saw_tstamp;
   if (tp.tstamp_ok) tp.ts_recent = rx.opt.rcv_tsval, tp.ts_recent_stamp = detail::tw_clock(net.worker().now);
-  tp.sack_ok = tp.sack_ok && rx.opt.sack_ok;
   tcp_ecn_rcv_syn(tp, rx);
   tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
   // RFC 9293 §3.7.1 MUST-15: without the option, 536.
@@ -249,7 +215,7 @@ void tcp_take_syn(Net& net, tcp_sock& tp, tcp_rx const& rx) {
 
 /// RFC 7323 §5: what is echoed to our SYN is older than its first transmission, or newer than now.
 template <class Net>
-NETSTACK_COLD bool tcp_syn_echo_is_wrong(Net& net, sock const& sk, tcp_rx const& rx) {
+NETSTACK_INLINE bool tcp_syn_echo_is_wrong(Net& net, sock const& sk, tcp_rx const& rx) {
   auto const& tp = tcp_sk(sk);
   if (!tp.tstamp_ok || !rx.opt.saw_tstamp || rx.opt.rcv_tsecr == 0) return false;
   sk_buff* const head = tcp_sent_head(sk);
@@ -267,6 +233,18 @@ NETSTACK_COLD void tcp_syn_again_soon(Net& net, sock& sk) {
     inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tcp_timeout_min);
 }
 
+/// MUST-10, figure 7: both open at once.
+template <class Net>
+NETSTACK_COLD void tcp_simultaneous_open(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  tcp_take_syn(net, tp, rx);
+  tcp_set_state(net, sk, tcp_state::syn_recv);
+  if (tcp_bodiless(tp)) (void)tcp_embody(net, sk);
+  if (sk_buff* const syn = tcp_sent_head(sk)) {
+    tcp_make_synack(tp, TCP_SKB_CB(*syn));
+    (void)tcp_transmit_skb(net, sk, *syn);
+  }
+}
 /// RFC 9293 §3.10.7.3.
 template <class Net>
 NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
@@ -287,7 +265,10 @@ NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, 
       return {drop(net, skb, drop_reason::tcp_reset)};
     }
     if (!rx.has(tcp_flag::syn)) return {drop(net, skb, drop_reason::tcp_flags)};
-    (void)tcp_ack(net, sk, rx, false);
+    if (tcp_bodiless(tp)) [[likely]]  // all of it, then; the window is taken below
+      tcp_ack_plain_bodiless(net, sk, rx.seq, rx.ack_seq);
+    else
+      (void)tcp_ack_queued(net, sk, rx, false);
     tcp_take_syn(net, tp, rx);
     tcp_finish_connect(net, sk);
     if (tp.syn_fastopen) [[unlikely]]
@@ -297,17 +278,23 @@ NETSTACK_NOINLINE tcp_outcome tcp_rcv_synsent_state_process(Net& net, sock& sk, 
     return {verdict::consumed()};
   }
   if (rx.has(tcp_flag::rst) || !rx.has(tcp_flag::syn)) return {drop(net, skb, drop_reason::tcp_flags)};
-  // MUST-10, figure 7: both open at once.
-  tcp_take_syn(net, tp, rx);
-  tcp_set_state(net, sk, tcp_state::syn_recv);
-  if (tcp_bodiless(tp)) (void)tcp_embody(net, sk);
-  if (sk_buff* const syn = tcp_sent_head(sk)) {
-    tcp_make_synack(tp, TCP_SKB_CB(*syn));
-    (void)tcp_transmit_skb(net, sk, *syn);
-  }
+  tcp_simultaneous_open(net, sk, rx);
   return {verdict::consumed()};
 }
 
+/// RFC 9293 §3.10.7.4 fifth, in SYN-RECEIVED: our SYN was acknowledged.
+template <class Net>
+NETSTACK_INLINE void tcp_syn_recv_acked(Net& net, sock& sk, tcp_rx const& rx) {
+  auto& tp = tcp_sk(sk);
+  tcp_finish_connect(net, sk);
+  tp.snd_wnd = u32{rx.window} << tp.snd_wscale;
+  tp.max_window = std::max(tp.max_window, tp.snd_wnd);
+  tp.snd_wl1 = rx.seq;
+  if (!(sk.sk_shutdown & send_shutdown)) [[likely]]
+    return;
+  tcp_set_state(net, sk, tcp_state::fin_wait1);  // shut down before it was there
+  tcp_send_fin(net, sk);
+}
 /// Our FIN was acknowledged.
 template <class Net>
 tcp_outcome tcp_fin_wait1_acked(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool& over) {
@@ -332,16 +319,7 @@ template <class Net>
 tcp_outcome tcp_ack_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, bool& over) {
   auto& tp = tcp_sk(sk);
   switch (sk.sk_state) {
-    case tcp_state::syn_recv:
-      tcp_finish_connect(net, sk);
-      tp.snd_wnd = u32{rx.window} << tp.snd_wscale;
-      tp.max_window = std::max(tp.max_window, tp.snd_wnd);
-      tp.snd_wl1 = rx.seq;
-      if (!(sk.sk_shutdown & send_shutdown)) [[likely]]
-        break;
-      tcp_set_state(net, sk, tcp_state::fin_wait1);  // shut down before it was there
-      tcp_send_fin(net, sk);
-      break;
+    case tcp_state::syn_recv: tcp_syn_recv_acked(net, sk, rx); break;
     case tcp_state::fin_wait1:
       if (tp.snd_una == tp.write_seq) return tcp_fin_wait1_acked(net, sk, skb, rx, over);
       break;
@@ -477,7 +455,7 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
   if (head) [[likely]]
     ++NET_STATS(net).TCPHPAcks, tcp_ack_plain(net, sk, *head, rx.seq, rx.ack_seq);
   else if (!data || rx.ack_seq != tp.snd_una || tp.ca_state != tcp_ca_state::open)
-    (void)tcp_ack(net, sk, tcp_rx{rx}, true);  // a copy: what nobody else looks at stays in registers
+    (void)tcp_ack_queued(net, sk, tcp_rx{rx}, true);  // a copy: what nobody else looks at stays in registers
   else
     tp.snd_wl1 = rx.seq;
   if (tp.tstamp_ok) tcp_take_ts_recent(net, tp, rx.seq, rx.opt.rcv_tsval);
@@ -514,7 +492,7 @@ tcp_outcome tcp_rcv_established(Net& net, sock& sk, sk_buff& skb, tcp_rx const& 
     return {drop(net, skb, drop_reason::tcp_flags)};
   if (auto const bad = detail::tcp_validate_incoming(net, sk, rx); bad != drop_reason::not_specified) [[unlikely]]
     return {drop(net, skb, bad)};
-  if (tcp_ack(net, sk, rx, true) < 0) [[unlikely]]
+  if (tcp_ack_queued(net, sk, rx, true) < 0) [[unlikely]]
     return {drop(net, skb, drop_reason::tcp_invalid_ack_sequence)};
   detail::tcp_replace_ts_recent(net, tp, rx);
   if (rx.opt.user_timeout != 0) tcp_rcv_user_timeout(net, tp, rx.opt.user_timeout);
@@ -574,6 +552,19 @@ NETSTACK_INLINE void tcp_count_segs_in(tcp_sock& tp, sk_buff const& skb, u32 hle
 }
 }  // namespace detail
 
+/// The segment that a fresh connection was made of, which tcp_check_req() or a cookie believes: does it say no more than
+/// that our SYN arrived, as nearly always? Then all that tcp_do_rcv() would make of it.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE bool tcp_rcv_handshake_end(Net& net, sock& child, sk_buff const& skb, tcp_rx const& rx) {
+  auto& tp = tcp_sk(child);
+  if (rx.flags != tcp_flag::ack || rx.seq != tp.rcv_nxt || rx.end_seq != rx.seq ||
+      (rx.opt.num_sacks | rx.opt.user_timeout) != 0) [[unlikely]]
+    return false;
+  detail::tcp_count_segs_in(tp, skb, rx.hlen);
+  ++NET_STATS(net).TCPPureAcks;
+  detail::tcp_syn_recv_acked(net, child, rx);
+  return true;
+}
 /// A segment for this socket, data at its header, checksum verified.
 template <class Net>
 tcp_outcome tcp_do_rcv(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {

@@ -17,12 +17,7 @@ namespace netstack {
 
 namespace detail {
 template <class Net>
-NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
-  if (tcp_v4_route_is_plain(sk)) [[likely]]
-    if (auto const* const recent = ip_route_output_recent(net, sk.sk_daddr, inet_sk(sk).inet_saddr, false)) [[likely]] {
-      sk_dst_set(sk, *recent->rt);
-      return recent->rt;
-    }
+NETSTACK_NOINLINE rtable* tcp_v4_find_route_slow(Net& net, sock& sk) {
   if (sk.sk_rare->opt) [[unlikely]] {
     flowi4 fl4;
     return tcp_v4_route(net, sk, fl4).value_or(nullptr);
@@ -32,6 +27,16 @@ NETSTACK_NOINLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
   if (!rt) return nullptr;
   sk_dst_set(sk, **rt);
   return *rt;
+}
+template <class Net>
+NETSTACK_INLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
+  auto const* const recent = tcp_v4_route_is_plain(sk)
+                                 ? ip_route_output_recent(net, sk.sk_daddr, inet_sk(sk).inet_saddr, false)
+                                 : nullptr;
+  if (!recent) [[unlikely]]
+    return tcp_v4_find_route_slow(net, sk);
+  sk_dst_set(sk, *recent->rt);
+  return recent->rt;
 }
 }  // namespace detail
 
@@ -203,7 +208,10 @@ template <class Net>
 verdict tcp_child_process(Net& net, sock& listener, sock& child, sk_buff& skb, tcp_rx const& rx) {
   inet_csk_reqsk_queue_add(listener, child);
   tcp_note(listener, tcp_event::readable);
-  return tcp_v4_process(net, child, skb, rx);
+  if (!tcp_rcv_handshake_end(net, child, skb, rx)) [[unlikely]]
+    return tcp_v4_process(net, child, skb, rx);
+  tcp_tell(child);
+  return verdict::consumed();
 }
 
 /// A segment for a half-open connection: the handshake's end, a repetition, or neither.

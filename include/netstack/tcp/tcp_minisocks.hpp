@@ -305,7 +305,7 @@ void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
 }
 
 /// What a connection inherits from the socket that listened for it.
-inline void tcp_inherit(tcp_sock& child, tcp_sock const& listener) {
+NETSTACK_INLINE void tcp_inherit(tcp_sock& __restrict child, tcp_sock const& __restrict listener) {
   child.sk_type = listener.sk_type;
   child.sk_protocol = listener.sk_protocol;
   child.sk_reuse = listener.sk_reuse;
@@ -351,7 +351,7 @@ inline void tcp_inherit_rare(sock_rare& child, sock_rare const& listener) {
 template <class Net>
 sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) {
   bool const full = sk_acceptq_is_full(listener);
-  sock* const child = full ? nullptr : sk_alloc(net, listener.sk_family, sk_prot<Net>(listener), false);
+  sock* const child = full ? nullptr : sk_clone(net, listener);
   if (!child) {
     if (full) ++NET_STATS(net).ListenOverflows;
     ++NET_STATS(net).ListenDrops;
@@ -391,17 +391,17 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
   tcp_assign_congestion_control(net, *child);
   tcp_prepare_congestion_control(net, *child);
-  inet_bind_hash(net, *child, req.key.hnum, true);
-  inet_hash_child(net, tp, req);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
-  if (req.num_timeout != 0) [[unlikely]]
+  if (req.num_timeout != 0) [[unlikely]] {
     tcp_rare_of(net, tp).total_retrans = req.num_timeout;
-  if (req.num_timeout == 0 && req.sent != 0) {
-    u32 const rtt_us = static_cast<u32>((net.worker().now - req.sent) / 1000);
+  } else if (req.hashed) {
+    u32 const rtt_us = tcp_clock_us(net) - req.sent_us;
     tcp_rtt_estimator(tp, rtt_us);
     tcp_update_rtt_min(net, tp, rtt_us, [] { return false; });
     tcp_set_rto(tp);
   }
+  inet_bind_hash(net, *child, req.key.hnum, true);
+  inet_hash_child(net, tp, req);
   tp.delivered = tp.segs_in = 1;  // the SYN-ACK; the SYN
   ++TCP_STATS(net).PassiveOpens;
   return child;

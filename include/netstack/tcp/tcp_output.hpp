@@ -17,8 +17,8 @@ namespace netstack {
 
 /// The most payload that one frame holds behind its headers.
 template <class Net>
-[[nodiscard]] u32 tcp_frame_room(Net& net) {
-  return net.worker().pool.frame_size() - max_tcp_header;
+[[nodiscard]] u32 tcp_frame_room(Net&) {
+  return Net::sizes.frame_size - max_tcp_header;
 }
 /// Of the path. What is known of a plain one is read without a call.
 template <class Net>

@@ -285,7 +285,7 @@ struct tcp_request_sock {
   inet_link ehash_next{};
   u8 ireq_opt = 0;   ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
   u8 saved_syn = 0;  ///< as tcp_beside's
-  u64 sent = 0;      ///< worker time when the SYN-ACK left
+  u32 sent_us = 0;   ///< of a hashed one: tcp_clock_us() when the SYN-ACK left
   u32 oow_ack_stamp = 0;
   u16 mss = tcp_mss_default;  ///< the peer's
   u16 adv_mss = 0;            ///< ours
@@ -293,12 +293,9 @@ struct tcp_request_sock {
   u8 snd_wscale = 0, rcv_wscale = 0;
   u8 num_timeout = 0;
   u8 scaling_ratio = 0;  ///< tcp_flow's
-  bool tstamp_ok : 1 = false;
-  bool sack_ok : 1 = false;
-  bool wscale_ok : 1 = false;
-  bool ecn_ok : 1 = false;
-  bool hashed : 1 = false;  ///< segments find it
-  bool acked : 1 = false;   ///< the handshake is complete, but its connection is not wanted yet, or has no room
+  bool tstamp_ok = false, sack_ok = false, wscale_ok = false, ecn_ok = false;
+  bool hashed = false;  ///< segments find it
+  bool acked = false;   ///< the handshake is complete, but its connection is not wanted yet, or has no room
 };
 static_assert(sizeof(tcp_request_sock) <= 128);
 

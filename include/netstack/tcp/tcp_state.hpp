@@ -230,7 +230,6 @@ inline void tcp_note(sock& sk, u8 events) { tcp_sk(sk).events |= events; }
 namespace detail {
 /// tcp_tell, when somebody may want to hear it.
 NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
-  if (sk.sk_callbacks == &sock_no_callbacks) return;
   auto const tell = [&](u8 event, void (*sock_callbacks::*callback)(sock&)) {
     if ((events & event) && !sock_flag(sk, sock_flags::dead) && sk.sk_callbacks->*callback)
       (sk.sk_callbacks->*callback)(sk);
@@ -248,7 +247,7 @@ NETSTACK_NOINLINE inline void tcp_tell_slow(sock& sk, u8 events) {
 /// it.
 NETSTACK_INLINE void tcp_tell(sock& sk) {
   u8 const events = std::exchange(tcp_sk(sk).events, u8{0});
-  if (events == 0 || (events == tcp_event::readable && !sk.sk_callbacks->data_ready)) [[likely]]
+  if (events == 0 || sk.sk_callbacks == &sock_no_callbacks) [[likely]]
     return;
   detail::tcp_tell_slow(sk, events);
 }

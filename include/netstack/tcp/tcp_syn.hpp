@@ -39,10 +39,10 @@ NETSTACK_COLD void tcp_reqsk_record_syn(Net& net, sock const& listener, tcp_requ
   req.saved_syn = static_cast<u8>(saved.index_of(syn) + 1);
 }
 
-/// What a half-open connection says; flags: SYN-ACK, or ACK when something out of the window was heard.
+/// What a half-open connection says, `syn`: its SYN-ACK.
 template <class Net>
-result<void> tcp_reqsk_send(Net& net, tcp_request_sock const& req, u8 flags, tcp_fastopen_cookie const& cookie = {}) {
-  bool const syn = (flags & tcp_flag::syn) != 0;
+NETSTACK_INLINE void tcp_reqsk_say(Net& net, tcp_request_sock const& req, bool syn, tcp_fastopen_cookie const& cookie) {
+  u8 const flags = syn ? tcp_flag::syn | tcp_flag::ack : tcp_flag::ack;
   tcp_header_fields const f{
       .source = be16{req.key.hnum},
       .dest = req.key.sport,
@@ -59,7 +59,17 @@ result<void> tcp_reqsk_send(Net& net, tcp_request_sock const& req, u8 flags, tcp
     opts.fastopen = cookie.len > 0;
     if (opts.fastopen) opts.fastopen_len = static_cast<u8>(cookie.len), opts.cookie = cookie.val;
   }
-  return tcp_rsk_ops<Net>(req).send_synack(net, req, f, opts);
+  (void)tcp_rsk_ops<Net>(req).send_synack(net, req, f, opts);  // lost, as on the wire
+}
+template <class Net>
+NETSTACK_NOINLINE void tcp_reqsk_send_synack(Net& net, tcp_request_sock const& req,
+                                             tcp_fastopen_cookie const& cookie = {}) {
+  tcp_reqsk_say(net, req, true, cookie);
+}
+/// Something out of the window was heard.
+template <class Net>
+NETSTACK_COLD void tcp_reqsk_send_ack(Net& net, tcp_request_sock const& req) {
+  tcp_reqsk_say(net, req, false, {});
 }
 
 /// The SYN-ACK was not answered: it is sent again, ever more rarely, and given up at last. Or it was, and nothing
@@ -78,7 +88,7 @@ void reqsk_timer_handler(void*, timer_list& timer) {
   if (!req.acked || req.num_timeout + 1 >= listener.icsk_defer_accept) {
     ++TCP_STATS(net).RetransSegs;
     ++NET_STATS(net).TCPSynRetrans;
-    (void)tcp_reqsk_send(net, req, tcp_flag::syn | tcp_flag::ack);
+    tcp_reqsk_send_synack(net, req);
   }
   ++req.num_timeout;
   u64 const wait = std::min(u64{tcp_timeout_init} << std::min<u32>(req.num_timeout, 30), u64{tcp_rto_max}) * 1000;
@@ -141,7 +151,7 @@ NETSTACK_COLD void tcp_reqsk_send_cookie(Net& net, sock& sk, tcp_request_sock& r
   req.ts_off += cookie_init_timestamp(req, clock) - clock;
   tcp_synq_overflow(sk, net.worker().now);
   ++NET_STATS(net).SyncookiesSent;
-  (void)tcp_reqsk_send(net, req, tcp_flag::syn | tcp_flag::ack);
+  tcp_reqsk_send_synack(net, req);
 }
 /// Answers a SYN, and remembers it.
 template <class Net>
@@ -151,9 +161,9 @@ void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tc
   inet_ehash_insert(net, req, inet_ehashfn(net, req.key));
   req.hashed = true;
   req.rsk_timer.function = reqsk_timer_handler<Net>;
-  req.sent = net.worker().now;
-  net.worker().timers.mod_timer(req.rsk_timer, req.sent + u64{tcp_timeout_init} * 1000);
-  (void)tcp_reqsk_send(net, req, tcp_flag::syn | tcp_flag::ack, cookie);
+  req.sent_us = tcp_clock_us(net);
+  net.worker().timers.mod_timer(req.rsk_timer, net.worker().now + u64{tcp_timeout_init} * 1000);
+  tcp_reqsk_send_synack(net, req, cookie);
 }
 
 }  // namespace detail
@@ -249,7 +259,7 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
       ++TCP_STATS(net).RetransSegs;
       ++NET_STATS(net).TCPSynRetrans;
       req.num_timeout = std::max<u8>(req.num_timeout, 1);  // no measure of the round trip any more
-      (void)detail::tcp_reqsk_send(net, req, tcp_flag::syn | tcp_flag::ack);
+      detail::tcp_reqsk_send_synack(net, req);
     }
     return nullptr;
   }
@@ -262,7 +272,7 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
   if (paws_reject || !tcp_in_window(rx.seq, rx.end_seq, req.rcv_isn + 1, req.rcv_isn + 1 + req.rcv_wnd)) {
     if (!rx.has(tcp_flag::rst) &&
         !detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv))
-      (void)detail::tcp_reqsk_send(net, req, tcp_flag::ack);
+      detail::tcp_reqsk_send_ack(net, req);
     if (paws_reject) ++NET_STATS(net).PAWSEstab;
     v = drop(net, skb, paws_reject ? drop_reason::tcp_rfc7323_paws : drop_reason::tcp_invalid_sequence);
     return nullptr;
@@ -272,7 +282,7 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
     if (rx.has(tcp_flag::rst) && rx.seq != req.rcv_isn + 1) {
       if (!detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv)) {
         ++NET_STATS(net).TCPChallengeACK;
-        (void)detail::tcp_reqsk_send(net, req, tcp_flag::ack);
+        detail::tcp_reqsk_send_ack(net, req);
       }
       v = drop(net, skb, drop_reason::tcp_invalid_sequence);
       return nullptr;

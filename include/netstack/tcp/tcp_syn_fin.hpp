@@ -120,7 +120,7 @@ result<void> tcp_send_syn_data(Net& net, sock& sk, sk_buff& syn);
 
 /// What its SYN says, and all else that needs no port: both addresses and the route are known.
 template <class Net>
-void tcp_connect_init(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_connect_init(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   tcp_prepare_congestion_control(net, sk);

@@ -197,12 +197,18 @@ NETSTACK_INLINE constexpr bool tcp_parse_stamp(tcp_options_received& rx, unsigne
   rx.rcv_tsecr = detail::get_be32(block + 8);
   return true;
 }
-/// The options of a segment; `rx`: nothing yet, `syn`: its SYN bit. False: a malformed one ended the reading early.
-constexpr bool tcp_parse_others(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
-  if (syn && detail::note_common_syn(rx, block, len)) return true;
+/// … of one that looks like none of the common ones.
+NETSTACK_NOINLINE constexpr bool tcp_parse_rare(tcp_options_received& rx, unsigned char const* block, std::size_t len,
+                                                bool syn) {
   tcp_option_parser parser{block, len};
   while (auto const* option = parser.next()) detail::note_tcp_option(rx, *option, syn);
   return !parser.malformed();
+}
+/// The options of a segment; `rx`: nothing yet, `syn`: its SYN bit. False: a malformed one ended the reading early.
+constexpr bool tcp_parse_others(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
+  if (syn && detail::note_common_syn(rx, block, len)) [[likely]]
+    return true;
+  return tcp_parse_rare(rx, block, len, syn);
 }
 /// The same, whatever is in `rx` yet.
 constexpr bool tcp_parse_options(tcp_options_received& rx, unsigned char const* block, std::size_t len, bool syn) {
