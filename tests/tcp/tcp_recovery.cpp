@@ -603,6 +603,30 @@ TEST_CASE("time stamps tell that the first transmission arrived: RFC 3522, RFC 4
   t.over();
 }
 
+TEST_CASE("a repair that had to wait, and then was not needed, costs nothing: RFC 3522") {
+  for (char const* const options : {"sackok", "wscale"}) {
+    CAPTURE(options);
+    episode t(*options == 's' ? options : "");
+    u64 const slowly = 1000;  // a segment in a second
+    REQUIRE(setsockopt(t.net(), t.fd, sol::socket, so::max_pacing_rate, &slowly, sizeof slowly));
+    t.write(11).leave(1, 10).after(100).in(ack(1)).leaves(11).silent();
+    if (*options == 's')
+      t.in(ack(1) + sack(3, 6));
+    else
+      t.in(ack(1)).in(ack(1)).in(ack(1));
+    t.silent();  // 2 would leave, but not yet
+    CHECK(t.tp().ca_state == tcp_ca_state::recovery);
+    CHECK(t.tp().snd_ssthresh == 5);
+    t.in(ack(8)).silent();
+    t.in(ack(11)).silent();
+    CHECK(t.ext().TCPFullUndo.read() + t.ext().TCPPartialUndo.read() == 1);
+    CHECK(t.tp().rare->total_retrans == 0);
+    CHECK(t.tp().ca_state == tcp_ca_state::open);
+    CHECK(t.tp().snd_cwnd >= 10);
+    t.over();
+  }
+}
+
 TEST_CASE("a timeout that time stamps tell was none: RFC 3522") {
   episode t("sackok ts 1 0");
   t.set("tcp_early_retrans", "0");

@@ -68,10 +68,13 @@ void tcp_init_undo(Net& net, tcp_sock& tp) {
   auto const twice = static_cast<s32>(tp.retrans_out) + (tp.tlp_outstanding && tp.tlp_retrans);
   past.undo_retrans = twice != 0 ? twice : -1;
 }
-/// RFC 3522 §3.2: what was acknowledged is the first transmission, for it bears an older time than the repetition.
+/// RFC 3522 §3.2: what was acknowledged is the first transmission, for it bears an older time than the repetition; or
+/// there was none yet, for want of a frame or for its pace. Of a SYN's, and without SACK at an episode's end, that it
+/// was is forgotten.
 inline bool tcp_packet_delayed(tcp_sock const& tp, tcp_ack_news const& news) {
-  return tp.repair->retrans_stamp != 0 && tp.tstamp_ok && news.tsecr != 0 &&
-         before(news.tsecr, tp.repair->retrans_stamp);
+  if (u32 const first = tp.repair->retrans_stamp; first != 0)
+    return tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, first);
+  return news.una_advanced && !news.syn_acked && (tcp_is_sack(tp) || before(tp.snd_una, tp.repair->high_seq));
 }
 inline bool tcp_may_undo(tcp_sock const& tp, tcp_ack_news const& news) {
   return tp.undo_marker_set && (tp.rare->undo_retrans == 0 || tcp_packet_delayed(tp, news));
