@@ -334,12 +334,13 @@ TEST_CASE("more duplicates than segments are reordering, and send no more than t
 // -----------------------------------------------------------------------------------------------------------
 
 TEST_CASE("a spurious timeout is seen by what comes back, and taken back: RFC 5682 (F-RTO)") {
-  for (bool const with_sack : {true, false}) {
+  for (auto const& [with_sack, later] : {std::pair{true, 0}, {false, 0}, {true, 250}, {false, 250}}) {
+    CAPTURE(with_sack, later);
     episode t(with_sack ? "sackok" : "");
     t.set("tcp_early_retrans", "0");
     t.write(10).leave(1, 10).quiet(290).after(20).leaves(1).silent();  // the network stood still for 300 ms
     CHECK(t.tp().snd_cwnd == 1);
-    t.write(5);
+    t.write(5).after(static_cast<u64>(later));  // or for longer than a round trip behind that: RFC 8985 §6.2 step 2
     t.in(ack(1)).leave(11, 12).silent();  // something new, not 2
     t.in(ack(2));                         // 2 was sent once: it arrived from then
     CHECK(t.ext().TCPSpuriousRTOs.read() == 1);
@@ -347,6 +348,8 @@ TEST_CASE("a spurious timeout is seen by what comes back, and taken back: RFC 56
     CHECK(t.tp().ca_state == tcp_ca_state::open);
     CHECK(t.tp().snd_cwnd >= 10);
     CHECK(t.tp().lost_out == 0);
+    t.pending.clear();
+    for (u32 n = 3; n <= 10; ++n) t.in(ack(n)).after(1);
     t.pending.clear();
     t.in(ack(15));
     CHECK(t.mib().RetransSegs.read() == 1);

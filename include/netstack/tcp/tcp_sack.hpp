@@ -42,20 +42,21 @@ struct tcp_ack_news {
 [[nodiscard]] inline bool tcp_rack_sent_after(u64 t1, u64 t2, u32 end1, u32 end2) {
   return t1 > t2 || (t1 == t2 && after(end1, end2));
 }
-/// RFC 8985 §6.2 step 2: a segment arrived.
+/// RFC 8985 §6.2 step 2: a segment arrived. How long it took is what the others may take, too, whether it left last of
+/// those that arrived or not: a path that was held up delivers the first transmissions behind a repetition's time.
 template <class Net>
 void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news const& news) {
-  if (!tcp_rack_sent_after(cb.sent, tp.rack_mstamp, cb.end_seq, tp.rack_end_seq)) return;
   u32 const rtt_us = tcp_clock_us(net) - tcp_sent_us(cb.sent);
   if (cb.sacked & tcpcb::ever_retrans) {
     // Perhaps an earlier transmission did: its time stamp is older, or it is here too soon.
     u32 const then = static_cast<u32>(cb.sent / 1'000'000) + tp.tsoffset;
     if ((tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, then)) || rtt_us < tp.rtt_min_us) return;
   }
-  tp.rack_mstamp = cb.sent;
-  tp.rack_end_seq = cb.end_seq;
   tp.rack_rtt_us = std::min(rtt_us, tcp_rto_max);
   tp.rack_advanced = true;
+  if (!tcp_rack_sent_after(cb.sent, tp.rack_mstamp, cb.end_seq, tp.rack_end_seq)) return;
+  tp.rack_mstamp = cb.sent;
+  tp.rack_end_seq = cb.end_seq;
 }
 
 // --- reordering
