@@ -107,6 +107,19 @@ TEST_CASE("three that overtook it are enough where nothing was ever reordered: R
   }
 }
 
+TEST_CASE("what left together is late together, in whole microseconds: RFC 8985 §6.2 step 5") {
+  for (u64 const part : {0u, 300u, 999u}) {  // of the clock when they leave; ns
+    CAPTURE(part);
+    episode t;
+    auto const pass = [&](u64 ns) { t.rig.clock.now += ns, (void)t.rig.host.poll(); };
+    pass(part);
+    t.write(5).leave(1, 5).after(100);
+    pass(1);
+    t.in(ack(0) + sack(2, 4)).leaves(1).silent();
+    t.in(ack(5)).over();
+  }
+}
+
 TEST_CASE("only what was sent before something that arrived is lost: RFC 8985 §6.2 step 5") {
   episode t;
   t.write(4).leave(1, 4).after(50).write(4).leave(5, 8).after(50);
@@ -341,8 +354,8 @@ TEST_CASE("a spurious timeout is seen by what comes back, and taken back: RFC 56
     t.write(10).leave(1, 10).quiet(290).after(20).leaves(1).silent();  // the network stood still for 300 ms
     CHECK(t.tp().snd_cwnd == 1);
     t.write(5).after(static_cast<u64>(later));  // or for longer than a round trip behind that: RFC 8985 §6.2 step 2
-    t.in(ack(1)).leave(11, 12).silent();  // something new, not 2
-    t.in(ack(2));                         // 2 was sent once: it arrived from then
+    t.in(ack(1)).leave(11, 12).silent();        // something new, not 2
+    t.in(ack(2));                               // 2 was sent once: it arrived from then
     CHECK(t.ext().TCPSpuriousRTOs.read() == 1);
     CHECK(t.ext().TCPLossUndo.read() == 1);
     CHECK(t.tp().ca_state == tcp_ca_state::open);
@@ -355,6 +368,17 @@ TEST_CASE("a spurious timeout is seen by what comes back, and taken back: RFC 56
     CHECK(t.mib().RetransSegs.read() == 1);
     t.over();
   }
+}
+
+TEST_CASE("what is missing behind a spurious timeout is missed soon: RFC 8985 §6.2 step 5") {
+  episode t;
+  t.set("tcp_early_retrans", "0");
+  t.write(10).leave(1, 10).quiet(290).after(20).leaves(1).silent().after(250);
+  t.in(ack(2)).quiet(25);  // a quarter of the least round trip, and 2 ms
+  CHECK(t.ext().TCPSpuriousRTOs.read() == 1);
+  t.after(10).leaves(3);
+  t.pending.clear();
+  t.in(ack(10)).over();
 }
 
 TEST_CASE("a SACK of what was sent once, before the timeout, tells the same: RFC 5682 §3") {
@@ -683,8 +707,9 @@ TEST_CASE("SACK blocks of what was never sent, empty, backwards, old: counted, a
   episode t;
   t.write(6).leave(1, 6).after(100).in(ack(2)).silent();
   u64 discarded = 0;
-  for (std::string const& bad : {sack(7, 8), sack(4, 7), std::string(" sack 4001-4001"), std::string(" sack 5001-4001"),
-                                 std::string(" sack 4001-2000004001"), std::string(" sack 3001-4001 sack 9001-9501")}) {
+  for (std::string const& bad :
+       {sack(7, 8), sack(4, 7), sack(3, 4), std::string(" sack 4001-4001"), std::string(" sack 5001-4001"),
+        std::string(" sack 4001-2000004001"), std::string(" sack 3001-4001 sack 9001-9501")}) {
     INFO(bad);
     t.in(ack(2) + bad);
     CHECK(t.ext().TCPSACKDiscard.read() == ++discarded);

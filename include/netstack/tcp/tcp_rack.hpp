@@ -33,7 +33,8 @@ u32 tcp_rack_reo_wnd(Net& net, tcp_sock const& tp) {
 template <class Net>
 u64 tcp_rack_detect_loss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  u64 const now = net.worker().now, allowed = (u64{tp.rack_rtt_us} + tcp_rack_reo_wnd(net, tp)) * 1000;
+  u32 const reo_wnd = tcp_rack_reo_wnd(net, tp);
+  u64 const now_us = net.worker().now / 1000, allowed = u64{tp.rack_rtt_us} + reo_wnd;
   auto again = tp.repair->lost_queue.begin();  // what was repaired in vain goes before what was not repaired yet
   while (!tp.tsorted_sent_queue.empty()) {
     sk_buff& skb = tp.tsorted_sent_queue.front();
@@ -42,8 +43,9 @@ u64 tcp_rack_detect_loss(Net& net, sock& sk) {
     bool const again_then =
         cb.sent == tp.rack_mstamp && (cb.sacked & tcpcb::ever_retrans) && !after(tp.rack_end_seq, cb.rtx_nxt);
     if (again_then || !tcp_rack_sent_after(tp.rack_mstamp, cb.sent, tp.rack_end_seq, cb.end_seq)) return 0;
-    // All that are before the one that arrived are due when the last of them can be.
-    if (now - cb.sent < allowed) return (allowed - (now - tp.rack_mstamp)) / 1000 + 1;
+    // In whole us, as the round trip is: what left together is late together. And all that are before the one that
+    // arrived are due when the last of them can be.
+    if (u64 const age = now_us - cb.sent / 1000; age < allowed) return std::max<u64>(allowed - age, reo_wnd);
     if (cb.sacked & tcpcb::ever_retrans) {
       tcp_mark_skb_lost(net, tp, skb, again);
     } else {

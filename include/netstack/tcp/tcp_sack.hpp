@@ -89,9 +89,11 @@ inline void tcp_note_orig(tcp_sock const& tp, tcp_skb_cb const& cb, u32 prior_hi
 
 // --- SACK
 
-/// RFC 2018 §8: blocks are advice; one of what was never sent, or is acknowledged, is none.
-inline bool tcp_sack_block_valid(tcp_sock const& tp, tcp_sack_block const& b) {
-  return before(b.start_seq, b.end_seq) && !after(b.end_seq, tp.snd_nxt) && !before(b.start_seq, tp.snd_una);
+/// RFC 2018 §8: blocks are advice; one of what was never sent, or is acknowledged, is none; nor is one without a gap
+/// before it, as in Linux: whoever has that would acknowledge it.
+inline bool tcp_sack_block_valid(tcp_sock const& tp, tcp_sack_block const& b, u32 ack) {
+  return before(b.start_seq, b.end_seq) && !after(b.end_seq, tp.snd_nxt) && after(b.start_seq, tp.snd_una) &&
+         after(b.start_seq, ack);
 }
 /// RFC 2883 §4: the first block tells of what came twice: it lies below the acknowledgment, or within the second.
 inline bool tcp_is_dsack(tcp_rx const& rx) {
@@ -181,7 +183,7 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
   }
   for (u8 i = first; i < rx.opt.num_sacks; ++i) {
     auto const& block = rx.opt.sacks[i];
-    if (detail::tcp_sack_block_valid(tp, block))
+    if (detail::tcp_sack_block_valid(tp, block, rx.ack_seq))
       detail::tcp_sacktag_block(net, sk, block, prior_highest, news);
     else if (rx.ack_seq == tp.snd_una || after(block.end_seq, tp.snd_una))  // else it is only late
       ++NET_STATS(net).TCPSACKDiscard;
