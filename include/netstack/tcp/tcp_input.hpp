@@ -552,8 +552,8 @@ NETSTACK_INLINE void tcp_count_segs_in(tcp_sock& tp, sk_buff const& skb, u32 hle
 }
 }  // namespace detail
 
-/// The segment that a fresh connection was made of, which tcp_check_req() or a cookie believes: does it say no more than
-/// that our SYN arrived, as nearly always? Then all that tcp_do_rcv() would make of it.
+/// The segment that a fresh connection was made of, which tcp_check_req() or a cookie believes: does it say no more
+/// than that our SYN arrived, as nearly always? Then all that tcp_do_rcv() would make of it.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_rcv_handshake_end(Net& net, sock& child, sk_buff const& skb, tcp_rx const& rx) {
   auto& tp = tcp_sk(child);

@@ -30,9 +30,8 @@ NETSTACK_NOINLINE rtable* tcp_v4_find_route_slow(Net& net, sock& sk) {
 }
 template <class Net>
 NETSTACK_INLINE rtable* tcp_v4_find_route(Net& net, sock& sk) {
-  auto const* const recent = tcp_v4_route_is_plain(sk)
-                                 ? ip_route_output_recent(net, sk.sk_daddr, inet_sk(sk).inet_saddr, false)
-                                 : nullptr;
+  auto const* const recent =
+      tcp_v4_route_is_plain(sk) ? ip_route_output_recent(net, sk.sk_daddr, inet_sk(sk).inet_saddr, false) : nullptr;
   if (!recent) [[unlikely]]
     return tcp_v4_find_route_slow(net, sk);
   sk_dst_set(sk, *recent->rt);
