@@ -77,7 +77,7 @@ NETSTACK_INLINE bool tcp_fin_leaves_bodiless(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (tp.snd_una != tp.snd_nxt || sk.sk_shutdown != shutdown_mask || tp.ca_state != tcp_ca_state::open || tp.repair ||
       sk.sk_pacing_needed || after(tp.write_seq, tcp_wnd_end(tp)) ||
-      !tcp_transmit_short(net, sk, tp.snd_nxt, tcp_flag::fin | tcp_flag::ack, nullptr)) [[unlikely]]
+      !tcp_transmit_short(net, sk, tp.snd_nxt, tcp_flag::fin | tcp_flag::ack)) [[unlikely]]
     return false;
   tcp_bodiless_left(net, sk);
   tp.snd_sml = tp.snd_nxt;

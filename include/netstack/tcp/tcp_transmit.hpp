@@ -329,18 +329,26 @@ NETSTACK_INLINE void tcp_write_short(Net& net, sock& sk, u8* at, u32 seq, u8 fla
   if (data) tcp_copy_short(at + tcp_common_hlen<Stamped>, data->data, data->len);
   tcp_common_left(net, sk);
 }
-/// Sends such a one, if the driver has a place for it, as part of the caller. False: nothing was sent.
+/// The driver may have a place for such a one.
 template <class Net>
-NETSTACK_INLINE bool tcp_transmit_short(Net& net, sock& sk, u32 seq, u8 flags, sk_buff const* data) {
+[[nodiscard]] NETSTACK_INLINE bool tcp_is_short(sock const& sk, u8 flags) {
   dst_entry const* const dst = sk.sk_dst_cache;
-  return dst && dst->dev && dev_takes_short<Net>(*dst->dev) && tcp_is_common(tcp_sk(sk), flags) &&
-         tcp_af_ops<Net>(sk).transmit_short(net, sk, seq, flags, data);
+  return dst && dst->dev && dev_takes_short<Net>(*dst->dev) && tcp_is_common(tcp_sk(sk), flags);
 }
-/// … of the write queue.
+/// Sends one without data there, as part of the caller. False: nothing was sent.
 template <class Net>
-NETSTACK_NOINLINE NETSTACK_HOT bool tcp_transmit_few(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_INLINE bool tcp_transmit_short(Net& net, sock& sk, u32 seq, u8 flags) {
+  return tcp_is_short<Net>(sk, flags) && tcp_af_ops<Net>(sk).transmit_short(net, sk, seq, flags, nullptr);
+}
+template <class Net>
+NETSTACK_NOINLINE NETSTACK_HOT bool tcp_transmit_few_now(Net& net, sock& sk, u32 seq, u8 flags, sk_buff& skb) {
+  return tcp_af_ops<Net>(sk).transmit_short(net, sk, seq, flags, &skb);
+}
+/// … one of the write queue.
+template <class Net>
+NETSTACK_INLINE bool tcp_transmit_few(Net& net, sock& sk, sk_buff& skb) {
   auto const& cb = TCP_SKB_CB(skb);
-  return tcp_transmit_short(net, sk, cb.seq, cb.tcp_flags, &skb);
+  return tcp_is_short<Net>(sk, cb.tcp_flags) && tcp_transmit_few_now(net, sk, cb.seq, cb.tcp_flags, skb);
 }
 /// What the segment has no room for waits for one that has.
 inline void tcp_user_timeout_option(tcp_sock& tp, u32 len, tcp_out_options& opts) {
@@ -458,7 +466,7 @@ result<void> tcp_transmit_control(Net& net, sock& sk, u32 seq, u8 flags) {
 template <class Net>
 void tcp_send_ack(Net& net, sock& sk) {
   if (sk.sk_state == tcp_state::close) return;
-  if (detail::tcp_transmit_short(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack, nullptr)) return;
+  if (detail::tcp_transmit_short(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack)) return;
   auto const r = tcp_transmit_control(net, sk, tcp_acceptable_seq(tcp_sk(sk)), tcp_flag::ack);
   if (r || r.error() != std::errc::no_buffer_space) return;
   tcp_sk(sk).ack_scheduled = true;
