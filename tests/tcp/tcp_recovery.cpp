@@ -370,6 +370,17 @@ TEST_CASE("a spurious timeout is seen by what comes back, and taken back: RFC 56
   }
 }
 
+TEST_CASE("no probe leaves at once behind a timeout that was none: RFC 8985 §7.2") {
+  episode t("sackok", 30);
+  t.write(30).leave(1, 10).after(500).leaves(11).leaves(1).silent();  // a probe, and the timer
+  t.in(ack(3)).leave(12, 16).quiet(60);
+  CHECK(t.ext().TCPSpuriousRTOs.read() == 1);
+  CHECK(t.tp().snd_cwnd == 13);
+  t.in(ack(16));
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("what is missing behind a spurious timeout is missed soon: RFC 8985 §6.2 step 5") {
   episode t;
   t.set("tcp_early_retrans", "0");

@@ -184,7 +184,9 @@ NETSTACK_INLINE bool tcp_schedule_loss_probe(Net& net, sock& sk, bool restart) {
   auto const& tp = tcp_sk(sk);
   bool const calm = tp.ca_state == tcp_ca_state::open || tp.ca_state == tcp_ca_state::cwr;
   if (tp.packets_out == 0 || !calm) return false;
-  return detail::tcp_start_loss_probe(net, sk, tp.packets_out, restart ? tp.icsk_rto : tcp_rto_left(net, sk));
+  u64 const rto = restart ? tp.icsk_rto : tcp_rto_left(net, sk);
+  // Of what was found not to be lost after all it may be over: then it began anew with the acknowledgment.
+  return detail::tcp_start_loss_probe(net, sk, tp.packets_out, rto != 0 ? rto : tp.icsk_rto);
 }
 /// SHLD-30: how long until a closed window is asked about again: ever longer; us.
 [[nodiscard]] inline u64 tcp_probe0_when(tcp_sock const& tp) {
