@@ -189,8 +189,9 @@ inline void tcp_rcv_nxt_update(tcp_sock& tp, u32 seq) {
 template <class Net>
 void tcp_fin(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
-  tp.ack_scheduled = true;
-  tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
+  // tcp_marks are written where they change: who sends next reads them as one word.
+  if (tp.nonagle & tcp_nagle::more) [[unlikely]]
+    tp.nonagle &= static_cast<u8>(~tcp_nagle::more);
   sk.sk_shutdown |= rcv_shutdown;
   sock_set_flag(sk, sock_flags::done);
   tcp_ofo_purge(net, tp);  // nothing can come behind the end
@@ -199,13 +200,13 @@ void tcp_fin(Net& net, sock& sk) {
     case tcp_state::syn_recv:
     case tcp_state::established:
       tcp_set_state(net, sk, tcp_state::close_wait);
-      tp.pingpong = true;
+      tp.ack_scheduled = tp.pingpong = true;
       return;
     case tcp_state::fin_wait1:  // both ended at once: ours is not acknowledged yet
       tcp_send_ack(net, sk);
       return tcp_set_state(net, sk, tcp_state::closing);
     case tcp_state::fin_wait2: tcp_send_ack(net, sk); return tcp_time_wait(net, sk, tcp_state::time_wait, 0);
-    default: return;  // it had ended already
+    default: tp.ack_scheduled = true;  // it had ended already
   }
 }
 

@@ -37,7 +37,7 @@ template <class Net>
 /// The SYN that answers ours: ECE alone agrees. A SYN that crossed ours asks, as ours did, with both.
 inline void tcp_ecn_rcv_syn(tcp_sock& tp, tcp_rx const& rx) {
   bool const agreed = rx.has(tcp_flag::ece) && rx.has(tcp_flag::cwr) != rx.has(tcp_flag::ack);
-  if (!agreed) tp.ecn_flags = 0;
+  if (!agreed && tp.ecn_flags != 0) tp.ecn_flags = 0;
 }
 /// Our SYN becomes the answer to theirs.
 inline void tcp_ecn_send_synack(tcp_sock const& tp, tcp_skb_cb& cb) {

@@ -186,7 +186,8 @@ void tcp_finish_connect(Net& net, sock& sk) {
     tp.repair->rtx_high = tp.snd_nxt, tp.repair->retrans_stamp = 0;
   tcp_init_transfer(net, sk);
   if (tp.srtt_us == 0) tp.icsk_rto = tcp_timeout_fallback;  // RFC 6298 §5.7: the handshake measured nothing
-  tp.uto_due = tcp_user_timeout_tells(net, tp);
+  if (bool const tells = tcp_user_timeout_tells(net, tp); tells != tp.uto_due) [[unlikely]]
+    tp.uto_due = tells;
   tcp_start_keepalive(net, sk);
   tcp_note(sk, tcp_event::state | tcp_event::writable);
 }

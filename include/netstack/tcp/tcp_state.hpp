@@ -164,7 +164,8 @@ template <class Net>
 
 /// Nothing is known of the path's MTU by trying.
 inline void tcp_mtup_reset(tcp_sock& tp) {
-  tp.mtu_probing = false;
+  if (tp.mtu_probing) [[unlikely]]
+    tp.mtu_probing = false;
   if (tp.rare != &tcp_no_rare) [[unlikely]]
     tcp_own_rare(tp).mtup = {};
 }
@@ -218,7 +219,8 @@ NETSTACK_COLD void tcp_ofo_purge_all(Net& net, tcp_sock& tp) {
 }
 template <class Net>
 void tcp_ofo_purge(Net& net, tcp_sock& tp) {
-  tp.num_sacks = 0;
+  if (tp.num_sacks != 0) [[unlikely]]
+    tp.num_sacks = 0;
   if (tp.ofo) [[unlikely]]
     tcp_ofo_purge_all(net, tp);
 }

@@ -42,14 +42,6 @@ NETSTACK_COLD void tcp_reqsk_record_syn(Net& net, sock const& listener, tcp_requ
 /// What a half-open connection says, `syn`: its SYN-ACK.
 template <class Net>
 NETSTACK_INLINE void tcp_reqsk_say(Net& net, tcp_request_sock const& req, bool syn, tcp_fastopen_cookie const& cookie) {
-  u8 const flags = syn ? tcp_flag::syn | tcp_flag::ack : tcp_flag::ack;
-  tcp_header_fields const f{
-      .source = be16{req.key.hnum},
-      .dest = req.key.sport,
-      .seq = syn ? req.snt_isn : req.snt_isn + 1,
-      .ack_seq = req.rcv_isn + 1,
-      .flags = static_cast<u8>(syn && req.ecn_ok ? flags | tcp_flag::ece : flags),
-      .window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale)};
   tcp_out_options opts;
   if (req.tstamp_ok) opts.tstamp = true, opts.tsval = tcp_time_stamp(net) + req.ts_off, opts.tsecr = req.ts_recent;
   if (syn) {
@@ -59,6 +51,14 @@ NETSTACK_INLINE void tcp_reqsk_say(Net& net, tcp_request_sock const& req, bool s
     opts.fastopen = cookie.len > 0;
     if (opts.fastopen) opts.fastopen_len = static_cast<u8>(cookie.len), opts.cookie = cookie.val;
   }
+  u8 const flags = syn ? tcp_flag::syn | tcp_flag::ack : tcp_flag::ack;
+  tcp_header_fields const f{
+      .source = be16{req.key.hnum},
+      .dest = req.key.sport,
+      .seq = syn ? req.snt_isn : req.snt_isn + 1,
+      .ack_seq = req.rcv_isn + 1,
+      .flags = static_cast<u8>(syn && req.ecn_ok ? flags | tcp_flag::ece : flags),
+      .window = static_cast<u16>(syn ? std::min<u32>(req.rcv_wnd, 0xffff) : req.rcv_wnd >> req.rcv_wscale)};
   (void)tcp_rsk_ops<Net>(req).send_synack(net, req, f, opts);  // lost, as on the wire
 }
 template <class Net>
