@@ -61,7 +61,7 @@ struct af_xdp : driver {
     xdp_mode mode = xdp_mode::automatic;  ///< native, else skb mode
     xdp_copy copy = xdp_copy::automatic;  ///< zero copy where the interface has it
     bool multi_buffer = true;             ///< longer frames in pieces, where the kernel has that
-    bool tx_checksums = true;             ///< leave those of sent packets to the kernel, where it takes them
+    bool tx_checksums = false;            ///< leave those of sent packets to the kernel, where it takes them
     bool trust_checksums = false;         ///< take received checksums for checked (docs/drivers.md: veth)
     mac_addr mac{};                       ///< ours; zero: the interface's own
     u32 rx_frames = 0;                    ///< of the pool, kept ready for frames to come; 0: a quarter of it
