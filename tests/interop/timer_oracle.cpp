@@ -2,7 +2,7 @@
 // The kernel as the oracle of TCP's timers: connections whose peer falls silent, or says little, of the kernel's in
 // real time, all at once, and of the stack's in virtual time. Both must send the same segments at the same times: SYNs
 // and SYN-ACKs, data and FINs that nobody acknowledges, probes of closed windows, keepalives, acknowledgments that
-// wait, corked data, and the end of it all.
+// wait, corked data, what was lost, late or came twice, and the end of it all.
 #include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -461,6 +461,82 @@ constexpr scenario scenarios[]{
        {0.4, [](side& s) { s.in(". 1 ack 1"), s.in(". 1 ack 1"), s.in(". 1 ack 1"), s.in(". 1 ack 1"); }},
        {0.6, [](side& s) { s.in(". 1 ack 5841"); }},
        {0.8, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }}}}},
+    {"one is late, behind two",
+     syn_with_sack,
+     {{{0.2, begin_with<14600>},
+       {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-2921"), s.in(". 1 ack 1 sack 1461-4381"), s.in(". 1 ack 4381"); }},
+       {0.6, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }}}}},
+    {"each that arrives behind a loss tells of it",
+     syn_with_sack,
+     {{{0.2, begin_with<30 * 1460>},
+       {0.4,
+        [](side& s) {
+          for (u32 n = 2; n <= 10; ++n) s.in(". 1 ack 1 sack 1461-" + std::to_string(1 + n * 1460));
+        }},
+       {0.6, [](side& s) { s.in(". 1 ack 14601"); }},
+       {0.8, [](side& s) { s.in(". 1 ack 21901"); }},
+       {1.0, [](side& s) { s.in(". 1 ack 24821"); }}}}},
+    {"two are lost",
+     syn_with_sack,
+     {{{0.2, begin_with<30 * 1460>},
+       {0.4,
+        [](side& s) {
+          s.in(". 1 ack 1 sack 1461-2921"), s.in(". 1 ack 1 sack 1461-4381"), s.in(". 1 ack 1 sack 1461-5841");
+          for (u32 n = 6; n <= 10; ++n) s.in(". 1 ack 1 sack 7301-" + std::to_string(1 + n * 1460) + " sack 1461-5841");
+        }},
+       {0.6, [](side& s) { s.in(". 1 ack 5841 sack 7301-14601"); }},
+       {0.8, [](side& s) { s.in(". 1 ack 20441"); }},
+       {1.0, [](side& s) { s.in(". 1 ack 23361"); }}}}},
+    {"a repetition is lost, too",
+     syn_with_sack,
+     {{{0.2, begin_with<30 * 1460>},
+       {0.4,
+        [](side& s) {
+          for (u32 n = 2; n <= 10; ++n) s.in(". 1 ack 1 sack 1461-" + std::to_string(1 + n * 1460));
+        }},
+       {0.62,
+        [](side& s) {
+          for (u32 n = 11; n <= 13; ++n) s.in(". 1 ack 1 sack 1461-" + std::to_string(1 + n * 1460));
+        }},
+       {1.1, [](side& s) { s.in(". 1 ack 20441"); }}}}},
+    {"what was repeated came twice: the window is what it was",
+     syn_with_sack,
+     {{{0.2, begin_with<14600>},
+       {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-5841"); }},
+       {0.5, [](side& s) { s.in(". 1 ack 14601"); }},
+       {0.6, [](side& s) { s.in(". 1 ack 14601 sack 1-1461"), s.write(30 * 1460); }}}}},
+    {"the peer forgot what it had",
+     syn_with_sack,
+     {{{0.2, begin_with<14600>},
+       {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-14601"); }},
+       {0.6, [](side& s) { s.in(". 1 ack 1461"); }},
+       {0.9, [](side& s) { s.in(". 1 ack 14601"), s.write(20 * 1460); }}}}},
+    {"a timeout, and the first transmissions arrive with blocks",
+     syn_with_sack,
+     {{{0.2, begin_with<14600>},
+       {1.0, [](side& s) { s.in(". 1 ack 1 sack 1461-2921"), s.in(". 1 ack 1 sack 1461-4381"); }},
+       {1.3, [](side& s) { s.in(". 1 ack 14601"), s.write(30 * 1460); }}}}},
+    {"a timeout that was wrong, with more to send",
+     syn_with_sack,
+     {{{0.2, begin_with<30 * 1460>},
+       {1.0, [](side& s) { s.in(". 1 ack 1461"); }},
+       {1.05, [](side& s) { s.in(". 1 ack 2921"); }},
+       {1.2, [](side& s) { s.in(". 1 ack 14601"); }}}}},
+    {"two duplicates let two more leave",
+     syn_with_sack,
+     {{{0.2, begin_with<30 * 1460>},
+       {0.4, [](side& s) { s.in(". 1 ack 1 sack 1461-2921"), s.in(". 1 ack 1 sack 1461-4381"); }},
+       {0.43, [](side& s) { s.in(". 1 ack 4381"); }},
+       {0.6, [](side& s) { s.in(". 1 ack 17521"); }}}}},
+    {"without SACK, a loss, and another within what was repeated",
+     syn,
+     {{{0.2, begin_with<30 * 1460>},
+       {0.4,
+        [](side& s) {
+          for (int i = 0; i < 8; ++i) s.in(". 1 ack 1");
+        }},
+       {0.6, [](side& s) { s.in(". 1 ack 5841"); }},
+       {0.8, [](side& s) { s.in(". 1 ack 16061"); }}}}},
     {"a timeout that was wrong",
      syn_with_sack,
      {{{0.2, begin_with<14600>},
