@@ -75,9 +75,8 @@ class linux_end {
       without_offloads(far_ifname, false, what == gro_sink);
       if (what == gro_sink)
         command(
-            "unshare -m sh -c 'mount -t sysfs sysfs /sys && cd /sys/class/net/nst1 && echo 100000 > gro_flush_timeout "
-            "&& "
-            "echo 2 > napi_defer_hard_irqs'");
+            "unshare -m sh -c 'mount -t sysfs sysfs /sys && cd /sys/class/net/nst1 && "
+            "echo 100000 > gro_flush_timeout && echo 2 > napi_defer_hard_irqs'");
       int const listener = what != source ? listening("192.0.2.2") : -1;
       ready_ = true;
       int const fd = what != source ? ::accept(listener, nullptr, nullptr) : connected("192.0.2.1");

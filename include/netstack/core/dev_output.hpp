@@ -228,8 +228,8 @@ NETSTACK_INLINE bool xmit_is_plain(sk_buff const& skb, net_device const& dev) {
   return skb.dev == &dev && skb.tx_flags == 0 && skb_is_plain(skb, dev);
 }
 
-/// Nothing stands between the device's driver and frames that it can have as they are: nothing that changes without
-/// route_genid …
+/// Nothing stands between the device's driver and frames that it can have as they are: nothing that appears only with a
+/// new route_genid …
 inline bool xmit_way_is_up(net_device const& dev) {
   return dev.running() && dev.carrier_ok() && dev.real_num_tx_queues == 1;
 }

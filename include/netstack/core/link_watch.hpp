@@ -35,7 +35,7 @@ inline operstate rfc2863_policy(net_device const& dev) {
 template <class Net>
 void linkwatch_run(Net& net, net_device& dev) {
   dev.operstate = rfc2863_policy(dev);
-  route_genid_bump(net.worker().softnet);
+  route_genid_bump(net.worker().softnet);  // xmit_way_is_up
   if (dev.running() && (dev.state & netdev_state::registered)) net.call_netdevice_notifiers(netdev_event::change, dev);
 }
 

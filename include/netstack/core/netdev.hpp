@@ -67,7 +67,6 @@ result<void> dev_open(Net& net, net_device& dev) {
   net.call_netdevice_notifiers(netdev_event::pre_up, dev);
   if (auto r = Net::netdev_ops[dev.driver].ndo_open(net, dev); !r) return r;
   dev.flags |= iff::up;
-  route_genid_bump(net.worker().softnet);
   dev.operstate = detail::rfc2863_policy(dev);
   for (auto& txq : dev.tx) txq.stopped = txq.requeued = false;
   napi_enable(net.worker().softnet, dev.napi);
@@ -118,7 +117,7 @@ void dev_close(Net& net, net_device& dev) {
   net.worker().unwatch_device(net, dev);
   napi_disable(net.worker().softnet, dev.napi);
   dev.flags &= ~iff::up;
-  route_genid_bump(net.worker().softnet);
+  route_genid_bump(net.worker().softnet);  // xmit_way_is_up
   detail::dev_deactivate(net, dev);
   flush_backlog(net, dev);
   Net::netdev_ops[dev.driver].ndo_stop(net, dev);

@@ -55,6 +55,16 @@ void sk_destroy(sock& sk) {
   prot.slab_free(net, sk);
 }
 
+/// From now on it is the namespace's, and counted there and with its proto. kern: the stack's own, not counted there.
+template <class Net>
+NETSTACK_INLINE void sk_enter(Net& net, sock& sk, bool kern) {
+  sk.sk_net = &net;
+  if (sk.sk_limits) ++sk.sk_memory->sockets_allocated;
+  if (kern) return sock_set_flag(sk, sock_flags::kern);
+  ++net.sock_inuse;
+  sock_prot_inuse_add(net, sk, 1);
+}
+
 }  // namespace detail
 
 /// A sock of a proto with its defaults; null when the proto's slab is full. kern: the stack's own, not counted.
@@ -63,23 +73,14 @@ template <class Net>
   sock* sk = prot.slab_alloc(net);
   if (!sk) return nullptr;
   auto const& core = net_generic<net_core>(net);
-  sk->sk_net = &net;
   sk->sk_prot_idx = proto_index_of(prot);
   sk->sk_family = static_cast<u8>(family);
   sk->sk_sndbuf = static_cast<u32>(core.sysctl_wmem_default);
   sk->sk_rcvbuf = static_cast<u32>(core.sysctl_rmem_default);
   sk->sk_memory = prot.memory ? prot.memory(net) : &net.worker().softnet.unaccounted;
   sk->sk_memory->destruct = detail::sk_destroy<Net>;
-  if (prot.memory) {
-    sk->sk_limits = prot.limits(net);
-    ++sk->sk_memory->sockets_allocated;
-  }
-  if (kern) {
-    sock_set_flag(*sk, sock_flags::kern);
-  } else {
-    ++net.sock_inuse;
-    sock_prot_inuse_add(net, *sk, 1);
-  }
+  if (prot.memory) sk->sk_limits = prot.limits(net);
+  detail::sk_enter(net, *sk, kern);
   return sk;
 }
 
@@ -88,14 +89,11 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE sock* sk_clone(Net& net, sock const& of) {
   sock* const sk = sk_prot<Net>(of).slab_alloc(net);
   if (!sk) return nullptr;
-  sk->sk_net = &net;
   sk->sk_prot_idx = of.sk_prot_idx;
   sk->sk_family = of.sk_family;
   sk->sk_memory = of.sk_memory;
   sk->sk_limits = of.sk_limits;
-  if (sk->sk_limits) ++sk->sk_memory->sockets_allocated;
-  ++net.sock_inuse;
-  sock_prot_inuse_add(net, *sk, 1);
+  detail::sk_enter(net, *sk, false);
   return sk;
 }
 

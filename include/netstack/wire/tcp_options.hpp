@@ -249,7 +249,8 @@ struct tcp_out_options {
   }
   /// Those that nearly every SYN has, and no others.
   [[nodiscard]] constexpr bool is_common_syn() const {
-    return tstamp & sack_ok & wscale_ok & !fastopen & (mss != 0) & ((user_timeout | num_sacks) == 0);
+    bool const sized = mss != 0, rare = fastopen || (user_timeout | num_sacks) != 0;
+    return tstamp & sack_ok & wscale_ok & sized & !rare;
   }
 };
 
