@@ -14,6 +14,7 @@
 #include "netstack/tcp/tcp_info.hpp"
 #include "support/kernel_tap.hpp"
 #include "support/linux_udp.hpp"
+#include "support/proc_text.hpp"
 #include "support/tcp_script.hpp"
 
 namespace {
@@ -37,7 +38,8 @@ class both {
   bool ended = false;   ///< the peer has sent a FIN
   bool strict = false;  ///< an acknowledgment leaves at once with both, or with none
   u32 unsent = 0;
-  u8 state = 0;  ///< the connection's, as long as it is open
+  u8 state = 0;                        ///< the connection's, as long as it is open
+  std::vector<std::string> columns{};  ///< of TcpExt, which play() compares, too
 
   both() {
     kernel_.run("ip link set nst0 gso_max_segs 1");  // it would wait until there is more for a super-segment
@@ -146,6 +148,12 @@ class both {
          netstack::recv(ours_.net(), fd_, ours.data(), n, flags | msg::dontwait));
     same("bytes", theirs == ours, true);
   }
+  void wait(std::size_t ms) {
+    trace_ += "wait " + std::to_string(ms) + '\n';
+    ::usleep(static_cast<unsigned>(ms) * 1000);
+    ours_.rig.run_for(ms * 1'000'000);
+    look();
+  }
   void shutdown(int how) {
     int const k = ::shutdown(theirs_, how);
     call("shutdown " + std::to_string(how), k < 0 ? -errno : k, netstack::shutdown(ours_.net(), fd_, how));
@@ -158,6 +166,7 @@ class both {
   /// A connection that was accepted, and on each line a step.
   void play(u16 from_port, std::string const& script, std::string const& options = "mss 1460") {
     accepted(from_port, options);
+    auto const before = counts();
     std::istringstream steps(script);
     for (std::string what, rest; steps >> what && !differs;) {
       if (what == "close" || what == "abort" || what == "disconnect") {
@@ -175,8 +184,12 @@ class both {
       : what == "write" ? write(n)
       : what == "more"  ? write(n, msg::more)
       : what == "read"  ? read(n, 0)
+      : what == "wait"  ? wait(n)
                         : shutdown(SHUT_WR);
     }
+    auto const after = counts();
+    for (std::size_t i = 0; i < columns.size(); ++i)
+      same(columns[i].c_str(), after[i].first - before[i].first, after[i].second - before[i].second);
     end();
   }
   /// connect() to nobody: what the peer hears of it, and what the socket says then.
@@ -208,6 +221,20 @@ class both {
   }
 
  private:
+  /// Of each of `columns` the kernel's, and ours.
+  std::vector<std::pair<long, long>> counts() {
+    std::vector<std::pair<long, long>> all;
+    auto const value = [](std::string const& text, std::string const& column) {
+      auto const lines = lines_of(text);
+      auto const names = words_of(lines.at(0)), values = words_of(lines.at(1));
+      auto const at = std::find(names.begin(), names.end(), column) - names.begin();
+      return std::stol(values.at(static_cast<std::size_t>(at)));
+    };
+    for (auto const& column : columns)
+      all.emplace_back(value(host_text("/proc/thread-self/net/netstat"), column),
+                       value(proc_text(ours_.net(), "net/netstat"), column));
+    return all;
+  }
   template <class T>
   void call(std::string const& what, long theirs, result<T> const& ours) {
     trace_ += what + '\n';
@@ -581,4 +608,48 @@ TEST_CASE("what MSG_MORE keeps waiting leaves with the segments with which the k
       INFO(script << '\n' << two.trace());
       CHECK(!two.differs);
     }
+}
+
+TEST_CASE("what is amiss is answered as rarely as the kernel answers it, and counted as there", "[S147][RFC 5961]") {
+  if (cannot_compare()) return;
+  static constexpr char const* scripts[]{
+      "> R 2\n > R 2\n > S 5\n > . 99999 ack 1\n > P. 99999:100000 ack 1\n > P. 1:5 ack 100\n wait 600\n > S 5\n > R 2",
+      "> . 99999 ack 1\n > . 99999 ack 1\n > R 2\n wait 300\n > . 99999 ack 1\n wait 300\n > . 99999 ack 1",
+      "> P. 99999:100000 ack 1\n > . 99999 ack 1\n > P. 99999:100000 ack 1\n > S 1",
+      "> F. 99999 ack 1\n > F. 99999 ack 1\n > R 5",
+      "> P. 1:5 ack 100\n > P. 1:5 ack 100\n > P. 1:5 ack -70000\n > P. 1:5 ack 0",
+      "> S 5:10\n > S 5:10\n > R 5:10",
+      "> R 99999\n > R 0\n > R 5",
+      "> S. 0 ack 1\n > S 0\n > S 1",
+      "shutdown\n > . 1 ack 100\n > . 1 ack 100\n > R 5\n > S 5",
+      "shutdown\n > . 1 ack 2\n > R 5\n > R 5\n > S 5\n > . 99999 ack 2",
+      "> F. 1 ack 1\n > R 5\n > S 5\n > . 99999 ack 1\n wait 600\n > . 2 ack 100",
+      "> F. 1 ack 1\n shutdown\n > . 2 ack 100\n > S 5\n > . 99999 ack 1",
+      "close\n > . 1 ack 2\n > . 99999 ack 2\n > . 99999 ack 2",
+      "close\n > F. 1 ack 2\n > . 99999 ack 2\n > . 99999 ack 2\n > F. 1 ack 2\n wait 600\n > . 5 ack 2"};
+  both two;
+  two.set("net/ipv4/tcp_invalid_ratelimit", "500");
+  two.columns = {"TCPChallengeACK",
+                 "TCPSYNChallenge",
+                 "TCPACKSkippedSynRecv",
+                 "TCPACKSkippedPAWS",
+                 "TCPACKSkippedSeq",
+                 "TCPACKSkippedChallenge",
+                 "TCPACKSkippedFinWait2",
+                 "TCPACKSkippedTimeWait",
+                 "PAWSEstab",
+                 "PAWSOldAck",
+                 "EmbryonicRsts"};
+  u16 port = 1024;
+  auto const compare = [&](std::string const& script, char const* options) {
+    for (u32 tries = 0; tries == 0 || (two.differs && tries < 5); ++tries) two.play(++port, script, options);
+    INFO(script << '\n' << two.trace());
+    CHECK(!two.differs);
+  };
+  for (char const* const script : scripts) compare(script, "mss 1460");
+  for (char const* const script :
+       {"> . 1 ack 1 ts 50 0\n > . 1 ack 1 ts 50 0\n > P. 1:5 ack 1 ts 50 0\n > R 5 ts 50 0\n > S 5 ts 50 0",
+        "> P. 1:5 ack 1 ts 200 0\n > . 1 ack 1 ts 50 0\n > . 5 ack 1 win 20000 ts 50 0\n > R 7\n > . 99999 ack 1 ts "
+        "200 0"})
+    compare(script, "mss 1460 ts 100 0");
 }

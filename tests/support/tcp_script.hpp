@@ -169,6 +169,9 @@ struct basic_tcp_script {
   [[nodiscard]] auto& ext() { return NET_STATS(net()); }
   [[nodiscard]] u64 drops(drop_reason why) { return rig.drops(why); }
 
+  /// What is amiss is answered, however often it comes.
+  void answer_always() { tcp_pernet(net()).sysctl_tcp_invalid_ratelimit = 0; }
+
   // --- sockets -----------------------------------------------------------------------------------------------------
   /// Short frames are no packets from now on (ndo_short_begin), or are.
   void shorts(bool on = true) { netdev_priv<rig_dev>(*rig.eth0).shorts = on; }

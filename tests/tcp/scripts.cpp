@@ -542,6 +542,8 @@ constexpr script hostile[]{
     {"LAND: a SYN that claims to come from the connection itself", R"(...
       > S 0 mss 1000
       < . 1 ack 1
+      > S. 0 ack 1                    # RFC 5961, section 7: not so soon again
+      +500
       > S. 0 ack 1
       < . 1 ack 1
       = ESTABLISHED)"},

@@ -302,6 +302,7 @@ struct tcp : module {
       ctl<&tcp_net::sysctl_tcp_fin_timeout>("net/ipv4/tcp_fin_timeout", {.max = 2'147'483, .unit = 1'000'000'000}),
       ctl<&tcp_net::sysctl_tcp_invalid_ratelimit>("net/ipv4/tcp_invalid_ratelimit",
                                                   {.max = 0x7fff'ffff, .unit = 1'000'000}),
+      ctl<&tcp_net::sysctl_tcp_challenge_ack_limit>("net/ipv4/tcp_challenge_ack_limit"),
       ctl<&tcp_net::sysctl_tcp_rfc1337>("net/ipv4/tcp_rfc1337"),
       ctl<&tcp_net::sysctl_tcp_abort_on_overflow>("net/ipv4/tcp_abort_on_overflow"),
       ctl<&tcp_net::sysctl_tcp_syncookies>("net/ipv4/tcp_syncookies"),

@@ -5,6 +5,7 @@
 // Linux: net/ipv4/tcp_input.c (tcp_ack, tcp_clean_rtx_queue, tcp_rtt_estimator, tcp_ack_update_window)
 // RFC 9293 §3.10.7.4 fifth, RFC 5961 §5 (blind data injection), RFC 6298 (RTO), RFC 7323 §4 (RTTM)
 #pragma once
+#include "netstack/tcp/tcp_challenge.hpp"
 #include "netstack/tcp/tcp_recovery.hpp"
 #include "netstack/tcp/tcp_syn_fin.hpp"
 
@@ -443,24 +444,6 @@ NETSTACK_NOINLINE bool tcp_ack_bodiless(Net& net, sock& sk, tcp_rx const& rx) {
 }
 
 }  // namespace detail
-
-/// RFC 5961 §7: at most so many challenge acknowledgments a second on this connection; what others get tells nothing.
-template <class Net>
-NETSTACK_COLD void tcp_send_challenge_ack(Net& net, sock& sk) {
-  auto& tp = tcp_sk(sk);
-  u32 const now = std::max(tcp_time_stamp(net), 1u);
-  auto& rare = tcp_rare_of(net, tp);
-  if (now - rare.challenge_stamp >= 1000 || rare.challenge_stamp == 0) {
-    rare.challenge_stamp = now;
-    rare.challenge_count = 0;
-  }
-  if (++rare.challenge_count > tcp_challenge_per_second) {
-    ++NET_STATS(net).TCPACKSkippedChallenge;
-    return;
-  }
-  ++NET_STATS(net).TCPChallengeACK;
-  tcp_send_ack(net, sk);
-}
 
 namespace detail {
 template <class Net>

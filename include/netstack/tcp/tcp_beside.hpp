@@ -112,7 +112,7 @@ struct tcp_past {
   u16 total_rto = 0, total_rto_recoveries = 0;
   u32 total_rto_time = 0;                    ///< ms
   u32 rto_stamp = 0;                         ///< ms: the first timeout of those that are not over
-  u32 oow_ack_stamp = 0;                     ///< ms: the last answer to something out of the window
+  u32 oow_ack_stamp = 0;                     ///< ms: the last answer to something amiss
   u32 dsack_dups = 0;                        ///< what DSACKs told of, ever
   u32 rack_dsack_round = 0;                  ///< until this is acknowledged, further DSACKs tell nothing new
   u32 delivered_ce = 0;                      ///< segments that were acknowledged with an echo of congestion
@@ -129,8 +129,6 @@ struct tcp_rare : tcp_rare_settings, tcp_past {
   u32 urg_seq = 0;                               ///< the peer's urgent byte
   u32 snd_up = 0;                                ///< behind our own, in urg_mode
   u32 more_una = 0;                              ///< snd_una when tcp_nagle::more was set
-  u32 challenge_stamp = 0;                       ///< ms: RFC 5961 §7, per connection
-  u32 challenge_count = 0;
   tcp_mtup mtup;
 };
 inline constexpr tcp_rare tcp_no_rare{};

@@ -188,20 +188,6 @@ enum class tcp_tw_status : u8 { success, rst, ack, syn };
 
 namespace detail {
 
-/// At most one answer to what is out of the window in half a second: two hosts must not answer each other for ever.
-/// The stamp is ms, modulo what it holds; 0: none.
-template <class Net, class Stamp>
-NETSTACK_COLD bool tcp_oow_rate_limited(Net& net, Stamp& stamp, tcp_rx const& rx, counter& skipped) {
-  Stamp const now = std::max<Stamp>(static_cast<Stamp>(tcp_time_stamp(net)), 1);
-  if (rx.seq != rx.end_seq && !(rx.flags & (tcp_flag::syn | tcp_flag::rst))) return false;  // data may be a probe
-  if (stamp != 0 && u64{static_cast<Stamp>(now - stamp)} * 1'000'000 < tcp_pernet(net).sysctl_tcp_invalid_ratelimit) {
-    ++skipped;
-    return true;
-  }
-  stamp = now;
-  return false;
-}
-
 template <class Net>
 tcp_tw_status tcp_fin_wait2_process(Net& net, tcp_timewait_sock& tw, tcp_rx const& rx, bool paws_reject) {
   if (paws_reject || !tcp_in_window(rx.seq, rx.end_seq, tw.rcv_nxt, tw.rcv_nxt + (u32{tw.rcv_wnd} << tw.rcv_wscale)))

@@ -57,8 +57,7 @@ inline constexpr u32 tcp_frame_payload = 1024;    ///< what a frame that waits t
 inline constexpr u32 tcp_fastretrans_thresh = 3;  ///< RFC 5681 §3.2
 inline constexpr u32 tcp_max_quickacks = 16;
 inline constexpr u32 tcp_no_window_clamp = 0x3fff'ffff;
-inline constexpr u32 tcp_challenge_per_second = 10;  ///< RFC 5961 §7
-inline constexpr u32 tcp_timeout_init = 1'000'000;   ///< us, RFC 6298 §2
+inline constexpr u32 tcp_timeout_init = 1'000'000;  ///< us, RFC 6298 §2
 inline constexpr u32 tcp_rto_min = 200'000;
 inline constexpr u32 tcp_timeout_fallback = 3'000'000;  ///< RFC 6298 §5.7
 inline constexpr u32 tcp_timeout_min = 2'000;           ///< us: what no timer of less is worth
@@ -419,6 +418,8 @@ struct tcp_net {
   u64 sysctl_tcp_keepalive_intvl = 75'000'000'000;
   u64 sysctl_tcp_fin_timeout = 60'000'000'000;
   u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
+  s32 sysctl_tcp_challenge_ack_limit = 0x7fff'ffff;  ///< a second; this: no limit
+  u32 challenge_timestamp = 0, challenge_count = 0;  ///< a second from 1 on, and what is left in it
   u32 sysctl_max_syn_backlog = 256;
   s32 sysctl_tcp_fastopen = 1;                    ///< tfo::…
   u64 sysctl_tcp_fastopen_blackhole_timeout = 0;  ///< 0: no path is suspected
