@@ -277,10 +277,10 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
     }
   };
   auto const erase = [&](std::size_t which) {
-    auto const [link, port] = members[which];
-    auto const take = [&, link = link, port = port](auto& slab) {
+    inet_link const link = members[which].link;
+    auto const take = [&](auto& slab) {
       auto& object = slab.at(link.index());
-      detail::inet_ehash_erase(net, object, hash_of(port));
+      detail::inet_ehash_erase(net, object);
       slab.free(&object);
     };
     if (link.kind() == inet_kind::sock) take(w.socks);
@@ -291,8 +291,8 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
   // A half-open one becomes a connection, and that ends.
   auto const replace = [&](std::size_t which) {
     auto& [link, port] = members[which];
-    auto const take = [&, port = port](auto& slab, auto& slab_after, u32 index, auto& object) {
-      detail::inet_ehash_replace(net, slab.at(index), object, hash_of(port));
+    auto const take = [&](auto& slab, auto& slab_after, u32 index, auto& object) {
+      detail::inet_ehash_replace(net, slab.at(index), object);
       slab.free(&slab.at(index));
       return link_of(slab_after, object);
     };
@@ -329,7 +329,7 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
     for (auto const& m : members) {
       REQUIRE(at.may_have(hash_of(m.port)));
       REQUIRE(at.is_last() == (&m == &members.back()));
-      at = detail::inet_visit(w, at, [](auto const& each) { return each.ehash_next; });
+      at = w.hashinfo.next(at);
     }
     REQUIRE(at == inet_link{});
   }
@@ -337,7 +337,7 @@ TEST_CASE("one chain of connections, half-open ones and those in TIME-WAIT does 
   while (!members.empty()) erase(0);
   for (u16 n = 1; n <= 9; ++n) insert(n);
   for (auto& req : inet_chain_of<tcp_request_sock>(w, detail::inet_ehash_slot(net, hash)))
-    detail::inet_ehash_erase(net, req, hash_of(req.key.sport.host())), w.requests.free(&req);
+    detail::inet_ehash_erase(net, req), w.requests.free(&req);
   CHECK(w.requests.in_use() == 0);
   std::erase_if(members, [](member const& m) { return m.link.kind() == inet_kind::request; });
   CHECK(members.size() == 6);
@@ -368,7 +368,7 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
     members[n] = &tw;
     if (random() % 4 == 0) {
       auto const gone = std::next(members.begin(), static_cast<std::ptrdiff_t>(random() % members.size()));
-      detail::inet_ehash_erase(net, *gone->second, inet_ehashfn(net, gone->second->key()));
+      detail::inet_ehash_erase(net, *gone->second);
       w.timewaits.free(gone->second);
       members.erase(gone);
     }
@@ -392,7 +392,7 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
   CHECK(seen == members.size());
   CHECK(longest <= 8);
   for (auto const& [m, member] : members) {
-    detail::inet_ehash_erase(net, *member, inet_ehashfn(net, member->key()));
+    detail::inet_ehash_erase(net, *member);
     w.timewaits.free(member);
   }
   CHECK(info.entries == 0);
@@ -502,7 +502,7 @@ TEST_CASE("/proc/net/tcp lists once who stays while it is read, though the table
   }
   for (u32 i = 0; i < 60; ++i) CHECK(times[u64{w.timewaits.index_of(all[i])} + 1] == 1);
   for (auto const& [place, n] : times) CHECK(n == 1);
-  for (auto* tw : all) detail::inet_ehash_erase(net, *tw, inet_ehashfn(net, tw->key())), w.timewaits.free(tw);
+  for (auto* tw : all) detail::inet_ehash_erase(net, *tw), w.timewaits.free(tw);
   t.over();
 }
 

@@ -59,7 +59,6 @@ struct inet_link {
 };
 
 struct inet_connection_sock : inet_sock {
-  inet_link ehash_next{};
   u32 icsk_rto = 1'000'000;  ///< us
   union {
     alignas(8) std::byte icsk_ca_priv[tcp_ca_priv_inline]{};  ///< the algorithm's own: inet_csk_ca<State>(sk)

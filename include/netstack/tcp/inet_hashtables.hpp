@@ -53,18 +53,10 @@ template <class Net>
   auto& info = tcp_worker_of(net).hashinfo;
   return info.ehash[info.slot(hash)];
 }
-template <class Net>
-[[nodiscard]] u32 inet_hash_of(Net&, sock const& sk) {
-  return sk.sk_hash;
-}
-template <class Net>
-[[nodiscard]] u32 inet_hash_of(Net&, tcp_request_sock const& req) {
-  return inet_ehashfn(*static_cast<Net*>(req.net), req.key);
-}
-template <class Net>
-[[nodiscard]] u32 inet_hash_of(Net& net, tcp_timewait_sock const& tw) {
-  return inet_ehashfn(net.worker().nets[tw.netns], tw.key());
-}
+/// Of its ends, as whoever is in the table knows it.
+[[nodiscard]] inline u32& inet_hash_of(sock& sk) { return sk.sk_hash; }
+[[nodiscard]] inline u32& inet_hash_of(tcp_request_sock& req) { return req.hash; }
+[[nodiscard]] inline u32& inet_hash_of(tcp_timewait_sock& tw) { return tw.hash; }
 /// A chain as it grows at its end.
 struct inet_ehash_tail {
   inet_link* end;             ///< what follows is to be written here
@@ -84,12 +76,12 @@ NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
   u32 const fresh = info.size(), mask = info.mask();
   u32 const old = fresh & mask >> 1;
   inet_ehash_tail goes{&info.ehash[fresh]}, stays{&info.ehash[old]};
-  for (inet_link at = *stays.end; at != inet_link{};)
-    at = inet_visit(w, at, [&](auto& each) {
-      inet_link const next = each.ehash_next;
-      ((inet_hash_of(net, each) & mask) == fresh ? goes : stays).append(at, each.ehash_next);
-      return next;
-    });
+  for (inet_link at = *stays.end, next; at != inet_link{}; at = next) {
+    inet_link& link = info.next(at);
+    next = link;
+    u32 const hash = inet_visit(w, at, [](auto& each) { return inet_hash_of(each); });
+    ((hash & mask) == fresh ? goes : stays).append(at, link);
+  }
   *goes.end = *stays.end = {};
   info.used.set(fresh, goes.last != nullptr);
   info.used.set(old, stays.last != nullptr);
@@ -104,30 +96,34 @@ void inet_ehash_insert(Net& net, T& object, u32 hash) {
     inet_ehash_grow(net), inet_ehash_grow(net);
   u32 const slot = info.slot(hash);
   bool const first = !info.used.test(slot);  // then the slot, which may be far away, is not read
-  object.ehash_next = first ? inet_link{} : info.ehash[slot];
-  info.ehash[slot] = {T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object), hash, first};
+  inet_link const link{T::kind, inet_slab<T::kind>(tcp_worker_of(net)).index_of(&object), hash, first};
+  info.next(link) = first ? inet_link{} : info.ehash[slot];
+  info.ehash[slot] = link;
   info.used.set(slot, true);
+  inet_hash_of(object) = hash;
 }
 template <class Net, class T>
-void inet_ehash_erase(Net& net, T& object, u32 hash) {
+void inet_ehash_erase(Net& net, T& object) {
   auto& w = tcp_worker_of(net);
   inet_link const link{T::kind, inet_slab<T::kind>(w).index_of(&object)};
-  u32 const slot = w.hashinfo.slot(hash);
-  inet_link *at = &w.hashinfo.ehash[slot], *before = nullptr;
-  while (*at != link) before = std::exchange(at, inet_visit(w, *at, [](auto& other) { return &other.ehash_next; }));
-  *at = object.ehash_next;
-  if (*at == inet_link{}) before ? before->set_last(true) : w.hashinfo.used.set(slot, false);
-  --w.hashinfo.entries;
+  auto& info = w.hashinfo;
+  u32 const slot = info.slot(inet_hash_of(object));
+  inet_link *at = &info.ehash[slot], *before = nullptr;
+  while (*at != link) before = std::exchange(at, &info.next(*at));
+  *at = info.next(link);
+  if (*at == inet_link{}) before ? before->set_last(true) : info.used.set(slot, false);
+  --info.entries;
 }
 /// What has the same ends takes the place of `old`.
 template <class Net, class Old, class T>
-void inet_ehash_replace(Net& net, Old& old, T& object, u32 hash) {
+void inet_ehash_replace(Net& net, Old& old, T& object) {
   auto& w = tcp_worker_of(net);
   inet_link const link{Old::kind, inet_slab<Old::kind>(w).index_of(&old)};
+  u32 const hash = inet_hash_of(object) = inet_hash_of(old);
   inet_link* at = &inet_ehash_slot(net, hash);
-  while (*at != link) at = inet_visit(w, *at, [](auto& other) { return &other.ehash_next; });
-  object.ehash_next = old.ehash_next;
+  while (*at != link) at = &w.hashinfo.next(*at);
   *at = {T::kind, inet_slab<T::kind>(w).index_of(&object), hash, at->is_last()};
+  w.hashinfo.next(*at) = w.hashinfo.next(link);
 }
 }  // namespace detail
 
@@ -144,7 +140,7 @@ class inet_chain {
     inet_link at_, next_;
     void settle() {
       for (; at_ != inet_link{}; at_ = next_) {
-        next_ = detail::inet_visit(*w_, at_, [](auto& each) { return each.ehash_next; });
+        next_ = w_->hashinfo.next(at_);
         if (at_.kind() == T::kind) return;
       }
     }
@@ -192,14 +188,11 @@ template <class Net, class Key = inet_ehash_key>
   auto& w = tcp_worker_of(net);
   inet_link at = detail::inet_ehash_slot(net, hash);
   while (at != inet_link{}) {
-    if (!at.may_have(hash) && at.is_last()) return {};
-    bool found = false;
-    inet_link const next = detail::inet_visit(w, at, [&](auto const& each) {
-      found = at.may_have(hash) && detail::inet_match(net, each, hash, key);
-      return each.ehash_next;
-    });
-    if (found) break;
-    at = next;
+    if (at.may_have(hash) &&
+        detail::inet_visit(w, at, [&](auto const& each) { return detail::inet_match(net, each, hash, key); }))
+      break;
+    if (at.is_last()) return {};
+    at = w.hashinfo.next(at);
   }
   return at;
 }
@@ -261,7 +254,6 @@ template <class Net, class Key = inet_ehash_key>
 /// From here on segments find the connection, whose ends have this hash.
 template <class Net>
 NETSTACK_INLINE void inet_hash_connection(Net& net, tcp_sock& tp, u32 hash) {
-  tp.sk_hash = hash;
   detail::inet_ehash_insert(net, tp, hash);
   tp.hashed = true;
   ++tcp_worker_of(net).sk_genid;
@@ -280,11 +272,10 @@ result<void> inet_hash(Net& net, sock& sk) {
 /// … in the place of what it was while it was half open, if that had one.
 template <class Net>
 void inet_hash_child(Net& net, tcp_sock& tp, tcp_request_sock& req) {
-  tp.sk_hash = inet_ehashfn(net, req.key);
   if (req.hashed) [[likely]]
-    detail::inet_ehash_replace(net, req, tp, tp.sk_hash);
+    detail::inet_ehash_replace(net, req, tp);
   else
-    detail::inet_ehash_insert(net, tp, tp.sk_hash);
+    detail::inet_ehash_insert(net, tp, inet_ehashfn(net, req.key));
   req.hashed = false;
   tp.hashed = true;
   ++tcp_worker_of(net).sk_genid;
@@ -292,7 +283,7 @@ void inet_hash_child(Net& net, tcp_sock& tp, tcp_request_sock& req) {
 /// An ended one leaves its place to `tw`.
 template <class Net>
 void inet_twsk_hash_replace(Net& net, tcp_sock& tp, tcp_timewait_sock& tw) {
-  detail::inet_ehash_replace(net, tp, tw, tp.sk_hash);
+  detail::inet_ehash_replace(net, tp, tw);
   tp.hashed = false;
   ++tcp_worker_of(net).sk_genid;
 }
@@ -303,7 +294,7 @@ void inet_unhash(Net& net, sock& sk) {
   tcp_sk(sk).hashed = false;
   ++tcp_worker_of(net).sk_genid;
   if (sk.sk_state != tcp_state::listen) [[likely]]
-    return detail::inet_ehash_erase(net, tcp_sk(sk), sk.sk_hash);
+    return detail::inet_ehash_erase(net, tcp_sk(sk));
   auto& w = tcp_worker_of(net);
   slab_place* at = &inet_bind_bucket_of(net, sk.sk_num).listeners;
   while (&w.socks.at(*at - 1) != &sk) at = &w.socks.at(*at - 1).icsk_listen.next;

@@ -32,21 +32,13 @@ inline constexpr s32 tcp_paws_window = 1;
 
 // --- TIME-WAIT
 
-namespace detail {
-/// `hash`: of its ends.
-template <class Net>
-void inet_twsk_kill_hashed(Net& net, tcp_timewait_sock& tw, u32 hash) {
-  auto& w = tcp_worker_of(net);
-  w.death_row.of(tw).erase(w.timewaits, tw);
-  inet_ehash_erase(net, tw, hash);
-  inet_bind_bucket_of(net, tw.hnum).timewaits.erase(w.timewaits, tw);
-  w.timewaits.free(&tw);
-}
-}  // namespace detail
-
 template <class Net>
 void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
-  detail::inet_twsk_kill_hashed(net, tw, inet_ehashfn(net, tw.key()));
+  auto& w = tcp_worker_of(net);
+  w.death_row.of(tw).erase(w.timewaits, tw);
+  detail::inet_ehash_erase(net, tw);
+  inet_bind_bucket_of(net, tw.hnum).timewaits.erase(w.timewaits, tw);
+  w.timewaits.free(&tw);
 }
 
 namespace detail {
@@ -95,9 +87,9 @@ template <class Worker>
 NETSTACK_INLINE void inet_twsk_prefetch(Worker& worker, tcp_death_row::row const& row, tcp_timewait_sock const& tw) {
   auto& w = worker_generic<tcp>(worker);
   auto const slot_of = [&](tcp_timewait_sock const& of) -> inet_link& {
-    return inet_ehash_slot(worker.nets[of.netns], inet_hash_of(worker.nets[of.netns], of));
+    return w.hashinfo.ehash[w.hashinfo.slot(of.hash)];
   };
-  inet_visit(w, slot_of(tw), [](auto const& first) { __builtin_prefetch(&first.ehash_next, 1); });
+  __builtin_prefetch(&w.hashinfo.next(slot_of(tw)), 1);
   auto const* const second = row.after(w.timewaits, tw);
   if (!second) return;
   __builtin_prefetch(&slot_of(*second), 1);
@@ -107,20 +99,16 @@ NETSTACK_INLINE void inet_twsk_prefetch(Worker& worker, tcp_death_row::row const
 /// The first of a row whose time has come, a few at once: what unlinks each is fetched before the first of them goes.
 template <class Net, class Worker>
 u32 inet_twsk_kill_due(Worker& worker, tcp_death_row::row const& row, u64 now_ms) {
-  struct {
-    tcp_timewait_sock* tw;
-    u32 hash;
-  } due[16];
+  tcp_timewait_sock* due[16];
   u32 n = 0;
   auto& w = worker_generic<tcp>(worker);
   for (auto* tw = row.front(w.timewaits); tw && n < std::size(due) && !after(tw->due, static_cast<u32>(now_ms));
        tw = row.after(w.timewaits, *tw)) {
-    auto& net = worker.nets[tw->netns];
-    due[n] = {tw, inet_ehashfn(net, tw->key())};
-    __builtin_prefetch(&inet_ehash_slot(net, due[n++].hash), 1);
-    __builtin_prefetch(&inet_bind_bucket_of(net, tw->hnum), 1);
+    due[n++] = tw;
+    __builtin_prefetch(&w.hashinfo.ehash[w.hashinfo.slot(tw->hash)], 1);
+    __builtin_prefetch(&inet_bind_bucket_of(worker.nets[tw->netns], tw->hnum), 1);
   }
-  for (u32 i = 0; i < n; ++i) inet_twsk_kill_hashed(worker.nets[due[i].tw->netns], *due[i].tw, due[i].hash);
+  for (u32 i = 0; i < n; ++i) inet_twsk_kill(worker.nets[due[i]->netns], *due[i]);
   return n;
 }
 /// Whose time has come goes; the timer waits for the next.
@@ -282,7 +270,7 @@ template <class Net>
 void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   auto& w = tcp_worker_of(net);
   net.worker().timers.del_timer(req.rsk_timer);
-  if (req.hashed) detail::inet_ehash_erase(net, req, inet_ehashfn(net, req.key));
+  if (req.hashed) detail::inet_ehash_erase(net, req);
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_listen.syn_qlen;
   tcp_reqsk_destructor(net, req);

@@ -108,13 +108,13 @@ inet_link tcp_seq_next(Net& net, u64& order, u64& after) {
   for (; order >> 32 == 0; order = ((order >> shift) + 1) << shift, after = 0) {
     inet_link found;
     u64 best = 0;
-    for (inet_link at = info.ehash[info.slot(tcp_seq_order(static_cast<u32>(order)))]; at != inet_link{};)
-      at = inet_visit(w, at, [&](auto const& each) {
-        u64 const here = tcp_seq_order(inet_hash_of(net, each));
+    for (inet_link at = info.ehash[info.slot(tcp_seq_order(static_cast<u32>(order)))]; at != inet_link{};
+         at = info.next(at))
+      inet_visit(w, at, [&](auto& each) {
+        u64 const here = tcp_seq_order(inet_hash_of(each));
         bool const later = here > order || (here == order && at.name() > after);
         bool const sooner = found == inet_link{} || here < best || (here == best && at.name() < found.name());
         if (here >> shift == order >> shift && later && sooner && tcp_seq_mine(net, each)) found = at, best = here;
-        return each.ehash_next;
       });
     if (found != inet_link{}) return order = best, after = found.name(), found;
   }

@@ -278,10 +278,8 @@ struct tcp_request_sock {
   sock* rsk_listener = nullptr;  ///< held
   timer_list rsk_timer{};
   inet_ehash_key key{};
-  u32 rcv_isn = 0, snt_isn = 0;
-  u32 ts_recent = 0, ts_off = 0;
-  u32 rcv_wnd = 0;
-  inet_link ehash_next{};
+  u32 rcv_isn = 0, snt_isn = 0, ts_recent = 0, ts_off = 0, rcv_wnd = 0;
+  u32 hash = 0;      ///< of a hashed one: of its ends
   u8 ireq_opt = 0;   ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
   u8 saved_syn = 0;  ///< as tcp_beside's
   u32 sent_us = 0;   ///< of a hashed one: tcp_clock_us() when the SYN-ACK left
@@ -303,9 +301,8 @@ struct tcp_timewait_sock : inet_timewait_ends {
   static constexpr inet_kind kind = inet_kind::timewait;
   static constexpr u32 dif_bits = 24;
   u32 due = 0;  ///< when it goes: worker time in ms, modulo 2^32
-  u32 rcv_nxt = 0, snd_nxt = 0;
-  u32 ts_recent = 0, ts_offset = 0;
-  inet_link ehash_next{};
+  u32 rcv_nxt = 0, snd_nxt = 0, ts_recent = 0, ts_offset = 0;
+  u32 hash = 0;  ///< of its ends
   slab_node bind_node{};
   slab_node row_node{};    ///< in tcp_death_row
   u32 dif : dif_bits = 0;  ///< the device it is bound to, which has no larger number; 0: any
@@ -465,7 +462,7 @@ static_assert(sizeof(inet_bind_hashbucket) == cache_line);
 /// Of the first table twice as many slots are used as there ever were entries: linear hashing, where one slot after the
 /// other comes into use and takes half of an earlier one's chain. So what is touched of a table that has room for a
 /// million is no more than its entries need, and lies in the caches.
-template <u32 Slots>
+template <u32 Slots, u32 Socks, u32 Requests, u32 Timewaits>
 struct inet_hashinfo {
   static_assert(std::has_single_bit(Slots));
   static constexpr u32 least = Slots < 16 ? Slots : 16;
@@ -482,6 +479,12 @@ struct inet_hashinfo {
   }
   [[nodiscard]] std::span<inet_link const> slots() const { return {ehash, size()}; }
   inet_link ehash[Slots];  ///< the first in each
+  /// What follows it in its slot. Apart from what the links lead to, so that who passes others waits for none of them.
+  [[nodiscard]] inet_link& next(inet_link of) {
+    static constexpr u32 begins[]{0, 0, Socks, Socks + Requests};
+    return nexts[begins[static_cast<u32>(of.kind())] + of.index()];
+  }
+  inet_link nexts[Socks + Requests + Timewaits];
   /// Where somebody is. Of a large table this alone lies in the caches, and tells mostly that nobody has some ends.
   bit_row<Slots> used;
   inet_bind_hashbucket bhash[bind_slots];
@@ -507,7 +510,8 @@ struct tcp_worker {
   slab<tcp_saved_syn, std::clamp<u32>(Host::sizes.max_sock / 8, 16, 254)> saved_syns;
   slab<tcp_fastopen_context, std::clamp<u32>(Host::sizes.max_sock / 64, 4, 254)> fastopen_ctxs;
   tcp_death_row death_row;
-  inet_hashinfo<Host::sizes.sock_hash> hashinfo;
+  inet_hashinfo<Host::sizes.sock_hash, Host::sizes.max_sock, Host::sizes.max_request, Host::sizes.max_timewait>
+      hashinfo;
   proto_memory memory;
   u64 sk_genid = 1;                ///< whose a segment is, is known while this is the same
   sock* born = nullptr;            ///< the connection that a handshake's last segment made, as long as that is at hand
