@@ -11,6 +11,7 @@
 #include <chrono>
 #include <cmath>
 #include <deque>
+#include <map>
 
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/tcp/tcp_info.hpp"
@@ -271,6 +272,16 @@ constexpr scenario scenarios[]{
        s.connect();
      }},
     {"a SYN-ACK that nobody answers", syn},
+    {"… whose SYN comes once more", syn, {{{0.6, syn}}}},
+    {"… and is answered then",
+     syn,
+     {{{0.6, syn},
+       {0.7,
+        [](side& s) {
+          s.in(". 1 ack 1");
+          s.accept();
+          s.write(100);
+        }}}}},
     {"data that nobody acknowledges", silent_client},
     {"… two segments of it",
      [](side& s) {
@@ -734,4 +745,122 @@ TEST_CASE("… with a larger least timeout: tcp_rto_min_us", "[S100][S105][RFC 6
 }
 TEST_CASE("… and a smaller one", "[S100][S105][RFC 6298]") {
   compare(bounded, {{"net/ipv4/tcp_rto_min_us", "100000"}, {"net/ipv4/tcp_retries2", "4"}});
+}
+
+namespace {
+
+/// A SYN of a peer that says no more, and its port.
+struct forged {
+  double at;
+  u16 port;
+};
+/// Handshakes that nobody completes, and what is made of them, by a listener of this backlog.
+struct half_open {
+  char const* name;
+  int backlog;
+  std::vector<forged> syns;
+};
+using answers = std::map<u16, std::vector<sent_at>>;
+
+std::vector<forged> at_once(double at, u16 n, u16 from_port) {
+  std::vector<forged> all;
+  for (u16 i = 0; i < n; ++i) all.push_back({at, static_cast<u16>(from_port + i)});
+  return all;
+}
+std::vector<forged> then(std::vector<forged> a, std::vector<forged> const& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+bytes syn_of(u16 from_port, u16 to_port) {
+  basic_tcp_script<> codec;
+  codec.from_port = from_port, codec.our_port = to_port;
+  bytes f;
+  append(f, ethhdr{our_mac, peer_mac, be16{eth_p::ip}});
+  return f + datagram{.protocol = ipproto::tcp, .payload = codec.bytes_of(tcp_seg::parse("S 0 mss 1460"))}.build();
+}
+void note_synack(answers& all, bytes frame, double when, u16 listener) {
+  sent_frame const f{std::move(frame), 0, eth_hlen};
+  if (!f.is_ip() || f.ip().protocol != ipproto::tcp) return;
+  auto const th = f.at<tcphdr>(f.l4());
+  if (th.source.host() == listener) all[th.dest.host()].push_back({when, th.syn() ? "S." : "other"});
+}
+answers answers_of_ours(half_open const& one) {
+  answers all;
+  basic_tcp_script<> script;
+  REQUIRE(sysctl_write(script.net(), "net/ipv4/tcp_syncookies", "0"));
+  script.listen(one.backlog);
+  u64 const start = script.net().worker().now;
+  auto const now = [&] { return static_cast<double>(script.net().worker().now - start) / 1e9; };
+  for (std::size_t next = 0; now() < seconds; script.rig.run_for(1'000'000)) {
+    while (next < one.syns.size() && now() >= one.syns[next].at)
+      script.rig.receive(*script.rig.eth0, syn_of(one.syns[next++].port, basic_tcp_script<>::port));
+    script.rig.run();
+    for (auto& f : script.rig.sent()) note_synack(all, f.frame, now(), basic_tcp_script<>::port);
+  }
+  return all;
+}
+/// All of them at once, each at a port of its own.
+std::vector<answers> answers_of_kernel(std::vector<half_open> const& which) {
+  kernel_tap tap;
+  tap.set("net/ipv4/tcp_syncookies", "0");
+  std::vector<answers> all(which.size());
+  std::vector<std::size_t> next(which.size());
+  std::vector<int> listeners;
+  auto const port_of = [](std::size_t i) { return static_cast<u16>(100 + i); };
+  for (std::size_t i = 0; i < which.size(); ++i) {
+    int const fd = listeners.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    auto const at = inet_addr_of({}, port_of(i));
+    REQUIRE(::bind(fd, reinterpret_cast<::sockaddr const*>(&at), sizeof at) == 0);
+    REQUIRE(::listen(fd, which[i].backlog) == 0);
+  }
+  auto const start = std::chrono::steady_clock::now();
+  auto const now = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  for (; now() < seconds; ::usleep(1000)) {
+    for (std::size_t i = 0; i < which.size(); ++i)
+      while (next[i] < which[i].syns.size() && now() >= which[i].syns[next[i]].at)
+        tap.receive(syn_of(which[i].syns[next[i]++].port, port_of(i)));
+    for (auto const& frame : tap.sent())
+      for (std::size_t i = 0; i < which.size(); ++i) note_synack(all[i], frame, now(), port_of(i));
+  }
+  for (int const fd : listeners) ::close(fd);
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("handshakes that stand in the way of others are given up as early as the kernel gives them up",
+          "[S148][RFC 4987]") {
+  if (skip_without_root("makes a network namespace") || skip_without_file("/dev/net/tun") || !kernel_is_known()) return;
+  std::vector<half_open> const all{{"four of eight", 8, at_once(0, 4, 1000)},
+                                   {"five of eight", 8, at_once(0, 5, 1000)},
+                                   {"four of two", 2, at_once(0, 4, 1000)},
+                                   {"nine of 16", 16, at_once(0, 9, 1000)},
+                                   {"… of 17", 17, at_once(0, 8, 1000)},
+                                   {"old ones, and young ones", 16, then(at_once(0, 4, 1000), at_once(6.6, 12, 2000))},
+                                   {"… fewer", 16, then(at_once(0, 8, 1000), at_once(6.6, 4, 2000))},
+                                   {"… fewer still", 16, then(at_once(0, 10, 1000), at_once(6.6, 2, 2000))},
+                                   {"… who is late", 16, then(at_once(0, 6, 1000), at_once(2.5, 6, 2000))}};
+  std::string different;
+  for (int tries = 0; tries < 3 && (tries == 0 || !different.empty()); ++tries) {
+    different.clear();
+    auto const kernels = answers_of_kernel(all);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      // Of those whose time comes in one tick the kernel takes the latest first: which of them is given up, differs.
+      auto const sorted = [](answers const& some) {
+        std::vector<std::pair<int, std::vector<sent_at>>> logs;
+        for (auto const& [port, log] : some) logs.emplace_back(port / 1000, log);
+        std::stable_sort(logs.begin(), logs.end(), [](auto const& a, auto const& b) {
+          return std::pair(a.first, a.second.size()) < std::pair(b.first, b.second.size());
+        });
+        return logs;
+      };
+      auto const ours = sorted(answers_of_ours(all[i])), theirs = sorted(kernels[i]);
+      if (ours.size() != theirs.size()) different += std::string(all[i].name) + ": others are answered\n";
+      for (std::size_t n = 0; n < std::min(ours.size(), theirs.size()); ++n)
+        if (auto const what = difference(ours[n].second, theirs[n].second); !what.empty())
+          different += std::string(all[i].name) + '\n' + what;
+    }
+  }
+  INFO(different);
+  CHECK(different.empty());
 }

@@ -317,6 +317,59 @@ TEST_CASE("a SYN-ACK that is repeated for hours leaves every two minutes: RFC 62
   }
 }
 
+TEST_CASE("a SYN that comes again is answered again, and then waited for as long as before", "[S148]") {
+  tcp_script t;
+  t.listen();
+  t.in("S 0 mss 1460").out("S. 0 ack 1").quiet(600);
+  t.in("S 0 mss 1460").out("S. 0 ack 1").quiet(999);
+  t.after(2).out("S. 0 ack 1").quiet(1990);
+  t.in(". 1 ack 1").silent();
+  auto const& tp = t.tp(t.accept());
+  CHECK(tp.rare->total_retrans == 2);
+  CHECK(tp.srtt_us == 0);  // nobody knows which of them was answered
+  t.over();
+}
+
+TEST_CASE("a queue more than half full repeats old handshakes twice, unless most are young", "[S148][RFC 4987]") {
+  tcp_script t;
+  t.listen(16);
+  auto const sent = [&] { return std::exchange(t.pending, {}).size(); };
+  for (u16 port = 5000; port < 5009; ++port) knock(t, port);
+  sent();
+  t.after(1001);
+  CHECK(sent() == 9);
+  t.after(2000);
+  CHECK(sent() == 9);
+  t.after(3900).silent();
+  SECTION("half of the queue is kept free") {
+    t.after(101);
+    CHECK(sent() == 8);
+    CHECK(requests(t).in_use() == 8);
+    t.after(8000);
+    CHECK(sent() == 8);
+  }
+  SECTION("few are young") {
+    knock(t, 6000);
+    CHECK(sent() == 1);
+    t.after(101);
+    CHECK(sent() == 7);
+    CHECK(requests(t).in_use() == 8);
+  }
+  SECTION("most are young") {
+    for (u16 port = 6000; port < 6007; ++port) knock(t, port);
+    CHECK(sent() == 7);
+    t.after(101);
+    CHECK(sent() == 9);
+    CHECK(requests(t).in_use() == 16);
+  }
+  SECTION("none are there any more") {
+    t.after(200'000);
+    CHECK(t.tp(t.listener).rare->syn_qold == 0);
+  }
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("TCP_DEFER_ACCEPT is kept in repetitions, and told in seconds", "[S148]") {
   tcp_script t;
   int const fd = t.listen();

@@ -126,6 +126,7 @@ struct tcp_rare : tcp_rare_settings, tcp_past {
   u16 fastopen_qlen = 0, fastopen_max_qlen = 0;  ///< of a listener: connections without their handshake
   u16 fastopen_rst = 0;                          ///< … that ended with a RST, and count as long as those would
   u32 fastopen_rst_stamp = 0;                    ///< ms: the last of them
+  u32 syn_qold = 0;                              ///< of a listener: half open, and a timeout long
   u32 urg_seq = 0;                               ///< the peer's urgent byte
   u32 snd_up = 0;                                ///< behind our own, in urg_mode
   u32 more_una = 0;                              ///< snd_una when tcp_nagle::more was set

@@ -273,6 +273,8 @@ void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   if (req.hashed) detail::inet_ehash_erase(net, req);
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_listen.syn_qlen;
+  if (req.num_timeout != 0) [[unlikely]]
+    --tcp_rare_of(net, tcp_sk(listener)).syn_qold;
   tcp_reqsk_destructor(net, req);
   w.requests.free(&req);
   sock_put(listener);
@@ -366,8 +368,8 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   tcp_assign_congestion_control(net, *child);
   tcp_prepare_congestion_control(net, *child);
   // The SYN-ACK was sent once: its round trip is the first measure (RFC 6298 §5.7 else).
-  if (req.num_timeout != 0) [[unlikely]] {
-    tcp_rare_of(net, tp).total_retrans = req.num_timeout;
+  if (req.num_retrans != 0) [[unlikely]] {
+    tcp_rare_of(net, tp).total_retrans = req.num_retrans;
   } else if (req.hashed) {
     u32 const rtt_us = tcp_clock_us(net) - req.sent_us;
     tcp_rtt_estimator(tp, rtt_us);

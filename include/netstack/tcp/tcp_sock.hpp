@@ -288,7 +288,8 @@ struct tcp_request_sock {
   u16 adv_mss = 0;            ///< ours
   u16 user_timeout = 0;       ///< RFC 5482: the peer's advice, as its SYN wrote it; 0: none
   u8 snd_wscale = 0, rcv_wscale = 0;
-  u8 num_timeout = 0;
+  u8 num_timeout = 0;    ///< SYN-ACKs that waited in vain
+  u8 num_retrans = 0;    ///< … that were repeated, also because the SYN was
   u8 scaling_ratio = 0;  ///< tcp_flow's
   bool tstamp_ok = false, sack_ok = false, wscale_ok = false, ecn_ok = false;
   bool hashed = false;  ///< segments find it

@@ -72,27 +72,46 @@ NETSTACK_COLD void tcp_reqsk_send_ack(Net& net, tcp_request_sock const& req) {
   tcp_reqsk_say(net, req, false, {});
 }
 
+/// … once more, and it is waited for an answer from now on.
+template <class Net>
+void tcp_rtx_synack(Net& net, tcp_request_sock& req) {
+  ++TCP_STATS(net).RetransSegs;
+  ++NET_STATS(net).TCPSynRetrans;
+  if (req.num_retrans != 0xff) ++req.num_retrans;
+  tcp_reqsk_send_synack(net, req);
+}
+template <class Net>
+void tcp_reqsk_wait(Net& net, tcp_request_sock& req) {
+  u64 const wait = u64{tcp_timeout_init} << std::min<u32>(req.num_timeout, 30);
+  net.worker().timers.mod_timer(
+      req.rsk_timer, net.worker().now + std::min<u64>(wait, tcp_rto_max_of(tcp_sk(*req.rsk_listener))) * 1000);
+}
+/// How often a SYN-ACK is repeated. In a queue that is more than half full a handshake that was not completed at once
+/// stands in the way of others: the fewer of those there are that are no timeout old, the fewer tries the rest have.
+template <class Net>
+[[nodiscard]] u32 tcp_synack_retries_of(Net& net, tcp_sock const& listener) {
+  auto const& l = listener.icsk_listen;
+  u32 most = listener.icsk_syn_retries != 0 ? listener.icsk_syn_retries : tcp_pernet(net).sysctl_tcp_synack_retries;
+  if (u64{l.syn_qlen} * 2 <= std::max(8u, l.max_ack_backlog)) [[likely]]
+    return most;
+  for (u64 young = u64{l.syn_qlen - listener.rare->syn_qold} * 2; most > 2 && l.syn_qlen >= young; --most) young *= 2;
+  return most;
+}
+
 /// The SYN-ACK was not answered: it is sent again, ever more rarely, and given up at last. Or it was, and nothing
 /// followed although TCP_DEFER_ACCEPT waits for that: then once more at the end of that wait.
 template <class Net>
 void reqsk_timer_handler(void*, timer_list& timer) {
   auto& req = from_timer<&tcp_request_sock::rsk_timer>(timer);
   auto& net = *static_cast<Net*>(req.net);
-  auto const& listener = inet_csk(*req.rsk_listener);
-  u32 const most =
-      listener.icsk_syn_retries != 0 ? listener.icsk_syn_retries : tcp_pernet(net).sysctl_tcp_synack_retries;
+  auto& listener = tcp_sk(*req.rsk_listener);
   bool const deferring = req.acked && req.num_timeout < listener.icsk_defer_accept;
   ++NET_STATS(net).TCPTimeouts;
-  if (listener.sk_state != tcp_state::listen || (req.num_timeout >= most && !deferring))
+  if (listener.sk_state != tcp_state::listen || (req.num_timeout >= tcp_synack_retries_of(net, listener) && !deferring))
     return inet_csk_reqsk_queue_drop(net, req);
-  if (!req.acked || req.num_timeout + 1 >= listener.icsk_defer_accept) {
-    ++TCP_STATS(net).RetransSegs;
-    ++NET_STATS(net).TCPSynRetrans;
-    tcp_reqsk_send_synack(net, req);
-  }
-  ++req.num_timeout;
-  u64 const wait = std::min(u64{tcp_timeout_init} << std::min<u32>(req.num_timeout, 30), u64{tcp_rto_max}) * 1000;
-  net.worker().timers.mod_timer(req.rsk_timer, net.worker().now + wait);
+  if (!req.acked || req.num_timeout + 1 >= listener.icsk_defer_accept) tcp_rtx_synack(net, req);
+  if (req.num_timeout++ == 0) ++tcp_rare_of(net, listener).syn_qold;
+  tcp_reqsk_wait(net, req);
 }
 
 /// What the options of the SYN ask for, and we agree to.
@@ -256,10 +275,8 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
   if (rx.seq == req.rcv_isn && rx.is(tcp_flag::syn, tcp_flag::syn | tcp_flag::rst | tcp_flag::ack) && !paws_reject) {
     // The peer did not hear our SYN-ACK.
     if (!detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv)) {
-      ++TCP_STATS(net).RetransSegs;
-      ++NET_STATS(net).TCPSynRetrans;
-      req.num_timeout = std::max<u8>(req.num_timeout, 1);  // no measure of the round trip any more
-      detail::tcp_reqsk_send_synack(net, req);
+      detail::tcp_rtx_synack(net, req);
+      detail::tcp_reqsk_wait(net, req);
     }
     return nullptr;
   }
