@@ -352,7 +352,7 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
   auto& w = tcp_worker_of(net);
   auto& info = w.hashinfo;
   u32 const room = static_cast<u32>(std::size(info.ehash));
-  u32 const before = info.size();
+  u32 const before = info.size;
   REQUIRE(before < room / 4);
   auto const key_of = [](u32 n) {
     return inet_ehash_key{.saddr = be32{0xcb007100u + n}, .daddr = our_addr, .sport = be16{7}, .hnum = 80};
@@ -373,16 +373,16 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
       members.erase(gone);
     }
     REQUIRE(info.entries == members.size());
-    REQUIRE(info.size() >= std::min(2 * static_cast<u32>(members.size()), room));
+    REQUIRE(info.size >= std::min(2 * static_cast<u32>(members.size()), room));
     if (n % 16 != 0 && n > 100) continue;
     for (auto const& [m, member] : members) {
       inet_link const link{inet_kind::timewait, w.timewaits.index_of(member)};
       REQUIRE(inet_lookup(net, key_of(m), inet_ehashfn(net, key_of(m))) == link);
     }
   }
-  CHECK(info.size() == room);
+  CHECK(info.size == room);
   u32 longest = 0, seen = 0;
-  for (u32 i = 0; i < info.size(); ++i) {
+  for (u32 i = 0; i < info.size; ++i) {
     inet_link const slot = info.ehash[i];
     CHECK(info.used.test(i) == (slot != inet_link{}));
     u32 length = 0;
@@ -396,7 +396,7 @@ TEST_CASE("the table has twice as many slots as entries, and finds whom it found
     w.timewaits.free(member);
   }
   CHECK(info.entries == 0);
-  for (u32 i = 0; i < info.size(); ++i) CHECK(!info.used.test(i));
+  for (u32 i = 0; i < info.size; ++i) CHECK(!info.used.test(i));
   t.over();
 }
 

@@ -73,7 +73,7 @@ template <class Net>
 NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
   auto& w = tcp_worker_of(net);
   auto& info = w.hashinfo;
-  u32 const fresh = info.size(), mask = info.mask();
+  u32 const fresh = info.size, mask = info.mask;
   u32 const old = fresh & mask >> 1;
   inet_ehash_tail goes{&info.ehash[fresh]}, stays{&info.ehash[old]};
   for (inet_link at = *stays.end, next; at != inet_link{}; at = next) {
@@ -85,14 +85,13 @@ NETSTACK_NOINLINE void inet_ehash_grow(Net& net) {
   *goes.end = *stays.end = {};
   info.used.set(fresh, goes.last != nullptr);
   info.used.set(old, stays.last != nullptr);
-  ++info.grown;
-  if (info.size() > mask) info.masked = 2 * mask + 1;
+  if (++info.size > mask) info.mask = 2 * mask + 1;
 }
 /// `hash`: of the object's ends.
 template <class Net, class T>
 void inet_ehash_insert(Net& net, T& object, u32 hash) {
   auto& info = tcp_worker_of(net).hashinfo;
-  if (2 * ++info.entries > info.size() && info.size() < std::size(info.ehash)) [[unlikely]]
+  if (2 * ++info.entries > info.size && info.size < std::size(info.ehash)) [[unlikely]]
     inet_ehash_grow(net), inet_ehash_grow(net);
   u32 const slot = info.slot(hash);
   bool const first = !info.used.test(slot);  // then the slot, which may be far away, is not read
@@ -501,7 +500,7 @@ template <class Net>
   auto& info = tcp_worker_of(net).hashinfo;
   auto key = inet_key_of(sk);
   key.hnum = static_cast<u16>(low + net.worker().random.below_by_halves(size));
-  u32 hash = inet_ehashfn(net, key), slot = info.slot(hash), more = info.entries < info.size() ? 4 : 0;
+  u32 hash = inet_ehashfn(net, key), slot = info.slot(hash), more = info.entries < info.size ? 4 : 0;
   for (; info.used.test(slot) && more != 0 && key.hnum != low + size - 1; --more)
     ++key.hnum, hash = inet_ehashfn(net, key), slot = info.slot(hash);
   __builtin_prefetch(&info.ehash[slot], 1);

@@ -154,6 +154,7 @@ result<void> tcp_init(Net& init_net) {
   for (u32 w = 0; w < Net::sizes.workers; ++w) {
     auto& worker = init_net.stack().worker(w);
     auto& state = worker_generic<tcp>(worker);
+    state.hashinfo.begin();
     state.congestion_allowed = detail::tcp_ca_non_restricted<Net>();
     for (u64& word : state.ehash_secret.key) word = worker.random.next_u64();
     for (auto* key : {&state.flow_secret, &state.isn_secret, &state.syncookie_secret})

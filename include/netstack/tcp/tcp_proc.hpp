@@ -104,7 +104,7 @@ template <class Net>
 inet_link tcp_seq_next(Net& net, u64& order, u64& after) {
   auto& w = tcp_worker_of(net);
   auto& info = w.hashinfo;
-  u32 const shift = 32 - static_cast<u32>(std::bit_width(info.mask()));
+  u32 const shift = 32 - static_cast<u32>(std::bit_width(info.mask));
   for (; order >> 32 == 0; order = ((order >> shift) + 1) << shift, after = 0) {
     inet_link found;
     u64 best = 0;

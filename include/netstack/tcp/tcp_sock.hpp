@@ -469,16 +469,15 @@ struct inet_hashinfo {
   static constexpr u32 least = Slots < 16 ? Slots : 16;
   /// Ports share them. A new connection enters its port's: were there more than the second cache holds, it would wait.
   static constexpr u32 bind_slots = Slots < 4096 ? Slots : 4096;
-  u32 entries;        ///< in all chains
-  u32 grown, masked;  ///< slots in use beyond `least`, and their mask
-  [[nodiscard]] u32 size() const { return least + grown; }
-  /// Of twice as many slots as the power of two that is used already.
-  [[nodiscard]] u32 mask() const { return (2 * least - 1) | masked; }
+  u32 entries;  ///< in all chains
+  u32 size;     ///< slots in use
+  u32 mask;     ///< of twice as many slots as the power of two that is used already
+  void begin() { size = least, mask = 2 * least - 1; }
   [[nodiscard]] u32 slot(u32 hash) const {
-    u32 const at = hash & mask();
-    return at < size() ? at : at & mask() >> 1;
+    u32 const at = hash & mask;
+    return at < size ? at : at & mask >> 1;
   }
-  [[nodiscard]] std::span<inet_link const> slots() const { return {ehash, size()}; }
+  [[nodiscard]] std::span<inet_link const> slots() const { return {ehash, size}; }
   inet_link ehash[Slots];  ///< the first in each
   /// What follows it in its slot. Apart from what the links lead to, so that who passes others waits for none of them.
   [[nodiscard]] inet_link& next(inet_link of) {
