@@ -115,6 +115,35 @@ TEST_CASE("short frames go without a packet, in order with those that need one, 
   CHECK(two.a.worker().pool.in_use() == 0);
   CHECK(two.b.worker().pool.in_use() == 0);
 }
+TEST_CASE("behind a packet that takes the last frames of the pool what follows is missed, and comes home", "[pipe]") {
+  test::two_stacks<host> two;
+  auto& net = two.a.init_net();
+  auto& pool = two.b.worker().pool;
+  auto& got = worker_generic<collector>(two.b.worker()).frames;
+  skb_list others;
+  pool.alloc_bulk(pool.available() - 5, others);
+  two.dev_a->mtu = 4000;
+  send(net, *two.dev_a, 0, 60);
+  sk_buff* const scattered = alloc_skb_with_frags(net.worker().pool, net.worker().pool.rx_headroom(), 64, 3000);
+  REQUIRE(scattered);
+  std::vector<u8> const bytes(3064, 0x5a);
+  REQUIRE(skb_store_bits(*scattered, 0, bytes.data(), 3064));
+  scattered->dev = two.dev_a;
+  eth_header(*scattered, *two.dev_a, 0x88b7, mac_broadcast);  // nobody's
+  CHECK(dev_queue_xmit(net, *scattered));
+  send(net, *two.dev_a, 1, 60);
+  REQUIRE(send_short(net, *two.dev_a, 2, 60));
+  two.run();
+  auto const& stats = two.dev_b->stats;
+  CHECK(stats.rx_packets.read() + stats.rx_missed_errors.read() == 4);
+  CHECK(stats.rx_missed_errors.read() == 1);
+  REQUIRE(got.size() == 2);
+  CHECK((got[0].front() == 0 && got[1].front() == 1));
+  CHECK(two.a.worker().pool.in_use() == 0);
+  CHECK(pool.in_use() == others.count);
+  pool.free_bulk(others);
+}
+
 TEST_CASE("there is no place for a short frame when something is in its way", "[pipe]") {
   test::two_stacks<host> two;
   auto& net = two.a.init_net();

@@ -318,6 +318,21 @@ TEST_CASE("a fresh packet shows nothing of the one before", "[S33]") {
   pool->alloc_bulk(4, list);
   for (sk_buff& skb : list) CHECK(is_fresh(skb));
   pool->free_bulk(list);
+  // … nor one that its taker completes; and who refuses one gets no more.
+  u32 const in_use = pool->in_use();
+  for (u32 const most : {0u, 1u, 3u, 4u}) {
+    u32 calls = 0;
+    CHECK(pool->alloc_bulk_while(4, list, [&](sk_buff& skb, u8* data, u32 i, u32 truesize) {
+      CHECK(i == calls++);
+      if (i == most) return false;
+      skb_pool::complete(skb, data, truesize);
+      return true;
+    }) == most);
+    CHECK((calls == std::min(most + 1, 4u) && list.count == most && pool->in_use() == in_use + most));
+    for (sk_buff& skb : list) CHECK(is_fresh(skb));
+    pool->free_bulk(list);
+  }
+  CHECK(pool->alloc_failures == 0);
 }
 
 TEST_CASE("a burst is freed packet by packet where a packet is not simple", "[S33][S42]") {

@@ -684,10 +684,22 @@ TEST_CASE("a frame that the link has padded is known at the driver's edge, and w
       if (frame_len < whole) continue;
       std::memset(frame.bytes + whole, 'p', frame_len - whole);
       sk_buff* const packet = t.b.worker().pool.alloc_skb(t.b.worker().pool.rx_headroom());
-      rx_flow_burst<net<host>> burst{t.b.init_net(), *t.dev_b, static_cast<u16>(packet->headroom()), false};
-      bool const known = burst.take({*packet, packet->data, frame_len, frame.bytes});
+      auto const at = static_cast<u16>(packet->headroom());
+      u8* const data = packet->data;
+      bool const known =
+          rx_flow_burst<net<host>>{t.b.init_net(), *t.dev_b, at, false}.take({*packet, data, frame_len, frame.bytes});
       CHECK(known == (frame_len == whole || frame_len == shortest));
-      if (known) CHECK((packet->len == tcp_hlen_min + len && packet->tail == packet->data + packet->len));
+      if (known) {
+        CHECK((packet->len == tcp_hlen_min + len && packet->tail == packet->data + packet->len));
+        // The same of one that shows what it was before: all of that is written.
+        sk_buff const whole_one = *packet;
+        auto* const raw = reinterpret_cast<u8*>(packet);
+        for (auto const& [from, n] : {std::pair{offsetof(sk_buff, data), 48u}, {offsetof(sk_buff, truesize), 36u}})
+          std::memset(raw + from, 0x5a, n);
+        CHECK(rx_flow_burst<net<host>>{t.b.init_net(), *t.dev_b, at, false}.take(
+            {*packet, data, frame_len, frame.bytes, whole_one.truesize}));
+        CHECK(std::memcmp(packet, &whole_one, sizeof whole_one) == 0);
+      }
       t.b.worker().softnet.flow_taken = {};
       packet->dst = nullptr;
       kfree_skb(t.b.init_net(), *packet, drop_reason::not_specified);

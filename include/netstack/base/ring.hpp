@@ -80,12 +80,11 @@ class spsc_ring {
   NETSTACK_INLINE void publish(u32 n) {
     produced_.store(produced_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
-  /// Producer: fewer than `most` values are not consumed yet.
-  [[nodiscard]] NETSTACK_INLINE bool holds_fewer(u32 most) {
-    u32 const produced = produced_.load(std::memory_order_relaxed);
-    if (produced - consumed_seen_ < most) return true;
+  /// Producer: fewer than `most` values are not consumed yet. `number`: back_number(0).
+  [[nodiscard]] NETSTACK_INLINE bool holds_fewer(u32 most, u32 number) {
+    if (number - consumed_seen_ < most) return true;
     consumed_seen_ = consumed_.load(std::memory_order_acquire);
-    return produced - consumed_seen_ < most;
+    return number - consumed_seen_ < most;
   }
   /// The number of the value that goes to back(i), and of the one at front(i), for what lies beside the ring.
   [[nodiscard]] u32 back_number(u32 i) const { return produced_.load(std::memory_order_relaxed) + i; }
@@ -98,6 +97,9 @@ class spsc_ring {
     return std::min(most, produced_seen_ - consumed);
   }
   [[nodiscard]] T const& front(u32 i) const { return slots_[(consumed_.load(std::memory_order_relaxed) + i) & mask]; }
+  /// Either's: by its number.
+  [[nodiscard]] T& at(u32 number) { return slots_[number & mask]; }
+  [[nodiscard]] T const& at(u32 number) const { return slots_[number & mask]; }
   void consume(u32 n) { consumed_.store(consumed_.load(std::memory_order_relaxed) + n, std::memory_order_release); }
 
   /// Any thread: exact on either side's thread for its own purpose (never more than there is room, or than there are

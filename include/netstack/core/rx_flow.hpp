@@ -34,14 +34,13 @@ class rx_flow_burst {
   Net& net_;
   net_device& dev_;
   u64 now_real_;
-  std::size_t row_ = 0;  // of Net::rx_flows
-  rx_flow_taken& taken_;
+  rx_flow_taken taken_{};  // the worker's once the burst is over: until then in registers
   void* known_ = nullptr;  // null again with the first frame that is of another kind
 
   template <std::size_t... I>
   NETSTACK_INLINE void find(Net& net, [[maybe_unused]] u16 at, [[maybe_unused]] bool summed,
                             std::index_sequence<I...>) {
-    (void)(((row_ = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed)) != nullptr) || ...);
+    (void)(((taken_.row = I, known_ = Net::rx_flows[I].known(net, dev_, at, summed)) != nullptr) || ...);
   }
   template <std::size_t... I>
   static NETSTACK_INLINE bool take([[maybe_unused]] Net& net, [[maybe_unused]] void* known,
@@ -51,15 +50,26 @@ class rx_flow_burst {
     return (((n == 1 || row == I) && Net::rx_flows[I].take(net, known, dev, frame, now_real, mixed)) || ...);
   }
 
+  enum class padded : u8 { other, of_the_last, mixed };
   /// The link pads short frames: the same without what it added. By values: a frame of which somebody has the address
   /// would have to lie in memory.
   template <std::size_t... I>
-  NETSTACK_NOINLINE static bool take_padded(Net& net, void* known, std::size_t row, net_device& dev, sk_buff& skb,
-                                            u8* mac, u8 const* from, u64 now_real, std::index_sequence<I...> rows) {
+  NETSTACK_NOINLINE static padded take_padded(Net& net, void* known, std::size_t row, net_device& dev, sk_buff& skb,
+                                              u8* mac, u8 const* from, u32 truesize, u64 now_real,
+                                              std::index_sequence<I...> rows) {
     u32 const len =
         ((row == I && Net::rx_flows[I].whole_len ? Net::rx_flows[I].whole_len(from ? from : mac) : 0u) + ... + 0u);
-    bool& mixed = net.worker().softnet.flow_taken.mixed;
-    return len < eth_zlen && take(net, known, row, dev, {skb, mac, len, from}, now_real, mixed, rows);
+    bool mixed = false;
+    if (len >= eth_zlen || !take(net, known, row, dev, {skb, mac, len, from, truesize}, now_real, mixed, rows))
+      return padded::other;
+    return mixed ? padded::mixed : padded::of_the_last;
+  }
+  NETSTACK_INLINE bool take_padded(rx_frame const& frame) {
+    if (frame.len != eth_zlen) return false;
+    padded const as = take_padded(net_, known_, taken_.row, dev_, frame.skb, frame.mac, frame.from, frame.truesize,
+                                  now_real_, std::make_index_sequence<n>{});
+    taken_.mixed |= as == padded::mixed;
+    return as != padded::other;
   }
 
  public:
@@ -70,32 +80,29 @@ class rx_flow_burst {
   }
   /// For frames `at` bytes from skb.head; `summed`: the device vouches for their L4 checksums.
   rx_flow_burst(Net& net, net_device& dev, u16 at, bool summed)
-      : net_(net), dev_(dev), now_real_(net.worker().now_real), taken_(net.worker().softnet.flow_taken) {
-    taken_.packets = 0;
+      : net_(net), dev_(dev), now_real_(net.worker().now_real) {
     if (n == 0 || !possible(net, dev)) return;
     find(net, at, summed, std::make_index_sequence<n>{});
-    taken_.octets = 0;
-    taken_.mixed = false;
     taken_.known = known_;
-    taken_.row = row_;
+  }
+  ~rx_flow_burst() {
+    taken_.octets -= u64{taken_.packets} * eth_hlen;
+    net_.worker().softnet.flow_taken = taken_;
   }
   rx_flow_burst(rx_flow_burst const&) = delete;
   rx_flow_burst& operator=(rx_flow_burst const&) = delete;
 
   /// A frame came that nobody was asked about.
   void stop() { known_ = nullptr; }
-  /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything. `alone`,
-  /// a constant: it is the only one of its burst.
-  [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame, bool alone = false) {
+  /// True: the frame is of the known flow, as all before it in this burst, and the packet is told everything.
+  [[nodiscard]] NETSTACK_INLINE bool take(rx_frame const& frame) {
     if (!known_) return false;
     constexpr std::make_index_sequence<n> rows;
-    if (!take(net_, known_, row_, dev_, frame, now_real_, taken_.mixed, rows)) [[unlikely]]
-      if (frame.len != eth_zlen ||
-          !take_padded(net_, known_, row_, dev_, frame.skb, frame.mac, frame.from, now_real_, rows))
-        return stop(), false;
+    if (!take(net_, known_, taken_.row, dev_, frame, now_real_, taken_.mixed, rows) && !take_padded(frame)) [[unlikely]]
+      return stop(), false;
     taken_.last = &frame.skb;
-    taken_.packets = alone ? 1 : taken_.packets + 1;
-    taken_.octets = (alone ? 0 : taken_.octets) + frame.len - eth_hlen;
+    ++taken_.packets;
+    taken_.octets += frame.len;
     return true;
   }
 };

@@ -53,9 +53,12 @@ class pipe_cable {
       return reading.compare_exchange_strong(expected, who, std::memory_order_acq_rel, std::memory_order_relaxed);
     }
     void release() { reading.store(reader::nobody, std::memory_order_release); }
-    /// The one that is sent next, and the i-th that is received next.
-    [[nodiscard]] short_frame& short_back() { return shorts[frames.back_number(0) % short_slots]; }
-    [[nodiscard]] short_frame const& short_front(u32 i) const { return shorts[frames.front_number(i) % short_slots]; }
+    /// The one of the frame with this number.
+    [[nodiscard]] NETSTACK_INLINE short_frame& short_at(u32 number) {
+      auto* at = &shorts[number % short_slots];
+      asm("" : "+r"(at));  // g++ would find each of its members anew
+      return *at;
+    }
   };
 
   pipe_cable() {
@@ -264,10 +267,11 @@ netdev_tx pipe_xmit(Net&, net_device& dev, sk_buff& skb, bool more) {
 template <class Net>
 NETSTACK_INLINE u8* pipe_short_begin(Net&, net_device& dev, u32 len) {
   auto& out = *netdev_priv<pipe>(dev).out;
-  if (!out.frames.holds_fewer(pipe_cable::short_slots)) [[unlikely]]
+  u32 const number = out.frames.back_number(0);
+  if (!out.frames.holds_fewer(pipe_cable::short_slots, number)) [[unlikely]]
     return nullptr;
-  auto& to = out.short_back();
-  out.frames.back(0) = nullptr;
+  auto& to = out.short_at(number);
+  out.frames.at(number) = nullptr;
   to.len = static_cast<u16>(len);
   return to.bytes;
 }
@@ -306,10 +310,11 @@ inline bool pipe_is_plain(sk_buff const& from, u32 room, bool unsummed) {
 /// while they are copied. `from`: null if it was short.
 template <class Net>
 NETSTACK_INLINE void pipe_copy_plain(rx_flow_burst<Net>& flow, net_device& dev, sk_buff& skb, u8* data, u8 const* bytes,
-                                     u32 len, sk_buff const* from, bool alone = false) {
+                                     u32 len, sk_buff const* from, u32 truesize) {
   if (!bytes) __builtin_unreachable();  // so that a frame that lies elsewhere is the only kind here
-  if (flow.take({skb, data, len, bytes}, alone)) [[likely]]
+  if (flow.take({skb, data, len, bytes, truesize})) [[likely]]
     return;
+  skb_pool::complete(skb, data, truesize);
   std::memcpy(skb.put(len), bytes, len);
   if (from) skb_copy_offloads(skb, *from);
   eth_type_trans(skb, dev);
@@ -338,7 +343,7 @@ NETSTACK_NOINLINE u32 pipe_receive_one(Net& net, net_device& dev, pipe_cable::di
                                        bool unsummed, skb_list& rx) {
   static_assert(Net::sizes.frame_size >= Net::sizes.headroom + short_frame_max);
   auto& pool = net.worker().pool;
-  auto const& in_cable = in.short_front(0);
+  auto const& in_cable = in.short_at(in.frames.front_number(0));
   u32 const len = from ? from->len : in_cable.len;
   u32 done = from ? 1 : 0;
   if (from) in.done.back(0) = from;
@@ -348,7 +353,7 @@ NETSTACK_NOINLINE u32 pipe_receive_one(Net& net, net_device& dev, pipe_cable::di
     done = in.done.back(0) ? 1 : 0;
   } else if (skb = pool.__alloc_skb(pool.rx_headroom()); skb) [[likely]] {
     rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-    pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from, true);
+    pipe_copy_plain(flow, dev, *skb, skb->data, from ? from->data : in_cable.bytes, len, from, 0);
   }
   if (skb) [[likely]] {
     rx.push_back(*skb);
@@ -359,7 +364,7 @@ NETSTACK_NOINLINE u32 pipe_receive_one(Net& net, net_device& dev, pipe_cable::di
   dev.stats.rx_bytes += len;
   return done;
 }
-/// The first `n`; how many of them the sender has to free.
+/// The first `n`; how many of them the sender has to free: not the short ones, nor those it handed over.
 template <class Net>
 NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32 n, bool unsummed, skb_list& rx) {
   auto& pool = net.worker().pool;
@@ -367,49 +372,39 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
   auto& frames = in.frames;
   u32 const room = pipe_room(dev, pool);
   rx_flow_burst<Net> flow{net, dev, static_cast<u16>(pool.rx_headroom()), unsummed};
-  u32 got = 0, own = 0;  // … that are nothing of the sender's: short ones, and those it handed over
+  u32 const first = frames.front_number(0);
+  u32 got = 0, done = 0;
   u64 bytes = 0;
-  // The i-th, null if it is short: where it lies, and how long it is.
-  auto const next = [&](u32 i, u8 const*& at, u32& len) NETSTACK_INLINE_LAMBDA -> sk_buff const* {
-    sk_buff* const from = frames.front(i);
-    if (from) {
-      in.done.back(i - own) = from;
-      at = from->data, len = from->len;
-    } else {
-      auto const& in_cable = in.short_front(i);
-      ++own;
-      at = in_cable.bytes, len = in_cable.len;
-    }
-    bytes += len;
-    return from;
-  };
-  u8 const* at = nullptr;
-  u32 len = 0;
+  auto const is_plain = [&](sk_buff const* from)
+                            NETSTACK_INLINE_LAMBDA { return !from || pipe_is_plain(*from, room, unsummed); };
   for (u32 i = 0; i < n;) {
-    u32 end = i;
-    while (end < n && (!frames.front(end) || pipe_is_plain(*frames.front(end), room, unsummed))) ++end;
-    if (end != i) {
-      got += pool.alloc_bulk(end - i, rx, [&](sk_buff& skb, u8* data) NETSTACK_INLINE_LAMBDA {
-        sk_buff const* const from = next(i++, at, len);
-        if (unsummed && !from) flow.stop();  // its sums are finished
-        pipe_copy_plain(flow, dev, skb, data, at, len, from);
-      });
-      for (; i < end; ++i) {  // the pool is empty
-        (void)next(i, at, len);
-        bytes -= len;
-      }
-    } else {
-      flow.stop();
-      sk_buff*& from = in.done.back(i - own);
-      (void)next(i++, at, len);
-      if (sk_buff* const skb = pipe_take(dev, pool, in, from)) rx.push_back(*skb), ++got;
-      own += !from;
-    }
+    u32 const run = pool.alloc_bulk_while(
+        n - i, rx, [&, at = first + i](sk_buff& skb, u8* data, u32 k, u32 truesize) NETSTACK_INLINE_LAMBDA {
+          sk_buff* const from = frames.at(at + k);
+          if (!is_plain(from)) [[unlikely]]
+            return false;
+          auto const& in_cable = in.short_at(at + k);
+          u32 const len = from ? from->len : in_cable.len;
+          bytes += len;
+          if (from) in.done.back(done++) = from;
+          if (unsummed && !from) flow.stop();  // its sums are finished
+          pipe_copy_plain(flow, dev, skb, data, from ? from->data : in_cable.bytes, len, from, truesize);
+          return true;
+        });
+    i += run, got += run;
+    for (; i < n && is_plain(frames.front(i)); ++i)  // the pool is empty
+      if (sk_buff* const from = frames.front(i)) in.done.back(done++) = from;
+    if (i == n) break;
+    flow.stop();
+    sk_buff*& from = in.done.back(done) = frames.front(i++);
+    bytes += from->len;
+    if (sk_buff* const skb = pipe_take(dev, pool, in, from)) rx.push_back(*skb), ++got;
+    if (from) ++done;
   }
   dev.stats.rx_packets += got;
   dev.stats.rx_bytes += bytes;
   dev.stats.rx_missed_errors += n - got;
-  return n - own;
+  return done;
 }
 
 template <class Net>

@@ -312,25 +312,24 @@ NETSTACK_INLINE bool ip_flow_take(Net& net, void const* what, net_device& dev, r
   auto const& known = *static_cast<ip_rx_flow const*>(what);
   constexpr auto headers = static_cast<u32>(eth_hlen + sizeof(iphdr));
   u8 const* const bytes = frame.from ? frame.from : frame.mac;
-  u32 const len = known.frame.match(bytes, frame.len, [&]() NETSTACK_INLINE_LAMBDA {
+  bool const matches = known.frame.match(bytes, frame.len, [&]() NETSTACK_INLINE_LAMBDA {
     auto const& iph = *reinterpret_cast<iphdr const*>(bytes + eth_hlen);
     mixed = true;
     return iph.saddr.raw() == known.flow.saddr || ip_flow_other(net, dev, known.pattern.dst, iph);
   });
   u8* const th = frame.mac + headers;
-  if (len == 0 || !ip_flow_has<Net>(known, bytes + headers, frame.len - headers, frame.from ? th : nullptr,
+  if (!matches || !ip_flow_has<Net>(known, bytes + headers, frame.len - headers, frame.from ? th : nullptr,
                                     std::make_index_sequence<Net::inet_protos.rows.size()>{}))
     return false;
   if (frame.from) std::memcpy(frame.mac, frame.from, headers);
   sk_buff& skb = frame.skb;
   u32 const hlen = known.hlen;
   skb.data = th + hlen;
-  skb.len = frame.len - headers - hlen;
+  std::array<u32, 2> const lengths{frame.len - headers - hlen, 0};
+  std::memcpy(static_cast<void*>(&skb.len), lengths.data(), sizeof lengths);
   skb.tail = frame.mac + frame.len;
-  skb.dev = &dev;
-  skb.dst = known.pattern.dst;
-  store_link_word(skb, known.frame.link);
-  store_mac_words(skb, known.frame.at, static_cast<u16>(eth_hlen));
+  if (frame.truesize != 0) skb.truesize = frame.truesize, skb.destructor = nullptr;
+  known.frame.tell(skb);
   skb.tstamp = now_real;
   std::memcpy(static_cast<void*>(&skb.skb_iif), &known.pattern.arrival, sizeof known.pattern.arrival);
   std::memcpy(static_cast<void*>(&IPCB(skb)), &known.pattern.parm, sizeof known.pattern.parm);

@@ -35,16 +35,34 @@ static_assert(offsetof(sk_buff, napi_id) == offsetof(sk_buff, skb_iif) + 4);
 /// Sixteen bytes as they lie in memory, compared and stored at once.
 typedef u64 sixteen_bytes __attribute__((vector_size(16)));
 
-/// The bytes at p are these, where the mask looks.
-[[nodiscard]] NETSTACK_INLINE bool bytes_match(u8 const* p, sixteen_bytes const& bytes, sixteen_bytes const& mask) {
+/// Where the bytes at p are not these …
+[[nodiscard]] NETSTACK_INLINE sixteen_bytes bytes_differ(u8 const* p, sixteen_bytes const& bytes) {
   typedef u64 anywhere __attribute__((vector_size(16), aligned(1), may_alias));  // copied, it would stay in memory too
-  sixteen_bytes const differ = *reinterpret_cast<anywhere const*>(p) ^ bytes;
+  return *reinterpret_cast<anywhere const*>(p) ^ bytes;
+}
+/// … and that they do so nowhere that the mask looks.
+[[nodiscard]] NETSTACK_INLINE bool nowhere(sixteen_bytes const& differ, sixteen_bytes const& mask) {
 #if defined(__SSE4_1__)
   typedef long long words __attribute__((vector_size(16)));
   return __builtin_ia32_ptestz128(words(differ), words(mask)) != 0;
 #else
   sixteen_bytes const seen = differ & mask;
   return (seen[0] | seen[1]) == 0;
+#endif
+}
+/// The bytes at p are these, where the mask looks.
+[[nodiscard]] NETSTACK_INLINE bool bytes_match(u8 const* p, sixteen_bytes const& bytes, sixteen_bytes const& mask) {
+  return nowhere(bytes_differ(p, bytes), mask);
+}
+typedef std::array<sixteen_bytes, 2> thirty_two_bytes;
+[[nodiscard]] NETSTACK_INLINE bool bytes_match(u8 const* p, thirty_two_bytes const& bytes,
+                                               thirty_two_bytes const& mask) {
+#if defined(__AVX__)
+  typedef long long words __attribute__((vector_size(32), aligned(1), may_alias));
+  auto const at = [](auto const* of) -> words const& { return *reinterpret_cast<words const*>(of); };
+  return __builtin_ia32_ptestz256(at(p) ^ at(&bytes), at(&mask)) != 0;
+#else
+  return bytes_match(p, bytes[0], mask[0]) && bytes_match(p + sizeof bytes[0], bytes[1], mask[1]);
 #endif
 }
 constexpr u8 const* bytes_of(auto const& object) { return reinterpret_cast<u8 const*>(&object); }
@@ -132,24 +150,32 @@ struct ip_pattern {
 
 /// The same for a whole Ethernet frame, as a driver asks (registry/rx_flow).
 struct ip_frame_pattern {
-  sixteen_bytes bytes[3]{}, mask[3]{};
-  sixteen_bytes others[2]{};  ///< mask[1] and mask[2] of what may be for others than the last one was
-  u64 link = 0;               ///< the link word of a received one
-  u16 at = 0;                 ///< bytes from skb.head to the frame
-  bool known = false;         ///< the flow comes in such frames
+  /// Its first bytes, in two pieces.
+  struct front {
+    thirty_two_bytes first{};
+    sixteen_bytes second{};
+  };
+  front bytes{}, mask{};
+  front others{};  ///< the mask of what may be for others than the last one was
+  /// Where a received one came from, that no socket has it, its way and its link word; and the end of its second line.
+  four_words told{};
+  sixteen_bytes told_tail{};
+  u16 at = 0;          ///< bytes from skb.head to the frame
+  bool known = false;  ///< the flow comes in such frames
 
-  static constexpr u32 least = sizeof bytes;
+  static constexpr u32 least = sizeof(thirty_two_bytes) + sizeof(sixteen_bytes);
   /// Whom the frame is for, its ethertype, and ip_pattern::header_mask …
-  static constexpr sixteen_bytes first_mask{
+  static constexpr sixteen_bytes link_mask{
       std::bit_cast<u64>(std::array<u8, 8>{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0}),
       std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff})};
-  /// … with the destination's first half.
-  static constexpr sixteen_bytes second_mask{
-      std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, (ip_mf | ip_offset) >> 8, 0xff, 0, 0xff}),
-      std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})};
-
-  static constexpr sixteen_bytes anybody{~u64{0},
-                                         std::bit_cast<u64>(std::array<u8, 8>{0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff})};
+  static constexpr u64 frag_mask =
+      std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, (ip_mf | ip_offset) >> 8, 0xff, 0, 0xff});
+  /// … with the destination's first half …
+  static constexpr thirty_two_bytes first_mask{
+      link_mask, {frag_mask, std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})}};
+  /// … and without the source.
+  static constexpr thirty_two_bytes anybody_mask{
+      link_mask, {frag_mask, std::bit_cast<u64>(std::array<u8, 8>{0, 0, 0, 0, 0, 0, 0xff, 0xff})}};
 
   /// Of a received datagram, data behind its headers.
   static ip_frame_pattern of(sk_buff const& skb, ip_pattern const& p, bool mixes) {
@@ -163,32 +189,41 @@ struct ip_frame_pattern {
     constexpr auto last_word = [](u64 third) {
       return sixteen_bytes{std::endian::native == std::endian::little ? third >> 16 : third << 16, 0};
     };
-    f.bytes[0] = csum_load<sixteen_bytes>(frame), f.mask[0] = first_mask;
-    f.bytes[1] = csum_load<sixteen_bytes>(frame + 16), f.mask[1] = second_mask;
-    f.bytes[2] = csum_load<sixteen_bytes>(frame + 32);
-    f.mask[2] = last_word(p.third_mask | ip_pattern::ports_word(mixes ? ~u32{0} : 0));
-    f.others[0] = mixes ? second_mask & anybody : second_mask, f.others[1] = last_word(p.third_mask);
-    f.link = load_link_word(skb);
+    std::memcpy(&f.bytes, frame, least);
+    f.mask = {first_mask, last_word(p.third_mask | ip_pattern::ports_word(mixes ? ~u32{0} : 0))};
+    f.others = {mixes ? anybody_mask : first_mask, last_word(p.third_mask)};
+    auto const tail =
+        std::bit_cast<std::array<u64, 2>>(skb_tail_group{.mac_header = skb.mac_header, .mac_len = eth_hlen});
+    f.told = four_words{reinterpret_cast<std::uintptr_t>(skb.dev), 0, reinterpret_cast<std::uintptr_t>(p.dst),
+                        load_link_word(skb)};
+    f.told_tail = sixteen_bytes{tail[0], tail[1]};
     f.at = skb.mac_header;
     f.known = true;
     return f;
   }
+  /// What the packet of such a frame is told, whatever it knew.
+  NETSTACK_INLINE void tell(sk_buff& skb) const {
+    *reinterpret_cast<four_words*>(&skb.dev) = told;
+    store_pair(&skb.csum, told_tail[0], told_tail[1]);
+  }
   /// From now on the last one is from there.
   void turn(u32 saddr, u32 ports) {
-    std::memcpy(reinterpret_cast<u8*>(&bytes[1]) + 10, &saddr, sizeof saddr);
-    std::memcpy(reinterpret_cast<u8*>(&bytes[2]) + 2, &ports, sizeof ports);
+    std::memcpy(reinterpret_cast<u8*>(&bytes) + 26, &saddr, sizeof saddr);
+    std::memcpy(reinterpret_cast<u8*>(&bytes) + 34, &ports, sizeof ports);
   }
-  /// Length of the datagram if the frame is of the flow, the datagram whole and its header right; else 0. One that the
-  /// link has padded is not. If it is like the others, but not like the last one, `other` decides.
+  /// The frame is of the flow, the datagram whole and its header right. One that the link has padded is not. If it is
+  /// like the others, but not like the last one, `other` decides.
   template <class Other>
-  [[nodiscard]] NETSTACK_INLINE u32 match(u8 const* mac, u32 frame_len, Other&& other) const {
-    if (frame_len < least || !bytes_match(mac, bytes[0], mask[0])) return 0;
-    if (!bytes_match(mac + 16, bytes[1], mask[1]) || !bytes_match(mac + 32, bytes[2], mask[2])) [[unlikely]]
-      if (!bytes_match(mac + 16, bytes[1], others[0]) || !bytes_match(mac + 32, bytes[2], others[1]) || !other())
-        return 0;
+  [[nodiscard]] NETSTACK_INLINE bool match(u8 const* mac, u32 frame_len, Other&& other) const {
+    if (frame_len < least) return false;
+    sixteen_bytes const second = bytes_differ(mac + sizeof bytes.first, bytes.second);
+    auto const alike = [&](front const& of) NETSTACK_INLINE_LAMBDA {
+      return bytes_match(mac, bytes.first, of.first) && nowhere(second, of.second);
+    };
+    if (!alike(mask)) [[unlikely]]
+      if (!alike(others) || !other()) return false;
     u8 const* const iph = mac + eth_hlen;
-    u32 const len = reinterpret_cast<iphdr const*>(iph)->tot_len.host();
-    return len + eth_hlen == frame_len && ip_header_is_right(iph) ? len : 0;
+    return reinterpret_cast<iphdr const*>(iph)->tot_len.host() + eth_hlen == frame_len && ip_header_is_right(iph);
   }
 };
 
@@ -210,7 +245,7 @@ struct ip_rx_flow {
     if (skb.headlen() < sizeof(iphdr) || (skb.data[offsetof(iphdr, tos)] ^ tos_of(pattern.header)) != inet_ecn::ect_0)
       return false;
     tos_of(pattern.header) ^= inet_ecn::ect_0;
-    reinterpret_cast<u8*>(&frame.bytes[0])[eth_hlen + offsetof(iphdr, tos)] ^= inet_ecn::ect_0;
+    reinterpret_cast<u8*>(&frame.bytes)[eth_hlen + offsetof(iphdr, tos)] ^= inet_ecn::ect_0;
     return true;
   }
 };

@@ -15,6 +15,7 @@ struct rx_frame {
   u8* mac;  ///< its first byte
   u32 len;
   u8 const* from = nullptr;  ///< where its bytes still lie, if not there: who takes it copies them
+  u32 truesize = 0;          ///< not 0: who takes it does what skb_pool::complete() would
 };
 
 /// What the driver's last burst began with: packets that it recognised, for the packet type that knows the flow.

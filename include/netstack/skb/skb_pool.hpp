@@ -184,9 +184,22 @@ class skb_pool {
   /// The same, with fill(skb, skb.data) for each while it is at hand: what a driver does with one that has a frame.
   template <class Fill>
   u32 alloc_bulk(u32 n, skb_list& list, Fill&& fill, site at = site::current());
+  /// The same for who writes most of a packet anyway: fill(skb, data, i, truesize) for the i-th, where a truesize that
+  /// is not 0 says that complete() is still to be called, or done in other words. False: this one and the rest are not
+  /// needed.
+  template <class Fill>
+  u32 alloc_bulk_while(u32 n, skb_list& list, Fill&& fill, site at = site::current());
+  static NETSTACK_INLINE void complete(sk_buff& skb, u8* data, u32 truesize) {
+    if (truesize != 0) detail::reset_skb(skb, data, truesize);
+  }
 
   /// Lets go of one hold on the packet; the last returns the sk_buff, and the frame with the last user of its bytes.
-  void free_skb(sk_buff& skb) { free_one(skb, skb_run_destructor); }
+  void free_skb(sk_buff& skb) {
+    if (is_simple(skb) && !skb.destructor) [[likely]]
+      put_pair(skb);
+    else
+      free_owned(skb);
+  }
   /// The same, as part of its caller, with settle(skb) instead of the destructor if it is a simple one.
   template <class Settle>
   NETSTACK_INLINE void free_one(sk_buff& skb, Settle&& settle) {
@@ -331,6 +344,7 @@ class skb_pool {
       BUG_ON(simple && !detail::shinfo_is_clean(shinfo_of(skb)), "shared info written without skb_edit_shinfo");
     return simple;
   }
+  NETSTACK_NOINLINE void free_owned(sk_buff& skb) { free_one(skb, skb_run_destructor); }
   /// Apart: what it needs of the stack and of registers is not for the many that are simple.
   NETSTACK_NOINLINE void free_other(sk_buff& skb) {
     if (!free_companion(skb)) free_slow(skb);

@@ -34,19 +34,30 @@ sk_buff* skb_pool::fresh_pair() {
 
 template <class Fill>
 NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, site at) {
+  auto const whole = [&](sk_buff& skb, u8* data, u32, u32 truesize) NETSTACK_INLINE_LAMBDA {
+    complete(skb, data, truesize);
+    fill(skb, data);
+    return true;
+  };
+  return alloc_bulk_while(n, list, whole, at);
+}
+template <class Fill>
+NETSTACK_INLINE u32 skb_pool::alloc_bulk_while(u32 n, skb_list& list, Fill&& fill, site at) {
   u32 got = 0;
+  bool more = true;
   if (plain_) {
     // The free list is linked already: its first n packets become the burst.
     u32 const headroom = headroom_, truesize = truesize_;
+    if (truesize == 0) __builtin_unreachable();
     sk_buff* const first = free_pairs_;
     sk_buff* last = nullptr;
     sk_buff* skb = first;
-    for (; skb && got < n; ++got) {
+    while (skb) {
+      more = got != n && fill(*skb, skb->head + headroom, got, truesize);
+      if (!more) break;
       last = skb;
-      u8* const data = skb->head + headroom;
       skb = skb->next;
-      detail::reset_skb(*last, data, truesize);
-      fill(*last, data);
+      ++got;
     }
     if (last) {
       free_pairs_ = skb;
@@ -55,13 +66,16 @@ NETSTACK_INLINE u32 skb_pool::alloc_bulk(u32 n, skb_list& list, Fill&& fill, sit
       list.push_chain(*first, *last, got);
     }
   }
-  while (got < n) {
+  while (more && got < n) {
     sk_buff* skb = alloc_skb(headroom_, at);
     if (!skb) {
       alloc_failures += n - got - 1;
       break;
     }
-    fill(*skb, skb->data);
+    if (!fill(*skb, skb->data, got, u32{0})) {
+      free_skb(*skb);
+      break;
+    }
     list.push_back(*skb);
     ++got;
   }
