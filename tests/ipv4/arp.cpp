@@ -266,9 +266,13 @@ TEST_CASE("down or a new MAC address forgets what was learnt; a lost carrier kee
   CHECK(entry(r, peer_addr) != nullptr);  // permanent
   netif_carrier_on(r.net(), *r.eth0);
   learn();
+  r.eth0->dev_addr.bytes[5] ^= 1;
   r.net().call_netdevice_notifiers(netdev_event::changeaddr, *r.eth0);
   CHECK(entry(r, asker) == nullptr);
+  r.eth0->dev_addr.bytes[5] ^= 1;
+  r.net().call_netdevice_notifiers(netdev_event::changeaddr, *r.eth0);
   learn();
+  CHECK(entry(r, asker)->from == r.eth0->dev_addr);  // what frames to it bear
   dev_close(r.net(), *r.eth0);
   CHECK(entry(r, asker) == nullptr);
   CHECK(entry(r, peer_addr) == nullptr);

@@ -135,17 +135,16 @@ bool neigh_event_send(Net& net, neighbour& n, sk_buff* skb) {
 }
 
 namespace detail {
-NETSTACK_INLINE void neigh_write_header(u8* at, neighbour const& n, net_device const& dev, be16 protocol) {
-  auto* const eth = reinterpret_cast<ethhdr*>(at);
-  eth->h_dest = n.ha;
-  eth->h_source = dev.dev_addr;
-  eth->h_proto = protocol;
+NETSTACK_INLINE void neigh_write_header(u8* at, neighbour const& n, be16 protocol) {
+  static_assert(offsetof(ethhdr, h_proto) == sizeof(neigh_addrs));
+  std::memcpy(at, static_cast<neigh_addrs const*>(&n), sizeof(neigh_addrs));
+  reinterpret_cast<ethhdr*>(at)->h_proto = protocol;
 }
 /// The link header towards n, in front of data at the network header.
 NETSTACK_INLINE void neigh_push_header(sk_buff& skb, neighbour const& n, net_device& dev) {
   skb.dev = &dev;
   if (dev.hard_header_len == 0) return;
-  neigh_write_header(skb.push(static_cast<u32>(eth_hlen)), n, dev, skb.protocol);
+  neigh_write_header(skb.push(static_cast<u32>(eth_hlen)), n, skb.protocol);
   skb.reset_mac_header();
 }
 

@@ -48,8 +48,12 @@ struct neigh_parms {
 
 using neigh_hook = boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>>;
 
+/// Its link address and its device's: what frames to it begin with.
+struct neigh_addrs {
+  mac_addr ha{}, from{};
+};
 /// One next hop. `key` is the address in network order, IPv4 in the first word.
-struct neighbour : neigh_hook {
+struct neighbour : neigh_hook, neigh_addrs {
   neighbour* hash_next = nullptr;
   u32 key[4]{};
   net_device* dev = nullptr;
@@ -57,8 +61,7 @@ struct neighbour : neigh_hook {
   u8 nud_state = nud::none;
   u8 type = 0;        ///< rtn of the address
   bool dead = false;  ///< out of the cache, living on for its holders
-  mac_addr ha{};
-  u32 refcnt = 1;  ///< the cache's hold, and those of neigh_hold
+  u32 refcnt = 1;     ///< the cache's hold, and those of neigh_hold
   u32 probes = 0;
   u32 arp_queue_len_bytes = 0;
   u64 confirmed = 0, updated = 0, used = 0;
@@ -230,6 +233,7 @@ NETSTACK_NOINLINE neighbour* neigh_create(Net& net, u8 table, u32 const (&key)[4
   ++cache.allocs;
   std::copy(std::begin(key), std::end(key), n->key);
   n->dev = &dev;
+  n->from = dev.dev_addr;
   n->table = table;
   n->timer.function = [](void* worker, timer_list& t) {
     auto& self = from_timer<&neighbour::timer>(t);

@@ -158,7 +158,7 @@ NETSTACK_INLINE result<void> ip_way_send_free(Net& net, sk_buff& skb, ip_way con
   u8* const at = skb.data - ip_hlen_min;
   u32 const total = skb.len + static_cast<u32>(ip_hlen_min);
   detail::ip_way_write(at, way, total);
-  detail::neigh_write_header(at - eth_hlen, n, dev, be16{eth_p::ip});
+  detail::neigh_write_header(at - eth_hlen, n, be16{eth_p::ip});
   auto const offset = static_cast<u16>(at - skb.head);
   skb.protocol = be16{eth_p::ip};
   skb.network_header = offset;
@@ -187,7 +187,7 @@ template <class Net>
   if (!at) [[unlikely]]
     return nullptr;
   n->used = net.worker().now;
-  detail::neigh_write_header(at, *n, dev, be16{eth_p::ip});
+  detail::neigh_write_header(at, *n, be16{eth_p::ip});
   detail::ip_way_count(net, 1, total);
   return at + eth_hlen;
 }
