@@ -81,10 +81,10 @@ class slab {
     u32 const index = index_of(object);
     if constexpr (Generations) BUG_ON((generations_.of[index]++ & 1) == 0, "slab object freed twice");
     std::destroy_at(object);
-    ::new (slot(index)) u32{free_};
+    ::new (static_cast<void*>(object)) u32{free_};  // its slot, which would have to be found
     free_ = index + 1;
     --in_use_;
-    asan_poison(slot(index), stride);
+    asan_poison(object, stride);
   }
 
   static constexpr std::size_t capacity() { return N; }

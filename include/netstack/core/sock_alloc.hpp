@@ -45,8 +45,8 @@ void sk_destroy(sock& sk) {
   auto& net = sock_net<Net>(sk);
   auto& prot = sk_prot<Net>(sk);
   BUG_ON(sk.sk_rmem_alloc != 0, "sock freed with received packets charged to it");
-  sk_dst_reset(sk);
-  sk_rx_dst_reset(sk);
+  if (sk.sk_dst_cache) dst_release(*sk.sk_dst_cache);
+  if (sk.sk_rx_dst) dst_release(*sk.sk_rx_dst);
   sk_mem_reclaim(sk);
   if (sk.sk_limits) {
     BUG_ON(sk.sk_forward_alloc != 0, "sock freed with memory it took from its proto");

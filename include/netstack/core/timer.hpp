@@ -168,11 +168,12 @@ class timer_wheel {
     timer_list*& head = head_[slot];
     timer.slot = static_cast<u16>(slot);
     quiet_until_ = std::min(quiet_until_, at.tick);
-    if (head) {
-      timer.next = head;
-      timer.prev = head->prev;
-      head->prev->next = &timer;
-      head->prev = &timer;
+    if (timer_list* const first = head) {
+      timer_list* const last = first->prev;
+      timer.next = first;
+      timer.prev = last;
+      last->next = &timer;
+      first->prev = &timer;
     } else {
       head = timer.next = timer.prev = &timer;
       mark(slot);

@@ -167,8 +167,8 @@ template <class T, class Worker>
 
 namespace detail {
 template <class Net, class Key>
-bool inet_match(Net& net, sock const& sk, u32 hash, Key const& key) {
-  return sk.sk_hash == hash && inet_ends_equal(net, sk, key) && sk.sk_net == &net &&
+bool inet_match(Net& net, sock const& sk, u32, Key const& key) {
+  return inet_ends_equal(net, sk, key) && sk.sk_net == &net &&
          (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
 }
 template <class Net, class Key>

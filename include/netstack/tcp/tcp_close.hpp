@@ -148,8 +148,10 @@ namespace detail {
 /// It has something beside itself, or queued, or has its port yet.
 [[nodiscard]] NETSTACK_INLINE bool tcp_owns_more(sock const& sk) {
   auto const& tp = tcp_sk(sk);
-  return !sk.sk_write_queue.empty() || tp.repair || tp.rare != &tcp_no_rare || tp.ofo || sk.sk_rare != &sock_no_rare ||
-         (tp.saved_syn | tp.fastopen_ctx) != 0 || tp.bound || tp.syn_fastopen;
+  auto const bits = [](auto const* of) { return reinterpret_cast<std::uintptr_t>(of); };
+  auto const beside =
+      bits(tp.repair) | bits(tp.ofo) | (bits(tp.rare) ^ bits(&tcp_no_rare)) | (bits(sk.sk_rare) ^ bits(&sock_no_rare));
+  return (beside | tp.saved_syn | tp.fastopen_ctx | sk.sk_write_queue.qlen()) != 0 || tp.bound || tp.syn_fastopen;
 }
 template <class Net>
 NETSTACK_COLD void tcp_give_back(Net& net, sock& sk) {
@@ -169,13 +171,17 @@ NETSTACK_COLD void tcp_give_back(Net& net, sock& sk) {
 }
 }  // namespace detail
 
-/// proto::destroy.
 template <class Net>
-void tcp_destroy_sock(Net& net, sock& sk) {
+NETSTACK_INLINE void __tcp_destroy_sock(Net& net, sock& sk) {
   tcp_clear_xmit_timers(net, sk);  // all: the timer may have found it, and looks what it waits for
   tcp_release_congestion_control(net, sk);
   if (detail::tcp_owns_more(sk)) [[unlikely]]
     detail::tcp_give_back(net, sk);
+}
+/// proto::destroy.
+template <class Net>
+void tcp_destroy_sock(Net& net, sock& sk) {
+  __tcp_destroy_sock(net, sk);
 }
 
 /// proto::shutdown. The peer hears of the end behind the last byte; before the connection is there, once it is: RFC

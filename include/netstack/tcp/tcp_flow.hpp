@@ -151,6 +151,16 @@ NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_last(Net& net, sock& sk, sk_buff& s
   tcp_tell(sk);
   sock_put(sk);
 }
+/// The same for one that is not open both ways, of whose segments none is predicted.
+template <class Net>
+NETSTACK_NOINLINE void tcp_flow_last_slow(Net& net, sock& sk, sk_buff& skb) {
+  ++TCP_STATS(net).InSegs;
+  sock_hold(sk);
+  finish(skb, tcp_v4_next_slow(net, sk, skb));
+  if (sk.sk_state == tcp_state::established && !sk.sk_owned) tcp_rcv_finish(net, sk);
+  tcp_tell(sk);
+  sock_put(sk);
+}
 /// Of a connection with ECN; a flow's segments are all alike in it.
 NETSTACK_NOINLINE inline bool tcp_flow_may_run(tcp_sock const& tp, sk_buff& first) {
   return tcp_ecn_may_run(tp, ip_hdr(first)->tos, first.len > first.peek<tcphdr>()->header_len());
@@ -177,9 +187,12 @@ NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list) 
   auto const key = tcp_ends::key_of(*list.first);
   u32 const hash = inet_ehashfn(net, key);
   inet_link const at = inet_ehash_slot(net, hash);
-  sock* const sk = at.kind() == inet_kind::sock && at.may_have(hash) ? &w.socks.at(at.index()) : nullptr;
-  bool const found = sk && inet_match(net, *sk, hash, key) && inet_sk(*sk).min_ttl == 0;
-  return found ? sk : tcp_flow_find(net, flow, list, hash);
+  if (at.kind() == inet_kind::sock && at.may_have(hash)) [[likely]] {
+    sock& sk = w.socks.at(at.index());
+    if (inet_match(net, sk, hash, key) && inet_sk(sk).min_ttl == 0) [[likely]]
+      return &sk;
+  }
+  return tcp_flow_find(net, flow, list, hash);
 }
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
@@ -192,7 +205,9 @@ NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, 
     if (!whose) continue;
     tcp_ends const ends{*list.first};
     if (mixed && list.first != list.last && tcp_ends{*list.first->next} != ends) {
-      tcp_flow_last(net, *whose, *list.pop_front());
+      sk_buff& skb = *list.pop_front();
+      whose->sk_state == tcp_state::established ? tcp_flow_last(net, *whose, skb)
+                                                : tcp_flow_last_slow(net, *whose, skb);
       continue;
     }
     skb_list run = mixed ? tcp_flow_cut(list) : std::exchange(list, {});

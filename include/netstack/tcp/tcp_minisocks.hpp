@@ -154,9 +154,9 @@ void tcp_time_wait(Net& net, sock& sk, u8 substate, u64 ns) {
   tw->rcv_nxt = tp.rcv_nxt;
   tw->snd_nxt = tp.snd_nxt;
   tw->rcv_wnd = static_cast<u16>(std::min(tcp_receive_window(tp) >> tp.rcv_wscale, 0xffffu));
-  u64 const now = net.worker().now, ts_age = detail::tw_clock_since(tp.ts_recent_stamp, now);
-  tw->ts_recent = tp.tstamp_ok && ts_age < tcp_paws_24days ? tp.ts_recent : 0;
-  tw->ts_recent_stamp = detail::tw_stamp(now - std::min(ts_age, detail::tw_stamp_max_age));
+  u32 const now = detail::tw_clock(net.worker().now), ts_age = now - tp.ts_recent_stamp;
+  tw->ts_recent = tp.tstamp_ok && ts_age <= detail::tw_clock(tcp_paws_24days - 1) ? tp.ts_recent : 0;
+  tw->ts_recent_stamp = static_cast<u16>(now - std::min(ts_age, detail::tw_clock(detail::tw_stamp_max_age)));
   tw->ts_offset = tp.tsoffset;
   tw->tos = tp.tos;
   tw->rcv_wscale = tp.rcv_wscale & 15;

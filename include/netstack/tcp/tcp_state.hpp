@@ -259,37 +259,42 @@ NETSTACK_INLINE void tcp_tell(sock& sk) {
 namespace detail {
 /// It is found no more.
 template <class Net>
-NETSTACK_NOINLINE void tcp_leave_tables(Net& net, sock& sk) {
+NETSTACK_INLINE void __tcp_leave_tables(Net& net, sock& sk) {
   if (tcp_sk(sk).hashed) inet_unhash(net, sk);
   reqsk_fastopen_remove(sk);
   if (tcp_sk(sk).bound && !sock_flag(sk, sock_flags::bindport_lock)) inet_put_port(net, sk);
 }
-}  // namespace detail
 template <class Net>
-NETSTACK_INLINE void tcp_set_state(Net& net, sock& sk, u8 state) {
-  u8 const old = sk.sk_state;
+NETSTACK_NOINLINE void tcp_leave_tables(Net& net, sock& sk) {
+  __tcp_leave_tables(net, sk);
+}
+/// What a change of state counts: RFC 4022 the connections that are ESTABLISHED or CLOSE-WAIT.
+template <class Net>
+NETSTACK_INLINE void tcp_count_state(Net& net, u8 old, u8 state) {
   auto& mib = TCP_STATS(net);
   if (state == tcp_state::established && old != state) mib.CurrEstab += 1;
-  // RFC 4022: the connections that are ESTABLISHED or CLOSE-WAIT.
   if ((old == tcp_state::established && state != tcp_state::close_wait && state != old) ||
       (old == tcp_state::close_wait && state != old))
     mib.CurrEstab += ~u64{0};
-  if (state == tcp_state::close) {
-    if (old == tcp_state::close_wait || old == tcp_state::established) ++mib.EstabResets;
-    detail::tcp_leave_tables(net, sk);
-  }
+  if (state == tcp_state::close && (old == tcp_state::close_wait || old == tcp_state::established)) ++mib.EstabResets;
+}
+}  // namespace detail
+template <class Net>
+NETSTACK_INLINE void tcp_set_state(Net& net, sock& sk, u8 state) {
+  detail::tcp_count_state(net, sk.sk_state, state);
+  if (state == tcp_state::close) detail::tcp_leave_tables(net, sk);
   sk.sk_state = state;
 }
 
 /// tcp_close.hpp: everything it had is given back.
 template <class Net>
-void tcp_destroy_sock(Net& net, sock& sk);
+NETSTACK_INLINE void __tcp_destroy_sock(Net& net, sock& sk);
 /// The end of a connection that nobody holds.
 template <class Net>
-void inet_csk_destroy_sock(Net& net, sock& sk) {
+NETSTACK_NOINLINE void inet_csk_destroy_sock(Net& net, sock& sk) {
   BUG_ON(sk.sk_state != tcp_state::close, "TCP connection destroyed while open");
   --tcp_pernet(net).orphan_count;
-  tcp_destroy_sock(net, sk);
+  __tcp_destroy_sock(net, sk);
   sk_release_last(net, sk);
 }
 
@@ -297,7 +302,9 @@ void inet_csk_destroy_sock(Net& net, sock& sk) {
 template <class Net>
 void tcp_done(Net& net, sock& sk) {
   if (tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv)) ++TCP_STATS(net).AttemptFails;
-  tcp_set_state(net, sk, tcp_state::close);
+  detail::tcp_count_state(net, sk.sk_state, tcp_state::close);
+  detail::__tcp_leave_tables(net, sk);
+  sk.sk_state = tcp_state::close;
   sk.sk_shutdown = shutdown_mask;
   if (sock_flag(sk, sock_flags::dead)) [[likely]]
     return inet_csk_destroy_sock(net, sk);

@@ -62,9 +62,12 @@ void inet_reset_saddr(Net&, inet_sock& inet) {
 
 // --- which are the same, and which meet
 
+/// Both ports as one word.
+[[nodiscard]] constexpr u32 inet_ports_of(inet_ehash_key const& key) { return u32{key.hnum} << 16 | key.sport.raw(); }
+[[nodiscard]] inline u32 inet_ports_of(sock const& sk) { return u32{sk.sk_num} << 16 | sk.sk_dport.raw(); }
 template <class Net>
 [[nodiscard]] bool inet_ends_equal(Net&, sock const& sk, inet_ehash_key const& key) {
-  return sk.sk_daddr == key.saddr && sk.sk_rcv_saddr == key.daddr && sk.sk_dport == key.sport && sk.sk_num == key.hnum;
+  return sk.sk_daddr == key.saddr && sk.sk_rcv_saddr == key.daddr && inet_ports_of(sk) == inet_ports_of(key);
 }
 template <class Net>
 [[nodiscard]] bool inet_ends_equal(Net&, inet_ehash_key const& kept, inet_ehash_key const& key) {
@@ -97,7 +100,6 @@ template <class Net>
 
 // --- what is made of them
 
-[[nodiscard]] constexpr u32 inet_ports_of(inet_ehash_key const& key) { return u32{key.hnum} << 16 | key.sport.raw(); }
 /// The hash by which RPS spreads what comes between them.
 [[nodiscard]] inline u32 inet_ends_flow_hash(inet_ehash_key const& key, siphash_key_t const& secret) {
   return flow_hash({.addrs = {key.saddr.raw(), key.daddr.raw()},
