@@ -688,6 +688,67 @@ void answer_all(side& s) {
     if (what[0] == '.' && end != "1" && end != "0") peer.in(". 1 ack " + end);
   };
 }
+/// A round trip of 300 ms, so that a timeout is 0.9 s, and then data or a FIN, and so long for the user's patience.
+template <int Ms>
+void accept_for(side& s) {
+  s.in(". 1 ack 1");
+  s.accept();
+  s.set(sol::tcp, tcp_opt::user_timeout, Ms);
+}
+template <int Ms>
+void write_for(side& s) {
+  accept_for<Ms>(s), s.write(100);
+}
+template <int Ms>
+void ask_for(side& s) {
+  s.open();
+  s.set(sol::tcp, tcp_opt::user_timeout, Ms);
+  s.connect();
+}
+template <int Ms>
+void probe_for(side& s) {
+  s.in(". 1 ack 1 win 0");
+  s.accept();
+  s.set(sol::tcp, tcp_opt::user_timeout, Ms);
+  s.write(100);
+}
+void closed_answers(side& s) {
+  s.answer = [](side& peer, std::string const& what) {
+    if (what.starts_with(". 0")) peer.in(". 1 ack 1 win 0");
+  };
+  syn(s);
+}
+constexpr scenario impatient[]{
+    {"data, less than a timeout", syn, {{{0.3, write_for<400>}}}},
+    {"… much less", syn, {{{0.3, write_for<1>}}}},
+    {"… a little more", syn, {{{0.3, write_for<1200>}}}},
+    {"… more than two", syn, {{{0.3, write_for<3500>}}}},
+    {"… with SACK, and a probe of the tail", syn_with_sack, {{{0.3, write_for<400>}}}},
+    {"… which is answered", syn_with_sack, {{{0.3, write_for<400>}, {0.8, [](side& s) { s.in(". 1 ack 101"); }}}}},
+    {"a FIN", syn, {{{0.3, [](side& s) { accept_for<400>(s), s.shutdown(); }}}}},
+    {"data of who is gone", syn, {{{0.3, [](side& s) { write_for<400>(s), s.close(); }}}}},
+    {"set when a repetition was sent",
+     syn,
+     {{{0.3, accept_and_write}, {2.0, [](side& s) { s.set(sol::tcp, tcp_opt::user_timeout, 400); }}}}},
+    {"a repetition is answered, and then nothing",
+     syn,
+     {{{0.3, write_for<1500>},
+       {1.4,
+        [](side& s) {
+          s.in(". 1 ack 101");
+          s.write(100);
+        }}}}},
+    {"a SYN, less than a timeout", ask_for<400>},
+    {"… more", ask_for<1300>},
+    {"a closed window, less than a timeout", syn, {{{0.3, probe_for<400>}}}},
+    {"… more", syn, {{{0.3, probe_for<1300>}}}},
+    {"… three", syn, {{{0.3, probe_for<3000>}}}},
+    {"… of a peer that answers", closed_answers, {{{0.3, probe_for<400>}}}},
+    {"… longer", closed_answers, {{{0.3, probe_for<3000>}}}},
+    {"a window that closes over data", syn, {{{0.3, write_for<400>}, {0.4, [](side& s) { s.in(". 1 ack 1 win 0"); }}}}},
+    {"… longer", syn, {{{0.3, write_for<3000>}, {0.4, [](side& s) { s.in(". 1 ack 1 win 0"); }}}}},
+};
+
 constexpr scenario bounded[]{
     {"data that nobody acknowledges", silent_client},
     {"… of who asks", silent_server, {{{0.1, [](side& s) { s.in("S. 0 ack 1 mss 1460"), s.write(100); }}}}},
@@ -731,6 +792,7 @@ constexpr scenario bounded[]{
      },
      {{{0.1, [](side& s) { s.in("S. 0 ack 1 mss 1460 win 0"), s.write(100); }}}}},
     {"a FIN that nobody acknowledges", [](side& s) { s.accepted(), s.shutdown(); }},
+    {"… of who is gone", [](side& s) { s.accepted(), s.close(); }},
     {"a SYN that nobody answers", silent_server},
 };
 
@@ -740,6 +802,10 @@ TEST_CASE("what is sent when little comes, is sent when the kernel sends it", "[
   compare(scenarios, {{"net/ipv4/tcp_synack_retries", "2"}});  // so that its end is seen
 }
 
+TEST_CASE("TCP_USER_TIMEOUT ends a connection when the kernel's does", "[S105][RFC 5482]") { compare(impatient, {}); }
+TEST_CASE("… and tcp_retries2", "[S105]") {
+  compare(bounded, {{"net/ipv4/tcp_retries2", "2"}, {"net/ipv4/tcp_orphan_retries", "3"}});
+}
 TEST_CASE("… with a larger least timeout: tcp_rto_min_us", "[S100][S105][RFC 6298]") {
   compare(bounded, {{"net/ipv4/tcp_rto_min_us", "700000"}, {"net/ipv4/tcp_retries2", "3"}});
 }

@@ -453,10 +453,57 @@ TEST_CASE("TCP_USER_TIMEOUT ends it earlier: RFC 5482") {
   int const fd = t.accepted("mss 1000");
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 3000));
   REQUIRE(t.write(fd, 10));
-  t.after(2900);
+  t.after(3190);  // since the first repetition, as in Linux
   CHECK(t.state(fd) == tcp_state::established);
-  t.after(200);
+  t.after(20);
   CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.over();
+}
+
+TEST_CASE("TCP_USER_TIMEOUT of less than a timeout: the peer is asked once all the same", "[MUST-21]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 100));
+  SECTION("of data") {
+    REQUIRE(t.write(fd, 10));
+    t.out("P. 1:11").quiet(195);
+    t.after(10).out("P. 1:11").quiet(90);
+    SECTION("which is answered") {
+      t.in(". 1 ack 11");
+      REQUIRE(t.write(fd, 10));
+      t.out("P. 11:21").quiet(150);
+      t.in(". 1 ack 21").quiet(1000);
+      CHECK(t.state(fd) == tcp_state::established);
+      return t.over();
+    }
+  }
+  SECTION("of a closed window") {
+    t.in(". 1 ack 1 win 0");
+    REQUIRE(t.write(fd, 10));
+    t.quiet(195);
+    t.after(10).out(". 0").quiet(90);
+  }
+  SECTION("of a window that was taken back: what is in flight was owed too long when it would be repeated") {
+    REQUIRE(t.write(fd, 10));
+    t.out("P. 1:11").in(". 1 ack 1 win 0").quiet(195);
+  }
+  CHECK(t.state(fd) == tcp_state::established);
+  t.quiet(10);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.over();
+}
+
+TEST_CASE("tcp_retries2 counts from the first repetition, as in Linux", "[MUST-20]") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_retries2", "2"));
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(t.write(fd, 10));
+  t.after(2990);
+  CHECK(t.mib().RetransSegs.read() == 3);  // after 200, 600, 1400 ms
+  CHECK(t.state(fd) == tcp_state::established);
+  t.after(20);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.pending.clear();
   t.over();
 }
 

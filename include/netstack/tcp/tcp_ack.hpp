@@ -201,7 +201,8 @@ void tcp_ack_probe(Net& net, sock& sk) {
     tp.icsk_backoff = 0;
     if (tp.icsk_pending == icsk_time::probe0) inet_csk_clear_xmit_timer(net, sk);
   } else if (tp.icsk_pending == icsk_time::probe0) {
-    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(tp));
+    u64 const when = tcp_clamp_to_user_timeout(net, tp, tp.rare->retrans_start, tcp_probe0_when(tp));
+    inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, when);
   }
 }
 

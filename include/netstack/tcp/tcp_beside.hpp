@@ -98,7 +98,7 @@ struct tcp_rare_settings {
 };
 /// What a connection that lost something, or was thought to have, remembers of it.
 struct tcp_past {
-  u64 retrans_start = 0;  ///< worker time since which nothing was acknowledged
+  u64 retrans_start = 0;  ///< worker time of the first question that is not answered; 0: none was asked
   // --- the last episode of recovery ---
   u32 undo_marker = 0;    ///< snd_una when it began
   s32 undo_retrans = -1;  ///< repetitions of which no DSACK told yet; -1: there was none

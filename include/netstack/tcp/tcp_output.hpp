@@ -199,7 +199,7 @@ void tcp_check_probe_timer(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   if (tp.packets_out != 0 || tp.icsk_pending != icsk_time::none) return;
   tp.icsk_backoff = 0;
-  tcp_rare_of(net, tp).retrans_start = net.worker().now;
+  tcp_rare_of(net, tp).retrans_start = 0;
   inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_probe0_when(tp));
 }
 

@@ -284,9 +284,8 @@ struct tcp_request_sock {
   u8 saved_syn = 0;  ///< as tcp_beside's
   u32 sent_us = 0;   ///< of a hashed one: tcp_clock_us() when the SYN-ACK left
   u32 oow_ack_stamp = 0;
-  u16 mss = tcp_mss_default;  ///< the peer's
-  u16 adv_mss = 0;            ///< ours
-  u16 user_timeout = 0;       ///< RFC 5482: the peer's advice, as its SYN wrote it; 0: none
+  u16 mss = tcp_mss_default, adv_mss = 0;  ///< the peer's, ours
+  u16 user_timeout = 0;                    ///< RFC 5482: the peer's advice, as its SYN wrote it; 0: none
   u8 snd_wscale = 0, rcv_wscale = 0;
   u8 num_timeout = 0;    ///< SYN-ACKs that waited in vain
   u8 num_retrans = 0;    ///< … that were repeated, also because the SYN was
@@ -414,8 +413,7 @@ struct tcp_net {
   u32 sysctl_tcp_pacing_ss_ratio = 200, sysctl_tcp_pacing_ca_ratio = 120;  ///< % of window per round trip
   u64 sysctl_tcp_keepalive_time = 7'200'000'000'000;
   u64 sysctl_tcp_keepalive_intvl = 75'000'000'000;
-  u64 sysctl_tcp_fin_timeout = 60'000'000'000;
-  u64 sysctl_tcp_invalid_ratelimit = 500'000'000;
+  u64 sysctl_tcp_fin_timeout = 60'000'000'000, sysctl_tcp_invalid_ratelimit = 500'000'000;
   s32 sysctl_tcp_challenge_ack_limit = 0x7fff'ffff;  ///< a second; this: no limit
   u32 challenge_timestamp = 0, challenge_count = 0;  ///< a second from 1 on, and what is left in it
   u32 sysctl_max_syn_backlog = 256;

@@ -24,24 +24,20 @@ void tcp_write_err(Net& net, sock& sk) {
   auto const why = sk.sk_err_soft != 0 ? static_cast<std::errc>(sk.sk_err_soft) : std::errc::timed_out;
   tcp_done_with_error(net, sk, why);
 }
-/// Nobody waits for the result: a few tries more.
+/// Nobody waits for the result: a few tries more; none if nothing says so and the peer would be asked most rarely, or
+/// is said not to be there (`alive`: neither).
 template <class Net>
-u32 tcp_orphan_retries(Net& net) {
+u32 tcp_orphan_retries(Net& net, sock const& sk, u64 rto) {
+  bool const alive = rto < tcp_rto_max_of(tcp_sk(sk));
+  if (!alive && sk.sk_err_soft != 0) return 0;
   u32 const n = tcp_pernet(net).sysctl_tcp_orphan_retries;
-  return n != 0 ? n : 8;
+  return n == 0 && alive ? 8 : n;
 }
-/// TCP_USER_TIMEOUT (RFC 5482, MUST-21): so long since the peer was last heard of, with something owed.
+/// TCP_USER_TIMEOUT (RFC 5482, MUST-21): so long since the peer was first asked, with something owed.
 template <class Net>
-bool tcp_user_timed_out(Net& net, tcp_sock const& tp, u64 since) {
-  return tp.rare->user_timeout != 0 && net.worker().now - since >= u64{tp.rare->user_timeout} * 1'000'000;
-}
-/// … which no timer outlasts; us.
-template <class Net>
-u64 tcp_clamp_to_user_timeout(Net& net, tcp_sock const& tp, u64 us) {
-  if (tp.rare->user_timeout == 0) [[likely]]
-    return us;
-  u64 const end = tp.rare->retrans_start + u64{tp.rare->user_timeout} * 1'000'000, now = net.worker().now;
-  return std::min<u64>(us, end > now ? (end - now) / 1000 + 1 : tcp_timeout_min);
+bool tcp_user_timed_out(Net& net, tcp_sock const& tp) {
+  return tp.rare->user_timeout != 0 &&
+         net.worker().now - tp.rare->retrans_start >= u64{tp.rare->user_timeout} * 1'000'000;
 }
 /// So many repetitions of the oldest, or as much time as they would take, were without an answer.
 template <class Net>
@@ -51,7 +47,8 @@ bool tcp_retransmits_timed_out(Net& net, sock& sk, u32 tries) {
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   u32 const first = opening ? tcp_timeout_init : tcp_rto_min;
   u64 const most = tcp_model_timeout(tries, first, tcp_rto_max_of(tp));
-  return net.worker().now - tp.rare->retrans_start >= most * 1000;
+  u64 const late = opening ? 0 : most / 64;  // Linux counts from the first repetition, too, by timers that are late
+  return net.worker().now - tp.rare->retrans_start >= (most - late) * 1000;
 }
 /// How often a SYN is repeated, or a SYN-ACK, and once more if its connection is in use already, as in Linux.
 [[nodiscard]] inline u32 tcp_opening_retries(tcp_net const& ns, tcp_sock const& tp) {
@@ -71,14 +68,14 @@ bool tcp_write_timeout(Net& net, sock& sk) {
     tcp_mtu_probing(net, sk);
     sk_dst_reset(sk);
   }
-  if (!opening && sock_flag(sk, sock_flags::dead)) most = std::min(most, tcp_orphan_retries(net));
+  if (!opening && sock_flag(sk, sock_flags::dead)) most = tcp_orphan_retries(net, sk, tp.icsk_rto);
   // RFC 5482 §1: the user's timeout may be longer than R2, too; but not for who has no user any more.
   bool const own = tp.rare->user_timeout != 0 && !sock_flag(sk, sock_flags::dead);
   bool const tried =
       (opening &&
        tp.icsk_retransmits >= most + (sk.sk_state == tcp_state::syn_sent ? ns.sysctl_tcp_syn_linear_timeouts : 0u)) ||
       (!own && tcp_retransmits_timed_out(net, sk, most));
-  bool const over = tried || tcp_user_timed_out(net, tp, tp.rare->retrans_start);
+  bool const over = tried || (tp.icsk_retransmits != 0 && tcp_user_timed_out(net, tp));  // once more in any case
   if (tp.syn_fastopen || tp.syn_data_acked) tcp_fastopen_active_detect_blackhole(net, sk, over);
   return over;
 }
@@ -95,14 +92,20 @@ void tcp_count_failure(Net& net, tcp_sock const& tp) {
     ++(sack ? mib.TCPSackFailures : mib.TCPRenoFailures);
 }
 
+/// For how long what is in flight has been repeated, or waits to be for the first time; ns.
+template <class Net>
+u64 tcp_repeating(Net& net, tcp_sock const& tp, sk_buff& head) {
+  u32 const since = tp.repair ? tp.repair->retrans_stamp : 0;
+  if (since != 0) return u64{tcp_time_stamp(net) + tp.tsoffset - since} * 1'000'000;
+  return net.worker().now - TCP_SKB_CB(head).sent;
+}
 /// MUST-37 SHLD-17: a peer that closed its window over what is in flight, and answers, is there; one answer may be
 /// lost. For TCP_USER_TIMEOUT an answer that takes nothing is none.
 template <class Net>
-bool tcp_rtx_probe0_timed_out(Net& net, tcp_sock const& tp) {
-  if (net.worker().now - std::max(tp.rcv_tstamp, tp.rare->retrans_start) > u64{tcp_rto_max_of(tp)} * 2000) return true;
-  u32 const since = tp.repair ? tp.repair->retrans_stamp : 0;
-  u32 const repeating = since != 0 ? tcp_time_stamp(net) + tp.tsoffset - since : 0;  // ms
-  return tp.rare->user_timeout != 0 && repeating >= tp.rare->user_timeout;
+bool tcp_rtx_probe0_timed_out(Net& net, tcp_sock const& tp, sk_buff& head) {
+  u64 const repeating = tcp_repeating(net, tp, head), most = u64{tcp_rto_max_of(tp)} * 2000;
+  if (tp.rare->user_timeout != 0 && repeating >= u64{tp.rare->user_timeout} * 1'000'000) return true;
+  return repeating > most && net.worker().now - tp.rcv_tstamp > most;
 }
 
 template <class Net>
@@ -111,10 +114,11 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   sk_buff* const head = tcp_sent_head(sk);
   if (!head) return;
   auto& past = tcp_rare_of(net, tp);
-  if (tp.icsk_retransmits == 0) past.retrans_start = TCP_SKB_CB(*head).sent;
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
+  // As in Linux, a SYN is owed an answer since it was sent, anything else since it was sent again.
+  if (tp.icsk_retransmits == 0) past.retrans_start = opening ? TCP_SKB_CB(*head).sent : net.worker().now;
   bool const closed = tp.snd_wnd == 0 && !opening && !sock_flag(sk, sock_flags::dead);
-  if (closed ? tcp_rtx_probe0_timed_out(net, tp) : tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
+  if (closed ? tcp_rtx_probe0_timed_out(net, tp, *head) : tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
   ++NET_STATS(net).TCPTimeouts;
   if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
@@ -128,8 +132,8 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   // But the first SYNs follow each other evenly, as in Linux: most often it was one of these that was lost.
   if (sk.sk_state != tcp_state::syn_sent || past.total_rto > tcp_pernet(net).sysctl_tcp_syn_linear_timeouts)
     ++tp.icsk_backoff, tp.icsk_rto = std::min(tp.icsk_rto << 1, tcp_rto_max_of(tp));
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans,
-                            closed ? tp.icsk_rto : tcp_clamp_to_user_timeout(net, tp, tp.icsk_rto));
+  u64 const since = closed ? net.worker().now - tcp_repeating(net, tp, *head) : past.retrans_start;
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::retrans, tcp_clamp_to_user_timeout(net, tp, since, tp.icsk_rto));
 }
 
 template <class Net>
@@ -143,9 +147,12 @@ void tcp_probe_timer(Net& net, sock& sk) {
   // MUST-37, RFC 6429: as long as the peer answers, the connection stays, however long its window is closed; but
   // TCP_USER_TIMEOUT ends it, and one that nobody holds ends when it would be asked most rarely.
   bool const dead = sock_flag(sk, sock_flags::dead);
-  u32 const most = dead ? tcp_orphan_retries(net) : ns.sysctl_tcp_retries2;
-  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp, tp.rare->retrans_start) ||
-      (dead && tcp_probe0_when(tp) == tcp_rto_max_of(tp)))
+  u64& since = tcp_rare_of(net, tp).retrans_start;
+  if (since == 0) since = net.worker().now;
+  u64 const when = tcp_probe0_when(tp);
+  u32 const most = dead ? tcp_orphan_retries(net, sk, when) : ns.sysctl_tcp_retries2;
+  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp) ||
+      (dead && when == tcp_rto_max_of(tp) && tp.icsk_backoff >= most))
     return tcp_write_err(net, sk);
   auto const r = tcp_write_wakeup(net, sk);
   // That no frame is left here says nothing of the peer: it counts for nothing, and is tried again soon.
@@ -158,7 +165,7 @@ void tcp_probe_timer(Net& net, sock& sk) {
   }
   ++tp.icsk_probes_out;
   if (r && tp.icsk_backoff < ns.sysctl_tcp_retries2) ++tp.icsk_backoff;
-  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_clamp_to_user_timeout(net, tp, tcp_probe0_when(tp)));
+  inet_csk_reset_xmit_timer(net, sk, icsk_time::probe0, tcp_clamp_to_user_timeout(net, tp, since, tcp_probe0_when(tp)));
 }
 
 template <class Net>

@@ -25,6 +25,14 @@ inline constexpr u32 tcp_jiffy = 4000;
   u32 const own = tp.rare->rto_max_ms;
   return own == 0 ? tcp_rto_max : own * 1000;
 }
+/// What waits for an answer since then waits no longer than TCP_USER_TIMEOUT lets it; us.
+template <class Net>
+[[nodiscard]] u64 tcp_clamp_to_user_timeout(Net& net, tcp_sock const& tp, u64 since, u64 us) {
+  u64 const most = u64{tp.rare->user_timeout} * 1'000'000, now = net.worker().now;
+  if (most == 0 || since == 0) [[likely]]
+    return us;
+  return std::min<u64>(us, since + most > now ? (since + most - now) / 1000 + 1 : tcp_timeout_min);
+}
 /// A socket that begins takes over what is not as it is most often.
 template <class Net>
 NETSTACK_INLINE void tcp_init_timer_bounds(Net& net, tcp_sock& tp) {
