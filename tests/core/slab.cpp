@@ -80,6 +80,28 @@ TEST_CASE("slab: exhaustion is a null and a counter, and a free makes room again
   CHECK(pool.alloc() == nullptr);
 }
 
+TEST_CASE("slab: what begins as a model has all of its bytes, and is counted as others", "[S179][slab]") {
+  struct alignas(cache_line) lines {
+    u32 words[48];
+  } model;
+  for (u32 i = 0; i < 48; ++i) model.words[i] = i * 0x01010101;
+  slab<lines, 2> pool;
+  pool.init();
+  lines* const first = pool.alloc_like(model);
+  lines const as_it_was = model;
+  REQUIRE(first);
+  CHECK(std::memcmp(first, &as_it_was, sizeof(lines)) == 0);
+  model.words[47] = 1;
+  CHECK(std::memcmp(first, &as_it_was, sizeof(lines)) == 0);
+  CHECK(pool.alloc());
+  CHECK(pool.alloc_like(model) == nullptr);
+  CHECK(pool.failures() == 1);
+  pool.free(first);
+  CHECK(pool.alloc_like(model) == first);
+  CHECK(std::memcmp(first, &model, sizeof(lines)) == 0);
+  CHECK(pool.in_use() == 2);
+}
+
 TEST_CASE("slab: the slot freed last is used first, high water counts the most at once", "[S179][slab]") {
   slab<blob<48>, 100> pool;
   pool.init();
@@ -268,6 +290,18 @@ std::vector<int> names(List const& list, Slab& slab) {
   return seen;
 }
 }  // namespace
+
+TEST_CASE("lists by place: who enters by an order stands behind his equals, and in front of all who are later",
+          "[S182]") {
+  auto pool = std::make_unique<slab<linked, 64>>();
+  pool->init();
+  slab_list<linked, &linked::list_node> list;
+  for (int name : {30, 50, 51, 40, 10, 60, 41, 11}) {
+    linked& fresh = *pool->alloc(name);
+    list.insert_by(*pool, fresh, [&](auto const& other) { return other.name / 10 > name / 10; });
+  }
+  CHECK(names(list, *pool) == std::vector{10, 11, 30, 40, 41, 50, 51, 60});
+}
 
 TEST_CASE("lists by place do what a vector does, whichever is unlinked", "[S182]") {
   auto pool = std::make_unique<slab<linked, 64>>();

@@ -97,6 +97,7 @@ struct far_script : basic_tcp_script<far_host> {
     skb.dev = rig.eth0, skb.skb_iif = rig.eth0->ifindex;
     tcp_rx rx;
     REQUIRE(detail::tcp_read_header(skb, rx));
+    rx.hash = inet_ehashfn(net(), ends);
     finish(skb, f(skb, rx));
     collect();
   }

@@ -303,6 +303,61 @@ TEST_CASE("TCP_DEFER_ACCEPT: the connection begins with data; without, at the en
   t.over();
 }
 
+TEST_CASE("who is half open is asked again in his own time, whatever others wait for: RFC 6298 §5", "[S147]") {
+  tcp_script t;
+  t.listen();
+  auto const answers = [&](u64 ms) {
+    t.after(ms);
+    return std::exchange(t.pending, {}).size();
+  };
+  knock(t, 5001), t.out("S. 0 ack 1").quiet(400);
+  knock(t, 5002), t.out("S. 0 ack 1").quiet(400);
+  u32 const second = t.our_isn;
+  knock(t, 5003), t.out("S. 0 ack 1");
+  CHECK(answers(199) == 0);
+  CHECK(answers(2) == 1);    // the first, after 1 s
+  CHECK(answers(400) == 1);  // the second, who answers now
+  t.from_port = 5002, t.our_isn = second;
+  t.in(". 1 ack 1").silent();
+  t.accept();
+  CHECK(answers(400) == 1);  // the third
+  CHECK(answers(1198) == 0);
+  CHECK(answers(2) == 1);  // the first, after 3 s
+  knock(t, 5004), t.out("S. 0 ack 1");
+  CHECK(answers(798) == 0);
+  CHECK(answers(2) == 1);     // the third
+  CHECK(answers(201) == 1);   // the fourth, after 1 s
+  CHECK(answers(3002) == 2);  // the fourth and the first
+  CHECK(requests(t).in_use() == 3);
+  CHECK(answers(200'000) > 0);
+  CHECK(requests(t).in_use() == 0);
+  t.over();
+}
+
+TEST_CASE("who is half open waits no longer than his listener wants, whatever others' want: RFC 6298 §2.5", "[S147]") {
+  tcp_script t;
+  int const fd = t.listen();
+  auto const answers = [&](u64 ms) {
+    t.after(ms);
+    return std::exchange(t.pending, {}).size();
+  };
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::rto_max_ms, 5000));
+  knock(t, 5001), t.out("S. 0 ack 1");
+  CHECK(answers(7100) == 3);  // after 1, 3 and 7 s
+  CHECK(answers(4800) == 0);
+  CHECK(answers(200) == 1);  // 12 s: waits 5 s more
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::rto_max_ms, 3000));
+  knock(t, 5002), t.out("S. 0 ack 1");
+  CHECK(answers(4000) == 2);  // after 1 and 3 s
+  CHECK(answers(1100) == 1);  // the first, at 17 s, who waits 3 s from now on
+  CHECK(answers(1000) == 1);  // the second, whose turn is before that
+  CHECK(answers(2100) == 0);
+  CHECK(requests(t).in_use() == 1);  // the first is given up, at 20 s
+  t.after(600'000).pending.clear();
+  CHECK(requests(t).in_use() == 0);
+  t.over();
+}
+
 TEST_CASE("a SYN-ACK that is repeated for hours leaves every two minutes: RFC 6298 §2.5", "[S147]") {
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_synack_retries", "255"));

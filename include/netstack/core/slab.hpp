@@ -6,6 +6,7 @@
 // Linux: include/linux/slab.h (kmem_cache_create, SLAB_HWCACHE_ALIGN), mm/slub.c
 #pragma once
 #include <bit>
+#include <cstring>
 #include <memory>
 #include <new>
 #include <type_traits>
@@ -60,20 +61,21 @@ class slab {
   /// A new T{args...}, or null (counted in failures()) when all N are in use.
   template <class... Args>
   [[nodiscard]] T* alloc(Args&&... args) {
-    u32 index;
-    if (free_ != 0) {
-      index = free_ - 1;
-      asan_unpoison(slot(index), stride);
-      free_ = *std::launder(reinterpret_cast<u32*>(slot(index)));
-    } else if (used_ < N) [[likely]] {
-      index = used_++;
-    } else {
-      ++failures_;
-      return nullptr;
-    }
-    ++in_use_;
-    if constexpr (Generations) ++generations_.of[index];
-    return ::new (slot(index)) T{std::forward<Args>(args)...};
+    std::byte* const at = take();
+    return at ? ::new (at) T{std::forward<Args>(args)...} : nullptr;
+  }
+  /// … a large one that begins as `model`, whose bytes it gets in words as long as they can be: fewer stores than its
+  /// members take. Whatever in it points into itself is the caller's to mend.
+  [[nodiscard]] T* alloc_like(T const& model) requires(sizeof(T) % cache_line == 0) {
+    std::byte* const at = take();
+    if (!at) return nullptr;
+    auto const copy = [&]<std::size_t... Half>(std::index_sequence<Half...>) NETSTACK_INLINE_LAMBDA {
+      (copy_half_line(at + Half * sizeof(half_line),
+                      reinterpret_cast<std::byte const*>(&model) + Half * sizeof(half_line)),
+       ...);
+    };
+    copy(std::make_index_sequence<sizeof(T) / sizeof(half_line)>{});
+    return std::launder(reinterpret_cast<T*>(at));
   }
 
   /// Destroys and takes back an object of this slab.
@@ -124,6 +126,29 @@ class slab {
 
  private:
   std::byte* slot(u32 index) { return storage_ + std::size_t{index} * stride; }
+  typedef u64 half_line __attribute__((vector_size(cache_line / 2)));
+  static NETSTACK_INLINE void copy_half_line(std::byte* to, std::byte const* from) {
+    half_line part;
+    std::memcpy(&part, from, sizeof part);
+    std::memcpy(to, &part, sizeof part);
+  }
+  /// A slot for one more, or null.
+  NETSTACK_INLINE std::byte* take() {
+    u32 index;
+    if (free_ != 0) {
+      index = free_ - 1;
+      asan_unpoison(slot(index), stride);
+      free_ = *std::launder(reinterpret_cast<u32*>(slot(index)));
+    } else if (used_ < N) [[likely]] {
+      index = used_++;
+    } else {
+      ++failures_;
+      return nullptr;
+    }
+    ++in_use_;
+    if constexpr (Generations) ++generations_.of[index];
+    return slot(index);
+  }
 
   u32 free_;  // index + 1 of the slot freed last; 0: none
   u32 used_;  // slots from here on were never used

@@ -75,6 +75,12 @@ class slab_list {
     object.*Node = {.next = next, .prev = prev};
     next_at(slab, prev) = prev_at(slab, next) = place;
   }
+  template <class Slab, class Later>
+  NETSTACK_COLD void insert_before_all(Slab& slab, T const& last, T& object, Later const& later) {
+    T const* at = &last;
+    for (T const* each = at; each && later(*each); each = before(slab, *each)) at = each;
+    insert_before(slab, *at, object);
+  }
 
  public:
   [[nodiscard]] bool empty() const { return first_ == 0; }
@@ -107,6 +113,14 @@ class slab_list {
   template <class Slab>
   void insert_before(Slab& slab, T const& where, T& object) {
     link(slab, (where.*Node).prev, slab.index_of(&where) + 1, object);
+  }
+  /// In front of those at the end for which later(other): mostly there are none.
+  template <class Slab, class Later>
+  void insert_by(Slab& slab, T& object, Later&& later) {
+    T const* const last = back(slab);
+    if (last && later(*last)) [[unlikely]]
+      return insert_before_all(slab, *last, object, later);
+    push_back(slab, object);
   }
   template <class Slab>
   void erase(Slab& slab, T& object) {

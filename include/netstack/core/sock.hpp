@@ -200,7 +200,7 @@ inline void sk_dst_reset(sock& sk) {
   sk.sk_tx_queue_mapping = no_queue_mapping;
 }
 /// Caches the route; takes a reference.
-inline void sk_dst_set(sock& sk, dst_entry& dst) {
+NETSTACK_INLINE void sk_dst_set(sock& sk, dst_entry& dst) {
   dst_hold(dst);
   sk_dst_reset(sk);
   sk.sk_dst_cache = &dst;

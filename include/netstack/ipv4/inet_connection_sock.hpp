@@ -180,7 +180,8 @@ template <class Net>
 result<sock*> inet_csk_accept(Net& net, sock& sk, u32 flags) {
   if (sk.sk_state != tcp_state::listen) return failure{std::errc::invalid_argument};
   auto const ready = [&] { return sk.sk_state != tcp_state::listen || inet_csk(sk).icsk_listen.accept_head; };
-  if (auto r = sk_wait_event(net, sk, sock_rcvtimeo(sk, flags), 0, ready); !r) return failure{r.error()};
+  if (!ready())
+    if (auto r = sk_wait_event(net, sk, sock_rcvtimeo(sk, flags), 0, ready); !r) return failure{r.error()};
   sock* const child = sk.sk_state == tcp_state::listen ? inet_csk_reqsk_queue_remove(sk) : nullptr;
   if (!child) return failure{std::errc::invalid_argument};
   return child;

@@ -227,24 +227,30 @@ template <class Worker>
   return detail::slab_range<decltype(w.socks), inet_next_listener>{w.socks, bucket.listeners};
 }
 
+namespace detail {
+/// Of a SO_REUSEPORT group, the first of which was found: who of it the flow goes to.
+template <class Net, class Key>
+NETSTACK_NOINLINE sock* inet_lookup_reuseport(Net& net, Key const& key, sock& first, int score) {
+  sock* chosen = &first;
+  u32 flow = inet_ends_phash(net, key, tcp_worker_of(net).flow_secret), equals = 1;
+  for (auto& sk : inet_listeners_of(tcp_worker_of(net), inet_bind_bucket_of(net, key.hnum))) {
+    if (&sk == &first || !sk.sk_reuseport || inet_listener_score(net, sk, key) != score) continue;
+    if ((u64{flow} * ++equals) >> 32 == 0) chosen = &sk;  // the n-th member takes the place with probability 1/n
+    flow = flow * 1664525u + 1013904223u;
+  }
+  return chosen;
+}
+}  // namespace detail
+
 /// MUST-41 MUST-42.
 template <class Net, class Key = inet_ehash_key>
 [[nodiscard]] sock* inet_lookup_listener(Net& net, Key const& key) {
   sock* best = nullptr;
   int best_score = 0;
-  u32 flow = 0, equals = 0;
-  for (auto& sk : inet_listeners_of(tcp_worker_of(net), inet_bind_bucket_of(net, key.hnum))) {
-    int const score = detail::inet_listener_score(net, sk, key);
-    if (score > best_score) {
-      best = &sk;
-      best_score = score;
-      equals = sk.sk_reuseport;
-      if (equals) flow = inet_ends_phash(net, key, tcp_worker_of(net).flow_secret);
-    } else if (score == best_score && equals != 0 && sk.sk_reuseport) {
-      if ((u64{flow} * ++equals) >> 32 == 0) best = &sk;  // the n-th member takes the place with probability 1/n
-      flow = flow * 1664525u + 1013904223u;
-    }
-  }
+  for (auto& sk : inet_listeners_of(tcp_worker_of(net), inet_bind_bucket_of(net, key.hnum)))
+    if (int const score = detail::inet_listener_score(net, sk, key); score > best_score) best = &sk, best_score = score;
+  if (best && best->sk_reuseport) [[unlikely]]
+    return detail::inet_lookup_reuseport(net, key, *best, best_score);
   return best;
 }
 
@@ -274,7 +280,7 @@ void inet_hash_child(Net& net, tcp_sock& tp, tcp_request_sock& req) {
   if (req.hashed) [[likely]]
     detail::inet_ehash_replace(net, req, tp);
   else
-    detail::inet_ehash_insert(net, tp, inet_ehashfn(net, req.key));
+    detail::inet_ehash_insert(net, tp, req.hash);
   req.hashed = false;
   tp.hashed = true;
   ++tcp_worker_of(net).sk_genid;

@@ -19,7 +19,13 @@ namespace netstack {
 
 template <class Net>
 sock* tcp_slab_alloc(Net& net) {
-  return tcp_worker_of(net).socks.alloc();
+  auto& w = tcp_worker_of(net);
+  tcp_sock* const tp = w.socks.alloc_like(w.fresh_sock);
+  if (!tp) return nullptr;
+  tp->sk_receive_queue.init();
+  tp->sk_write_queue.init();
+  ::new (&tp->tsorted_sent_queue) tcp_skb_fifo;
+  return tp;
 }
 template <class Net>
 void tcp_slab_free(Net& net, sock& sk) {
@@ -159,6 +165,10 @@ result<void> tcp_init(Net& init_net) {
     for (u64& word : state.ehash_secret.key) word = worker.random.next_u64();
     for (auto* key : {&state.flow_secret, &state.isn_secret, &state.syncookie_secret})
       *key = {{worker.random.next_u64(), worker.random.next_u64()}};
+    auto& fresh = state.fresh_sock;
+    sock_set_flag(fresh, sock_flags::use_write_queue);
+    fresh.scaling_ratio = detail::tcp_init_scaling_ratio(worker.nets[0]);
+    inet_csk_init_timers(worker.nets[0], fresh);
   }
   auto const& first = worker_generic<tcp>(init_net.stack().worker(0)).syncookie_secret;
   for (u32 w = 0; w < Net::sizes.workers; ++w)

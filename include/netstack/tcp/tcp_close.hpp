@@ -136,9 +136,6 @@ result<void> tcp_init_sock(Net& net, sock& sk) {
   auto const& ns = tcp_pernet(net);
   sk.sk_sndbuf = static_cast<u32>(ns.sysctl_tcp_wmem[1]);
   sk.sk_rcvbuf = static_cast<u32>(ns.sysctl_tcp_rmem[1]);
-  sock_set_flag(sk, sock_flags::use_write_queue);
-  tcp_sk(sk).scaling_ratio = detail::tcp_init_scaling_ratio(net);
-  inet_csk_init_timers(net, sk);
   tcp_init_timer_bounds(net, tcp_sk(sk));
   tcp_sk(sk).reordering = tcp_narrow_reordering(ns.sysctl_tcp_reordering);
   tcp_assign_congestion_control(net, sk);

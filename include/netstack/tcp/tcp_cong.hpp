@@ -143,10 +143,12 @@ template <class Net>
 
 /// A connection begins: there is room for what its algorithm keeps, from a slab as large as the socks'.
 template <class Net>
-void tcp_prepare_congestion_control(Net& net, sock& sk) {
+NETSTACK_INLINE void tcp_prepare_congestion_control(Net& net, sock& sk) {
   if constexpr (tcp_ca_any_beside<Net>) {
     auto& icsk = inet_csk(sk);
-    if (tcp_ca_has_state(sk, tcp_ca<Net>(sk))) [[likely]]
+    bool const has =
+        tcp_with_ca<Net>(sk, [&](auto const& ca) NETSTACK_INLINE_LAMBDA { return tcp_ca_has_state(sk, ca); });
+    if (has) [[likely]]
       return;
     auto* const beside = tcp_worker_of(net).cas.alloc();
     BUG_ON(!beside, "fewer tcp_ca_privs than connections");

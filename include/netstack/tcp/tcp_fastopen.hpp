@@ -281,10 +281,11 @@ NETSTACK_COLD sock* tcp_fastopen_create_child(Net& net, sock& listener, tcp_requ
 
 }  // namespace detail
 
-/// A SYN for a listener, which is to become `req`: the connection, if data may come first. `cookie` is what the SYN-ACK
-/// gives, if its length is not below 0.
+/// A SYN for a listener that says something of Fast Open, or brings data; it is to become `req`: the connection, if
+/// data may come first. `cookie` is what the SYN-ACK gives, if its length is not below 0.
 template <class Net>
-sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx, tcp_fastopen_cookie& cookie) {
+NETSTACK_COLD sock* tcp_try_fastopen(Net& net, sock& listener, tcp_request_sock& req, tcp_rx const& rx,
+                                     tcp_fastopen_cookie& cookie) {
   u32 const enabled = tcp_fastopen_enabled(net);
   bool const data = rx.end_seq != rx.seq + 1, asks = rx.opt.fastopen && rx.opt.fastopen_len == 0;
   if (asks) ++NET_STATS(net).TCPFastOpenCookieReqd;

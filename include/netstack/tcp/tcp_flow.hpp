@@ -130,7 +130,7 @@ NETSTACK_NOINLINE sock* tcp_flow_find(Net& net, inet_flow& flow, skb_list& list,
     tcp_rx rx;
     skb.rx_l4_valid = 1;
     w.born = nullptr;
-    finish(skb, tcp_read_header(skb, rx) ? tcp_v4_deliver_found(net, skb, rx, key, found)
+    finish(skb, tcp_read_header(skb, rx) ? tcp_v4_deliver_found(net, skb, rx, key, hash, found)
                                          : drop(net, skb, drop_reason::tcp_hdr));
     if (!list.empty() && tcp_ends{*list.first} == ends) continue;
     // What has become a connection by it is whose the next ones are.

@@ -369,7 +369,7 @@ tcp_outcome tcp_data_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
 
 /// RFC 9293 §3.10.7.2.
 template <class Net>
-tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+NETSTACK_INLINE tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   if (rx.has(tcp_flag::rst)) return {drop(net, skb, drop_reason::tcp_flags)};
   if (rx.has(tcp_flag::ack)) return tcp_af_ops<Net>(sk).cookie_check(net, sk, skb, rx);
   if (!rx.has(tcp_flag::syn) || rx.has(tcp_flag::fin)) return {drop(net, skb, drop_reason::tcp_flags)};

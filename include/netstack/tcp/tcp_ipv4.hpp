@@ -96,6 +96,19 @@ NETSTACK_NOINLINE result<void> tcp_v4_connect_route(Net& net, sock& sk, sockaddr
   tcp_v4_connect_by(sk, **rt, fl4.saddr, fl4.daddr);
   return {};
 }
+/// TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for; where there is one, the SYN waits for data to go with.
+template <class Net>
+NETSTACK_COLD result<void> tcp_connect_fastopen(Net& net, sock& sk) {
+  auto& tp = tcp_sk(sk);
+  tcp_fastopen_request ask;
+  u16 mss = 0;
+  if (tcp_fastopen_cookie_check(net, sk, ask.cookie, mss)) return tp.defer_connect = true, result<void>{};
+  tcp_rare_of(net, tp).fastopen_req = &ask;
+  tp.fastopen_asked = true;
+  auto const r = tcp_connect(net, sk);
+  tcp_rare_of(net, tp).fastopen_req = nullptr;
+  return r;
+}
 }  // namespace detail
 
 /// proto::connect. MUST-43 MUST-44 MUST-45 MUST-46. Errors: invalid_argument (too short), address_family_not_supported,
@@ -126,14 +139,8 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
     tcp_seq_and_ts_off const from = secure_tcp_seq_and_ts_off(net, inet_key_of(sk));
     if (tp.write_seq == 0) tp.write_seq = from.seq;
     tp.tsoffset = from.ts_off;
-    tcp_fastopen_request ask;  // TCP_FASTOPEN_CONNECT, the first time: a cookie is asked for
-    if (u16 mss = 0; tp.fastopen_connect && !tp.rare->fastopen_req) {
-      if (detail::tcp_fastopen_cookie_check(net, sk, ask.cookie, mss))
-        return tp.defer_connect = true, inet_hash_connection(net, tp, *hash), r;
-      tcp_rare_of(net, tp).fastopen_req = &ask;
-      tp.fastopen_asked = true;
-    }
-    r = tcp_connect(net, sk);
+    bool const asks = tp.fastopen_connect && !tp.rare->fastopen_req;
+    r = asks ? detail::tcp_connect_fastopen(net, sk) : tcp_connect(net, sk);
     if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;
     if (r) inet_hash_connection(net, tp, *hash);
   }
@@ -186,17 +193,24 @@ inline inet_ehash_key tcp_v4_key(sk_buff const& skb, iphdr const& iph, tcphdr co
   return {.saddr = iph.saddr, .daddr = iph.daddr, .sport = th.source, .hnum = th.dest.host(), .dif = skb.skb_iif};
 }
 
-/// A segment for a socket, whose lock the caller has, or nobody: dealt with, answered with a RST if that is due, and
-/// the application told. The sock may be gone afterwards.
-template <class Net>
-verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+/// A segment for a socket, whose lock the caller has, or nobody: dealt with by rcv(), answered with a RST if that is
+/// due, and the application told. The sock may be gone afterwards.
+template <class Net, class F>
+NETSTACK_INLINE verdict tcp_v4_process_by(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, F&& rcv) {
   sock_hold(sk);
-  if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, skb);
-  auto const outcome = tcp_do_rcv(net, sk, skb, rx);
-  if (outcome.reset()) tcp_v4_send_reset(net, skb, rx);
+  tcp_outcome const outcome = rcv();
+  if (outcome.reset()) [[unlikely]]
+    tcp_v4_send_reset(net, skb, rx);
   tcp_tell(sk);
   sock_put(sk);
   return outcome.v();
+}
+template <class Net>
+verdict tcp_v4_process(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
+  return tcp_v4_process_by(net, sk, skb, rx, [&]() NETSTACK_INLINE_LAMBDA {
+    if (sk.sk_state == tcp_state::established) sk_rx_dst_set(sk, skb);
+    return tcp_do_rcv(net, sk, skb, rx);
+  });
 }
 
 /// RFC 5082 §3: it comes from farther away than IP_MINTTL allows.
@@ -272,6 +286,8 @@ template <class Net>
 verdict tcp_v4_do_rcv(Net& net, sock& sk, sk_buff& skb) {
   tcp_rx rx;
   if (!detail::tcp_read_header(skb, rx)) return drop(net, skb, drop_reason::tcp_hdr);
+  if (sk.sk_state == tcp_state::listen)
+    rx.hash = inet_ehashfn(net, detail::tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>()));
   return detail::tcp_v4_process(net, sk, skb, rx);
 }
 
@@ -296,19 +312,29 @@ verdict tcp_v4_deliver_to(Net& net, sock& sk, sk_buff& skb, tcp_rx& rx) {
   if (tcp_is_far(sk, skb)) return drop(net, skb, drop_reason::tcp_minttl);
   return sk.sk_owned ? tcp_add_backlog(net, sk, skb) : tcp_v4_process(net, sk, skb, rx);
 }
+/// … for one that was found because it listens.
+template <class Net>
+NETSTACK_INLINE verdict tcp_v4_listen_rcv(Net& net, sock& sk, sk_buff& skb, tcp_rx& rx) {
+  if (sk.sk_owned || tcp_is_far(sk, skb)) [[unlikely]]
+    return tcp_v4_deliver_to(net, sk, skb, rx);
+  tcp_count_segs_in(tcp_sk(sk), skb, rx.hlen);
+  return tcp_v4_process_by(net, sk, skb, rx,
+                           [&]() NETSTACK_INLINE_LAMBDA { return tcp_listen_state(net, sk, skb, rx); });
+}
 /// … for what was found between its ends.
 template <class Net>
-NETSTACK_NOINLINE verdict tcp_v4_deliver_found(Net& net, sk_buff& skb, tcp_rx& rx, inet_ehash_key const& key,
+NETSTACK_NOINLINE verdict tcp_v4_deliver_found(Net& net, sk_buff& skb, tcp_rx& rx, inet_ehash_key const& key, u32 hash,
                                                inet_link found) {
   auto& w = tcp_worker_of(net);
-  sock* sk = nullptr;
+  rx.hash = hash;
   switch (found.kind()) {
-    case inet_kind::sock: sk = &w.socks.at(found.index()); break;
+    case inet_kind::sock: return tcp_v4_deliver_to(net, w.socks.at(found.index()), skb, rx);
     case inet_kind::request: return tcp_v4_request_rcv(net, w.requests.at(found.index()), skb, rx);
     case inet_kind::timewait: return tcp_v4_timewait_rcv(net, w.timewaits.at(found.index()), skb, rx, key);
-    case inet_kind::none: sk = inet_lookup_listener(net, key); break;
+    case inet_kind::none: break;
   }
-  if (sk) return tcp_v4_deliver_to(net, *sk, skb, rx);
+  if (sock* const sk = inet_lookup_listener(net, key)) [[likely]]
+    return tcp_v4_listen_rcv(net, *sk, skb, rx);
   if (rps_hand_on(net, skb)) return --TCP_STATS(net).InSegs, verdict::kept();  // another worker's, perhaps
   tcp_v4_send_reset(net, skb, rx);
   return drop(net, skb, drop_reason::no_socket);
@@ -323,7 +349,8 @@ verdict tcp_v4_deliver(Net& net, sk_buff& skb, tcp_rx& rx) {
     return v;
   }
   auto const key = tcp_v4_key(skb, *ip_hdr(skb), *skb.peek<tcphdr>());
-  return tcp_v4_deliver_found(net, skb, rx, key, inet_lookup(net, key, inet_ehashfn(net, key)));
+  u32 const hash = inet_ehashfn(net, key);
+  return tcp_v4_deliver_found(net, skb, rx, key, hash, inet_lookup(net, key, hash));
 }
 
 }  // namespace detail

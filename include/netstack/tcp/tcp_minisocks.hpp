@@ -44,14 +44,6 @@ void inet_twsk_kill(Net& net, tcp_timewait_sock& tw) {
 namespace detail {
 template <class Net>
 void tw_timer_handler(void* ctx, timer_list& timer);
-/// In front of `later`, and of others that go later still.
-template <class Slab>
-NETSTACK_COLD void tw_insert(Slab& slab, tcp_death_row::row& row, tcp_timewait_sock const& later,
-                             tcp_timewait_sock& tw) {
-  auto const* at = &later;
-  for (auto const* next = at; next && before(tw.due, next->due); next = row.before(slab, *next)) at = next;
-  row.insert_before(slab, *at, tw);
-}
 }  // namespace detail
 
 /// It goes in `ns`; until now it stands in no row.
@@ -62,10 +54,7 @@ void inet_twsk_schedule(Net& net, tcp_timewait_sock& tw, u64 ns) {
   auto& dr = w.death_row;
   auto& row = dr.of(tw);
   tw.due = static_cast<u32>(due);
-  if (auto const* last = row.back(w.timewaits); last && before(tw.due, last->due)) [[unlikely]]
-    detail::tw_insert(w.timewaits, row, *last, tw);
-  else
-    row.push_back(w.timewaits, tw);
+  row.insert_by(w.timewaits, tw, [&](auto const& other) { return before(tw.due, other.due); });
   dr.timer.function = detail::tw_timer_handler<Net>;
   if (!timer_pending(dr.timer) || due * 1'000'000 < dr.timer.expires)
     net.worker().timers.mod_timer(dr.timer, due * 1'000'000);
@@ -261,7 +250,7 @@ template <class Net>
 
 /// What it kept of the SYN is needed no longer.
 template <class Net>
-void tcp_reqsk_destructor(Net& net, tcp_request_sock& req) {
+NETSTACK_INLINE void tcp_reqsk_destructor(Net& net, tcp_request_sock& req) {
   tcp_rsk_ops<Net>(req).destructor(net, req);
   tcp_beside_free(tcp_worker_of(net).saved_syns, req.saved_syn);
 }
@@ -269,7 +258,7 @@ void tcp_reqsk_destructor(Net& net, tcp_request_sock& req) {
 template <class Net>
 void inet_csk_reqsk_queue_drop(Net& net, tcp_request_sock& req) {
   auto& w = tcp_worker_of(net);
-  net.worker().timers.del_timer(req.rsk_timer);
+  w.request_rows.rows[req.row].erase(w.requests, req);
   if (req.hashed) detail::inet_ehash_erase(net, req);
   sock& listener = *req.rsk_listener;
   --inet_csk(listener).icsk_listen.syn_qlen;
@@ -363,7 +352,6 @@ sock* tcp_create_openreq_child(Net& net, sock& listener, tcp_request_sock& req) 
   tp.saved_syn = std::exchange(req.saved_syn, u8{0});
   if (req.user_timeout != 0) [[unlikely]]
     tcp_rcv_user_timeout(net, tp, req.user_timeout);
-  inet_csk_init_timers(net, *child);
   tp.ecn_flags = req.ecn_ok ? tcp_ecn::ok : u8{0};
   tcp_assign_congestion_control(net, *child);
   tcp_prepare_congestion_control(net, *child);

@@ -51,6 +51,13 @@ template <class Net>
 }
 }  // namespace detail
 
+namespace detail {
+template <class Net>
+NETSTACK_COLD u32 tcp_options_size(Net& net, tcp_sock const& tp) {
+  return tcp_established_options(net, tp).size();
+}
+}  // namespace detail
+
 /// MUST-16: the payload of a full segment now, by the path, the peer's MSS, and the options that every segment has.
 template <class Net>
 u32 tcp_sync_mss(Net& net, sock& sk) {
@@ -62,7 +69,7 @@ u32 tcp_sync_mss(Net& net, sock& sk) {
   u32 mss = std::min<u32>(tp.mss_clamp, mtu == 0 ? tcp_mss_default : tcp_mtu_to_mss(net, sk, mtu));
   mss = std::min(mss, tcp_frame_room(net));
   if (!common && tp.num_sacks + tp.dsack != 0) [[unlikely]]
-    mss -= tcp_established_options(net, tp).size();
+    mss -= detail::tcp_options_size(net, tp);
   else
     mss -= tp.tstamp_ok ? tcpopt::tstamp_aligned : 0;
   // MUST-38: half of a small window is better than waiting for all of it.

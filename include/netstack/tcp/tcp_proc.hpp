@@ -152,7 +152,7 @@ bool tcp4_seq_show(Net& net, seq_file& m, seq_cursor& at) {
     detail::tcp_seq_mini(net, m, tw.key(), due, tw.substate(), 3, 0, sl, place);
   } else {
     auto const& req = w.requests.at(link.index());
-    detail::tcp_seq_mini(net, m, req.key, req.rsk_timer.expires, tcp_state::syn_recv, 1, req.num_timeout, sl, place);
+    detail::tcp_seq_mini(net, m, req.key, req.due, tcp_state::syn_recv, 1, req.num_timeout, sl, place);
   }
   ++at.index;
   seq_pad(m, start, tcp_seq_width, '\n');

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: what a segment is in our hands: the control block of its packet, and the orders it can be in besides that of
 // its queue: by sequence number in a tree, which whatever a peer makes up searches in O(log n), and by time in a list.
-// The arithmetic of sequence numbers.
+// The arithmetic of sequence numbers. And what the header of one that came said.
 // Linux: include/net/tcp.h (struct tcp_skb_cb), include/linux/skbuff.h (rbnode, tcp_tsorted_anchor)
 // RFC 9293 §3.4 (sequence numbers)
 #pragma once
@@ -9,6 +9,8 @@
 #include <boost/intrusive/set.hpp>
 
 #include "netstack/skb/sk_buff.hpp"
+#include "netstack/skb/verdict.hpp"
+#include "netstack/wire/tcp_options.hpp"
 
 namespace netstack {
 
@@ -144,5 +146,34 @@ using tcp_skb_tree =
 /// Segments in the order in which they joined. One on either of two such lists leaves it without saying which.
 using tcp_skb_fifo = boost::intrusive::list<sk_buff, boost::intrusive::value_traits<detail::tcp_skb_in_list>,
                                             boost::intrusive::constant_time_size<false>>;
+
+// --- a segment that came
+
+/// What the header of a received segment said, read once.
+struct tcp_rx {
+  u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
+  u32 ack_seq = 0;
+  u16 window = 0;  ///< as it stands there
+  u16 urg_ptr = 0;
+  u8 flags = 0;
+  u8 hlen = 0;
+  bool more = false;  ///< another may follow at once: who brings them sees to it that what is owed leaves
+  u8 dsfield = 0;     ///< of the IP header
+  u32 hash = 0;       ///< of its ends, if it is for a listener
+  u32 tw_isn = 0;     ///< a SYN that follows a connection in TIME-WAIT: where the new one begins; 0: anywhere
+  tcp_options_received opt{};
+
+  [[nodiscard]] bool has(u8 flag) const { return (flags & flag) != 0; }
+  [[nodiscard]] bool is(u8 flag, u8 of) const { return (flags & of) == flag; }
+};
+/// What became of a segment: its verdict, and whether whoever knows the IP version answers it with a RST.
+struct tcp_outcome {
+  constexpr tcp_outcome(verdict v, bool reset = false) : word_(u64{reset} << 32 | v.bits()) {}
+  [[nodiscard]] constexpr verdict v() const { return verdict::of_bits(static_cast<u32>(word_)); }
+  [[nodiscard]] constexpr bool reset() const { return word_ >> 32 != 0; }
+
+ private:
+  u64 word_;  // as verdict's
+};
 
 }  // namespace netstack

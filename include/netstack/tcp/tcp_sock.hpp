@@ -276,10 +276,11 @@ struct tcp_request_sock {
   static constexpr inet_kind kind = inet_kind::request;
   void* net = nullptr;
   sock* rsk_listener = nullptr;  ///< held
-  timer_list rsk_timer{};
+  u64 due = 0;                   ///< of a hashed one: worker time of what is done if nothing is heard
+  slab_node row_node{};          ///< in tcp_request_rows
   inet_ehash_key key{};
   u32 rcv_isn = 0, snt_isn = 0, ts_recent = 0, ts_off = 0, rcv_wnd = 0;
-  u32 hash = 0;      ///< of a hashed one: of its ends
+  u32 hash = 0;      ///< of its ends
   u8 ireq_opt = 0;   ///< IP options of what is sent: of ipv4_worker::ip_options, from 1; 0: none
   u8 saved_syn = 0;  ///< as tcp_beside's
   u32 sent_us = 0;   ///< of a hashed one: tcp_clock_us() when the SYN-ACK left
@@ -289,12 +290,22 @@ struct tcp_request_sock {
   u8 snd_wscale = 0, rcv_wscale = 0;
   u8 num_timeout = 0;    ///< SYN-ACKs that waited in vain
   u8 num_retrans = 0;    ///< … that were repeated, also because the SYN was
+  u8 row = 0;            ///< of tcp_request_rows
   u8 scaling_ratio = 0;  ///< tcp_flow's
   bool tstamp_ok = false, sack_ok = false, wscale_ok = false, ecn_ok = false;
   bool hashed = false;  ///< segments find it
   bool acked = false;   ///< the handshake is complete, but its connection is not wanted yet, or has no room
 };
 static_assert(sizeof(tcp_request_sock) <= 128);
+
+/// Whoever waits for an answer to a SYN-ACK, the next whose time comes first in each row: after so many timeouts all
+/// wait equally long, so that each finds its place at the end, and one timer does for all.
+struct tcp_request_rows {
+  static constexpr u32 own =
+      8;  ///< the row of those who wait no longer than their listener wants; before it none grows
+  slab_list<tcp_request_sock, &tcp_request_sock::row_node> rows[own + 1];
+  timer_list timer;
+};
 
 /// A connection whose end is over, kept so that its late segments meet somebody; or FIN_WAIT2 that nobody holds.
 struct tcp_timewait_sock : inet_timewait_ends {
@@ -327,34 +338,6 @@ struct tcp_death_row {
   row time_wait, fin_wait2;
   timer_list timer;
   [[nodiscard]] row& of(tcp_timewait_sock const& tw) { return tw.is_fin_wait2 ? fin_wait2 : time_wait; }
-};
-
-// --- a segment that came
-
-/// What the header of a received segment said, read once.
-struct tcp_rx {
-  u32 seq = 0, end_seq = 0;  ///< SYN and FIN count one each
-  u32 ack_seq = 0;
-  u16 window = 0;  ///< as it stands there
-  u16 urg_ptr = 0;
-  u8 flags = 0;
-  u8 hlen = 0;
-  bool more = false;  ///< another may follow at once: who brings them sees to it that what is owed leaves
-  u8 dsfield = 0;     ///< of the IP header
-  u32 tw_isn = 0;     ///< a SYN that follows a connection in TIME-WAIT: where the new one begins; 0: anywhere
-  tcp_options_received opt{};
-
-  [[nodiscard]] bool has(u8 flag) const { return (flags & flag) != 0; }
-  [[nodiscard]] bool is(u8 flag, u8 of) const { return (flags & of) == flag; }
-};
-/// What became of a segment: its verdict, and whether whoever knows the IP version answers it with a RST.
-struct tcp_outcome {
-  constexpr tcp_outcome(verdict v, bool reset = false) : word_(u64{reset} << 32 | v.bits()) {}
-  [[nodiscard]] constexpr verdict v() const { return verdict::of_bits(static_cast<u32>(word_)); }
-  [[nodiscard]] constexpr bool reset() const { return word_ >> 32 != 0; }
-
- private:
-  u64 word_;  // as verdict's
 };
 
 // --- counters and settings
@@ -427,6 +410,10 @@ struct tcp_net {
   u32 orphan_count = 0;  ///< connections that nobody holds
 };
 
+/// RFC 7323 and RFC 2018 are spoken, all of it.
+[[nodiscard]] inline bool tcp_offers_all(tcp_net const& ns) {
+  return ns.sysctl_tcp_timestamps != 0 && ns.sysctl_tcp_sack != 0 && ns.sysctl_tcp_window_scaling != 0;
+}
 template <class Net>
 [[nodiscard]] tcp_net& tcp_pernet(Net& net) {
   return net_generic<tcp>(net);
@@ -498,6 +485,7 @@ struct tcp_worker {
                     inet_link::max_index,
                 "max_sock, max_request, max_timewait: a worker counts up to 16,777,215 of each");
   slab<tcp_sock, Host::sizes.max_sock> socks;
+  tcp_sock fresh_sock;  ///< as each of them begins
   slab<tcp_ofo, std::min(Host::sizes.max_ofo, Host::sizes.max_sock)> ofos;
   slab<tcp_repair, Host::sizes.max_sock> repairs;
   slab<tcp_rare, Host::sizes.max_sock> rares;
@@ -507,6 +495,7 @@ struct tcp_worker {
   slab<tcp_timewait_sock, Host::sizes.max_timewait> timewaits;
   slab<tcp_saved_syn, std::clamp<u32>(Host::sizes.max_sock / 8, 16, 254)> saved_syns;
   slab<tcp_fastopen_context, std::clamp<u32>(Host::sizes.max_sock / 64, 4, 254)> fastopen_ctxs;
+  tcp_request_rows request_rows;
   tcp_death_row death_row;
   inet_hashinfo<Host::sizes.sock_hash, Host::sizes.max_sock, Host::sizes.max_request, Host::sizes.max_timewait>
       hashinfo;

@@ -72,7 +72,7 @@ NETSTACK_COLD void tcp_reqsk_send_ack(Net& net, tcp_request_sock const& req) {
   tcp_reqsk_say(net, req, false, {});
 }
 
-/// … once more, and it is waited for an answer from now on.
+/// … once more.
 template <class Net>
 void tcp_rtx_synack(Net& net, tcp_request_sock& req) {
   ++TCP_STATS(net).RetransSegs;
@@ -81,10 +81,27 @@ void tcp_rtx_synack(Net& net, tcp_request_sock& req) {
   tcp_reqsk_send_synack(net, req);
 }
 template <class Net>
-void tcp_reqsk_wait(Net& net, tcp_request_sock& req) {
-  u64 const wait = u64{tcp_timeout_init} << std::min<u32>(req.num_timeout, 30);
-  net.worker().timers.mod_timer(
-      req.rsk_timer, net.worker().now + std::min<u64>(wait, tcp_rto_max_of(tcp_sk(*req.rsk_listener))) * 1000);
+void reqsk_timer_handler(void* ctx, timer_list& timer);
+/// It waits for an answer from now on, the longer the more often it did in vain; until now it stands in no row.
+template <class Net>
+NETSTACK_INLINE void tcp_reqsk_wait(Net& net, tcp_request_sock& req, u8 timeouts) {
+  auto& w = tcp_worker_of(net);
+  auto& all = w.request_rows;
+  u32 const n = std::min<u32>(timeouts, all.own - 1), usual = std::min(tcp_timeout_init << n, tcp_rto_max);
+  u32 const wait = n == 0 ? usual : std::min(usual, tcp_rto_max_of(tcp_sk(*req.rsk_listener)));
+  req.row = static_cast<u8>(wait == usual ? n : all.own);
+  req.due = net.worker().now + u64{wait} * 1000;
+  all.rows[req.row].insert_by(w.requests, req, [&](auto const& other) { return other.due > req.due; });
+  if (timer_pending(all.timer) && all.timer.expires <= req.due) [[likely]]
+    return;
+  all.timer.function = reqsk_timer_handler<Net>;
+  net.worker().timers.mod_timer(all.timer, req.due);
+}
+template <class Net>
+void tcp_reqsk_wait_anew(Net& net, tcp_request_sock& req) {
+  auto& w = tcp_worker_of(net);
+  w.request_rows.rows[req.row].erase(w.requests, req);
+  tcp_reqsk_wait(net, req, req.num_timeout);
 }
 /// How often a SYN-ACK is repeated. In a queue that is more than half full a handshake that was not completed at once
 /// stands in the way of others: the fewer of those there are that are no timeout old, the fewer tries the rest have.
@@ -101,9 +118,7 @@ template <class Net>
 /// The SYN-ACK was not answered: it is sent again, ever more rarely, and given up at last. Or it was, and nothing
 /// followed although TCP_DEFER_ACCEPT waits for that: then once more at the end of that wait.
 template <class Net>
-void reqsk_timer_handler(void*, timer_list& timer) {
-  auto& req = from_timer<&tcp_request_sock::rsk_timer>(timer);
-  auto& net = *static_cast<Net*>(req.net);
+NETSTACK_COLD void reqsk_timeout(Net& net, tcp_request_sock& req) {
   auto& listener = tcp_sk(*req.rsk_listener);
   bool const deferring = req.acked && req.num_timeout < listener.icsk_defer_accept;
   ++NET_STATS(net).TCPTimeouts;
@@ -111,7 +126,20 @@ void reqsk_timer_handler(void*, timer_list& timer) {
     return inet_csk_reqsk_queue_drop(net, req);
   if (!req.acked || req.num_timeout + 1 >= listener.icsk_defer_accept) tcp_rtx_synack(net, req);
   if (req.num_timeout++ == 0) ++tcp_rare_of(net, listener).syn_qold;
-  tcp_reqsk_wait(net, req);
+  tcp_reqsk_wait_anew(net, req);
+}
+/// Whose time has come; the timer waits for the next.
+template <class Net>
+void reqsk_timer_handler(void* ctx, timer_list& timer) {
+  auto& worker = *static_cast<std::remove_reference_t<decltype(std::declval<Net&>().worker())>*>(ctx);
+  auto& w = worker_generic<tcp>(worker);
+  u64 next = ~u64{0};
+  for (auto& row : w.request_rows.rows) {
+    tcp_request_sock* req;
+    while ((req = row.front(w.requests)) && req->due <= worker.now) reqsk_timeout(*static_cast<Net*>(req->net), *req);
+    if (req) next = std::min(next, req->due);
+  }
+  if (next != ~u64{0}) worker.timers.mod_timer(timer, next);
 }
 
 /// What the options of the SYN ask for, and we agree to.
@@ -120,9 +148,14 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u32 ts_of
                       tcp_options_received const& syn) {
   auto const& ns = tcp_pernet(net);
   auto const& tp = tcp_sk(listener);
-  req.tstamp_ok = syn.saw_tstamp && ns.sysctl_tcp_timestamps;
-  req.sack_ok = syn.sack_ok && ns.sysctl_tcp_sack;
-  req.wscale_ok = syn.wscale_ok && ns.sysctl_tcp_window_scaling;
+  req.tstamp_ok = syn.saw_tstamp;
+  req.sack_ok = syn.sack_ok;
+  req.wscale_ok = syn.wscale_ok;
+  if (!tcp_offers_all(ns)) [[unlikely]] {
+    req.tstamp_ok = req.tstamp_ok && ns.sysctl_tcp_timestamps;
+    req.sack_ok = req.sack_ok && ns.sysctl_tcp_sack;
+    req.wscale_ok = req.wscale_ok && ns.sysctl_tcp_window_scaling;
+  }
   req.snd_wscale = syn.snd_wscale;
   req.user_timeout = syn.user_timeout;
   req.ts_recent = syn.rcv_tsval;
@@ -133,7 +166,7 @@ void tcp_openreq_init(Net& net, sock& listener, tcp_request_sock& req, u32 ts_of
   u32 const own = mtu - tcp_rsk_ops<Net>(req).net_header_len - static_cast<u32>(tcp_hlen_min);
   req.adv_mss = static_cast<u16>(std::min<u32>(own, tp.rare->user_mss ? tp.rare->user_mss : 0xffff));
   // No more than there is room for in segments of that size.
-  req.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, req.adv_mss));
+  req.scaling_ratio = tcp_scaling_ratio_of(net, req.adv_mss, tp.scaling_ratio);
   req.rcv_wnd = std::min(static_cast<u32>(u64{listener.sk_rcvbuf} * req.scaling_ratio >> 8), tp.window_clamp);
   req.rcv_wscale = req.wscale_ok ? tcp_rcv_wscale_of(net, listener) : u8{0};
   if (!req.wscale_ok) req.rcv_wnd = std::min<u32>(req.rcv_wnd, 0xffff);
@@ -177,11 +210,10 @@ template <class Net>
 void inet_csk_reqsk_queue_hash_add(Net& net, sock& sk, tcp_request_sock& req, tcp_fastopen_cookie const& cookie) {
   sock_hold(sk);
   ++inet_csk(sk).icsk_listen.syn_qlen;
-  inet_ehash_insert(net, req, inet_ehashfn(net, req.key));
+  inet_ehash_insert(net, req, req.hash);
   req.hashed = true;
-  req.rsk_timer.function = reqsk_timer_handler<Net>;
   req.sent_us = tcp_clock_us(net);
-  net.worker().timers.mod_timer(req.rsk_timer, net.worker().now + u64{tcp_timeout_init} * 1000);
+  tcp_reqsk_wait(net, req, 0);
   tcp_reqsk_send_synack(net, req, cookie);
 }
 
@@ -209,6 +241,7 @@ verdict tcp_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   req->net = &net;
   req->rsk_listener = &sk;
   req->rcv_isn = rx.seq;
+  req->hash = rx.hash;
   Ops.init_req(net, *req, skb);
   tcp_seq_and_ts_off const from = Ops.init_seq_and_ts_off(net, *req);
   req->snt_isn = rx.tw_isn != 0 ? rx.tw_isn : from.seq;
@@ -226,11 +259,12 @@ verdict tcp_conn_request(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   if (tcp_sk(sk).save_syn != 0) [[unlikely]]
     detail::tcp_reqsk_record_syn(net, sk, *req, skb);
   tcp_fastopen_cookie cookie;
-  if (sock* const child = tcp_try_fastopen(net, sk, *req, rx, cookie)) {
-    tcp_reqsk_destructor(net, *req);
-    tcp_worker_of(net).requests.free(req);
-    return tcp_fastopen_process(net, sk, *child, skb, rx, cookie);
-  }
+  if (rx.opt.fastopen || rx.end_seq != rx.seq + 1) [[unlikely]]
+    if (sock* const child = tcp_try_fastopen(net, sk, *req, rx, cookie)) {
+      tcp_reqsk_destructor(net, *req);
+      tcp_worker_of(net).requests.free(req);
+      return tcp_fastopen_process(net, sk, *child, skb, rx, cookie);
+    }
   detail::inet_csk_reqsk_queue_hash_add(net, sk, *req, cookie);
   return verdict::consumed();
 }
@@ -246,7 +280,8 @@ sock* tcp_cookie_check(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx, tcp_o
   if (rx.has(tcp_flag::syn) || !tcp_pernet(net).sysctl_tcp_syncookies ||
       !tcp_synq_recent_overflow(sk, net.worker().now))
     return nothing();
-  tcp_request_sock req{.net = &net, .rsk_listener = &sk, .rcv_isn = rx.seq - 1, .snt_isn = rx.ack_seq - 1};
+  tcp_request_sock req{
+      .net = &net, .rsk_listener = &sk, .rcv_isn = rx.seq - 1, .snt_isn = rx.ack_seq - 1, .hash = rx.hash};
   Ops.init_req(net, req, skb);
   auto syn = rx.opt;
   syn.mss = Ops.cookie_check(net, req);
@@ -276,7 +311,7 @@ sock* tcp_check_req(Net& net, sk_buff& skb, tcp_rx const& rx, tcp_request_sock& 
     // The peer did not hear our SYN-ACK.
     if (!detail::tcp_oow_rate_limited(net, req.oow_ack_stamp, rx, NET_STATS(net).TCPACKSkippedSynRecv)) {
       detail::tcp_rtx_synack(net, req);
-      detail::tcp_reqsk_wait(net, req);
+      detail::tcp_reqsk_wait_anew(net, req);
     }
     return nullptr;
   }

@@ -124,14 +124,17 @@ NETSTACK_INLINE void tcp_connect_init(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   auto const& ns = tcp_pernet(net);
   tcp_prepare_congestion_control(net, sk);
-  tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
-  tp.sack_ok = ns.sysctl_tcp_sack != 0;
-  tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
+  tp.tstamp_ok = tp.sack_ok = tp.wscale_ok = true;
+  if (!tcp_offers_all(ns)) [[unlikely]] {
+    tp.tstamp_ok = ns.sysctl_tcp_timestamps != 0;
+    tp.sack_ok = ns.sysctl_tcp_sack != 0;
+    tp.wscale_ok = ns.sysctl_tcp_window_scaling != 0;
+  }
   u32 const mtu = tcp_path_mtu(net, sk);
   u32 const mss = tcp_mtu_to_mss(net, sk, mtu == 0 ? 576 : mtu);
   tp.advmss = static_cast<u16>(std::min<u32>(tp.rare->user_mss ? tp.rare->user_mss : 0xffff, mss));
   tp.mss_clamp = tp.advmss;
-  tp.scaling_ratio = std::min(tp.scaling_ratio, tcp_scaling_ratio_of(net, tp.advmss));
+  tp.scaling_ratio = tcp_scaling_ratio_of(net, tp.advmss, tp.scaling_ratio);
   tp.rcv_wscale = tp.wscale_ok ? tcp_rcv_wscale_of(net, sk) : u8{0};
   tp.rcv_wnd = std::min(tcp_full_space(sk), tp.window_clamp);
   tp.rcv_wup = tp.rcv_nxt = tp.copied_seq = 0;

@@ -28,6 +28,13 @@ template <class Net>
 [[nodiscard]] u8 tcp_scaling_ratio_of(Net& net, u32 mss) {
   return static_cast<u8>(std::clamp(mss * 256 / net.worker().pool.frame_truesize(), 1u, 255u));
 }
+/// … but no more than that: then it is known without a division, as nearly always.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE u8 tcp_scaling_ratio_of(Net& net, u32 mss, u8 most) {
+  if (mss * 256 >= most * net.worker().pool.frame_truesize()) [[likely]]
+    return most;
+  return tcp_scaling_ratio_of(net, mss);
+}
 /// Of a receive buffer, what may be told to the peer: the rest is what frames cost beyond their payload.
 [[nodiscard]] inline u32 tcp_win_from_space(sock const& sk, u32 space) {
   return static_cast<u32>(u64{space} * tcp_sk(sk).scaling_ratio >> 8);
@@ -140,7 +147,7 @@ template <class Net>
 }
 /// MUST-65: of a SYN: what we offer; of the SYN that answers one (simultaneous open): what both want.
 template <class Net>
-[[nodiscard]] tcp_out_options tcp_syn_options(Net& net, tcp_sock const& tp) {
+[[nodiscard]] NETSTACK_INLINE tcp_out_options tcp_syn_options(Net& net, tcp_sock const& tp) {
   tcp_out_options opts{.mss = tp.advmss};
   opts.sack_ok = tp.sack_ok;
   if (tp.tstamp_ok) {
