@@ -459,8 +459,7 @@ struct inet_hashinfo {
   u32 mask;     ///< of twice as many slots as the power of two that is used already
   void begin() { size = least, mask = 2 * least - 1; }
   [[nodiscard]] u32 slot(u32 hash) const {
-    u32 const at = hash & mask;
-    return at < size ? at : at & mask >> 1;
+    return hash & mask >> ((hash & mask) >= size);  // by a shift: no branch foretells it
   }
   [[nodiscard]] std::span<inet_link const> slots() const { return {ehash, size}; }
   inet_link ehash[Slots];  ///< the first in each
