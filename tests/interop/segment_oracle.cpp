@@ -526,6 +526,19 @@ TEST_CASE("the peer's FIN is acknowledged at once where the kernel does that, an
   }
 }
 
+TEST_CASE("the peer's FIN is no segment that was predicted, nor is it with the kernel", "[S147][S164]") {
+  if (cannot_compare()) return;
+  both two;
+  two.columns = {"TCPHPHits"};
+  u16 port = 1024;
+  for (char const* const script :
+       {"> F. 1 ack 1 win 30000", "> FP. 1:6 ack 1 win 30000", "> F. 1 ack 1 win 30000\n > F. 1 ack 1 win 30000"}) {
+    for (u32 tries = 0; tries == 0 || (two.differs && tries < 20); ++tries) two.play(++port, script);
+    INFO(script << '\n' << two.trace());
+    CHECK(!two.differs);
+  }
+}
+
 TEST_CASE("connect() to nobody, and close(), tell the peer and the socket what the kernel tells them, in each state",
           "[S98][S104]") {
   if (cannot_compare()) return;

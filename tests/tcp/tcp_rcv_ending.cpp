@@ -56,7 +56,18 @@ struct segment {
   u32 tsval;
 };
 /// Where a connection stands before the segments come: who has said what.
-enum class stage { open, shut, closed, closed_behind_data, peer_shut, both_shut, both_closed, lingering, no_sack };
+enum class stage {
+  open,
+  shut,
+  closed,
+  closed_behind_data,
+  peer_shut,
+  both_shut,
+  both_closed,
+  lingering,
+  no_sack,
+  no_window
+};
 
 std::vector<u64> play(stage how, std::vector<segment> const& segments, bool stamped, bool common) {
   tcp_script t;
@@ -72,6 +83,7 @@ std::vector<u64> play(stage how, std::vector<segment> const& segments, bool stam
   if (how == stage::lingering) REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::linger2, -1));
   if (how == stage::closed || how == stage::closed_behind_data || how == stage::both_closed || how == stage::lingering)
     close();
+  if (how == stage::no_window) t.tp(fd).rcv_wnd = 0;
   t.after(1);
   for (auto const& s : segments) {
     t.in(s.text + stamp(stamped, common, s.tsval));
@@ -103,6 +115,7 @@ TEST_CASE("what ends most connections does what any such segment would: RFC 9293
       {stage::open, {{"UF. 1 ack 1 urg 1", 1020}}},
       {stage::open, {{"UP. 1:3 ack 1 urg 5", 1020}, {"F. 3 ack 1", 1021}}},
       {stage::no_sack, {{"P. 5:9 ack 1", 1020}, {"F. 1 ack 1", 1021}}},
+      {stage::no_window, {{"F. 1 ack 1", 1020}}},
       {stage::shut, {{". 1 ack 2", 1020}, {"F. 1 ack 2", 1030}}},  // somebody still reads
       {stage::shut, {{"F. 1 ack 2", 1020}}},
       {stage::closed, {{"F. 1 ack 2", 1020}}},  // both at once

@@ -380,8 +380,10 @@ NETSTACK_INLINE tcp_outcome tcp_listen_state(Net& net, sock& sk, sk_buff& skb, t
 /// or what it acknowledges, or that it is the last, while nothing is out of order.
 [[nodiscard]] inline bool tcp_is_predicted(tcp_sock const& tp, tcp_rx const& rx) {
   u8 const flags = rx.flags & static_cast<u8>(~(tcp_flag::psh | tcp_flag::fin));
+  u32 const len = rx.end_seq - rx.seq, window = tcp_receive_window(tp);
   return flags == tcp_flag::ack && rx.seq == tp.rcv_nxt && u32{rx.window} << tp.snd_wscale == tp.snd_wnd &&
-         rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una && rx.end_seq - rx.seq <= tcp_receive_window(tp) &&
+         rx.ack_seq - tp.snd_una <= tp.snd_nxt - tp.snd_una &&
+         (len <= window || (len == 1 && rx.has(tcp_flag::fin))) &&  // a FIN by itself needs no room
          rx.opt.saw_tstamp == tp.tstamp_ok && !(tp.tstamp_ok && before(rx.opt.rcv_tsval, tp.ts_recent)) &&
          (rx.opt.num_sacks | rx.opt.user_timeout | tp.num_sacks) == 0 && tp.urg_data == 0 && !tp.ofo;
 }
@@ -461,7 +463,7 @@ NETSTACK_INLINE verdict tcp_rcv_predicted(Net& net, sock& sk, sk_buff& skb, tcp_
     tp.snd_wl1 = rx.seq;
   if (tp.tstamp_ok) tcp_take_ts_recent(net, tp, rx.seq, rx.opt.rcv_tsval);
   if (!data) return verdict::consumed();
-  ++NET_STATS(net).TCPHPHits;
+  if (!rx.has(tcp_flag::fin)) ++NET_STATS(net).TCPHPHits;  // which Linux never predicts
   return tcp_data_queue_in_order(net, sk, skb, rx, plain);
 }
 

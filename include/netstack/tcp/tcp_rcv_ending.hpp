@@ -49,7 +49,6 @@ NETSTACK_NOINLINE verdict tcp_rcv_ending(Net& net, sock& sk, sk_buff& skb) {
   if (tp.tstamp_ok) tcp_take_ts_recent(net, tp, tp.rcv_nxt, csum_load<be32>(skb.data + 24).host());
   if (sk.sk_state == tcp_state::established) {
     tp.snd_wl1 = tp.rcv_nxt;
-    ++NET_STATS(net).TCPHPHits;
     verdict const v = tcp_queue_bare_fin(net, sk, skb);
     tcp_rcv_finish(net, sk);
     return v;
