@@ -513,9 +513,10 @@ template <class Net>
   __builtin_prefetch(&inet_bind_bucket_of(net, key.hnum), 1);
   return {key.hnum, hash};
 }
-/// A port for a connection that knows both addresses and the peer's port, and their hash: its place among the others
-/// (inet_hash_connection) it takes when its SYN has left, since that is far away, and fetched meanwhile. `first`: of
-/// inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the one it is bound to.
+/// A port for a connection that knows both addresses and the peer's port, and their hash: its places among the others
+/// (inet_bind_hash, inet_hash_connection) it takes when its SYN has left, since they are far away, and fetched
+/// meanwhile. `first`: of inet_connect_port. Errors: address_not_available: all ports to this peer are taken, or the
+/// one it is bound to.
 template <class Net>
 result<u32> inet_hash_connect(Net& net, sock& sk, inet_port_choice first) {
   auto key = inet_key_of(sk);
@@ -533,7 +534,7 @@ result<u32> inet_hash_connect(Net& net, sock& sk, inet_port_choice first) {
     if constexpr (Net::sizes.workers > 1) key.hnum = detail::inet_own_port(net, sk, first.port, unused);
     if (Net::sizes.workers == 1 || key.hnum == 0) key.hnum = inet_random_port(net, inet_sk(sk), first.port, unused);
     if (key.hnum == 0) return failure{std::errc::address_not_available};
-    inet_bind_hash(net, sk, key.hnum, true);
+    sk.sk_num = key.hnum;
   }
   if (tw) detail::tcp_twsk_recycle(net, tcp_sk(sk), *tw);
   inet_sk(sk).inet_sport = be16{sk.sk_num};

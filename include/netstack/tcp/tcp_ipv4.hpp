@@ -142,6 +142,8 @@ result<void> tcp_v4_connect(Net& net, sock& sk, sockaddr_view uaddr) {
     bool const asks = tp.fastopen_connect && !tp.rare->fastopen_req;
     r = asks ? detail::tcp_connect_fastopen(net, sk) : tcp_connect(net, sk);
     if (tp.rare->fastopen_req) tcp_rare_of(net, tp).fastopen_req = nullptr;
+    if (!tp.bound) [[likely]]
+      inet_bind_hash(net, sk, sk.sk_num, true);
     if (r) inet_hash_connection(net, tp, *hash);
   }
   if (!r) {
