@@ -85,6 +85,34 @@ TEST_CASE("a SYN takes no packet until it has to be sent again", "[S148]") {
   t.over();
 }
 
+TEST_CASE("a connect() that finds no frame leaves its port to others, and may be called again", "[S148]") {
+  tcp_script t;
+  int const fd = t.stream();
+  auto const ports_taken = [&] {
+    u32 n = 0;
+    for (auto const& bucket : tcp_worker_of(t.net()).hashinfo.bhash)
+      n += !bucket.bound.empty() + !bucket.newest.empty() + !bucket.connected.empty();
+    return n;
+  };
+  {
+    hoard all(t);
+    CHECK(t.connect(fd) == errc::no_buffer_space);
+    all.give();
+  }
+  t.silent();
+  CHECK(ports_taken() == 0);
+  CHECK(!t.tp(fd).bound);
+  CHECK(t.tp(fd).sk_num == 0);
+  REQUIRE(t.connect(fd) == errc::operation_in_progress);
+  CHECK(ports_taken() == 1);
+  CHECK(t.tp(fd).bound);
+  t.out("S 0").in("S. 0 ack 1" + options).out(". 1 ack 1").silent();
+  t.close(fd);
+  t.out("F. 1 ack 1").in("R. 1 ack 2").silent();
+  CHECK(ports_taken() == 0);
+  t.over();
+}
+
 TEST_CASE("a SYN without a packet that crosses the peer's is answered when there is a frame", "[MUST-10]") {
   tcp_script t;
   t.shorts();
