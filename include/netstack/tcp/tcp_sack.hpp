@@ -120,6 +120,7 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
     return;
   }
   news.dsack = true;
+  news.delivered += segs;  // as in Linux: twice is arrived, too
   news.dsack_tlp = tp.tlp_outstanding && tp.tlp_retrans && b.end_seq == tp.repair->tlp_high_seq;
   // RFC 8985 §6.2 step 4: once a round trip the window grows by a step. The probe's says nothing of reordering.
   if (tp.rack_in_dsack_round && !before(tp.snd_una, rare.rack_dsack_round)) tp.rack_in_dsack_round = false;
