@@ -751,6 +751,9 @@ bool kernel_is_known() {
   return std::sscanf(kernel.release, "%d.%d", &major, &minor) == 2 && (major > 6 || (major == 6 && minor >= 18));
 }
 
+/// What differs because this process had to wait for a processor, as in a build beside it, is watched again.
+constexpr int most_tries = 6;
+
 void compare(std::span<scenario const> all, settings const& set) {
   if (skip_without_root("makes a network namespace")) return;
   if (skip_without_file("/dev/net/tun")) return;
@@ -760,15 +763,14 @@ void compare(std::span<scenario const> all, settings const& set) {
   }
   std::vector<scenario const*> left;
   for (auto const& s : all) left.push_back(&s);
-  // What differs because this process had to wait for a processor is watched again.
-  for (int tries = 0; tries < 3 && !left.empty(); ++tries) {
+  for (int tries = 1; tries <= most_tries && !left.empty(); ++tries) {
     auto const kernels = watch_kernel(left, set);
     std::vector<scenario const*> differ;
     for (std::size_t i = 0; i < left.size(); ++i) {
       std::string const what = difference(watch_ours(*left[i], set), kernels[i]);
       if (what.empty()) continue;
       differ.push_back(left[i]);
-      if (tries == 2) FAIL_CHECK(left[i]->name << ' ' << left[i]->seed << '\n' << what);
+      if (tries == most_tries) FAIL_CHECK(left[i]->name << ' ' << left[i]->seed << '\n' << what);
     }
     left = differ;
   }
@@ -1014,18 +1016,19 @@ std::vector<answers> answers_of_kernel(std::vector<half_open> const& which) {
 TEST_CASE("handshakes that stand in the way of others are given up as early as the kernel gives them up",
           "[S148][RFC 4987]") {
   if (skip_without_root("makes a network namespace") || skip_without_file("/dev/net/tun") || !kernel_is_known()) return;
-  std::vector<half_open> const all{{"four of eight", 8, at_once(0, 4, 1000)},
-                                   {"five of eight", 8, at_once(0, 5, 1000)},
-                                   {"four of two", 2, at_once(0, 4, 1000)},
-                                   {"nine of 16", 16, at_once(0, 9, 1000)},
-                                   {"… of 17", 17, at_once(0, 8, 1000)},
-                                   {"old ones, and young ones", 16, then(at_once(0, 4, 1000), at_once(6.6, 12, 2000))},
-                                   {"… fewer", 16, then(at_once(0, 8, 1000), at_once(6.6, 4, 2000))},
-                                   {"… fewer still", 16, then(at_once(0, 10, 1000), at_once(6.6, 2, 2000))},
-                                   {"… who is late", 16, then(at_once(0, 6, 1000), at_once(2.5, 6, 2000))}};
+  std::vector<half_open> all{{"four of eight", 8, at_once(0, 4, 1000)},
+                             {"five of eight", 8, at_once(0, 5, 1000)},
+                             {"four of two", 2, at_once(0, 4, 1000)},
+                             {"nine of 16", 16, at_once(0, 9, 1000)},
+                             {"… of 17", 17, at_once(0, 8, 1000)},
+                             {"old ones, and young ones", 16, then(at_once(0, 4, 1000), at_once(6.6, 12, 2000))},
+                             {"… fewer", 16, then(at_once(0, 8, 1000), at_once(6.6, 4, 2000))},
+                             {"… fewer still", 16, then(at_once(0, 10, 1000), at_once(6.6, 2, 2000))},
+                             {"… who is late", 16, then(at_once(0, 6, 1000), at_once(2.5, 6, 2000))}};
   std::string different;
-  for (int tries = 0; tries < 3 && (tries == 0 || !different.empty()); ++tries) {
+  for (int tries = 1; tries <= most_tries && !all.empty(); ++tries) {
     different.clear();
+    std::vector<half_open> differ;
     auto const kernels = answers_of_kernel(all);
     for (std::size_t i = 0; i < all.size(); ++i) {
       // Of those whose time comes in one tick the kernel takes the latest first: which of them is given up, differs.
@@ -1038,11 +1041,14 @@ TEST_CASE("handshakes that stand in the way of others are given up as early as t
         return logs;
       };
       auto const ours = sorted(answers_of_ours(all[i])), theirs = sorted(kernels[i]);
+      auto const before = different.size();
       if (ours.size() != theirs.size()) different += std::string(all[i].name) + ": others are answered\n";
       for (std::size_t n = 0; n < std::min(ours.size(), theirs.size()); ++n)
         if (auto const what = difference(ours[n].second, theirs[n].second); !what.empty())
           different += std::string(all[i].name) + '\n' + what;
+      if (different.size() != before) differ.push_back(all[i]);
     }
+    all = differ;
   }
   INFO(different);
   CHECK(different.empty());
