@@ -306,6 +306,38 @@ TEST_CASE("what a DSACK tells of has arrived, too: it lets as much leave: RFC 69
   t.pending.clear();
   t.over();
 }
+TEST_CASE("… when all of it was acknowledged, too", "[S99][RFC 2883]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  REQUIRE(t.write(fd, 1000));
+  t.out("P. 1:1001").after(1500).pending.clear();
+  t.in(". 1 ack 1001");
+  u32 const delivered = t.tp(fd).delivered;
+  u64 const counted = t.ext().TCPDelivered.read();
+  t.in(". 1 ack 1001 sack 1-1001");
+  CHECK(t.ext().TCPDSACKRecv.read() == 1);
+  CHECK(t.tp(fd).delivered == delivered + 1);
+  CHECK(t.ext().TCPDelivered.read() == counted + 1);
+  t.over();
+}
+TEST_CASE("… but opens no window, though reordering was seen", "[S99]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  t.sk(fd).sk_sndbuf = 8 << 20;
+  REQUIRE(t.write(fd, 4000));
+  t.after(1500).pending.clear();
+  t.in(". 1 ack 4001");
+  REQUIRE(t.write(fd, 40'000));
+  t.pending.clear();
+  auto& tp = t.tp(fd);
+  tp.reordering = 10, tp.reord_seen = true;
+  u32 const cwnd = tp.snd_cwnd;
+  t.in(". 1 ack 4001 sack 1-1001");
+  CHECK(t.ext().TCPDSACKRecv.read() == 1);
+  CHECK(tp.snd_cwnd == cwnd);
+  t.pending.clear();
+  t.over();
+}
 // --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("repairs leave half as fast as segments arrive, until half of the window is in flight: RFC 6937 §3") {

@@ -511,6 +511,25 @@ TEST_CASE("memory runs out: windows shrink, nobody new gets in, who is connected
   t.over();
 }
 
+TEST_CASE("a handshake whose listener's TCP_RTO_MAX_MS is raised meanwhile is not late", "[S148]") {
+  tcp_script t;
+  int const fd = t.listen();
+  auto const answers = [&](u64 ms) {
+    t.after(ms);
+    return std::exchange(t.pending, {}).size();
+  };
+  knock(t, 5001), t.out("S. 0 ack 1");
+  CHECK(answers(32'000) == 5);  // at 1, 3, 7, 15, 31 s; the next at 63
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::rto_max_ms, 1000));
+  knock(t, 5002), t.out("S. 0 ack 1");
+  CHECK(answers(1500) == 1);
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::rto_max_ms, 120'000));
+  CHECK(answers(1000) == 1);  // at 34 s, and 4 s later
+  CHECK(answers(5000) == 1);
+  t.after(600'000).pending.clear();
+  t.over();
+}
+
 TEST_CASE("TCP_SAVE_SYN: kept until read or closed; without room, or with a cookie, the connection has none") {
   tcp_script t;
   t.listen();

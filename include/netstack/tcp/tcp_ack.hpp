@@ -221,7 +221,8 @@ void tcp_cong_control(Net& net, sock& sk, u32 ack, tcp_ack_news& news) {
   if (ca.cong_control) return ca.cong_control(net, sk, news.rs);
   if (tp.ca_state == tcp_ca_state::recovery || tp.ca_state == tcp_ca_state::cwr) {
     tcp_cwnd_reduction(tp, news);
-  } else if (news.delivered != 0 && (news.acked != 0 || tp.reordering > tcp_pernet(net).sysctl_tcp_reordering)) {
+  } else if (bool const sacked = news.newly_sacked != 0 && tp.reordering > tcp_pernet(net).sysctl_tcp_reordering;
+             news.delivered != 0 && (news.acked != 0 || sacked)) {  // what came twice, alone, opens nothing
     // RFC 3465 §2.3: after a timeout an acknowledgment may be of what had arrived long before; SACK would have said so.
     bool const blind = tp.ca_state == tcp_ca_state::loss && !tcp_is_sack(tp);
     ca.cong_avoid(net, sk, ack, blind ? 1 : news.delivered);
@@ -523,7 +524,10 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
   tp.rcv_tstamp = net.worker().now;
   if (prior_packets == 0) {
     // RFC 3708: what came twice may be told of after all of it was acknowledged.
-    if (news.dsack) (void)tcp_fastretrans_alert(net, sk, news);
+    if (news.dsack) {
+      (void)tcp_fastretrans_alert(net, sk, news);
+      tp.delivered += news.delivered, NET_STATS(net).TCPDelivered += news.delivered;
+    }
     tcp_process_tlp_ack(net, sk, ack, news);
     tcp_ack_probe(net, sk);
     tcp_repair_settle(net, tp);

@@ -139,7 +139,7 @@ void reqsk_timer_handler(void* ctx, timer_list& timer) {
     while ((req = row.front(w.requests)) && req->due <= worker.now) reqsk_timeout(*static_cast<Net*>(req->net), *req);
     if (req) next = std::min(next, req->due);
   }
-  if (next != ~u64{0}) worker.timers.mod_timer(timer, next);
+  if (next != ~u64{0} && (!timer_pending(timer) || next < timer.expires)) worker.timers.mod_timer(timer, next);
 }
 
 /// What the options of the SYN ask for, and we agree to.
