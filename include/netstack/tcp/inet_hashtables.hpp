@@ -167,16 +167,16 @@ template <class T, class Worker>
 
 namespace detail {
 template <class Net, class Key>
-bool inet_match(Net& net, sock const& sk, u32, Key const& key) {
+bool inet_match(Net& net, sock const& sk, Key const& key) {
   return inet_ends_equal(net, sk, key) && sk.sk_net == &net &&
          (sk.sk_bound_dev_if == 0 || sk.sk_bound_dev_if == key.dif);
 }
 template <class Net, class Key>
-bool inet_match(Net& net, tcp_request_sock const& req, u32, Key const& key) {
+bool inet_match(Net& net, tcp_request_sock const& req, Key const& key) {
   return inet_ends_equal(net, req.key, key) && req.net == &net && (req.key.dif == 0 || req.key.dif == key.dif);
 }
 template <class Net, class Key>
-bool inet_match(Net& net, tcp_timewait_sock const& tw, u32, Key const& key) {
+bool inet_match(Net& net, tcp_timewait_sock const& tw, Key const& key) {
   return inet_ends_equal(net, tw.key(), key) && tw.netns == net.index && (tw.dif == 0 || tw.dif == key.dif);
 }
 }  // namespace detail
@@ -188,7 +188,7 @@ template <class Net, class Key = inet_ehash_key>
   inet_link at = detail::inet_ehash_slot(net, hash);
   while (at != inet_link{}) {
     if (at.may_have(hash) &&
-        detail::inet_visit(w, at, [&](auto const& each) { return detail::inet_match(net, each, hash, key); }))
+        detail::inet_visit(w, at, [&](auto const& each) { return detail::inet_match(net, each, key); }))
       break;
     if (at.is_last()) return {};
     at = w.hashinfo.next(at);

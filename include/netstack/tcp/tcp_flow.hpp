@@ -189,7 +189,7 @@ NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list) 
   inet_link const at = inet_ehash_slot(net, hash);
   if (at.kind() == inet_kind::sock && at.may_have(hash)) [[likely]] {
     sock& sk = w.socks.at(at.index());
-    if (inet_match(net, sk, hash, key) && inet_sk(sk).min_ttl == 0) [[likely]]
+    if (inet_match(net, sk, key) && inet_sk(sk).min_ttl == 0) [[likely]]
       return &sk;
   }
   return tcp_flow_find(net, flow, list, hash);

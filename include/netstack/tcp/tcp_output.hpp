@@ -49,9 +49,6 @@ template <class Net>
   dst_entry const* const dst = sk.sk_dst_cache;
   return dst && tcp_path_is_known(net, tp, *dst) && tp.match(tcp_mss_extras, {});
 }
-}  // namespace detail
-
-namespace detail {
 template <class Net>
 NETSTACK_COLD u32 tcp_options_size(Net& net, tcp_sock const& tp) {
   return tcp_established_options(net, tp).size();
