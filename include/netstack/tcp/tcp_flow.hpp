@@ -97,15 +97,22 @@ template <class Net>
 [[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash(Net& net, sk_buff const& skb) {
   return inet_ehashfn(net, tcp_ends::key_of(skb));
 }
+/// The same, and fetches the slot while another segment is dealt with: between two of its own a burst's connections
+/// take the first cache for themselves.
+template <class Net>
+[[nodiscard]] NETSTACK_INLINE u32 tcp_flow_hash_ahead(Net& net, sk_buff const& skb) {
+  u32 const hash = tcp_flow_hash(net, skb);
+  auto& info = tcp_worker_of(net).hashinfo;
+  __builtin_prefetch(&info.ehash[info.slot(hash)], 1);
+  return hash;
+}
 /// Fetches what the SYN after the next will ask of the table, where nobody has looked of late, while another is dealt
 /// with.
 template <class Net>
 NETSTACK_INLINE void tcp_flow_prefetch(Net& net, sk_buff& skb) {
   if (!(skb.peek<tcphdr>()->flags & tcp_flag::syn)) return;
   auto& info = tcp_worker_of(net).hashinfo;
-  u32 const slot = info.slot(tcp_flow_hash(net, skb));
-  __builtin_prefetch(&info.used.words[slot / 64], 1);
-  __builtin_prefetch(&info.ehash[slot], 1);
+  __builtin_prefetch(&info.used.words[info.slot(tcp_flow_hash_ahead(net, skb)) / 64], 1);
 }
 /// The connection that the first segments are for; it is remembered. What is for none yet, or no longer, or for one
 /// that asks more of it, is dealt with; null: that was all between these ends.
@@ -182,10 +189,9 @@ NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_run(Net& net, sock& sk, skb_list& r
 }
 /// tcp_flow_find() for whose most segments are, who is the first in his slot; but he is not remembered.
 template <class Net>
-NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list) {
+NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list, u32 hash) {
   auto& w = tcp_worker_of(net);
   auto const key = tcp_ends::key_of(*list.first);
-  u32 const hash = inet_ehashfn(net, key);
   inet_link const at = inet_ehash_slot(net, hash);
   if (at.kind() == inet_kind::sock && at.may_have(hash)) [[likely]] {
     sock& sk = w.socks.at(at.index());
@@ -197,11 +203,16 @@ NETSTACK_INLINE sock* tcp_flow_first(Net& net, inet_flow& flow, skb_list& list) 
 template <class Net>
 NETSTACK_NOINLINE NETSTACK_HOT void tcp_flow_several(Net& net, inet_flow& flow, skb_list& list) {
   bool const mixed = flow.mixed;  // else the flow may have ended by the time its first segments were dealt with
+  sk_buff const* ahead = nullptr;
+  u32 ahead_hash = 0;
   do {
-    sock* const whose = mixed ? tcp_flow_first(net, flow, list)
-                        : flow.genid == tcp_worker_of(net).sk_genid
-                            ? flow.sk
-                            : tcp_flow_find(net, flow, list, tcp_flow_hash(net, *list.first));
+    sock* whose = flow.sk;
+    if (mixed) {
+      u32 const hash = list.first == ahead ? ahead_hash : tcp_flow_hash(net, *list.first);
+      if (list.first != list.last) ahead = list.first->next, ahead_hash = tcp_flow_hash_ahead(net, *ahead);
+      whose = tcp_flow_first(net, flow, list, hash);
+    } else if (flow.genid != tcp_worker_of(net).sk_genid)
+      whose = tcp_flow_find(net, flow, list, tcp_flow_hash(net, *list.first));
     if (!whose) continue;
     tcp_ends const ends{*list.first};
     if (mixed && list.first != list.last && tcp_ends{*list.first->next} != ends) {
