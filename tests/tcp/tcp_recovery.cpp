@@ -129,6 +129,13 @@ TEST_CASE("only what was sent before something that arrived is lost: RFC 8985 §
   t.in(ack(8)).silent().over();
 }
 
+TEST_CASE("of all that an acknowledgment tells of, the latest that left says how long it takes: RFC 8985 §6.2 step 2") {
+  episode t;
+  t.write(4).leave(1, 4).after(50).write(4).leave(5, 8).after(50);
+  t.in(ack(0) + sack(7, 8) + sack(3, 4)).leave(1, 2).leave(5, 6).silent();
+  t.in(ack(8)).over();
+}
+
 TEST_CASE("reordering widens the window, DSACK by a step more, and sixteen recoveries narrow it: RFC 8985 §6.2") {
   episode t;
   t.write(6).leave(1, 6).after(100);

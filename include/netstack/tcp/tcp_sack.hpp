@@ -182,8 +182,13 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
     ++(before(rx.opt.sacks[0].start_seq, rx.ack_seq) ? NET_STATS(net).TCPDSACKRecv : NET_STATS(net).TCPDSACKOfoRecv);
     detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], news);
   }
+  // By sequence, as in Linux: the latest that left is most often the last, and how long that took is what RFC 8985 §6.2
+  // step 2 wants.
+  auto blocks = rx.opt.sacks;
+  std::sort(blocks.begin() + first, blocks.begin() + rx.opt.num_sacks,
+            [&](auto const& a, auto const& b) { return a.start_seq - tp.snd_una < b.start_seq - tp.snd_una; });
   for (u8 i = first; i < rx.opt.num_sacks; ++i) {
-    auto const& block = rx.opt.sacks[i];
+    auto const& block = blocks[i];
     if (detail::tcp_sack_block_valid(tp, block, rx.ack_seq))
       detail::tcp_sacktag_block(net, sk, block, prior_highest, news);
     else if (rx.ack_seq == tp.snd_una || after(block.end_seq, tp.snd_una))  // else it is only late
