@@ -219,6 +219,32 @@ TEST_CASE("a repetition is missed when new data arrived that left behind it at t
   t.over();
 }
 
+TEST_CASE("of what was repeated at one moment, what arrived tells of what left before it: RFC 8985 §6.2 step 5") {
+  episode t;
+  t.write(10).leave(1, 10).after(100).in(ack(0) + sack(4, 10)).leave(1, 3).silent();
+  t.after(100).in(ack(0) + sack(2, 2) + sack(4, 10)).leaves(1).silent();
+  CHECK(t.ext().TCPLostRetransmit.read() == 1);
+  t.after(100).in(ack(10)).silent();
+  CHECK(t.ext().TCPTimeouts.read() == 0);
+  t.over();
+}
+
+TEST_CASE("… and nothing of what left behind it, whatever its number") {
+  episode t;
+  t.write(20).leave(1, 10).after(100);
+  t.in(ack(0) + sack(2, 4)).leaves(1).leaves(11).silent().after(100);
+  t.in(ack(0) + sack(2, 5) + sack(7, 8)).leaves(6);
+  t.in(ack(0) + sack(2, 5) + sack(7, 8) + sack(11, 11)).leaves(1);  // for the third time, and behind 6
+  CHECK(t.ext().TCPLostRetransmit.read() == 1);
+  t.pending.clear();
+  t.after(100).in(ack(0) + sack(2, 8) + sack(11, 11));
+  CHECK(t.ext().TCPLostRetransmit.read() == 1);
+  t.pending.clear();
+  t.in(ack(11));
+  t.pending.clear();
+  t.over();
+}
+
 // --- the tail loss probe
 // ----------------------------------------------------------------------------------------------
 

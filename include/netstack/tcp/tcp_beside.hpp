@@ -76,6 +76,7 @@ struct tcp_repair {
   u32 high_seq = 0;                    ///< the episode ends when this is acknowledged
   u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937
   u32 retrans_stamp = 0;               ///< time stamp of the first retransmission; 0: there was none
+  u8 rack_nth = 0;                     ///< with tcp_sock::rack_end_seq, if that was sent again
   tcp_sack_block duplicate_sack{};     ///< RFC 2883: what came twice, until it is told (tcp_marks::dsack)
 };
 /// RFC 4821: what is known of the path's MTU without being told (tcp_mtu.hpp).

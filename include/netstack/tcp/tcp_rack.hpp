@@ -39,10 +39,7 @@ u64 tcp_rack_detect_loss(Net& net, sock& sk) {
   while (!tp.tsorted_sent_queue.empty()) {
     sk_buff& skb = tp.tsorted_sent_queue.front();
     auto const& cb = TCP_SKB_CB(skb);
-    // Of what left at one moment, a repetition may have been the last, whatever its number: only new data tells.
-    bool const again_then =
-        cb.sent == tp.rack_mstamp && (cb.sacked & tcpcb::ever_retrans) && !after(tp.rack_end_seq, cb.rtx_nxt);
-    if (again_then || !tcp_rack_sent_after(tp.rack_mstamp, cb.sent, tp.rack_end_seq, cb.end_seq)) return 0;
+    if (!tcp_rack_sent_after(tcp_rack_latest(tp), tcp_rack_order_of(cb))) return 0;
     // In whole us, as the round trip is: what left together is late together. And all that are before the one that
     // arrived are due when the last of them can be.
     if (u64 const age = now_us - cb.sent / 1000; age < allowed) return std::max<u64>(allowed - age, reo_wnd);

@@ -51,9 +51,16 @@ inline void tcp_rtx_queue_sent(tcp_sock& tp, sk_buff& skb) { tp.tsorted_sent_que
 /// It left again: it is the latest in flight.
 template <class Net>
 void tcp_rtx_queue_resent(Net& net, tcp_sock& tp, sk_buff& skb) {
-  TCP_SKB_CB(skb).sacked |= tcpcb::ever_retrans;
-  TCP_SKB_CB(skb).rtx_nxt = tcp_repair_of(net, tp).rtx_high = tp.snd_nxt;
+  auto& cb = TCP_SKB_CB(skb);
+  cb.sacked |= tcpcb::ever_retrans;
+  cb.rtx_nxt = tcp_repair_of(net, tp).rtx_high = tp.snd_nxt;
+  cb.rtx_nth = 1;
   detail::tcp_tsorted_unlink(skb);
+  if (!tp.tsorted_sent_queue.empty()) {
+    auto const& last = TCP_SKB_CB(tp.tsorted_sent_queue.back());
+    bool const together = last.sent == cb.sent && (last.sacked & tcpcb::ever_retrans) && last.rtx_nxt == cb.rtx_nxt;
+    if (together) cb.rtx_nth = static_cast<u8>(std::min(last.rtx_nth + 1, 0xff));
+  }
   tp.tsorted_sent_queue.push_back(skb);
 }
 

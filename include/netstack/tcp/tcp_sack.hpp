@@ -38,9 +38,25 @@ struct tcp_ack_news {
 
 // --- RACK: what arrived tells of what was sent before it
 
-/// RFC 8985 §6.1 RACK_sent_after: of what left at the same time, the later in sequence.
-[[nodiscard]] inline bool tcp_rack_sent_after(u64 t1, u64 t2, u32 end1, u32 end2) {
-  return t1 > t2 || (t1 == t2 && after(end1, end2));
+/// When a segment was sent last, among all. What one poll sends leaves at one moment of the worker's clock: what is new
+/// in order of sequence, a repetition behind what was new before it, and repetitions one after the other.
+struct tcp_rack_order {
+  u64 sent;
+  u32 end_seq;  ///< or tcp_skb_cb::rtx_nxt
+  u8 nth;
+};
+[[nodiscard]] inline tcp_rack_order tcp_rack_order_of(tcp_skb_cb const& cb) {
+  if (cb.sacked & tcpcb::ever_retrans) return {cb.sent, cb.rtx_nxt, cb.rtx_nth};
+  return {cb.sent, cb.end_seq, 0};
+}
+/// … the latest of those that arrived.
+[[nodiscard]] inline tcp_rack_order tcp_rack_latest(tcp_sock const& tp) {
+  return {tp.rack_mstamp, tp.rack_end_seq, tp.repair ? tp.repair->rack_nth : u8{0}};
+}
+/// RFC 8985 §6.1 RACK_sent_after.
+[[nodiscard]] inline bool tcp_rack_sent_after(tcp_rack_order const& a, tcp_rack_order const& b) {
+  if (a.sent != b.sent) return a.sent > b.sent;
+  return after(a.end_seq, b.end_seq) || (a.end_seq == b.end_seq && a.nth > b.nth);
 }
 /// RFC 8985 §6.2 step 2: a segment arrived. How long it took is what the others may take, too, whether it left last of
 /// those that arrived or not: a path that was held up delivers the first transmissions behind a repetition's time.
@@ -54,9 +70,11 @@ void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news
   }
   tp.rack_rtt_us = std::min(rtt_us, tcp_rto_max);
   tp.rack_advanced = true;
-  if (!tcp_rack_sent_after(cb.sent, tp.rack_mstamp, cb.end_seq, tp.rack_end_seq)) return;
-  tp.rack_mstamp = cb.sent;
-  tp.rack_end_seq = cb.end_seq;
+  auto const order = tcp_rack_order_of(cb);
+  if (!tcp_rack_sent_after(order, tcp_rack_latest(tp))) return;
+  tp.rack_mstamp = order.sent;
+  tp.rack_end_seq = order.end_seq;
+  if (tp.repair) tp.repair->rack_nth = order.nth;
 }
 
 // --- reordering

@@ -53,6 +53,7 @@ struct tcp_skb_cb {
   u8 tcp_flags = 0;
   u8 sacked = 0;       ///< tx: tcpcb::…
   u8 eor = 0;          ///< tx: MSG_EOR: nothing may be appended
+  u8 rtx_nth = 0;      ///< tx: the how manieth it was of those that were sent again at that moment, with one rtx_nxt
   u32 rtx_nxt = 0;     ///< tx: snd_nxt when it was sent again: what begins there left later
   tcp_rb_node node{};  ///< rx: out of order; tx: in tcp_sock::sack_index
 };
