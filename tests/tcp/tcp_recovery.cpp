@@ -142,7 +142,7 @@ TEST_CASE("reordering widens the window, DSACK by a step more, and sixteen recov
   t.in(ack(0) + sack(2, 3)).after(5).in(ack(6)).silent();  // 1 was only late
   CHECK(t.tp().reord_seen);
   CHECK(t.ext().TCPSACKReorder.read() == 1);
-  CHECK(t.tp().reordering == tcp_fastretrans_thresh);
+  CHECK(t.tp().reordering == 6);
   t.write(6).leave(7, 12).after(100);
   t.in(ack(6) + sack(8, 12)).quiet(25).after(4).leaves(7).silent();  // five overtook it: it has its time still
   t.in(ack(12)).after(100).in(ack(12) + sack(7, 7)).silent();        // it came twice
@@ -165,7 +165,7 @@ TEST_CASE("the degree of reordering is remembered, up to tcp_max_reordering") {
   episode t;
   t.set("tcp_max_reordering", "6");
   t.write(10).leave(1, 10).after(100);
-  t.in(ack(0) + sack(5, 6)).in(ack(6)).silent();
+  t.in(ack(0) + sack(5, 5)).in(ack(5)).silent();
   CHECK(t.tp().reordering == 5);
   t.in(ack(6) + sack(10, 10)).after(1).in(ack(10));
   t.write(20).leave(11, 24).after(100);
@@ -174,6 +174,16 @@ TEST_CASE("the degree of reordering is remembered, up to tcp_max_reordering") {
   CHECK(t.ext().TCPSACKReorder.read() >= 2);
   t.pending.clear();
   t.over();
+}
+
+TEST_CASE("a hole that a SACK fills is reordering once") {
+  episode t;
+  t.write(10).leave(1, 10).after(100);
+  t.in(ack(0) + sack(6, 6)).in(ack(0) + sack(2, 2) + sack(6, 6));
+  CHECK(t.ext().TCPSACKReorder.read() == 1);
+  CHECK(t.tp().rare->reord_events == 1);
+  CHECK(t.tp().reordering == 5);
+  t.in(ack(10)).over();
 }
 
 TEST_CASE("what left at the same moment as a repetition tells nothing of it: RFC 8985 §6.2") {

@@ -162,7 +162,7 @@ void tcp_clean_rtx_queue(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& ne
     tcp_remove_reno_sacks(net, tp, news);
     if (news.retrans_acked) news.orig_acked = false;  // nothing tells which of them had been there
   } else if (news.reordered) {
-    tcp_check_reordering(net, tp, news.reord, prior_highest, NET_STATS(net).TCPSACKReorder);
+    tcp_check_reordering(net, tp, news.reord, NET_STATS(net).TCPSACKReorder);
   }
   if (news.syn_acked && tp.repair) tp.repair->retrans_stamp = 0;
   tcp_ack_update_rtt(net, sk, news);

@@ -71,7 +71,7 @@ struct tcp_repair {
   tcp_skb_tree sack_index;             ///< of the segments up to sack_indexed, those that are not known to be there
   sk_buff* sack_indexed = nullptr;     ///< null: none that is still in the queue
   u32 rtx_high = 0;                    ///< nothing from here on was sent twice
-  u32 highest_sack = 0;                ///< where the highest begins that was selectively acknowledged, if any was
+  u32 highest_sack = 0;                ///< where the highest ends that was selectively acknowledged, if any was
   u32 tlp_high_seq = 0;                ///< if tlp_outstanding
   u32 high_seq = 0;                    ///< the episode ends when this is acknowledged
   u32 prr_delivered = 0, prr_out = 0;  ///< RFC 6937

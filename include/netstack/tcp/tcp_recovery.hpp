@@ -148,7 +148,7 @@ template <class Net>
 bool tcp_try_undo_partial(Net& net, sock& sk, tcp_ack_news const& news) {
   auto& tp = tcp_sk(sk);
   if (!tp.undo_marker_set || !tcp_packet_delayed(tp, news)) return false;
-  tcp_check_reordering(net, tp, news.prior_una, tcp_highest_sack_seq(tp), NET_STATS(net).TCPTSReorder);
+  tcp_check_reordering(net, tp, news.prior_una, NET_STATS(net).TCPTSReorder);
   // As long as repetitions are out, what follows could still be of them.
   if (tp.retrans_out != 0) return true;
   if (!tcp_any_retrans_done(sk)) tp.repair->retrans_stamp = 0;

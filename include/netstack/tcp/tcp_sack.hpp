@@ -83,9 +83,15 @@ template <class Net>
 [[nodiscard]] u16 tcp_bound_reordering(Net& net, u32 segments) {
   return tcp_narrow_reordering(std::min(segments, tcp_pernet(net).sysctl_tcp_max_reordering));
 }
-/// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between what came late and the highest that came.
+/// Where the highest segment ends that is selectively acknowledged; snd_una if none is.
+[[nodiscard]] inline u32 tcp_highest_sack_seq(tcp_sock const& tp) {
+  return tp.sacked_out != 0 ? tp.repair->highest_sack : tp.snd_una;
+}
+/// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between where what came late begins and where what
+/// came ends.
 template <class Net>
-void tcp_check_reordering(Net& net, tcp_sock& tp, u32 low_seq, u32 high_seq, counter& seen) {
+void tcp_check_reordering(Net& net, tcp_sock& tp, u32 low_seq, counter& seen) {
+  u32 const high_seq = tcp_highest_sack_seq(tp);
   if (!before(low_seq, high_seq)) return;
   u32 const mss = std::max<u32>(tp.mss_cache, 1), distance = high_seq - low_seq;
   if (distance > tp.reordering * mss)
@@ -173,7 +179,7 @@ void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_hi
       tcp_note_orig(tp, cb, prior_highest, news);
       if (news.first_sacked_sent == 0) news.first_sacked_sent = cb.sent;
     }
-    if (tp.sacked_out == 0 || after(cb.seq, tp.repair->highest_sack)) tp.repair->highest_sack = cb.seq;
+    if (tp.sacked_out == 0 || after(cb.end_seq, tp.repair->highest_sack)) tp.repair->highest_sack = cb.end_seq;
     tcp_mark_skb_sacked(tp, *skb);
     ++news.newly_sacked;
     ++news.delivered;
@@ -182,11 +188,6 @@ void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_hi
 }
 
 }  // namespace detail
-
-/// Where the highest segment begins that is selectively acknowledged; snd_una if none is.
-[[nodiscard]] inline u32 tcp_highest_sack_seq(tcp_sock const& tp) {
-  return tp.sacked_out != 0 ? tp.repair->highest_sack : tp.snd_una;
-}
 
 /// Marks what the SACK option says is there. Before snd_una moves.
 template <class Net>
@@ -213,7 +214,8 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
       ++NET_STATS(net).TCPSACKDiscard;
   }
   if (news.reordered && (tp.ca_state != tcp_ca_state::loss || tp.undo_marker_set))
-    tcp_check_reordering(net, tp, news.reord, prior_highest, NET_STATS(net).TCPSACKReorder);
+    tcp_check_reordering(net, tp, news.reord, NET_STATS(net).TCPSACKReorder);
+  news.reordered = false;
 }
 
 // --- without SACK: each duplicate acknowledgment says that some segment arrived
