@@ -330,24 +330,20 @@ TEST_CASE("tcp_early_retrans 0, or no SACK: no probe") {
 // --- PRR
 
 TEST_CASE("what a DSACK tells of has arrived, too: it lets as much leave: RFC 6937 §3, RFC 2883", "[S99]") {
-  tcp_script t;
-  int const fd = t.accepted("mss 1000 sackok");
-  REQUIRE(t.write(fd, 30'000));
-  t.pending.clear();
-  t.in(". 1 ack 1 sack 1001-5001").out(". 1:1001");
-  t.pending.clear();
-  t.in(". 1 ack 1 sack 1001-9001");
-  t.pending.clear();
-  u32 const delivered = t.tp(fd).delivered, sent = t.tp(fd).snd_nxt;
+  episode t;
+  t.tp().snd_cwnd = t.tp().snd_ssthresh = 20;
+  t.write(20).leave(1, 20).after(100);
+  t.in(ack(0) + sack(5, 6)).silent().in(ack(0) + sack(5, 7)).leaves(1).silent();
+  t.in(ack(0) + sack(5, 8)).silent();  // half as fast
+  u32 const delivered = t.tp().delivered;
   u64 const counted = t.ext().TCPDelivered.read();
-  t.in(". 1 ack 1 sack 1001-2001 sack 1001-9001");
-  CHECK(t.tp(fd).delivered == delivered + 1);
+  t.in(ack(0) + sack(5, 5) + sack(5, 8)).leaves(2).silent();
+  CHECK(t.tp().delivered == delivered + 1);
   CHECK(t.ext().TCPDelivered.read() == counted + 1);
-  CHECK(t.tp(fd).snd_nxt == sent + 1000);
-  t.in(". 1 ack 1 sack 1001-2001 sack 1001-9001");  // more than were ever sent twice: not believed
-  CHECK(t.tp(fd).delivered == delivered + 1);
+  t.in(ack(0) + sack(5, 5) + sack(5, 8)).in(ack(0) + sack(5, 5) + sack(5, 8));  // more than were ever sent twice
+  CHECK(t.tp().delivered == delivered + 2);
   t.pending.clear();
-  t.over();
+  t.in(ack(20)).over();
 }
 TEST_CASE("… when all of it was acknowledged, too", "[S99][RFC 2883]") {
   tcp_script t;
@@ -804,6 +800,32 @@ TEST_CASE("DSACK of every repetition undoes, of some does not: RFC 3708") {
     t.pending.clear();
     t.over();
   }
+}
+
+TEST_CASE("… and of what was never sent twice says nothing of a repetition: RFC 3708") {
+  episode t;
+  t.write(10).leave(1, 10).after(100).in(ack(0) + sack(2, 10)).leaves(1).silent();
+  t.in(ack(0) + sack(5, 5) + sack(2, 10)).silent();  // the network doubled it
+  CHECK(t.ext().TCPDSACKOfoRecv.read() == 1);
+  CHECK(t.ext().TCPDSACKUndo.read() == 0);
+  CHECK(!t.tp().reord_seen);
+  CHECK(t.tp().ca_state == tcp_ca_state::recovery);
+  t.in(ack(10)).over();
+}
+
+TEST_CASE(
+    "what was repeated and came twice had been overtaken: DSACK before it is acknowledged, and with that: RFC 2883") {
+  episode t;
+  t.write(10).leave(1, 10).after(100).in(ack(0) + sack(3, 10)).leave(1, 2).silent();
+  t.in(ack(0) + sack(2, 10)).silent().in(ack(0) + sack(2, 2) + sack(2, 10)).silent();
+  CHECK(t.tp().rare->undo_retrans == 1);
+  CHECK(t.tp().reord_seen);
+  CHECK(t.ext().TCPSACKReorder.read() == 1);
+  CHECK(t.tp().reordering == 9);
+  t.in(ack(10) + sack(1, 1));
+  CHECK(t.ext().TCPFullUndo.read() == 1);
+  CHECK(t.tp().snd_cwnd >= 10);
+  t.over();
 }
 
 // --- what a receiver may make up

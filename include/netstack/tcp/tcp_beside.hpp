@@ -70,6 +70,7 @@ struct tcp_repair {
   tcp_skb_fifo lost_queue;             ///< believed lost, the next to be repaired first
   tcp_skb_tree sack_index;             ///< of the segments up to sack_indexed, those that are not known to be there
   sk_buff* sack_indexed = nullptr;     ///< null: none that is still in the queue
+  tcp_skb_tree sacked_again;           ///< of those that are known to be there, what was sent more than once
   u32 rtx_high = 0;                    ///< nothing from here on was sent twice
   u32 highest_sack = 0;                ///< where the highest ends that was selectively acknowledged, if any was
   u32 tlp_high_seq = 0;                ///< if tlp_outstanding

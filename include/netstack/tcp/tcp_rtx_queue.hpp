@@ -91,6 +91,7 @@ inline void tcp_mark_skb_sacked(tcp_sock& tp, sk_buff& skb) {
   detail::tcp_tsorted_unlink(skb);
   detail::tcp_sack_index_erase(tp, skb);
   sacked = static_cast<u8>((sacked & ~tcpcb::tagbits) | tcpcb::sacked_acked);
+  if (sacked & tcpcb::ever_retrans) tp.repair->sacked_again.insert(skb);
   ++tp.sacked_out;
 }
 
@@ -101,6 +102,7 @@ inline void tcp_rtx_queue_acked(tcp_sock& tp, sk_buff& skb) {
   } else {
     if (sacked & tcpcb::sacked_acked) {
       --tp.sacked_out;
+      if (sacked & tcpcb::ever_retrans) tp.repair->sacked_again.erase(tp.repair->sacked_again.iterator_to(skb));
     } else {
       detail::tcp_tsorted_unlink(skb);
       detail::tcp_sack_index_erase(tp, skb);
@@ -122,6 +124,8 @@ inline void tcp_rtx_queue_split(tcp_sock& tp, sk_buff& skb, sk_buff& rest) {
   if (!(sacked & tcpcb::sacked_acked)) {
     tcp_skb_fifo::node_algorithms::link_after(&TCP_SKB_CB(skb).link, &TCP_SKB_CB(rest).link);
     if (sacked & tcpcb::indexed) tp.repair->sack_index.insert(rest);
+  } else if (sacked & tcpcb::ever_retrans) {
+    tp.repair->sacked_again.insert(rest);
   }
   if (tp.repair && tp.repair->sack_indexed == &skb) tp.repair->sack_indexed = &rest;
 }
@@ -159,6 +163,7 @@ inline sk_buff* tcp_sack_index_after(tcp_sock& tp, sk_buff& skb) {
 inline void tcp_sack_forget(sock& sk) {
   auto& tp = tcp_sk(sk);
   tp.repair->sack_index.clear();
+  tp.repair->sacked_again.clear();
   tp.repair->sack_indexed = nullptr;
   tp.sacked_out = 0;
   for (sk_buff* skb = tcp_sent_head(sk); skb; skb = tcp_sent_after(sk, *skb)) {

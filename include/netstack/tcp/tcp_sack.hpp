@@ -127,13 +127,20 @@ inline bool tcp_is_dsack(tcp_rx const& rx) {
   return rx.opt.num_sacks > 1 && !after(first.end_seq, second.end_seq) && !before(first.start_seq, second.start_seq);
 }
 
-/// What is told to have come twice, if it can be true: no more of it than we ever sent twice.
+/// RFC 3708: of so many of what was sent twice it is told that once was enough.
+inline void tcp_undo_retrans_less(tcp_sock& tp, u32 segs) {
+  if (!tp.undo_marker_set || tp.rare->undo_retrans <= 0) return;
+  auto& left = tcp_own_rare(tp).undo_retrans;
+  left = std::max(left - static_cast<s32>(segs), 0);
+}
+/// What is told to have come twice, if it can be true: no more of it than we ever sent twice. True: it is believed, and
+/// what is in flight tells whether that was of our doing.
 template <class Net>
-void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_news& news) {
+bool tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_news& news) {
   u32 const len = b.end_seq - b.start_seq, mss = std::max<u32>(tp.mss_cache, 1);
   if (!before(b.start_seq, b.end_seq) || after(b.end_seq, tp.snd_nxt) || len > tp.max_window) {
     ++NET_STATS(net).TCPSACKDiscard;
-    return;
+    return false;
   }
   u32 const segs = (len + mss - 1) / mss;
   auto& rare = tcp_rare_of(net, tp);
@@ -141,7 +148,7 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
   NET_STATS(net).TCPDSACKRecvSegs += segs;
   if (rare.dsack_dups > rare.total_retrans) {
     ++NET_STATS(net).TCPDSACKIgnoredDubious;
-    return;
+    return false;
   }
   news.dsack = true;
   news.delivered += segs;  // as in Linux: twice is arrived, too
@@ -155,13 +162,30 @@ void tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
     if (tp.rack_reo_wnd_steps != 0xff) ++tp.rack_reo_wnd_steps;
     tp.rack_reo_wnd_persist = tcp_rack_recovery_thresh;
   }
-  // RFC 3708: each repetition that was none is one less that could have been needed.
+  if (after(b.end_seq, tp.snd_una)) return true;
   if (!tp.undo_marker_set)
     ++NET_STATS(net).TCPDSACKIgnoredNoUndo;
   else if (!after(b.end_seq, rare.undo_marker))
     ++NET_STATS(net).TCPDSACKIgnoredOld;
-  else if (rare.undo_retrans > 0)
-    rare.undo_retrans = std::max(rare.undo_retrans - static_cast<s32>(segs), 0);
+  else
+    tcp_undo_retrans_less(tp, segs);
+  return false;
+}
+/// … of what is not acknowledged yet: what was never sent twice, the network doubled. And if it had been there before,
+/// it had only been overtaken, not lost.
+inline void tcp_dsack_in_flight(sock& sk, tcp_sack_block const& b, tcp_ack_news& news) {
+  auto& tp = tcp_sk(sk);
+  auto const within = [&](sk_buff* skb) { return skb && !after(TCP_SKB_CB(*skb).end_seq, b.end_seq); };
+  auto* skb = tcp_sack_index_find(sk, b.start_seq, b.end_seq);
+  for (; within(skb); skb = tcp_sack_index_after(tp, *skb))
+    if (TCP_SKB_CB(*skb).sacked & tcpcb::ever_retrans) tcp_undo_retrans_less(tp, 1);
+  auto& again = tp.repair->sacked_again;
+  for (auto it = again.lower_bound(b.start_seq, tcp_seq_less{}); it != again.end() && within(&*it); ++it) {
+    tcp_undo_retrans_less(tp, 1);
+    u32 const seq = TCP_SKB_CB(*it).seq;
+    if (!news.reordered || before(seq, news.reord)) news.reord = seq;
+    news.reordered = true;
+  }
 }
 
 /// Marks what lies wholly within the block. One that it covers in part stays as it is: Linux cuts packets of several
@@ -199,7 +223,7 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
   if (detail::tcp_is_dsack(rx)) {
     first = 1;
     ++(before(rx.opt.sacks[0].start_seq, rx.ack_seq) ? NET_STATS(net).TCPDSACKRecv : NET_STATS(net).TCPDSACKOfoRecv);
-    detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], news);
+    if (detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], news)) detail::tcp_dsack_in_flight(sk, rx.opt.sacks[0], news);
   }
   // By sequence, as in Linux: the latest that left is most often the last, and how long that took is what RFC 8985 §6.2
   // step 2 wants.
