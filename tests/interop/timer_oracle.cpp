@@ -917,11 +917,13 @@ TEST_CASE("what a random wire loses, delays and doubles is repeated as the kerne
   constexpr void (*amounts[])(side&){begin_with<5 * 1460>, begin_with<20 * 1460>, begin_with<40 * 1460>,
                                      begin_with<60 * 1460>};
   std::vector<scenario> all;
-  // Of 60 wires, those on which both repeat the same at the same times until the end. On the others they part after a
-  // while: ours waits until new data tells where two repetitions left at one moment of its clock
-  // (tcp_rack_detect_loss), or a moment's difference decides whether a segment is late.
-  for (u32 const seed : {1u,  2u,  4u,  5u,  6u,  8u,  10u, 12u, 14u, 16u, 17u, 18u,
-                         19u, 20u, 21u, 22u, 23u, 24u, 25u, 28u, 29u, 30u, 32u, 33u}) {
+  // Of 60 wires, those on which both repeat the same at the same times until the end. On the other three they part
+  // after a while for nothing but their timers' grain, which is the kernel's tick, up to 8 ms late, and ours 1 ms: on 3
+  // and 26 the repetition that waited for the reordering window leaves so much later of the kernel's, and that of a
+  // round trip which began with it is what others are allowed; on 35 a probe is due in the moment in which an
+  // acknowledgment comes.
+  for (u32 seed = 1; seed <= 60; ++seed) {
+    if (seed == 3 || seed == 26 || seed == 35) continue;
     bool const sack = seed % 4 != 0;
     all.push_back({.name = "a random wire",
                    .begin = sack ? syn_with_sack : syn,
