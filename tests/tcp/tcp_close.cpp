@@ -452,7 +452,8 @@ TEST_CASE("a SYN from farther away than its listener allows ends no TIME-WAIT", 
   t.over();
 }
 
-TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer, nor TCP_WINDOW_CLAMP", "[S98]") {
+TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer, nor TCP_WINDOW_CLAMP, SO_PEEK_OFF",
+          "[S98]") {
   tcp_script t;
   int const fd = t.accepted();
   u8 const ratio = t.tp(t.stream()).scaling_ratio;
@@ -469,6 +470,7 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer,
   REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::window_clamp, 5000));
   tcp_rare_of(t.net(), t.tp(fd)).mtup = {.search_high = 1500, .search_low = 1064, .probe_size = 1280};
   t.tp(fd).mtu_probing = true;
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::peek_off, 7));
   sockaddr_in unspec{};
   unspec.sin_family = af::unspec;
   REQUIRE(connect(t.net(), fd, unspec));
@@ -476,6 +478,7 @@ TEST_CASE("a socket that is disconnected keeps nothing of the path and the peer,
   CHECK(getsockopt<int>(t.net(), fd, sol::tcp, tcp_opt::window_clamp).value() == 0);
   CHECK((t.tp(fd).rare->mtup.probe_size == 0 && !t.tp(fd).mtu_probing));
   CHECK(t.tp(fd).scaling_ratio == ratio);
+  CHECK(getsockopt<int>(t.net(), fd, sol::socket, so::peek_off).value() == -1);
   t.collect(), t.pending.clear();
   (void)t.connect(fd);
   CHECK(t.tp(fd).sk_err == 0);  // what comes now is a new connection's

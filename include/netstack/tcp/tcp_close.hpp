@@ -212,7 +212,8 @@ result<void> tcp_disconnect(Net& net, sock& sk, u32) {
   sk_dst_reset(sk);
   sk_rx_dst_reset(sk);
   tcp_beside_free(tcp_worker_of(net).saved_syns, tcp_sk(sk).saved_syn);
-  sk.sk_err_soft = 0;
+  if (sock_flag(sk, sock_flags::peek_offset))
+    sk_own_rare(sk).peek_off = -1, sock_reset_flag(sk, sock_flags::peek_offset);
   detail::tcp_init_state(net, sk);
   return {};
 }

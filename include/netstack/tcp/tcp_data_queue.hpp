@@ -155,13 +155,19 @@ NETSTACK_INLINE void tcp_join_stamps(sock const& sk, sk_buff& to, sk_buff const&
   to.tstamp = from.tstamp;
   if (from.hwtstamped) skb_set_hwtstamps(to, skb_hwtstamps(from));
 }
+/// A FIN, and nothing else, is read with what is before it.
+template <class Net>
+NETSTACK_INLINE void tcp_queue_fin_rcv(Net& net, sock& sk, sk_buff& skb) {
+  consume_skb(skb);
+  sk_buff* const last = sk.sk_receive_queue.peek_tail();
+  if (!last) return;
+  TCP_SKB_CB(*last).tcp_flags |= tcp_flag::fin;
+  ++NET_STATS(net).TCPRcvCoalesce;
+}
 /// Appends to the reader's queue; data at the payload. Always takes the skb.
 template <class Net>
 NETSTACK_INLINE void tcp_queue_rcv(Net& net, sock& sk, sk_buff& skb) {
-  if (skb.len == 0) {  // a FIN, and nothing else: it is read with what is before it
-    if (sk_buff* const last = sk.sk_receive_queue.peek_tail()) TCP_SKB_CB(*last).tcp_flags |= tcp_flag::fin;
-    return consume_skb(skb);
-  }
+  if (skb.len == 0) return tcp_queue_fin_rcv(net, sk, skb);
   auto const& cb = TCP_SKB_CB(skb);
   sk_buff* const tail = tcp_tail_for(sk, skb, cb.seq);
   s32 delta = 0;
@@ -348,13 +354,11 @@ NETSTACK_INLINE bool tcp_take_data(Net& net, sock const& sk, sk_buff& skb, tcp_r
   return true;
 }
 
-/// A FIN by itself, which is next: it is read with what is before it, and needs no memory; its frame is enough to
-/// acknowledge it.
+/// Such a one, which is next. It needs no memory: its frame is enough to acknowledge it.
 template <class Net>
 NETSTACK_INLINE verdict tcp_queue_bare_fin(Net& net, sock& sk, sk_buff& skb) {
-  consume_skb(skb);
+  tcp_queue_fin_rcv(net, sk, skb);
   tcp_rcv_nxt_update(tcp_sk(sk), tcp_sk(sk).rcv_nxt + 1);
-  if (sk_buff* const last = sk.sk_receive_queue.peek_tail()) TCP_SKB_CB(*last).tcp_flags |= tcp_flag::fin;
   tcp_note(sk, tcp_event::readable);
   tcp_fin(net, sk);
   return verdict::kept();

@@ -328,7 +328,7 @@ verdict tcp_fastopen_process(Net& net, sock& listener, sock& child, sk_buff& skb
   tcp_rare_of(net, tcp_sk(child)).fastopen_req = &gift;
   (void)tcp_transmit_skb(net, child, synack);  // lost, as if on the wire
   tcp_rare_of(net, tcp_sk(child)).fastopen_req = nullptr;
-  detail::tcp_event_new_data_sent(net, child, synack);
+  if (detail::tcp_note_in_flight(child, synack)) tcp_rearm_rto(net, child);
   return v;
 }
 

@@ -212,16 +212,20 @@ void tcp_check_probe_timer(Net& net, sock& sk) {
 namespace detail {
 
 /// True: it is the first in flight, or what the window's probe waited for: the RTO begins.
-template <class Net>
-NETSTACK_INLINE bool tcp_note_new_data(Net& net, sock& sk, sk_buff& skb) {
+NETSTACK_INLINE bool tcp_note_in_flight(sock& sk, sk_buff& skb) {
   auto& tp = tcp_sk(sk);
   u32 const prior_packets = tp.packets_out;
   tp.send_head = sk.sk_write_queue.after(skb);
   tp.snd_nxt = TCP_SKB_CB(skb).end_seq;
   ++tp.packets_out;
   tcp_rtx_queue_sent(tp, skb);
-  if (skb.len != 0) ++NET_STATS(net).TCPOrigDataSent;
   return prior_packets == 0 || tp.icsk_pending == icsk_time::probe0;
+}
+/// The same of a segment that leaves for the first time; to Linux a FIN is one, too.
+template <class Net>
+NETSTACK_INLINE bool tcp_note_new_data(Net& net, sock& sk, sk_buff& skb) {
+  ++NET_STATS(net).TCPOrigDataSent;
+  return tcp_note_in_flight(sk, skb);
 }
 template <class Net>
 void tcp_event_new_data_sent(Net& net, sock& sk, sk_buff& skb) {

@@ -60,7 +60,7 @@ NETSTACK_COLD bool tcp_embody(Net& net, sock& sk) {
   if (syn && sk.sk_state != tcp_state::syn_sent) tcp_make_synack(tp, cb);
   tp.first_tx = tp.delivered_time = cb.tx.first_tx;
   tcp_queue_skb(sk, *skb);
-  (void)detail::tcp_note_new_data(net, sk, *skb);
+  (void)detail::tcp_note_in_flight(sk, *skb);
   if (syn) return true;
   detail::tcp_cwnd_validate(tp, tcp_packets_in_flight(tp) >= tp.snd_cwnd);
   tcp_chrono_update(net, sk, false);
@@ -79,6 +79,7 @@ NETSTACK_INLINE bool tcp_fin_leaves_bodiless(Net& net, sock& sk) {
       sk.sk_pacing_needed || after(tp.write_seq, tcp_wnd_end(tp)) ||
       !tcp_transmit_short(net, sk, tp.snd_nxt, tcp_flag::fin | tcp_flag::ack)) [[unlikely]]
     return false;
+  ++NET_STATS(net).TCPOrigDataSent;
   tcp_bodiless_left(net, sk);
   tp.snd_sml = tp.snd_nxt;
   if (!tcp_start_loss_probe(net, sk, 1, tp.icsk_rto)) [[unlikely]]
@@ -188,7 +189,8 @@ result<void> tcp_connect(Net& net, sock& sk) {
   } else {
     (void)tcp_transmit_skb(net, sk, *skb);  // lost, as on the wire
   }
-  while (tp.send_head) detail::tcp_event_new_data_sent(net, sk, *tp.send_head);
+  while (tp.send_head)
+    if (detail::tcp_note_in_flight(sk, *tp.send_head)) tcp_rearm_rto(net, sk);
   return {};
 }
 
