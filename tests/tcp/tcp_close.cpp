@@ -53,6 +53,51 @@ TEST_CASE("tcp_max_orphans: one more that nobody holds is reset", "[S104]") {
   t.over();
 }
 
+TEST_CASE("peers who keep their window closed, and answer, leave the places of orphans to others",
+          "[S104][sockstress]") {
+  tcp_script t;
+  auto& ns = tcp_pernet(t.net());
+  ns.sysctl_tcp_max_orphans = 4;
+  ns.sysctl_tcp_retries2 = 8;  // below that probes become rare enough, and end by themselves
+  t.listen(64);
+  auto const connection = [&](u16 port) {
+    t.from_port = port, t.our_isn_known = false, t.written = 1;
+    t.in("S 0 mss 1460").out("S. 0 ack 1").in(". 1 ack 1");
+    return t.accept();
+  };
+  constexpr u16 first = 5000, deaf = 4;
+  u32 isn[deaf];
+  for (u16 i = 0; i < deaf; ++i) {
+    int const fd = connection(first + i);
+    t.in(". 1 ack 1 win 0");
+    isn[i] = t.our_isn;
+    REQUIRE(t.write(fd, 100));
+    t.close(fd);
+    t.pending.clear();
+  }
+  u32 resets = 0;
+  auto const answer_for = [&](u32 seconds) {
+    for (u32 i = 0; i < seconds; ++i) {
+      t.after(1'000);
+      for (; !t.pending.empty(); t.pending.pop_front()) {
+        auto const& frame = t.pending.front();
+        t.from_port = frame.at<tcphdr>(frame.l4()).dest.host(), t.our_isn = isn[t.from_port - first];
+        t.read_segment(frame).flags.find('R') != std::string::npos ? void(++resets) : void(t.in(". 1 ack 1 win 0"));
+      }
+    }
+  };
+  answer_for(200);
+  CHECK((ns.orphan_count == deaf && resets == 0));  // time enough for a slow reader
+  answer_for(200);
+  CHECK((ns.orphan_count == deaf / 2 && resets == deaf / 2));
+  CHECK(t.ext().TCPAbortOnMemory.read() == deaf / 2);
+  int const honest = connection(first + deaf);
+  REQUIRE(t.write(honest, 100));
+  t.close(honest);
+  t.out("P. 1:101 ack 1").out("F. 101 ack 1").silent();
+  CHECK(ns.orphan_count == deaf / 2 + 1);
+}
+
 TEST_CASE("an orphan whose peer says nothing is given up after tcp_orphan_retries", "[S104]") {
   tcp_script t;
   tcp_pernet(t.net()).sysctl_tcp_orphan_retries = 3;

@@ -261,7 +261,7 @@ void tcp_close(Net& net, sock& sk, u64 timeout) {
       return tcp_time_wait(net, sk, tcp_state::fin_wait2, tcp_fin_time(net, tp));
     }
   }
-  if (sk.sk_state != tcp_state::close && tcp_check_oom(net, sk)) {
+  if (sk.sk_state != tcp_state::close && tcp_check_oom(net, sk, 0)) {
     ++NET_STATS(net).TCPAbortOnMemory;
     detail::tcp_abort(net, sk);
   }

@@ -143,10 +143,11 @@ template <class Net>
   s64 const segment = (net.worker().pool.frame_truesize() + sk_mem_quantum - 1) / sk_mem_quantum;
   return tcp_worker_of(net).memory.allocated + segment > tcp_pernet(net).limits.mem[2];
 }
-/// Too much for a connection that nobody holds: there are too many of them, or it keeps what the others need.
+/// Too much for a connection that nobody holds: there are too many of them, or it keeps what the others need. `shift`:
+/// how often its claim is halved.
 template <class Net>
-[[nodiscard]] bool tcp_check_oom(Net& net, sock const& sk) {
-  return tcp_pernet(net).orphan_count > tcp_pernet(net).sysctl_tcp_max_orphans ||
+[[nodiscard]] bool tcp_check_oom(Net& net, sock const& sk, u32 shift) {
+  return u64{tcp_pernet(net).orphan_count} << shift > tcp_pernet(net).sysctl_tcp_max_orphans ||
          (sk.sk_wmem_queued > sock_min_sndbuf && tcp_out_of_memory(net));
 }
 /// How long FIN-WAIT-2 may last for a connection that nobody holds.

@@ -33,6 +33,21 @@ u32 tcp_orphan_retries(Net& net, sock const& sk, u64 rto) {
   u32 const n = tcp_pernet(net).sysctl_tcp_orphan_retries;
   return n == 0 && alive ? 8 : n;
 }
+/// One that nobody holds goes when others need its place, and sooner if nothing could be sent for long, if its peer
+/// says nothing (`heard`: it may yet), or if a router says that it is not there: or peers who keep their window closed,
+/// and answer, would hold all places for good. True: it is gone.
+template <class Net>
+bool tcp_out_of_resources(Net& net, sock& sk, bool heard) {
+  auto const& tp = tcp_sk(sk);
+  u64 const quiet = net.worker().now - tp.lsndtime;
+  bool const stale = !heard || quiet > u64{tcp_rto_max_of(tp)} * 2000;
+  if (!tcp_check_oom(net, sk, u32{stale} + (sk.sk_err_soft != 0))) [[likely]]
+    return false;
+  ++NET_STATS(net).TCPAbortOnMemory;
+  if (heard || quiet <= tcp_timewait_len || (tp.snd_wnd == 0 && tp.packets_out == 0)) tcp_send_active_reset(net, sk);
+  tcp_done(net, sk);
+  return true;
+}
 /// TCP_USER_TIMEOUT (RFC 5482, MUST-21): so long since the peer was first asked, with something owed.
 template <class Net>
 bool tcp_user_timed_out(Net& net, tcp_sock const& tp) {
@@ -117,7 +132,12 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
   bool const opening = tcp_in_state(sk, tcp_state::syn_sent, tcp_state::syn_recv);
   // As in Linux, a SYN is owed an answer since it was sent, anything else since it was sent again.
   if (tp.icsk_retransmits == 0) past.retrans_start = opening ? TCP_SKB_CB(*head).sent : net.worker().now;
-  bool const closed = tp.snd_wnd == 0 && !opening && !sock_flag(sk, sock_flags::dead);
+  bool const dead = sock_flag(sk, sock_flags::dead), closed = tp.snd_wnd == 0 && !opening && !dead;
+  if (dead && !opening) {
+    u32 const tries = tcp_orphan_retries(net, sk, tp.icsk_rto);
+    bool const heard = tp.icsk_rto < tcp_rto_max_of(tp) || !tcp_retransmits_timed_out(net, sk, tries);
+    if (tcp_out_of_resources(net, sk, heard)) return;
+  }
   if (closed ? tcp_rtx_probe0_timed_out(net, tp, *head) : tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
   ++NET_STATS(net).TCPTimeouts;
   if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
@@ -151,9 +171,9 @@ void tcp_probe_timer(Net& net, sock& sk) {
   if (since == 0) since = net.worker().now;
   u64 const when = tcp_probe0_when(tp);
   u32 const most = dead ? tcp_orphan_retries(net, sk, when) : ns.sysctl_tcp_retries2;
-  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp) ||
-      (dead && when == tcp_rto_max_of(tp) && tp.icsk_backoff >= most))
-    return tcp_write_err(net, sk);
+  bool const rarest = when == tcp_rto_max_of(tp) && tp.icsk_backoff >= most;
+  if (dead && !rarest && tcp_out_of_resources(net, sk, true)) return;
+  if (tp.icsk_probes_out >= most || tcp_user_timed_out(net, tp) || (dead && rarest)) return tcp_write_err(net, sk);
   auto const r = tcp_write_wakeup(net, sk);
   // That no frame is left here says nothing of the peer: it counts for nothing, and is tried again soon.
   if (!r && r.error() == std::errc::no_buffer_space)
