@@ -653,6 +653,18 @@ constexpr scenario scenarios[]{
        {2.0, [](side& s) { s.in(". 1 ack 1461"); }},
        {2.2, [](side& s) { s.in(". 1 ack 1461 sack 14601-16061"); }},
        {2.5, [](side& s) { s.in(". 1 ack 16061"); }}}}},
+    {"acknowledgments that were overtaken, and tell of what came twice, and of more",
+     syn_with_sack,
+     {{{0.1, begin_with<40 * 1460>},
+       {0.2,
+        [](side& s) {
+          for (char const* ack : {". 1 ack 1461", ". 1 ack 1461 sack 2921-7301", ". 1 ack 1461 sack 2921-8761"})
+            s.in(ack);
+        }},
+       {0.25, [](side& s) { s.in(". 1 ack 1 sack 2921-4381 sack 2921-8761"); }},
+       {0.26, [](side& s) { s.in(". 1 ack 1 sack 2921-10221"); }},
+       {0.27, [](side& s) { s.in(". 1 ack 1 sack 2921-13141"); }},
+       {0.28, [](side& s) { s.in(". 1 ack 1461 sack 2921-14601"); }}}}},
     {"a pause: the window begins anew",
      syn_with_sack,
      {{{0.2, begin_with<14600>},

@@ -377,6 +377,25 @@ TEST_CASE("… but opens no window, though reordering was seen", "[S99]") {
   t.pending.clear();
   t.over();
 }
+TEST_CASE("an acknowledgment that was overtaken tells of what arrived, and moves no window: RFC 6937 §3") {
+  episode t;
+  t.write(40).leave(1, 10).after(100).in(ack(1)).leave(11, 12).silent();
+  t.in(ack(1) + sack(3, 5)).leaves(2).leaves(13).silent().in(ack(1) + sack(3, 6)).silent();
+  u32 const cwnd = t.tp().snd_cwnd, in_flight = tcp_packets_in_flight(t.tp());
+  REQUIRE(cwnd == in_flight);
+  t.in(ack(0) + sack(3, 3) + sack(3, 6)).silent();  // nothing but a DSACK
+  CHECK(t.ext().TCPDSACKOfoRecv.read() == 1);
+  t.in(ack(0) + sack(3, 7)).leaves(14).silent();
+  t.in(ack(0) + sack(3, 9)).leave(15, 16).silent();
+  CHECK(t.tp().snd_cwnd == cwnd);
+  CHECK(tcp_packets_in_flight(t.tp()) == cwnd);
+  t.in(ack(1) + sack(3, 10)).silent();  // the latest: as few as have left for it
+  CHECK(t.tp().snd_cwnd == cwnd - 1);
+  t.pending.clear();
+  t.in(ack(16));
+  t.pending.clear();
+  t.over();
+}
 // --------------------------------------------------------------------------------------------------------------
 
 TEST_CASE("repairs leave half as fast as segments arrive, until half of the window is in flight: RFC 6937 §3") {

@@ -491,9 +491,12 @@ NETSTACK_NOINLINE int tcp_ack_any(Net& net, sock& sk, tcp_rx const& rx, bool cha
       if (challenge) tcp_send_challenge_ack(net, sk);
       return -1;
     }
-    if (tp.sack_ok && rx.opt.num_sacks != 0) {  // an acknowledgment that was overtaken may tell of what arrived
+    // An acknowledgment that was overtaken may tell of what arrived; but it moves no window, as in Linux.
+    if (tp.sack_ok && rx.opt.num_sacks != 0) {
       tcp_sacktag_write_queue(net, sk, rx, news);
-      tcp_ack_recover(net, sk, ack, news);
+      bool const repair = tcp_fastretrans_alert(net, sk, news);
+      tp.delivered += news.delivered, NET_STATS(net).TCPDelivered += news.delivered;
+      tcp_xmit_recovery(net, sk, repair);
       tcp_repair_settle(net, tp);
     }
     return 0;
