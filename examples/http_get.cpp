@@ -6,6 +6,7 @@
 // RUN: --dev pipe --addr 192.0.2.2/24 --serve --output /dev/null 127.0.0.1/bytes/3000000
 // OUTPUT: ^HTTP/1.1 200 OK: 3000000 bytes in \d+\.\d\d\d s, \d+ Mbit/s$
 #include <CLI/CLI.hpp>
+#include <charconv>
 #include <optional>
 
 #include "device.hpp"
@@ -28,9 +29,14 @@ static std::optional<url> parse_url(std::string const& text) {
   if (slash == text.npos) return {};
   bool const has_port = colon < slash;
   auto const addr = parse_ipv4(text.substr(0, has_port ? colon : slash));
-  unsigned long const port = has_port ? std::strtoul(text.c_str() + colon + 1, nullptr, 10) : 80;
-  if (!addr || port == 0 || port > 65535) return {};
-  return url{inet_addr_of(*addr, static_cast<u16>(port)), text.substr(slash)};
+  u16 port = 80;
+  char const* const end = text.c_str() + slash;
+  if (has_port)
+    if (auto const [last, why] = std::from_chars(text.c_str() + colon + 1, end, port);
+        why != std::errc{} || last != end)
+      return {};
+  if (!addr || port == 0) return {};
+  return url{inet_addr_of(*addr, port), text.substr(slash)};
 }
 
 /// An answer's beginning; empty: it is none, or too long.
@@ -55,7 +61,7 @@ static std::optional<answer> read_head(net_t& net, int fd) {
   return a;
 }
 
-/// The page, into `out`; how many bytes, -1: it broke off.
+/// The page, into `out`; how many bytes, -1: it broke off, or has no room there.
 static s64 read_page(net_t& net, int fd, answer const& a, std::FILE* out) {
   s64 got = static_cast<s64>(a.got_more.size());
   std::fwrite(a.got_more.data(), 1, a.got_more.size(), out);
@@ -63,7 +69,7 @@ static s64 read_page(net_t& net, int fd, answer const& a, std::FILE* out) {
   char buf[most];
   while (a.length < 0 || got < a.length) {
     auto const n = recv(net, fd, buf, most);
-    if (!n) return -1;
+    if (!n || std::ferror(out)) return -1;
     if (*n == 0) break;
     std::fwrite(buf, 1, *n, out);
     got += static_cast<s64>(*n);
@@ -125,6 +131,7 @@ static int fetch(connection& c, url const& what, std::FILE* out, services::compl
   auto const a = read_head(net, *fd);
   if (!a || a->status.rfind("HTTP/1.", 0) != 0) return fail(where, "no answer that HTTP knows");
   s64 const got = read_page(net, *fd, *a, out);
+  if (std::fflush(out) != 0 || std::ferror(out)) return fail(where, "the page cannot be written where it should go");
   if (got < 0) return fail(where, "the connection ended before the page did");
   double const seconds = std::max(static_cast<double>(net.worker().now - start) / 1e9, 1e-6);
   std::fprintf(stderr, "%s: %lld bytes in %.3f s, %.0f Mbit/s\n", a->status.c_str(), static_cast<long long>(got),

@@ -416,6 +416,21 @@ TEST_CASE("http_get fetches from a web server of Linux, over TAP and over AF_XDP
   }
 }
 
+TEST_CASE("http_get says when a page cannot be written, and what it cannot fetch") {
+  if (skip_without_example("http_get")) return;
+  auto const get = [](std::string const& output, std::string const& url) {
+    return netns::attempt(example("http_get") + " --dev pipe --addr 192.0.2.2/24 --serve --output " + output + " " +
+                          url);
+  };
+  CHECK(get("/dev/null", "127.0.0.1:80/bytes/3000000").status == 0);
+  for (char const* const page : {"/bytes/10", "/bytes/3000000"}) {
+    auto const full = get("/dev/full", std::string("127.0.0.1") + page);
+    CHECK((full.status != 0 && says(full.text, "cannot be written")));
+  }
+  for (char const* const port : {"80x", "99999", "0", ""})
+    CHECK(get("/dev/null", std::string("127.0.0.1:") + port + "/bytes/10").status != 0);
+}
+
 TEST_CASE("http_get does not wait for a page when its interface is gone, or down") {
   if (cannot_run_inetd() || skip_without_example("http_get")) return;
   netns ns;
