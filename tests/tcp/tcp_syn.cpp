@@ -530,6 +530,38 @@ TEST_CASE("a handshake whose listener's TCP_RTO_MAX_MS is raised meanwhile is no
   t.over();
 }
 
+TEST_CASE("however many bounds listeners want, who is half open finds his place at the end of a row, and is not late",
+          "[S147]") {
+  tcp_script t;
+  int const fd = t.listen(64);
+  u64 const start = t.net().worker().now;
+  std::vector<u32> const bounds{1900, 1860, 1820, 1780, 1740, 1700, 1660, 1620, 1900, 1880, 1100};
+  for (u32 i = 0; i < bounds.size(); ++i) knock(t, static_cast<u16>(5000 + i)), t.after(10).pending.clear();
+  t.after(995 - 10 * bounds.size());
+  for (u32 const bound : bounds) {  // when its first timeout is near
+    REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::rto_max_ms, static_cast<int>(bound)));
+    CHECK(t.after(10).pending.size() == 1);
+    t.pending.clear();
+  }
+  auto& all = tcp_worker_of(t.net()).request_rows;
+  u32 seen = 0;
+  for (auto& row : all.rows) {
+    u64 last = 0;
+    for (auto& req : row.in(requests(t))) {
+      CHECK(req.due >= std::exchange(last, req.due));
+      u32 const i = req.key.sport.host() - 5000u;
+      // There are eight rows: who wants another takes the next shorter wait.
+      u64 const wait = bounds[i] == 1880 ? 1860 : bounds[i] == 1100 ? 1000 : bounds[i];
+      u64 const due = (req.due - start) / 1'000'000, expected = 1000 + 10 * i + wait;
+      CHECK((due >= expected && due <= expected + 2));
+      ++seen;
+    }
+  }
+  CHECK(seen == bounds.size());
+  t.after(600'000).pending.clear();
+  t.over();
+}
+
 TEST_CASE("TCP_SAVE_SYN: kept until read or closed; without room, or with a cookie, the connection has none") {
   tcp_script t;
   t.listen();

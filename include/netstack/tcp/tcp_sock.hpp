@@ -298,12 +298,13 @@ struct tcp_request_sock {
 };
 static_assert(sizeof(tcp_request_sock) <= 128);
 
-/// Whoever waits for an answer to a SYN-ACK, the next whose time comes first in each row: after so many timeouts all
-/// wait equally long, so that each finds its place at the end, and one timer does for all.
+/// Whoever waits for an answer to a SYN-ACK, the next whose time comes first in each row: all in a row wait equally
+/// long, so that each finds its place at the end, whatever flood of SYNs comes, and one timer does for all.
 struct tcp_request_rows {
-  static constexpr u32 own =
-      8;  ///< the row of those who wait no longer than their listener wants; before it none grows
-  slab_list<tcp_request_sock, &tcp_request_sock::row_node> rows[own + 1];
+  static constexpr u32 usual = 8;  ///< rows: after so many timeouts; before the last none waits as long as any may
+  static constexpr u32 own = 8;    ///< … of those who wait no longer than their listener wants
+  slab_list<tcp_request_sock, &tcp_request_sock::row_node> rows[usual + own];
+  u32 own_wait[own]{};  ///< us; of a row that is not empty
   timer_list timer;
 };
 

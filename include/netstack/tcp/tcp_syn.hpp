@@ -82,16 +82,32 @@ void tcp_rtx_synack(Net& net, tcp_request_sock& req) {
 }
 template <class Net>
 void reqsk_timer_handler(void* ctx, timer_list& timer);
+/// The row of those who wait so long, which their listener wants. Where listeners want more than there are rows, that
+/// of the next shorter wait: too early is in time.
+NETSTACK_COLD inline u32 tcp_reqsk_own_row(tcp_request_rows& all, u32& wait) {
+  u32 empty = all.own, shorter = all.own;
+  for (u32 i = 0; i < all.own; ++i) {
+    if (all.rows[all.usual + i].empty())
+      empty = i;
+    else if (all.own_wait[i] == wait)
+      return all.usual + i;
+    else if (all.own_wait[i] < wait && (shorter == all.own || all.own_wait[i] > all.own_wait[shorter]))
+      shorter = i;
+  }
+  if (empty != all.own) return all.own_wait[empty] = wait, all.usual + empty;
+  wait = shorter != all.own ? all.own_wait[shorter] : tcp_timeout_init;
+  return shorter != all.own ? all.usual + shorter : 0;
+}
 /// It waits for an answer from now on, the longer the more often it did in vain; until now it stands in no row.
 template <class Net>
 NETSTACK_INLINE void tcp_reqsk_wait(Net& net, tcp_request_sock& req, u8 timeouts) {
   auto& w = tcp_worker_of(net);
   auto& all = w.request_rows;
-  u32 const n = std::min<u32>(timeouts, all.own - 1), usual = std::min(tcp_timeout_init << n, tcp_rto_max);
-  u32 const wait = n == 0 ? usual : std::min(usual, tcp_rto_max_of(tcp_sk(*req.rsk_listener)));
-  req.row = static_cast<u8>(wait == usual ? n : all.own);
+  u32 const n = std::min<u32>(timeouts, all.usual - 1), usual = std::min(tcp_timeout_init << n, tcp_rto_max);
+  u32 wait = n == 0 ? usual : std::min(usual, tcp_rto_max_of(tcp_sk(*req.rsk_listener)));
+  req.row = static_cast<u8>(wait == usual ? n : tcp_reqsk_own_row(all, wait));
   req.due = net.worker().now + u64{wait} * 1000;
-  all.rows[req.row].insert_by(w.requests, req, [&](auto const& other) { return other.due > req.due; });
+  all.rows[req.row].push_back(w.requests, req);
   if (timer_pending(all.timer) && all.timer.expires <= req.due) [[likely]]
     return;
   all.timer.function = reqsk_timer_handler<Net>;
