@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the client of iperf3 talks to (port 5201): one test at a time over TCP, either way (-R) or both (--bidir), with
 // up to 64 streams each way (-P). A control connection says what is wanted, the streams follow it, and all of them
-// begin with the same cookie. What it cannot do (UDP, a second test beside the first) it refuses.
+// begin with the same cookie. What it cannot do (UDP, a second test beside the first) it refuses, and who does not
+// begin within ten seconds goes: there is one test at a time.
 #pragma once
 #include <algorithm>
 #include <charconv>
@@ -17,6 +18,7 @@ namespace services {
 template <class Net>
 class iperf3_session {
   static constexpr u32 cookie_size = 37, most_streams = 128, longest_text = 32768;
+  static constexpr u64 patience = 10'000'000'000;  // ns
   // What is said on the control connection: a byte each.
   enum : char {
     test_start = 1,
@@ -49,6 +51,13 @@ class iperf3_session {
   }
 
   bool step(stream<Net>& io, shared& test) {
+    u64 const now = io.net().worker().now;
+    if (since_ == 0) since_ = now;
+    return go_on(io, test) && (now - since_ < patience || has_begun());
+  }
+
+ private:
+  bool go_on(stream<Net>& io, shared& test) {
     for (;;) switch (phase_) {
         case phase::cookie:
           if (!read_cookie(io, test)) return !io.ended();
@@ -74,13 +83,17 @@ class iperf3_session {
       }
   }
 
- private:
   enum class phase : u8 { cookie, stream, params, run, results, denied };
 
   phase phase_ = phase::cookie;
   u32 number_ = 0, index_ = 0;  // of a stream: its test, its place there
   shared* test_ = nullptr;      // of the control connection
+  u64 since_ = 0;               // ns
 
+  /// It is a stream, or has all of its test's.
+  [[nodiscard]] bool has_begun() const {
+    return phase_ == phase::stream || (test_ && test_->wanted != 0 && test_->streams == test_->wanted);
+  }
   static bool say(stream<Net>& io, char what) { return io.send(&what, 1) == 1; }
 
   /// The first of a test is its control connection; the others must know its cookie.

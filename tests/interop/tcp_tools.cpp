@@ -324,6 +324,17 @@ TEST_CASE("iperf3 measures either way and both at once, and with 64 streams") {
   }
 }
 
+TEST_CASE("who asks iperf3's server for a test and begins none leaves its place to others") {
+  if (cannot_run_inetd() || skip_without_program("iperf3") || skip_without_program("nc")) return;
+  rig r("tap");
+  CHECK(netns::attempt(
+            "exec 2>/dev/null\n(printf %037d 0; sleep 14) 2>/dev/null | nc 192.0.2.2 5201 >/dev/null 2>&1 & sleep 0.5\n"
+            "iperf3 -c 192.0.2.2 -n 1M && exit 1\n"
+            "for i in $(seq 13); do sleep 1; iperf3 -c 192.0.2.2 -n 1M && exit 0; done; exit 2")
+            .status == 0);
+  (void)end_well(*r.inetd);
+}
+
 TEST_CASE("ab makes thousands of short connections, and of requests on ones that stay", "[S102]") {
   if (cannot_run_inetd() || skip_without_program("ab")) return;
   for (char const* kind : {"tap", "xdp"}) many_requests(kind, {}, 4000, asan_enabled ? 4000 : 20000);
