@@ -230,13 +230,19 @@ TEST_CASE("a repetition is missed when new data arrived that left behind it at t
 }
 
 TEST_CASE("of what was repeated at one moment, what arrived tells of what left before it: RFC 8985 §6.2 step 5") {
-  episode t;
-  t.write(10).leave(1, 10).after(100).in(ack(0) + sack(4, 10)).leave(1, 3).silent();
-  t.after(100).in(ack(0) + sack(2, 2) + sack(4, 10)).leaves(1).silent();
-  CHECK(t.ext().TCPLostRetransmit.read() == 1);
-  t.after(100).in(ack(10)).silent();
-  CHECK(t.ext().TCPTimeouts.read() == 0);
-  t.over();
+  for (bool const stamped : {false, true}) {
+    CAPTURE(stamped);
+    episode t(stamped ? "sackok ts 1 0" : "sackok");
+    // Behind a gap the echo is of what came before that, and says nothing of what came: RFC 7323 §4.3.
+    u32 const echo = t.stamp();
+    auto const ts = [&](u32 val) { return stamped ? " ts " + std::to_string(val) + ' ' + std::to_string(echo) : ""; };
+    t.write(10).leave(1, 10).after(100).in(ack(0) + sack(4, 10) + ts(2)).leave(1, 3).silent();
+    t.after(100).in(ack(0) + sack(2, 2) + sack(4, 10) + ts(3)).leaves(1).silent();
+    CHECK(t.ext().TCPLostRetransmit.read() == 1);
+    t.after(100).in(ack(10) + ts(4)).silent();
+    CHECK(t.ext().TCPTimeouts.read() == 0);
+    t.over();
+  }
 }
 
 TEST_CASE("… and nothing of what left behind it, whatever its number") {

@@ -109,7 +109,7 @@ void tcp_acked_marked(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, u32 prior_hi
   if (cb.sacked & tcpcb::ever_retrans) news.retrans_acked = true;
   if (cb.sacked & tcpcb::sacked_acked) return;
   ++news.delivered;
-  if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, cb, news);
+  if (tcp_is_sack(tp) && !tcp_spurious_retrans(tp, cb, news.tsecr)) tcp_rack_advance(net, tp, cb);
   tcp_rate_skb_delivered(tp, cb, news.rs);
   if (cb.sacked & tcpcb::ever_retrans) return;
   if (news.first_sent == 0) news.first_sent = cb.sent;
@@ -141,7 +141,7 @@ void tcp_acked_segments(Net& net, sock& sk, u32 prior_highest, tcp_ack_news& new
     ++n;
   }
   if (plain) {
-    if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, TCP_SKB_CB(*plain), news);
+    if (tcp_is_sack(tp)) tcp_rack_advance(net, tp, TCP_SKB_CB(*plain));
     tcp_rate_skb_delivered(tp, TCP_SKB_CB(*plain), news.rs);
   }
   if (n == 0) return;

@@ -58,16 +58,19 @@ struct tcp_rack_order {
   if (a.sent != b.sent) return a.sent > b.sent;
   return after(a.end_seq, b.end_seq) || (a.end_seq == b.end_seq && a.nth > b.nth);
 }
+/// An earlier transmission arrived, says the time stamp: RFC 8985 §6.2 step 2. Of what is acknowledged; what is
+/// selectively, arrived behind a gap, and the stamp that is echoed is of what is in front of that (RFC 7323 §4.3).
+[[nodiscard]] inline bool tcp_spurious_retrans(tcp_sock const& tp, tcp_skb_cb const& cb, u32 tsecr) {
+  return (cb.sacked & tcpcb::ever_retrans) && tp.tstamp_ok && tsecr != 0 &&
+         before(tsecr, static_cast<u32>(cb.sent / 1'000'000) + tp.tsoffset);
+}
 /// RFC 8985 §6.2 step 2: a segment arrived. How long it took is what the others may take, too, whether it left last of
 /// those that arrived or not: a path that was held up delivers the first transmissions behind a repetition's time.
 template <class Net>
-void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb, tcp_ack_news const& news) {
+void tcp_rack_advance(Net& net, tcp_sock& tp, tcp_skb_cb const& cb) {
   u32 const rtt_us = tcp_clock_us(net) - tcp_sent_us(cb.sent);
-  if (cb.sacked & tcpcb::ever_retrans) {
-    // Perhaps an earlier transmission did: its time stamp is older, or it is here too soon.
-    u32 const then = static_cast<u32>(cb.sent / 1'000'000) + tp.tsoffset;
-    if ((tp.tstamp_ok && news.tsecr != 0 && before(news.tsecr, then)) || rtt_us < tp.rtt_min_us) return;
-  }
+  // Perhaps an earlier transmission did: it is here too soon.
+  if ((cb.sacked & tcpcb::ever_retrans) && rtt_us < tp.rtt_min_us) return;
   tp.rack_rtt_us = std::min(rtt_us, tcp_rto_max);
   tp.rack_advanced = true;
   auto const order = tcp_rack_order_of(cb);
@@ -197,7 +200,7 @@ void tcp_sacktag_block(Net& net, sock& sk, tcp_sack_block const& b, u32 prior_hi
   while (skb && !after(TCP_SKB_CB(*skb).end_seq, b.end_seq)) {
     auto const& cb = TCP_SKB_CB(*skb);
     sk_buff* const following = tcp_sack_index_after(tp, *skb);
-    tcp_rack_advance(net, tp, cb, news);
+    tcp_rack_advance(net, tp, cb);
     tcp_rate_skb_delivered(tp, cb, news.rs);
     if (!(cb.sacked & tcpcb::ever_retrans)) {
       tcp_note_orig(tp, cb, prior_highest, news);
