@@ -86,9 +86,11 @@ template <class Net>
 [[nodiscard]] u16 tcp_bound_reordering(Net& net, u32 segments) {
   return tcp_narrow_reordering(std::min(segments, tcp_pernet(net).sysctl_tcp_max_reordering));
 }
-/// Where the highest segment ends that is selectively acknowledged; snd_una if none is.
+/// Where the highest segment ends that is selectively acknowledged; snd_una if none is. Without SACK a duplicate may be
+/// of any.
 [[nodiscard]] inline u32 tcp_highest_sack_seq(tcp_sock const& tp) {
-  return tp.sacked_out != 0 ? tp.repair->highest_sack : tp.snd_una;
+  if (tp.sacked_out == 0) return tp.snd_una;
+  return tcp_is_sack(tp) ? tp.repair->highest_sack : tp.snd_nxt;
 }
 /// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between where what came late begins and where what
 /// came ends.
