@@ -261,6 +261,20 @@ TEST_CASE("… and nothing of what left behind it, whatever its number") {
   t.over();
 }
 
+TEST_CASE("what is lost again is repaired in order of sequence, not in that in which it was repeated: RFC 6675 §4") {
+  episode t;
+  t.write(20).leave(1, 10).after(100);
+  t.in(ack(0) + sack(2, 4)).leaves(1).leaves(11).silent().after(100);
+  t.in(ack(0) + sack(2, 5) + sack(7, 8)).leaves(6);
+  t.in(ack(0) + sack(2, 5) + sack(7, 8) + sack(11, 11)).leaves(1).pending.clear();
+  t.after(1).in(ack(0) + sack(2, 5) + sack(7, 11)).pending.clear();  // something new left
+  REQUIRE(t.tp().snd_nxt - t.tp().snd_una >= 14'000);
+  t.after(100).in(ack(0) + sack(2, 5) + sack(7, 14)).leaves(1);  // 6 had been repeated before it
+  t.pending.clear();
+  t.in(ack(14)).pending.clear();
+  t.over();
+}
+
 // --- the tail loss probe
 // ----------------------------------------------------------------------------------------------
 

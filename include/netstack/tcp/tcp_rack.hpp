@@ -35,7 +35,8 @@ u64 tcp_rack_detect_loss(Net& net, sock& sk) {
   auto& tp = tcp_sk(sk);
   u32 const reo_wnd = tcp_rack_reo_wnd(net, tp);
   u64 const now_us = net.worker().now / 1000, allowed = u64{tp.rack_rtt_us} + reo_wnd;
-  auto again = tp.repair->lost_queue.begin();  // what was repaired in vain goes before what was not repaired yet
+  auto& lost = tp.repair->lost_queue;
+  auto again = lost.begin();
   while (!tp.tsorted_sent_queue.empty()) {
     sk_buff& skb = tp.tsorted_sent_queue.front();
     auto const& cb = TCP_SKB_CB(skb);
@@ -43,12 +44,13 @@ u64 tcp_rack_detect_loss(Net& net, sock& sk) {
     // In whole us, as the round trip is: what left together is late together. And all that are before the one that
     // arrived are due when the last of them can be.
     if (u64 const age = now_us - cb.sent / 1000; age < allowed) return std::max<u64>(allowed - age, reo_wnd);
-    if (cb.sacked & tcpcb::ever_retrans) {
-      tcp_mark_skb_lost(net, tp, skb, again);
-    } else {
-      tcp_mark_skb_lost(net, tp, skb, tp.repair->lost_queue.end());
-      if (again == tp.repair->lost_queue.end()) again = tp.repair->lost_queue.iterator_to(skb);
-    }
+    // In order of sequence, as RFC 6675's NextSeg: what is lost again is mostly the first, and what is for the first
+    // time the last. Both come in that order.
+    auto where = (cb.sacked & tcpcb::ever_retrans) ? again : lost.end();
+    while (where != lost.end() && before(TCP_SKB_CB(*where).seq, cb.seq)) ++where;
+    while (where != lost.begin() && before(cb.seq, TCP_SKB_CB(*std::prev(where)).seq)) --where;
+    if (cb.sacked & tcpcb::ever_retrans) again = where;
+    tcp_mark_skb_lost(net, tp, skb, where);
   }
   return 0;
 }
