@@ -378,7 +378,6 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
   auto const is_plain = [&](sk_buff const* from)
                             NETSTACK_INLINE_LAMBDA { return !from || pipe_is_plain(*from, room, unsummed); };
   for (u32 i = 0; i < n;) {
-    u64 const failures = pool.alloc_failures;
     u32 const run = pool.alloc_bulk_while(
         n - i, rx, [&, at = first + i](sk_buff& skb, u8* data, u32 k, u32 truesize) NETSTACK_INLINE_LAMBDA {
           sk_buff* const from = frames.at(at + k);
@@ -393,10 +392,11 @@ NETSTACK_NOINLINE u32 pipe_receive(Net& net, net_device& dev, pipe::priv& p, u32
           return true;
         });
     i += run, got += run;
-    u32 missed = 0;
-    for (; i < n && is_plain(frames.front(i)); ++i, ++missed)  // the pool is empty
+    if (i == n) [[likely]]
+      break;
+    if (pool.available() == 0) pool.alloc_failures -= n - i;  // the rest: what is behind the next asks for itself
+    for (; i < n && is_plain(frames.front(i)); ++i, ++pool.alloc_failures)  // the pool is empty
       if (sk_buff* const from = frames.front(i)) in.done.back(done++) = from;
-    pool.alloc_failures = failures + missed;  // not all of the rest: what is behind asks for itself
     if (i == n) break;
     flow.stop();
     sk_buff*& from = in.done.back(done) = frames.front(i++);
