@@ -772,6 +772,17 @@ TEST_CASE("time stamps tell that the first transmission arrived: RFC 3522, RFC 4
   t.over();
 }
 
+TEST_CASE("a DSACK of a probe that was not needed comes with what acknowledges it, and counts: TCPDSACKIgnoredNoUndo") {
+  episode t;
+  t.calm(1).calm(1).calm(1).write(1).leaves(4).after(400);
+  CHECK(t.ext().TCPLossProbes.read() == 1);
+  t.pending.clear();
+  t.in(ack(4) + sack(4, 4));
+  CHECK((t.ext().TCPDSACKRecv.read() == 1 && t.ext().TCPDSACKRecvSegs.read() == 1));
+  CHECK(t.ext().TCPDSACKIgnoredNoUndo.read() == 1);
+  t.over();
+}
+
 TEST_CASE("without SACK a duplicate may be of any segment: so far reaches what time stamps tell of reordering") {
   episode t("ts 1 0");
   t.write(10).leave(1, 10);

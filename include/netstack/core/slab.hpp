@@ -42,7 +42,8 @@ struct slab_generations<N, false> {};
 /// slot can be named by a handle that goes stale when the object is freed, for four more bytes each.
 template <class T, std::size_t N, bool Generations = false>
 class slab {
-  static_assert(N >= 1 && N < 0xffff'ffff, "netstack: a slab needs at least one slot and an index of 32 bits");
+  static_assert(N >= 1 && N < 0xffff'ffff,
+                "netstack: a slab needs at least one slot, so that bound of config, and an index of 32 bits");
   static constexpr std::size_t alignment = detail::hwcache_align<T>;
   static constexpr std::size_t stride = (sizeof(T) + alignment - 1) / alignment * alignment;
 

@@ -162,11 +162,8 @@ struct bounds {
   static constexpr bool drop_trace = C.drop_trace == 0 || std::has_single_bit(C.drop_trace);
   static constexpr bool tick_shift = C.tick_shift >= 6 && C.tick_shift <= 13;
   static constexpr bool skb_pool = C.skb_pool != 0;
-  static constexpr bool sockets =
-      C.max_sock != 0 && C.max_handle != 0 && C.max_request != 0 && C.max_ofo != 0 && C.max_timewait != 0;
-  static constexpr bool hosts = C.max_addr != 0 && C.max_route != 0 && C.max_neigh != 0 && C.max_peer != 0;
-  static constexpr bool all = workers && max_net && max_dev && frame_size && headroom && cb && rings && drop_trace &&
-                              tick_shift && skb_pool && sockets && hosts;
+  static constexpr bool all =
+      workers && max_net && max_dev && frame_size && headroom && cb && rings && drop_trace && tick_shift && skb_pool;
 };
 template <config C>
 struct bounds_are_sensible {
@@ -182,9 +179,6 @@ struct bounds_are_sensible {
   static_assert(bounds<C>::tick_shift, "netstack: config.tick_shift must be 6 to 13 (64 ns to 8 us)");
   static_assert(bounds<C>::skb_pool,
                 "netstack: config.skb_pool must be at least 1: a stack without frames carries nothing");
-  static_assert(bounds<C>::sockets,
-                "netstack: config.max_sock, max_handle, max_request, max_ofo and max_timewait must be at least 1");
-  static_assert(bounds<C>::hosts, "netstack: config.max_addr, max_route, max_neigh and max_peer must be at least 1");
 };
 
 // --- what a check answers: ok, or the rule that is broken, named but not instantiated

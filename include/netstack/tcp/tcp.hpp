@@ -154,7 +154,7 @@ inline constexpr inet_protosw<Net> tcp_protosw{
 /// ready to be received into or not yet reported as sent. Beyond 4 MB in flight tcp_wmem and tcp_rmem have to be raised
 /// as well.
 [[nodiscard]] constexpr u32 tcp_pool_frames(u64 bits_per_second, u64 round_trip_ns, u32 in_rings) {
-  u64 const in_flight = bits_per_second / 8 * round_trip_ns / 1'000'000'000;
+  u64 const in_flight = bits_per_second / 8 * (round_trip_ns / 1'000) / 1'000'000;
   return static_cast<u32>((8 * in_flight + tcp_frame_payload - 1) / tcp_frame_payload) + in_rings;
 }
 

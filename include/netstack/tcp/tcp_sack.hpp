@@ -139,9 +139,9 @@ inline void tcp_undo_retrans_less(tcp_sock& tp, u32 segs) {
   left = std::max(left - static_cast<s32>(segs), 0);
 }
 /// What is told to have come twice, if it can be true: no more of it than we ever sent twice. True: it is believed, and
-/// what is in flight tells whether that was of our doing.
+/// what is in flight tells whether that was of our doing; `ack`: what was so far, this acknowledgment ends.
 template <class Net>
-bool tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_news& news) {
+bool tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, u32 ack, tcp_ack_news& news) {
   u32 const len = b.end_seq - b.start_seq, mss = std::max<u32>(tp.mss_cache, 1);
   if (!before(b.start_seq, b.end_seq) || after(b.end_seq, tp.snd_nxt) || len > tp.max_window) {
     ++NET_STATS(net).TCPSACKDiscard;
@@ -167,11 +167,13 @@ bool tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_new
     if (tp.rack_reo_wnd_steps != 0xff) ++tp.rack_reo_wnd_steps;
     tp.rack_reo_wnd_persist = tcp_rack_recovery_thresh;
   }
-  if (after(b.end_seq, tp.snd_una)) return true;
+  if (after(b.end_seq, ack) && after(b.end_seq, tp.snd_una)) return true;
   if (!tp.undo_marker_set)
     ++NET_STATS(net).TCPDSACKIgnoredNoUndo;
   else if (!after(b.end_seq, rare.undo_marker))
     ++NET_STATS(net).TCPDSACKIgnoredOld;
+  else if (after(b.end_seq, tp.snd_una))
+    return true;
   else
     tcp_undo_retrans_less(tp, segs);
   return false;
@@ -228,7 +230,8 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
   if (detail::tcp_is_dsack(rx)) {
     first = 1;
     ++(before(rx.opt.sacks[0].start_seq, rx.ack_seq) ? NET_STATS(net).TCPDSACKRecv : NET_STATS(net).TCPDSACKOfoRecv);
-    if (detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], news)) detail::tcp_dsack_in_flight(sk, rx.opt.sacks[0], news);
+    if (detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], rx.ack_seq, news))
+      detail::tcp_dsack_in_flight(sk, rx.opt.sacks[0], news);
   }
   // By sequence, as in Linux: the latest that left is most often the last, and how long that took is what RFC 8985 §6.2
   // step 2 wants.
