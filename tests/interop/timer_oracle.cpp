@@ -935,12 +935,13 @@ TEST_CASE("… and a smaller one", "[S100][S105][RFC 6298]") {
 }
 
 namespace {
-/// 60 random wires, but those on which ours and the kernel part after a while.
+/// 60 random wires, but those on which ours and the kernel part after a while. A sanitised build cannot answer for so
+/// many in time.
 std::vector<scenario> wires(bool stamps, std::initializer_list<u32> but) {
   constexpr void (*amounts[])(side&){begin_with<5 * 1460>, begin_with<20 * 1460>, begin_with<40 * 1460>,
                                      begin_with<60 * 1460>};
   std::vector<scenario> all;
-  for (u32 seed = 1; seed <= 60; ++seed) {
+  for (u32 seed = 1; seed <= (asan_enabled ? 20 : 60); ++seed) {
     if (std::find(but.begin(), but.end(), seed) != but.end()) continue;
     bool const sack = seed % 4 != 0;
     all.push_back({.name = stamps ? "a random wire, with time stamps" : "a random wire",
@@ -961,12 +962,13 @@ TEST_CASE("what a random wire loses, delays and doubles is repeated as the kerne
   // But for their timers' grain, which is the kernel's tick, up to 8 ms late, and ours 1 ms: on 3 and 26 the repetition
   // that waited for the reordering window leaves so much later of the kernel's, and that of a round trip which began
   // with it is what others are allowed; on 35 a probe is due in the moment in which an acknowledgment comes.
-  auto all = wires(false, {3, 26, 35});
-  // With time stamps, 7 and 43 for the same; 50 parts in some runs and not in others. On 3 and 49 what was believed
-  // lost, and by a time stamp is not, is never missed again by the kernel, until its timeout: it left the list that
-  // RACK looks at. Ours is back in that.
-  for (auto const& one : wires(true, {3, 7, 43, 49, 50})) all.push_back(one);
-  compare(all, {});
+  compare(wires(false, {3, 26, 35}), {});
+}
+TEST_CASE("… and with time stamps", "[S99][RFC 8985][RFC 3522]") {
+  // 7 and 43 for the same; 50 parts in some runs and not in others. On 3 and 49 what was believed lost, and by a time
+  // stamp is not, is never missed again by the kernel, until its timeout: it left the list that RACK looks at. Ours is
+  // back in that.
+  compare(wires(true, {3, 7, 43, 49, 50}), {});
 }
 
 namespace {
