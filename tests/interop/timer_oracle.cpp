@@ -773,7 +773,7 @@ bool kernel_is_known() {
 }
 
 /// What differs because this process had to wait for a processor, as in a build beside it, is watched again.
-constexpr int most_tries = 6;
+constexpr int most_tries = 10;
 
 void compare(std::span<scenario const> all, settings const& set) {
   if (skip_without_root("makes a network namespace")) return;
