@@ -6,7 +6,6 @@
 #include "netstack/drivers/fault_injector.hpp"
 #include "netstack/drivers/pipe.hpp"
 #include "netstack/ipv4/ipv4.hpp"
-#include "netstack/stack/sysctl.hpp"
 #include "netstack/tcp/tcp.hpp"
 #include "netstack/tcp/tcp_cubic.hpp"
 #include "support/two_hosts.hpp"

@@ -58,7 +58,7 @@ TEST_CASE("peers who keep their window closed, and answer, leave the places of o
   tcp_script t;
   auto& ns = tcp_pernet(t.net());
   ns.sysctl_tcp_max_orphans = 4;
-  ns.sysctl_tcp_retries2 = 8;  // below that probes become rare enough, and end by themselves
+  ns.sysctl_tcp_retries2 = 8;  // so few that probes never become rare enough to end by themselves
   t.listen(64);
   auto const connection = [&](u16 port) {
     t.from_port = port, t.our_isn_known = false, t.written = 1;

@@ -149,13 +149,15 @@ inline constexpr inet_protosw<Net> tcp_protosw{
     .flags = protosw_flag::permanent | protosw_flag::icsk,
 };
 
+/// No connection may take more than one part in so many of all frames, either way.
+inline constexpr u32 tcp_pool_parts = 8;
 /// How many frames a pool needs for a connection that fills its path: the bandwidth-delay product is in flight, which
 /// may be an eighth of the pool as tcp_wmem counts (docs/memory.md), and drivers keep `in_rings` frames meanwhile,
 /// ready to be received into or not yet reported as sent. Beyond 4 MB in flight tcp_wmem and tcp_rmem have to be raised
 /// as well.
 [[nodiscard]] constexpr u32 tcp_pool_frames(u64 bits_per_second, u64 round_trip_ns, u32 in_rings) {
   u64 const in_flight = bits_per_second / 8 * (round_trip_ns / 1'000) / 1'000'000;
-  return static_cast<u32>((8 * in_flight + tcp_frame_payload - 1) / tcp_frame_payload) + in_rings;
+  return static_cast<u32>((tcp_pool_parts * in_flight + tcp_frame_payload - 1) / tcp_frame_payload) + in_rings;
 }
 
 /// The pages that queued segments may take: half of the pool's; pressure from three quarters of that on.
@@ -194,9 +196,9 @@ result<void> tcp_sk_init(Net& net) {
   ns.limits.mem[0] = limit / 2;
   ns.limits.mem[1] = limit / 4 * 3;
   ns.limits.mem[2] = limit;
-  // No connection may take more than an eighth of all frames either way; to send they are counted by their payload.
+  // To send they are counted by their payload.
   constexpr auto share = [](u64 of_a_frame) {
-    return static_cast<s32>(std::min<u64>(u64{Net::sizes.skb_pool} * of_a_frame / 8, 1u << 30));
+    return static_cast<s32>(std::min<u64>(u64{Net::sizes.skb_pool} * of_a_frame / tcp_pool_parts, 1u << 30));
   };
   ns.sysctl_tcp_wmem[2] = std::max(std::min(ns.sysctl_tcp_wmem[2], share(tcp_frame_payload)), ns.sysctl_tcp_wmem[1]);
   ns.sysctl_tcp_rmem[2] =
