@@ -59,8 +59,9 @@ class linux_end {
   std::atomic<bool> ready_{false};
 
  public:
-  /// gro_sink merges what comes, over several polls of its interface (docs/drivers.md), which takes a sender without
-  /// TSO.
+  /// gro_sink takes in what comes, and merges it, in a thread of its interface's on its own processor
+  /// (docs/drivers.md), as a machine of its own would; sink has most of that done in the sender's calls. Merging takes
+  /// a sender without TSO.
   enum kind { sink, gro_sink, source };
   explicit linux_end(kind what) {
     int const here = ::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
@@ -75,8 +76,10 @@ class linux_end {
       without_offloads(far_ifname, false, what == gro_sink);
       if (what == gro_sink)
         command(
-            "unshare -m sh -c 'mount -t sysfs sysfs /sys && cd /sys/class/net/nst1 && "
-            "echo 100000 > gro_flush_timeout && echo 2 > napi_defer_hard_irqs'");
+            "unshare -m sh -c 'mount -t sysfs sysfs /sys && echo 1 > /sys/class/net/nst1/threaded' && "
+            "for thread in $(grep -ls ^napi/nst1- /proc/[0-9]*/comm); do "
+            "taskset -pc " +
+            std::to_string(::sched_getcpu()) + " $(basename ${thread%/comm}) > /dev/null; done");
       int const listener = what != source ? listening("192.0.2.2") : -1;
       ready_ = true;
       int const fd = what != source ? ::accept(listener, nullptr, nullptr) : connected("192.0.2.1");
