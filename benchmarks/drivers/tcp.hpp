@@ -53,6 +53,14 @@ inline int connected(char const* addr) {
   return fd;
 }
 
+/// Keeps the processors from halting until the process ends: to wake one that is, takes the sender's time, which
+/// another machine would not (Linux: Documentation/power/pm_qos_interface.rst).
+inline void stay_awake() {
+  int const fd = ::open("/dev/cpu_dma_latency", O_WRONLY | O_CLOEXEC);
+  std::int32_t const none = 0;
+  must(fd >= 0 && ::write(fd, &none, sizeof none) == sizeof none, "/dev/cpu_dma_latency");
+}
+
 /// The far end, 192.0.2.2 at nst1; nst0 of the caller's namespace is its peer. Until the process ends it takes what
 /// comes, or sends what goes.
 class linux_end {
@@ -90,7 +98,7 @@ class linux_end {
     for (double const end = now() + 5; !ready_ && now() < end;) std::this_thread::yield();
     must(ready_, "Linux's end");
     command("ip link set nst0 up");
-    if (what == gro_sink) without_offloads(ifname, true);
+    if (what == gro_sink) without_offloads(ifname, true), stay_awake();
   }
 };
 
