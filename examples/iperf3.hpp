@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // What the client of iperf3 talks to (port 5201): one test at a time over TCP, either way (-R) or both (--bidir), with
 // up to 64 streams each way (-P). A control connection says what is wanted, the streams follow it, and all of them
-// begin with the same cookie. What it cannot do (UDP, a second test beside the first) it refuses, and who does not
-// begin within ten seconds goes: there is one test at a time.
+// begin with the same cookie. What it cannot do (UDP, a second test beside the first) it refuses. There is one test at
+// a time: who does not begin within ten seconds goes, and so does a test whose streams carry nothing for two minutes.
 #pragma once
 #include <algorithm>
 #include <charconv>
@@ -18,7 +18,7 @@ namespace services {
 template <class Net>
 class iperf3_session {
   static constexpr u32 cookie_size = 37, most_streams = 128, longest_text = 32768;
-  static constexpr u64 patience = 10'000'000'000;  // ns
+  static constexpr u64 patience = 10'000'000'000, silence = 120'000'000'000;  // ns
   // What is said on the control connection: a byte each.
   enum : char {
     test_start = 1,
@@ -41,6 +41,7 @@ class iperf3_session {
     u32 wanted = 0, streams = 0;
     u32 ours = 0;  ///< from this stream on it is we who send
     u64 bytes[most_streams]{};
+    u64 moved_at = 0;         ///< ns: when a stream last carried some
     char text[longest_text];  ///< what is said on its control connection
   };
 
@@ -53,7 +54,8 @@ class iperf3_session {
   bool step(stream<Net>& io, shared& test) {
     u64 const now = io.net().worker().now;
     if (since_ == 0) since_ = now;
-    return go_on(io, test) && (now - since_ < patience || has_begun());
+    if (!go_on(io, test)) return false;
+    return has_begun() ? now - std::max(since_, test.moved_at) < silence : now - since_ < patience;
   }
 
  private:
@@ -130,7 +132,8 @@ class iperf3_session {
       while (io.send(zeros, sizeof zeros) == sizeof zeros) continue;
     }
     (void)io.discard();
-    if (!over) test.bytes[index_] += io.moved() - before;
+    if (u64 const moved = io.moved() - before; moved != 0 && !over)
+      test.bytes[index_] += moved, test.moved_at = io.net().worker().now;
     return !io.ended();
   }
   /// JSON behind its length in four bytes; empty: it is not all there.
