@@ -86,11 +86,10 @@ template <class Net>
 [[nodiscard]] u16 tcp_bound_reordering(Net& net, u32 segments) {
   return tcp_narrow_reordering(std::min(segments, tcp_pernet(net).sysctl_tcp_max_reordering));
 }
-/// Where the highest segment ends that is selectively acknowledged; snd_una if none is. Without SACK a duplicate may be
-/// of any.
+/// Where the highest segment ends that is selectively acknowledged; snd_una if none is. Without SACK sacked_out counts
+/// duplicates, which do not tell of what they are.
 [[nodiscard]] inline u32 tcp_highest_sack_seq(tcp_sock const& tp) {
-  if (tp.sacked_out == 0) return tp.snd_una;
-  return tcp_is_sack(tp) ? tp.repair->highest_sack : tp.snd_nxt;
+  return tp.sacked_out != 0 && tcp_is_sack(tp) ? tp.repair->highest_sack : tp.snd_una;
 }
 /// RFC 8985 §6.2 step 3, RFC 4653 in spirit: so many segments lay between where what came late begins and where what
 /// came ends.
