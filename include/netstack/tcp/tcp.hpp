@@ -151,13 +151,13 @@ inline constexpr inet_protosw<Net> tcp_protosw{
 
 /// No connection may take more than one part in so many of all frames, either way.
 inline constexpr u32 tcp_pool_parts = 8;
-/// How many frames a pool needs for a connection that fills its path: the bandwidth-delay product is in flight, which
-/// may be an eighth of the pool as tcp_wmem counts (docs/memory.md), and drivers keep `in_rings` frames meanwhile,
-/// ready to be received into or not yet reported as sent. Beyond 4 MB in flight tcp_wmem and tcp_rmem have to be raised
-/// as well.
+/// How many frames a pool needs for a connection that fills its path. The bandwidth-delay product is in flight when a
+/// writer who waits for room is told of some, with a third of his buffer empty; all of that buffer may be an eighth of
+/// the pool as tcp_wmem counts (docs/memory.md); and drivers keep `in_rings` frames meanwhile, ready to be received
+/// into or not yet reported as sent. Beyond 2.8 MB in flight tcp_wmem and tcp_rmem have to be raised as well.
 [[nodiscard]] constexpr u32 tcp_pool_frames(u64 bits_per_second, u64 round_trip_ns, u32 in_rings) {
-  u64 const in_flight = bits_per_second / 8 * (round_trip_ns / 1'000) / 1'000'000;
-  return static_cast<u32>((tcp_pool_parts * in_flight + tcp_frame_payload - 1) / tcp_frame_payload) + in_rings;
+  u64 const buffer = bits_per_second / 8 * (round_trip_ns / 1'000) / 1'000'000 * 3 / 2;
+  return static_cast<u32>((tcp_pool_parts * buffer + tcp_frame_payload - 1) / tcp_frame_payload) + in_rings;
 }
 
 /// The pages that queued segments may take: half of the pool's; pressure from three quarters of that on.
