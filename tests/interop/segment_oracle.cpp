@@ -205,14 +205,17 @@ class both {
         continue;
       }
       std::getline(steps, rest);
-      auto const n = static_cast<std::size_t>(std::atoi(rest.c_str()));
-      what == ">"       ? in(tcp_seg::parse(rest))
-      : what == "write" ? write(n)
-      : what == "more"  ? write(n, msg::more)
-      : what == "read"  ? read(n, 0)
-      : what == "wait"  ? wait(n)
-      : what == "icmp"  ? icmp(icmp_type::dest_unreach, static_cast<u8>(n), 0, snd - 1)
-                        : shutdown(SHUT_WR);
+      std::size_t n = 0;
+      u32 mtu = 0;
+      std::istringstream(rest) >> n >> mtu;
+      what == ">"          ? in(tcp_seg::parse(rest))
+      : what == "write"    ? write(n)
+      : what == "more"     ? write(n, msg::more)
+      : what == "read"     ? read(n, 0)
+      : what == "wait"     ? wait(n)
+      : what == "icmp"     ? icmp(icmp_type::dest_unreach, static_cast<u8>(n), mtu, snd - 1)
+      : what == "discover" ? option(sol::ip, ip_opt::mtu_discover, static_cast<int>(n))
+                           : shutdown(SHUT_WR);
     }
     auto const after = counts();
     for (std::size_t i = 0; i < columns.size(); ++i)
@@ -297,7 +300,8 @@ class both {
       s.sacks.clear();  // and Linux forgets at a FIN what it had beyond it, before or after it answers
     auto const body = f.payload(th.header_len());
     auto const sum = csum_fold(csum_partial(body.data(), body.size(), 0)).raw();
-    return {s, "  < " + s.text() + " sum " + std::to_string(sum) + " tos " + std::to_string(f.ip().tos) + '\n'};
+    return {s, "  < " + s.text() + " sum " + std::to_string(sum) +
+                   ((f.ip().frag_off.host() & ip_df) != 0 ? " df" : "") + " tos " + std::to_string(f.ip().tos) + '\n'};
   }
   /// … and not of a connection that was left.
   [[nodiscard]] bool is_of_this(sent_frame const& f) const {
@@ -463,6 +467,7 @@ class round_of {
                                         {sol::socket, so::oobinline, 0},      {sol::ip, ip_opt::tos, 8},
                                         {sol::ip, ip_opt::ttl, 33},           {sol::ip, ip_opt::mtu_discover, 0},
                                         {sol::ip, ip_opt::mtu_discover, 2},   {sol::ip, ip_opt::mtu_discover, 3},
+                                        {sol::ip, ip_opt::mtu_discover, 4},   {sol::ip, ip_opt::mtu_discover, 5},
                                         {sol::ip, ip_opt::recverr, 1},        {sol::ip, ip_opt::minttl, 255},
                                         {sol::ip, ip_opt::minttl, 0},         {sol::tcp, tcp_opt::maxseg, 700},
                                         {sol::tcp, tcp_opt::quickack, 1},     {sol::tcp, tcp_opt::keepcnt, 1},
@@ -641,6 +646,18 @@ TEST_CASE("an ICMP error that was waited out is told by SO_ERROR, also after con
   for (char const* const script : {"write 3\n icmp 1\n disconnect", "write 3\n icmp 3\n > . 1 ack 4\n disconnect",
                                    "shutdown\n icmp 1\n disconnect", "shutdown\n > F. 1 ack 1\n icmp 9\n disconnect"}) {
     for (u32 tries = 0; tries == 0 || (two.differs && tries < 20); ++tries) two.play(++port, script);
+    INFO(script << '\n' << two.trace());
+    CHECK(!two.differs);
+  }
+}
+
+TEST_CASE("IP_MTU_DISCOVER says whether a narrower path is believed, as with the kernel", "[S118][RFC 1191]") {
+  if (cannot_compare()) return;
+  for (char const* const how : {"0", "1", "2", "3", "4", "5"}) {
+    both two;  // another path
+    std::string const script = std::string("discover ") + how + "\n write 1400\n icmp 4 1000\n write 3\n" +
+                               "> . 1 ack 1404\n write 1400\n > . 1 ack 2804\n write 1000";
+    two.play(1025, script);
     INFO(script << '\n' << two.trace());
     CHECK(!two.differs);
   }

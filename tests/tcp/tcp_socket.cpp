@@ -638,18 +638,25 @@ TEST_CASE("IP_MTU_DISCOVER says whether a message is listened to, and whether a 
   REQUIRE(t.write(t.figure, 1460));
   CHECK(df());
   t.out("P. 1:1461");
-  REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu_discover, static_cast<int>(ip_pmtudisc::probe)));
-  t.play("icmp 3 4 1 1000");
+  REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu_discover, static_cast<int>(ip_pmtudisc::interface)));
+  t.play("icmp 3 4 1 1000");  // nothing goes again
   t.in(". 1 ack 1461");
-  REQUIRE(t.write(t.figure, 1460));
-  CHECK(df());
-  t.out("P. 1461:2921");
+  REQUIRE(t.write(t.figure, 1460));  // … but the path is known
+  CHECK(!df());
+  t.out(". 1461:2421").out("P. 2421:2921");
   t.in(". 1 ack 2921");
+  REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu_discover, static_cast<int>(ip_pmtudisc::probe)));
+  REQUIRE(t.write(t.figure, 960));
+  t.out("P. 2921:3881");
+  t.play(R"(icmp 3 4 2921 600
+            < . 2921:3481
+            < P. 3481:3881)");
+  t.in(". 1 ack 3881");
   REQUIRE(setsockopt(t.net(), t.figure, sol::ip, ip_opt::mtu_discover, static_cast<int>(ip_pmtudisc::dont)));
   REQUIRE(t.write(t.figure, 10));
   CHECK(!df());
-  t.out("P. 2921:2931");
-  t.in(". 1 ack 2931");
+  t.out("P. 3881:3891");
+  t.in(". 1 ack 3891");
   t.over();
 }
 

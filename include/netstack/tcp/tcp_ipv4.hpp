@@ -47,9 +47,7 @@ u32 tcp_v4_mtu(Net& net, sock& sk) {
   if (!rt || !rt->dev) return 0;
   if (ip_rt_is_plain(net, *rt)) [[likely]]  // then mss_cache lasts, too
     return std::min<u32>(rt->plain_mtu, ip_max_mtu);
-  // IP_PMTUDISC_PROBE and what is above it: whatever was told of the path, the link's own counts.
-  bool const deaf = inet_sk(sk).pmtudisc >= ip_pmtudisc::probe;
-  return std::min<u32>(deaf ? rt->dev->mtu : ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);
+  return std::min<u32>(ip_dst_mtu(net, *rt, sk.sk_daddr), ip_max_mtu);
 }
 
 /// inet_connection_sock_af_ops::cookie_check.
@@ -402,7 +400,7 @@ inline bool tcp_err_in_window(sock const& sk, u32 seq) {
 template <class Net>
 void tcp_v4_mtu_reduced(Net& net, sock& sk) {
   auto const how = inet_sk(sk).pmtudisc;
-  if (tcp_in_state(sk, tcp_state::listen, tcp_state::close) || how == ip_pmtudisc::dont || how >= ip_pmtudisc::probe)
+  if (tcp_in_state(sk, tcp_state::listen, tcp_state::close) || how == ip_pmtudisc::dont || how > ip_pmtudisc::probe)
     return;
   auto& tp = tcp_sk(sk);
   u32 const mtu = tcp_af_ops<Net>(sk).mtu(net, sk);

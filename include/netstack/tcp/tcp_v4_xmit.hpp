@@ -35,11 +35,15 @@ result<rtable*> tcp_v4_route(Net& net, sock& sk, flowi4& fl4) {
 inline u8 tcp_v4_tos(sock const& sk) {
   return static_cast<u8>(inet_sk(sk).tos | (tcp_sk(sk).ecn_flags & tcp_ecn::ect ? inet_ecn::ect_0 : 0));
 }
+/// As in Linux IP_PMTUDISC_PROBE forbids routers to cut datagrams alone.
+inline ip_pmtudisc tcp_v4_pmtudisc(inet_sock const& inet) {
+  return inet.pmtudisc == ip_pmtudisc::probe ? ip_pmtudisc::interface : inet.pmtudisc;
+}
 /// No options, and routers may not cut.
 template <class Net>
 [[nodiscard]] NETSTACK_INLINE bool tcp_v4_is_plain(Net& net, inet_sock const& inet) {
   return ip_ways_possible<Net> && inet.sk_rare->opt == nullptr &&
-         ip_dont_fragment({.pmtudisc = inet.pmtudisc}, ipv4_net(net));
+         ip_dont_fragment({.pmtudisc = tcp_v4_pmtudisc(inet)}, ipv4_net(net));
 }
 /// RFC 3168 §6.1.4 §6.1.5: new data may be marked; while there is no news of marks.
 NETSTACK_INLINE u8 tcp_v4_tos_quiet(sock const& sk, bool fresh) {
@@ -87,7 +91,7 @@ NETSTACK_NOINLINE result<void> ip_queue_xmit_slow(Net& net, sock& sk, sk_buff& s
   ip_tx tx{.ttl = static_cast<u8>(inet.uc_ttl > 0 ? inet.uc_ttl : 0),
            .tos = tcp_v4_tos(sk),
            .protocol = ipproto::tcp,
-           .pmtudisc = inet.pmtudisc,
+           .pmtudisc = tcp_v4_pmtudisc(inet),
            .mark = sk.sk_mark,
            .priority = sk.sk_priority};
   if (inet_options const* const opt = inet.sk_rare->opt) [[unlikely]] {  // MUST-51 MUST-53 MAY-10 MAY-11
