@@ -62,10 +62,10 @@ struct device_options {
     app.add_option("--gateway", gateway, "default route");
     auto* const record = app.add_option("--pcap", pcap, "record all frames here");
     app.add_option("--loss", loss, "percent of packets that are lost, each way: with GSO a packet is several frames")
-        ->check(CLI::Range(0, 100))
+        ->check(CLI::Range(0.0, 100.0))
         ->excludes(record);
     app.add_option("--reorder", reorder, "percent of packets that are overtaken, each way")
-        ->check(CLI::Range(0, 100))
+        ->check(CLI::Range(0.0, 100.0))
         ->excludes(record);
   }
   [[nodiscard]] bool is(std::string const& kind) const { return dev.rfind(kind + ":", 0) == 0; }
@@ -159,6 +159,8 @@ net_device* plug_in(Net& net, device_options const& o, drivers::pipe_cable& cabl
                                      : detail::attach<drivers::pipe>(net, o, {.cables = &cable}, name);
   if (!made) {
     auto const why = made.error();
+    if (!o.pcap.empty() && (why == std::errc::no_space_on_device || why == std::errc::io_error))
+      return fail(o.pcap, why), nullptr;
     return fail(o.dev, kind == "xdp"    ? drivers::af_xdp::explain(why)
                        : kind == "pcap" ? drivers::pcap::explain(why)
                        : known          ? drivers::tap::explain(why)

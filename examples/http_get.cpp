@@ -41,10 +41,22 @@ static std::optional<url> parse_url(std::string const& text) {
 
 /// An answer's beginning; empty: it is none, or too long.
 struct answer {
-  std::string status;    // the first line
-  s64 length = -1;       // of the page; -1: until the connection ends
-  std::string got_more;  // the page's first bytes
+  std::string status;         // the first line
+  std::optional<u64> length;  // of the page; none: until the connection ends
+  std::string got_more;       // the page's first bytes
+  [[nodiscard]] bool is_http() const { return status.rfind("HTTP/1.", 0) == 0; }
+  [[nodiscard]] bool ok() const {
+    return status.compare(8, 4, " 200") == 0 && (status.size() == 12 || status[12] == ' ');
+  }
 };
+/// RFC 9110 §8.6: digits alone.
+static std::optional<u64> parse_length(std::string_view field) {
+  field.remove_prefix(std::min(field.find_first_not_of(" \t"), field.size()));
+  field = field.substr(0, field.find_last_not_of(" \t") + 1);
+  u64 length = 0;
+  auto const [last, why] = std::from_chars(field.data(), field.data() + field.size(), length);
+  return why == std::errc{} && last == field.data() + field.size() ? std::optional(length) : std::nullopt;
+}
 static std::optional<answer> read_head(net_t& net, int fd) {
   std::string text;
   std::size_t end;
@@ -54,27 +66,32 @@ static std::optional<answer> read_head(net_t& net, int fd) {
     if (!n || *n == 0 || text.size() > 16384) return {};
     text.append(buf, *n);
   }
-  answer a{.status = text.substr(0, text.find("\r\n")), .got_more = text.substr(end + 4)};
-  for (std::size_t at = text.find("\r\n"); at < end; at = text.find("\r\n", at + 2))
-    if (services::detail::same_word(std::string_view(text).substr(at + 2, 15), "content-length:"))
-      a.length = std::strtoll(text.c_str() + at + 17, nullptr, 10);
+  answer a{text.substr(0, text.find("\r\n")), {}, text.substr(end + 4)};
+  for (std::size_t at = text.find("\r\n"), next; at < end; at = next) {
+    next = text.find("\r\n", at + 2);
+    auto const line = std::string_view(text).substr(at + 2, next - at - 2);
+    if (!services::detail::same_word(line.substr(0, 15), "content-length:")) continue;
+    a.length = parse_length(line.substr(15));
+    if (!a.length) return {};
+  }
   return a;
 }
 
-/// The page, into `out`; how many bytes, -1: it broke off, or has no room there.
-static s64 read_page(net_t& net, int fd, answer const& a, std::FILE* out) {
-  s64 got = static_cast<s64>(a.got_more.size());
-  std::fwrite(a.got_more.data(), 1, a.got_more.size(), out);
+/// The page, into `out`; how many bytes, none: it broke off, or has no room there.
+static std::optional<u64> read_page(net_t& net, int fd, answer const& a, std::FILE* out) {
+  u64 const length = a.length.value_or(~u64{0});
   static constexpr std::size_t most = 65536;
   char buf[most];
-  while (a.length < 0 || got < a.length) {
-    auto const n = recv(net, fd, buf, most);
-    if (!n || std::ferror(out)) return -1;
+  u64 got = std::min<u64>(a.got_more.size(), length);
+  std::fwrite(a.got_more.data(), 1, got, out);
+  while (got < length) {
+    auto const n = recv(net, fd, buf, std::min<u64>(most, length - got));
+    if (!n || std::ferror(out)) return {};
     if (*n == 0) break;
     std::fwrite(buf, 1, *n, out);
-    got += static_cast<s64>(*n);
+    got += *n;
   }
-  return a.length < 0 || got == a.length ? got : -1;
+  return !a.length || got == length ? std::optional(got) : std::nullopt;
 }
 
 /// A connection that ends with its interface: no call waits for what cannot come. One that is only down gets a while,
@@ -129,14 +146,14 @@ static int fetch(connection& c, url const& what, std::FILE* out, services::compl
   std::string const request = "GET " + what.path + " HTTP/1.0\r\nHost: netstack\r\nConnection: close\r\n\r\n";
   if (auto r = send(net, *fd, request.data(), request.size()); !r) return fail("send", r.error());
   auto const a = read_head(net, *fd);
-  if (!a || a->status.rfind("HTTP/1.", 0) != 0) return fail(where, "no answer that HTTP knows");
-  s64 const got = read_page(net, *fd, *a, out);
+  if (!a || !a->is_http()) return fail(where, "no answer that HTTP knows");
+  auto const got = read_page(net, *fd, *a, out);
   if (std::fflush(out) != 0 || std::ferror(out)) return fail(where, "the page cannot be written where it should go");
-  if (got < 0) return fail(where, "the connection ended before the page did");
+  if (!got) return fail(where, "the connection ended before the page did");
   double const seconds = std::max(static_cast<double>(net.worker().now - start) / 1e9, 1e-6);
-  std::fprintf(stderr, "%s: %lld bytes in %.3f s, %.0f Mbit/s\n", a->status.c_str(), static_cast<long long>(got),
-               seconds, static_cast<double>(got) * 8 / seconds / 1e6);
-  return a->status.find(" 200") != std::string::npos ? 0 : 1;
+  std::fprintf(stderr, "%s: %llu bytes in %.3f s, %.0f Mbit/s\n", a->status.c_str(),
+               static_cast<unsigned long long>(*got), seconds, static_cast<double>(*got) * 8 / seconds / 1e6);
+  return a->ok() ? 0 : 1;
 }
 
 int main(int argc, char** argv) {

@@ -427,6 +427,40 @@ TEST_CASE("http_get fetches from a web server of Linux, over TAP and over AF_XDP
   }
 }
 
+TEST_CASE("http_get tells a page from an answer that is none, and fetches no more than the page", "[RFC 9112]") {
+  if (cannot_run_inetd() || skip_without_example("http_get")) return;
+  netns ns;
+  ns.run("ip tuntap add nst2 mode tap && ip addr add 198.51.100.1/24 dev nst2 && ip link set nst2 up");
+  program server({"python3", "-c",  // answers with what the path says in hexadecimal
+                  "import socketserver as s\n"
+                  "class h(s.StreamRequestHandler):\n"
+                  "  def handle(self): self.wfile.write(bytes.fromhex(self.rfile.readline().split()[1].decode()[1:]))\n"
+                  "s.TCPServer(('', 8001), h).serve_forever()\n"});
+  for (int i = 0; i < 100 && !says(ns.run("cat /proc/thread-self/net/tcp"), ":1F41 "); ++i) ::usleep(100'000);
+  struct {
+    char const *answer, *page;  // no page: it fails
+  } const all[]{{"200 OK\r\n\r\nhello", "hello"},
+                {"200\r\nContent-Length: 2 \r\n\r\nhello", "he"},
+                {"200 OK\r\nContent-Length: 20\r\n\r\nhello", nullptr},
+                {"200 OK\r\nContent-Length: -5\r\n\r\nhello", nullptr},
+                {"200 OK\r\nContent-Length: five\r\n\r\nhello", nullptr},
+                {"200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello", nullptr},
+                {"500 Only 200 will do\r\n\r\nhello", nullptr},
+                {"2000 OK\r\n\r\nhello", nullptr}};
+  for (auto const& one : all) {
+    CAPTURE(one.answer);
+    std::string hex;
+    for (char const c : "HTTP/1.1 " + std::string(one.answer)) {
+      constexpr char digits[] = "0123456789abcdef";
+      hex += digits[static_cast<unsigned char>(c) >> 4], hex += digits[c & 15];
+    }
+    auto const got = ns.attempt(example("http_get") + " --dev tap:nst2 --addr 198.51.100.2/24 198.51.100.1:8001/" +
+                                hex + " 2> /dev/null");
+    CHECK((got.status == 0) == (one.page != nullptr));
+    if (one.page) CHECK(got.text.rfind(one.page + std::string("HTTP/1.1 200"), 0) == 0);  // and what was fetched
+  }
+}
+
 TEST_CASE("http_get says when a page cannot be written, and what it cannot fetch") {
   if (skip_without_example("http_get")) return;
   auto const get = [](std::string const& output, std::string const& url) {
