@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // Decides: BBR, which asks not for losses but for a model of the path: the highest delivery rate of the last ten round
 // trips and the shortest round trip of the last ten seconds. It sends at that rate, and keeps about twice their product
-// in flight. Version 1: ECN and losses do not enter the model.
+// in flight. Version 1: ECN and losses do not enter the model. Of Linux's two additions neither is here: a rate that a
+// policer allows is not looked for, and acknowledgments that come in heaps are allowed no more than that twice.
 //
 //   startup ──rate grows no more──> drain ──queue is gone──> probe_bw <──> probe_rtt
 //   2/ln 2 of the rate              its inverse              5/4, 3/4, 1 …  four segments for 200 ms, each ten seconds
