@@ -662,6 +662,19 @@ TEST_CASE("BBR: the wait of a peer that acknowledges late is no round trip") {
   t.over();
 }
 
+TEST_CASE("BBR paces from the beginning, however long a round trip is: a rate of 0 would be none") {
+  script t;
+  int const fd = t.accepted("mss 100");
+  REQUIRE(choose(t.net(), fd, "reno") == errc{});
+  t.tp(fd).srtt_us = 100'000'000u << 3;  // as between planets, after a timeout
+  t.tp(fd).snd_cwnd = 1;
+  REQUIRE(choose(t.net(), fd, "bbr") == errc{});
+  u64 const rate = t.sk(fd).sk_rare->pacing_rate;
+  CHECK(rate >= 100);  // a segment a second
+  CHECK(rate < 10'000);
+  t.over();
+}
+
 TEST_CASE("BBR comes back when a path that brought a segment in a quarter of a minute brings many again") {
   drivers::wire_faults const good{.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000},
       bad{.delay_ns = 20'000'000, .rate_bps = 800, .queue = 3000, .limit = 1000};

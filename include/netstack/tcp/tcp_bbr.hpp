@@ -197,7 +197,7 @@ inline void init_pacing_rate(sock& sk, state& ca) {
   u32 const rtt_us = std::max(tp.srtt_us >> 3, 1u);
   ca.has_seen_rtt = tp.srtt_us != 0;
   u64 const bw = (u64{tp.snd_cwnd} << bw_scale) / (ca.has_seen_rtt ? rtt_us : 1000);
-  u32 const bounded = static_cast<u32>(std::min<u64>(bw, ~u32{0}));
+  u32 const bounded = static_cast<u32>(std::clamp<u64>(bw, least_bw, ~u32{0}));
   rare.pacing_rate = std::min(to_pacing_rate(bounded, tp.mss_cache, high_gain), rare.max_pacing_rate);
 }
 inline void set_pacing_rate(sock& sk, state& ca, u32 gain) {
