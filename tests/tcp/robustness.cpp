@@ -337,6 +337,35 @@ TEST_CASE("who is connected goes on, a segment at a time, when all of tcp_mem is
   t.in(segment()).out(closed()).silent();
   CHECK(t.drops(drop_reason::proto_mem) == 1);
   CHECK(t.ext().TCPToZeroWindowAdv.read() >= 4);
+  CHECK(t.ext().PruneCalled.read() == 1);  // what was taken by force found nothing that could be thrown away
+  CHECK(t.ext().RcvPruned.read() == 0);    // and the buffer had room for all of it
+  t.read(fd, 1400);
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("a reader who waits for more than there is memory for is told, and reads what there is: SO_RCVLOWAT",
+          "[S99]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1460 sackok");
+  REQUIRE(setsockopt(t.net(), fd, sol::socket, so::rcvlowat, 10'000));
+  tcp_socket<net<tcp_script_host>> s{t.net()};
+  REQUIRE(s.adopt(fd));
+  int told = 0;
+  s.on_data_ready([](void* n) { ++*static_cast<int*>(n); }, &told);
+  auto const readable = [&] {
+    pollfd p{.fd = fd, .events = POLLIN, .revents = 0};
+    return poll(t.net(), {&p, 1}, 0).value() == 1;
+  };
+  t.in("P. 1:1401 ack 1");
+  CHECK(std::exchange(told, 0) == 1);
+  CHECK_FALSE(readable());
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_mem", "0 0 0"));
+  // What is lost now comes again, and so on, until he makes room.
+  t.in(GENERATE("P. 1401:2801 ack 1", "P. 2801:4201 ack 1"));
+  CHECK(t.drops(drop_reason::proto_mem) == 1);
+  CHECK(told == 1);
+  CHECK(readable());
   t.read(fd, 1400);
   t.pending.clear();
   t.over();

@@ -118,13 +118,14 @@ void tcp_prune_ofo_queue(Net& net, sock& sk, u32 size, u32 seq) {
 template <class Net>
 NETSTACK_NOINLINE bool tcp_rmem_schedule_slow(Net& net, sock& sk, u32 size, u32 seq) {
   if (sk.sk_rmem_alloc <= sk.sk_rcvbuf && sk_rmem_schedule(net, sk, size)) return true;
+  if (sk.sk_rmem_alloc == 0) return false;  // it is others who have the memory
   ++NET_STATS(net).PruneCalled;
   tcp_prune_ofo_queue(net, sk, size, seq);
   // What is next was promised its place, though segments may be smaller than those that the promise was reckoned by:
   // without it the peer would stand still until its timer, however soon we read.
   u32 const most = after(seq, tcp_sk(sk).rcv_nxt) ? sk.sk_rcvbuf : sk.sk_rcvbuf + (sk.sk_rcvbuf >> 3);
   if (sk.sk_rmem_alloc <= most && sk_rmem_schedule(net, sk, size)) return true;
-  ++NET_STATS(net).RcvPruned;
+  if (sk.sk_rmem_alloc > sk.sk_rcvbuf) ++NET_STATS(net).RcvPruned;  // else the buffer has room, and memory is short
   return false;
 }
 template <class Net>
@@ -318,6 +319,7 @@ verdict tcp_data_queue_ofo(Net& net, sock& sk, sk_buff& skb, tcp_rx const& rx) {
   } else if (!tcp_try_rmem_schedule(net, sk, skb.truesize, cb.seq) ||
              (!tp.ofo && !(tp.ofo = tcp_worker_of(net).ofos.alloc()))) {
     ++NET_STATS(net).TCPOFODrop;
+    tcp_note(sk, tcp_event::readable);  // whoever waits for more than there is memory for reads what is here
     return drop(net, skb, drop_reason::proto_mem);
   }
   ++NET_STATS(net).TCPOFOQueue;
@@ -372,6 +374,7 @@ NETSTACK_INLINE verdict tcp_queue_next(Net& net, sock& sk, sk_buff& skb, tcp_rx 
     // What is sent now would be lost, too. But who has nothing to read gets one segment, or he might wait for ever.
     tp.ack_scheduled = tp.ack_now = tp.ack_nomem = true;
     if (!sk.sk_receive_queue.empty()) {
+      tcp_note(sk, tcp_event::readable);  // as above
       ++NET_STATS(net).TCPRcvQDrop;
       ++sk.sk_drops;
       return drop(net, skb, drop_reason::proto_mem);
