@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a listener does with those who knock: SYN cookies when there is no room to remember them, the two queues and
 // what happens when they are full, TCP_DEFER_ACCEPT, and that who is connected gets the memory there is.
+#include <random>
+
 #include "netstack/tcp/tcp_syn.hpp"
 
 #include "netstack/stack/sysctl.hpp"
@@ -272,6 +274,67 @@ TEST_CASE("a listener that closes resets who waited, and forgets who was half op
 }
 
 // --- TCP_DEFER_ACCEPT
+
+TEST_CASE("genuine handshakes succeed in a flood, whatever listener and settings become meanwhile", "[S147][S148]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable;
+  std::mt19937 random(1);
+  auto const below = [&](u32 n) { return static_cast<u32>(random() % n); };
+  auto const set = [&](char const* path, u32 value) { REQUIRE(sysctl_write(t.net(), path, std::to_string(value))); };
+  auto const open = [&] {
+    if (t.listener >= 0) t.close(t.listener);
+    t.listener = t.stream();
+    REQUIRE(setsockopt(t.net(), t.listener, sol::socket, so::reuseaddr, 1));
+    REQUIRE(bind(t.net(), t.listener, inet_addr_of({}, tcp_script::port)));
+    REQUIRE(listen(t.net(), t.listener, static_cast<int>(below(6))));
+    REQUIRE(setsockopt(t.net(), t.listener, sol::tcp, tcp_opt::fastopen, 3));
+  };
+  auto const forget = [&](int fd) {
+    linger const at_once{.l_onoff = 1, .l_linger = 0};
+    REQUIRE(setsockopt(t.net(), fd, sol::socket, so::linger, &at_once, sizeof at_once));
+    t.close(fd);
+  };
+  u16 port = 1000;
+  u32 served = 0;
+  open();
+  knock(t, port, "S 0 mss 1460 fo ask"), t.out("S. 0 ack 1 fo cookie").in("R 1");
+  for (u32 round = 0; round < 400; ++round) {
+    if (below(8) == 0) open();
+    if (below(3) == 0) set("net/ipv4/tcp_syncookies", below(3));
+    if (below(3) == 0) set("net/ipv4/tcp_max_syn_backlog", 1 + below(20));
+    if (below(5) == 0) REQUIRE(listen(t.net(), t.listener, static_cast<int>(below(6))));
+    for (u32 n = below(6); n != 0; --n) {
+      knock(t, ++port, below(2) ? "S 0 mss 1460" : "S 0:5 mss 1460 fo cookie");
+      if (below(4) == 0) t.in(below(2) ? "R 1" : "R 6");
+    }
+    t.after(below(400)).pending.clear();
+    while (auto const fd = accept(t.net(), t.listener, nullptr, nullptr, sock_type::nonblock)) forget(*fd);
+    t.pending.clear();
+    bool const stamps = below(2), cookies = tcp_pernet(t.net()).sysctl_tcp_syncookies != 0;
+    knock(t, ++port, stamps ? "S 0 mss 1460 sackok ts 7 0 ws 2" : "S 0 mss 1460");
+    if (t.pending.empty() && !cookies) continue;  // no room, and nothing else to offer
+    t.out("S. 0 ack 1").silent();
+    u32 const isn = t.our_isn, stamp = t.our_tsval;
+    if (cookies) set("net/ipv4/tcp_syncookies", 1 + below(2));
+    u16 const own = port;
+    for (u32 n = below(6); n != 0; --n) knock(t, ++port, "S 0 mss 1460");
+    t.after(below(900)).pending.clear();
+    t.from_port = own, t.our_isn = isn, t.our_isn_known = true, t.got = 1;
+    t.in("P. 1:6 ack 1" + (stamps ? " ts 8 " + std::to_string(stamp) : std::string()));
+    int const fd = t.accept();
+    CHECK(t.tp(fd).sack_ok == stamps);
+    t.read(fd, 5);
+    forget(fd);
+    ++served;
+    u32 waiting = 0;
+    auto& w = tcp_worker_of(t.net());
+    for (inet_link const slot : w.hashinfo.slots())
+      for ([[maybe_unused]] auto& req : inet_chain_of<tcp_request_sock>(w, slot)) ++waiting;
+    CHECK(inet_csk(t.sk(t.listener)).icsk_listen.syn_qlen == waiting);
+  }
+  CHECK(served > 300);
+  t.over();
+}
 
 TEST_CASE("TCP_DEFER_ACCEPT: the connection begins with data; without, at the end of the wait", "[S148]") {
   tcp_script t;
