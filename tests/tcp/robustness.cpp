@@ -28,6 +28,39 @@ void inject_with_options(tcp_script& t, std::string const& segment, bytes option
   t.collect();
 }
 
+/// An application that moves only when it is called back: it writes as long as there is room, and reads when poll()
+/// says that it may.
+struct called_back {
+  tcp_script& t;
+  int fd;
+  u32 to_write;
+  u32 got = 1;
+  tcp_socket<net<tcp_script_host>> socket{t.net()};
+
+  called_back(tcp_script& script, int handle, u32 bytes) : t(script), fd(handle), to_write(bytes) {
+    REQUIRE(socket.adopt(fd));
+    socket.on_write_space([](void* self) { static_cast<called_back*>(self)->write(); }, this);
+    socket.on_data_ready([](void* self) { static_cast<called_back*>(self)->read(); }, this);
+    write();
+  }
+  void write() {
+    bytes const text(3000, 7);
+    while (to_write != 0) {
+      auto const n = send(t.net(), fd, text.data(), std::min<std::size_t>(to_write, text.size()), msg::dontwait);
+      if (!n) return;
+      to_write -= static_cast<u32>(*n);
+    }
+  }
+  void read() {
+    pollfd p{.fd = fd, .events = POLLIN, .revents = 0};
+    if (poll(t.net(), {&p, 1}, 0).value() == 0) return;
+    bytes into(5000);
+    while (auto const n = recv(t.net(), fd, into.data(), into.size(), msg::dontwait))
+      for (std::size_t i = 0; i < *n; ++i)
+        if (into[i] != tcp_script_byte(got++)) FAIL("byte " << got - 1 << " is wrong");
+  }
+};
+
 /// Whatever it went through, it still does its work: who connects is served; ARP and ping are over()'s.
 void survived(tcp_script& t) {
   for (int fd = 0; fd < 64; ++fd)
@@ -368,6 +401,57 @@ TEST_CASE("a reader who waits for more than there is memory for is told, and rea
   CHECK(readable());
   t.read(fd, 1400);
   t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("who moves only when called back gets through, whatever becomes of memory and options meanwhile",
+          "[S99][S100]") {
+  auto const seed = static_cast<u64>(GENERATE(range(1, 21)));
+  tcp_script t(seed);
+  std::mt19937 random(static_cast<u32>(seed));
+  auto const below = [&](u32 n) { return static_cast<u32>(random() % n); };
+  int const fd = t.accepted("mss 1460 sackok");
+  called_back app(t, fd, 60'000);
+  u32 acked = 1, edge = 20'000, arrived = 1, window = 65'535;  // what the peer knows
+  auto const listen_to = [&] {
+    t.collect();
+    for (auto const& frame : t.pending) {
+      auto const s = t.read_segment(frame);
+      acked = *s.ack, edge = *s.ack + *s.win;
+      if (s.seq <= arrived) arrived = std::max(arrived, s.seq + s.len);
+    }
+    t.pending.clear();
+  };
+  auto const peer = [&] {
+    u32 const n = std::min({after(edge, acked) ? edge - acked : 0, 1 + below(1460), 60'001 - acked});
+    std::string const rest = " ack " + std::to_string(arrived) + " win " + std::to_string(window);
+    t.in(n != 0 ? ". " + std::to_string(acked) + ":" + std::to_string(acked + n) + rest
+                : ". " + std::to_string(acked - 1) + rest);  // else it asks whether the window is open
+    listen_to();
+  };
+  auto const option = [&](int level, int name, u32 value) {
+    REQUIRE(setsockopt(t.net(), fd, level, name, static_cast<int>(value)));
+  };
+  for (int i = 0; i < 200; ++i) {
+    switch (below(8)) {
+      case 0: REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_mem", below(2) ? "0 2 9" : "0 0 0")); break;
+      case 1: option(sol::socket, so::sndbuf, below(30'000)); break;
+      case 2: option(sol::socket, so::rcvbuf, below(30'000)); break;
+      case 3: option(sol::socket, so::rcvlowat, 1 + below(40'000)); break;
+      case 4: option(sol::tcp, tcp_opt::notsent_lowat, 1 + below(20'000)); break;
+      case 5: option(sol::tcp, tcp_opt::window_clamp, 1 + below(60'000)); break;
+      case 6: window = below(2) ? 65'535 : below(3000); break;
+      case 7: t.after(below(400)); break;
+    }
+    listen_to(), peer();
+  }
+  option(sol::socket, so::rcvlowat, 1);
+  window = 65'535;
+  for (int i = 0; i < 3000 && (app.to_write != 0 || arrived != 60'001 || app.got != 60'001); ++i)
+    peer(), t.after(below(250)), listen_to();
+  CHECK(arrived == 60'001);
+  CHECK(app.got == 60'001);
+  app.socket.close();
   t.over();
 }
 
