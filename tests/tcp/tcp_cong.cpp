@@ -675,6 +675,47 @@ TEST_CASE("BBR paces from the beginning, however long a round trip is: a rate of
   t.over();
 }
 
+TEST_CASE("BBR: what a false alarm took from the window comes back") {
+  script t;
+  int const fd = t.accepted("mss 1012 sackok ts 1 0");
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_early_retrans", "0"));
+  REQUIRE(t.write(fd, 5000));
+  t.after(20).out(". 1:1001 ts * 1");
+  std::string const then = " ts 2 " + std::to_string(t.our_tsval);
+  u32 const before = t.tp(fd).snd_cwnd;
+  CHECK(before >= 10);
+  t.after(300).pending.clear();
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::loss);
+  CHECK(t.tp(fd).snd_cwnd < before);
+  t.in(". 1 ack 1001" + then);  // of the first transmission
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::open);
+  CHECK(t.tp(fd).snd_cwnd >= before);
+  t.pending.clear();
+  t.in(". 1 ack 5001 ts 3 0").over();
+}
+
+TEST_CASE("BBR looks for more until as much more is in flight, and for a round trip at least") {
+  script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  auto& ca = inet_csk_ca<bbr::state>(t.sk(fd));
+  // Ten segments in 100 ms: a quarter more, and what bursts take, are 18.
+  ca.now = bbr::mode::probe_bw, ca.full_bw_reached = true;
+  ca.min_rtt_us = 100'000, ca.rates[0] = (10u << bbr::bw_scale) / 100'000;
+  ca.cycle = 0, ca.cycle_stamp = t.net().worker().now;
+  t.tp(fd).snd_cwnd = 40;
+  u32 acked = 1;
+  auto const exchange = [&](u32 n) {
+    REQUIRE(t.write(fd, n * 1000).value() == n * 1000);
+    t.after(100 + n * 5).pending.clear();
+    t.in(". 1 ack " + std::to_string(acked += n * 1000)).pending.clear();
+    return u32{ca.cycle};
+  };
+  CHECK(exchange(1) == 0);  // long enough, and too few
+  CHECK(exchange(1) == 0);
+  CHECK(exchange(24) == 1);
+  t.over();
+}
+
 TEST_CASE("BBR comes back when a path that brought a segment in a quarter of a minute brings many again") {
   drivers::wire_faults const good{.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000},
       bad{.delay_ns = 20'000'000, .rate_bps = 800, .queue = 3000, .limit = 1000};
