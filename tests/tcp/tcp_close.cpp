@@ -112,6 +112,23 @@ TEST_CASE("an orphan whose peer says nothing is given up after tcp_orphan_retrie
   t.over();
 }
 
+TEST_CASE("an orphan of which a router says that its peer is not there is asked most rarely only once", "[S104]") {
+  for (bool const told : {false, true}) {
+    CAPTURE(told);
+    tcp_script t;
+    tcp_pernet(t.net()).sysctl_tcp_orphan_retries = 8;  // 200 + 400 + 800 ms, and six times a second
+    REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_rto_max_ms", "1000"));
+    t.close(t.accepted());
+    t.out("F. 1 ack 1").after(100);
+    if (told) unreachable(t, icmp_code::host_unreach, 1);
+    t.after(60'000);
+    CHECK(t.pending.size() == (told ? 3 : 9));
+    t.pending.clear();
+    CHECK(t.ext().TCPAbortOnTimeout.read() == 1);
+    t.over();
+  }
+}
+
 TEST_CASE("who is given up waits for nothing more, whatever else that was", "[S104][S180]") {
   tcp_script t;
   int const fd = t.accepted();

@@ -198,6 +198,22 @@ TEST_CASE("the echo of who did not agree to time stamps is no round trip: RFC 73
   t.over();
 }
 
+TEST_CASE("the echo of a time stamp of two minutes ago, or of the future, is no round trip", "[RFC 7323]") {
+  tcp_script t;
+  int const fd = t.accepted("mss 1000 ts 1 0");
+  t.after(10);
+  u32 const clock = tcp_time_stamp(t.net()) + t.tp(fd).tsoffset;
+  auto const measured = [&](u32 from, u32 tsecr) {
+    t.in(data(from, from + 988) + " ts 2 " + std::to_string(tsecr));
+    return t.tp(fd).rcv_rtt_us != 0;
+  };
+  CHECK(!measured(1, clock - 120'010));
+  CHECK(!measured(989, clock + 10));
+  CHECK(measured(1977, clock - 50));
+  t.read(fd, 2964);
+  t.over();
+}
+
 TEST_CASE("a FIN out of order waits for what is before it", "[S147]") {
   tcp_script t;
   int const fd = t.accepted("mss 1460 sackok");

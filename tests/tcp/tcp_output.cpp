@@ -156,6 +156,26 @@ TEST_CASE("MSG_EOR: the search for the path's MTU joins no records", "[RFC 4821]
   }
 }
 
+TEST_CASE("the path's MTU is searched while nothing seems lost, or out of order", "[RFC 4821]") {
+  tcp_script t;
+  tcp_pernet(t.net()).sysctl_tcp_mtu_probing = 2;
+  int const fd = t.accepted("mss 1460");
+  t.tp(fd).snd_cwnd = 30;
+  REQUIRE(t.write(fd, 3072));  // too little for a probe
+  t.out(". 1:1025").out(". 1025:2049").out("P. 2049:3073");
+  t.in(". 1 ack 1");
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::disorder);
+  REQUIRE(t.write(fd, 20'480));
+  for (u32 seq = 3073; seq < 23'553; seq += 1024)
+    t.out((seq + 1024 == 23'553 ? "P. " : ". ") + std::to_string(seq) + ":" + std::to_string(seq + 1024));
+  t.in(". 1 ack 23553").silent();
+  CHECK(t.tp(fd).ca_state == tcp_ca_state::open);
+  REQUIRE(t.write(fd, 20'000));
+  t.out(". 23553:24795");
+  t.pending.clear();
+  t.over();
+}
+
 TEST_CASE("TCP_NODELAY sends what TCP_CORK holds back, if not now, when it can; what comes later waits", "[RFC 896]") {
   tcp_script t;
   int const fd = t.accepted("mss 1000");
@@ -515,6 +535,22 @@ TEST_CASE("TCP_USER_TIMEOUT lets it last longer, too: RFC 5482 §1", "[MUST-21]"
   t.after(1'800'000);
   CHECK(t.state(fd) == tcp_state::established);  // otherwise it is given up after 924 s
   t.after(400'000);
+  CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
+  t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("TCP_USER_TIMEOUT ends it, be it after more repetitions than a byte counts", "[MUST-21]") {
+  tcp_script t;
+  REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_rto_max_ms", "1000"));
+  int const fd = t.accepted("mss 1000");
+  REQUIRE(setsockopt(t.net(), fd, sol::tcp, tcp_opt::user_timeout, 300'000));
+  REQUIRE(t.write(fd, 10));
+  t.after(299'000);
+  CHECK(t.mib().RetransSegs.read() > 256);
+  CHECK(t.tp(fd).icsk_retransmits == 255);
+  CHECK(t.state(fd) == tcp_state::established);
+  t.after(3'000);
   CHECK(t.read_error(fd) == static_cast<int>(errc::timed_out));
   t.pending.clear();
   t.over();

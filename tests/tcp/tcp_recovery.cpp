@@ -752,6 +752,33 @@ TEST_CASE("what the first timeout of an episode found is counted") {
   t.over();
 }
 
+TEST_CASE("the first timeout has a counter for each state that it finds, with SACK and without, and none for open") {
+  enum class found { open, reno, sack, reno_recovery, sack_recovery, loss };
+  auto const what =
+      GENERATE(found::open, found::reno, found::sack, found::reno_recovery, found::sack_recovery, found::loss);
+  CAPTURE(static_cast<int>(what));
+  episode t(what == found::reno || what == found::reno_recovery ? "" : "sackok");
+  if (what != found::sack) t.set("tcp_early_retrans", "0");
+  t.write(8).leave(1, 8);
+  if (what == found::reno) t.in(ack(0));
+  if (what == found::reno_recovery) t.in(ack(0)).in(ack(0)).in(ack(0)).leaves(1);
+  if (what == found::sack_recovery) t.in(ack(0) + sack(2, 4)).leaves(1);
+  // Too soon to be of the probe: it tells nothing of the time that the others had.
+  if (what == found::sack) t.after(210).leaves(8).after(10).in(ack(0) + sack(8, 8));
+  if (what == found::loss) t.after(310).leaves(1).in(ack(1)).in(ack(1) + sack(7, 7));
+  u64 const before = t.ext().TCPTimeouts.read();
+  t.after(700);
+  CHECK(t.ext().TCPTimeouts.read() > before);
+  auto const once = [&](found state) { return u64{what == state}; };
+  CHECK(t.ext().TCPRenoFailures.read() == once(found::reno));
+  CHECK(t.ext().TCPSackFailures.read() == once(found::sack));
+  CHECK(t.ext().TCPRenoRecoveryFail.read() == once(found::reno_recovery));
+  CHECK(t.ext().TCPSackRecoveryFail.read() == once(found::sack_recovery));
+  CHECK(t.ext().TCPLossFailures.read() == once(found::loss));
+  t.pending.clear();
+  t.in(ack(8)).over();
+}
+
 // --- was it needed?
 // -------------------------------------------------------------------------------------------------------
 
@@ -848,6 +875,21 @@ TEST_CASE("a repetition's own time stamp undoes nothing") {
   CHECK(t.ext().TCPFullUndo.read() + t.ext().TCPPartialUndo.read() == 0);
   CHECK(t.tp().snd_cwnd <= 6);
   t.pending.clear();
+  t.over();
+}
+
+TEST_CASE("a time stamp that is older than two minutes, or of the future, measures no round trip", "[RFC 7323]") {
+  episode t("sackok ts 1 0");
+  t.set("tcp_early_retrans", "0");
+  t.calm(1);
+  for (u32 n = 2; s64 const age : {s64{120'010}, s64{-10}, s64{1000}}) {
+    CAPTURE(age);
+    u32 const before = t.tp().srtt_us;
+    t.write(1).leaves(n).after(u64{t.tp().icsk_rto} / 1000 + 10).leaves(n);
+    t.in(ack(n) + " ts 2 " + std::to_string(static_cast<u32>(t.stamp() - age)));
+    CHECK((t.tp().srtt_us == before) == (age != 1000));
+    ++n;
+  }
   t.over();
 }
 
