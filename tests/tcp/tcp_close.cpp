@@ -112,11 +112,11 @@ TEST_CASE("an orphan whose peer says nothing is given up after tcp_orphan_retrie
   t.over();
 }
 
-TEST_CASE("an orphan of which a router says that its peer is not there is asked most rarely only once", "[S104]") {
+TEST_CASE("an orphan whose peer a router says is not there is given up when it would be asked most rarely", "[S104]") {
   for (bool const told : {false, true}) {
     CAPTURE(told);
     tcp_script t;
-    tcp_pernet(t.net()).sysctl_tcp_orphan_retries = 8;  // 200 + 400 + 800 ms, and six times a second
+    tcp_pernet(t.net()).sysctl_tcp_orphan_retries = 8;  // 200, 400, 800 ms, and six of a second each
     REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_rto_max_ms", "1000"));
     t.close(t.accepted());
     t.out("F. 1 ack 1").after(100);

@@ -702,16 +702,17 @@ TEST_CASE("BBR looks for more until as much more is in flight, and for a round t
   ca.now = bbr::mode::probe_bw, ca.full_bw_reached = true;
   ca.min_rtt_us = 100'000, ca.rates[0] = (10u << bbr::bw_scale) / 100'000;
   ca.cycle = 0, ca.cycle_stamp = t.net().worker().now;
-  t.tp(fd).snd_cwnd = 40;
   u32 acked = 1;
-  auto const exchange = [&](u32 n) {
+  auto const exchange = [&](u32 n, bool begins = false) {
+    t.tp(fd).snd_cwnd = 40;
     REQUIRE(t.write(fd, n * 1000).value() == n * 1000);
     t.after(100 + n * 5).pending.clear();
+    if (begins) ca.cycle_stamp = t.net().worker().now;
     t.in(". 1 ack " + std::to_string(acked += n * 1000)).pending.clear();
     return u32{ca.cycle};
   };
-  CHECK(exchange(1) == 0);  // long enough, and too few
-  CHECK(exchange(1) == 0);
+  CHECK(exchange(1) == 0);         // long enough, and too few
+  CHECK(exchange(24, true) == 0);  // enough, and too soon
   CHECK(exchange(24) == 1);
   t.over();
 }
