@@ -82,6 +82,7 @@ NETSTACK_NOINLINE drop_reason tcp_validate_other(Net& net, sock& sk, tcp_rx cons
   auto& tp = tcp_sk(sk);
   auto const syn_challenge = [&] {
     ++NET_STATS(net).TCPSYNChallenge;
+    if (sk.sk_state == tcp_state::established) ++TCP_STATS(net).InErrs;  // as in Linux
     tcp_send_challenge_ack(net, sk);
     return drop_reason::tcp_invalid_syn;
   };

@@ -403,7 +403,9 @@ result<void> __tcp_retransmit_skb(Net& net, sock& sk, sk_buff& skb) {
     tcp_ecn_clear_syn(net, cb);
   }
   if (skb_shinfo(skb).dataref != 1) ++NET_STATS(net).TCPSpuriousRtxHostQueues;
+  u32 const left = tp.segs_out;
   auto const r = tcp_transmit_skb(net, sk, skb);
+  if (tp.segs_out != left) --TCP_STATS(net).OutSegs;  // RFC 4022: what only repeats is not counted there
   if (!r && r.error() == std::errc::no_buffer_space)
     ++NET_STATS(net).TCPRetransFail;
   else

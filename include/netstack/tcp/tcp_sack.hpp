@@ -137,23 +137,20 @@ inline void tcp_undo_retrans_less(tcp_sock& tp, u32 segs) {
   auto& left = tcp_own_rare(tp).undo_retrans;
   left = std::max(left - static_cast<s32>(segs), 0);
 }
-/// What is told to have come twice, if it can be true: no more of it than we ever sent twice. True: it is believed, and
-/// what is in flight tells whether that was of our doing; `ack`: what was so far, this acknowledgment ends.
+/// How many segments are told to have come twice, if that can be true: no more than we ever sent twice. 0: it is not
+/// believed.
 template <class Net>
-bool tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, u32 ack, tcp_ack_news& news) {
+u32 tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, tcp_ack_news& news) {
   u32 const len = b.end_seq - b.start_seq, mss = std::max<u32>(tp.mss_cache, 1);
-  if (!before(b.start_seq, b.end_seq) || after(b.end_seq, tp.snd_nxt) || len > tp.max_window) {
-    ++NET_STATS(net).TCPSACKDiscard;
-    return false;
-  }
-  u32 const segs = (len + mss - 1) / mss;
+  bool const possible = before(b.start_seq, b.end_seq) && len <= tp.max_window;
+  u32 const segs = possible ? (len + mss - 1) / mss : 0;
   auto& rare = tcp_rare_of(net, tp);
   rare.dsack_dups += segs;
-  NET_STATS(net).TCPDSACKRecvSegs += segs;
-  if (rare.dsack_dups > rare.total_retrans) {
+  if (!possible || rare.dsack_dups > rare.total_retrans) {
     ++NET_STATS(net).TCPDSACKIgnoredDubious;
-    return false;
+    return 0;
   }
+  NET_STATS(net).TCPDSACKRecvSegs += segs;
   news.dsack = true;
   news.delivered += segs;  // as in Linux: twice is arrived, too
   news.dsack_tlp = tp.tlp_outstanding && tp.tlp_retrans && b.end_seq == tp.repair->tlp_high_seq;
@@ -166,11 +163,18 @@ bool tcp_dsack_seen(Net& net, tcp_sock& tp, tcp_sack_block const& b, u32 ack, tc
     if (tp.rack_reo_wnd_steps != 0xff) ++tp.rack_reo_wnd_steps;
     tp.rack_reo_wnd_persist = tcp_rack_recovery_thresh;
   }
-  if (after(b.end_seq, ack) && after(b.end_seq, tp.snd_una)) return true;
+  return segs;
+}
+/// What follows from that for a repair that it tells of. True: what is in flight tells whether it was of our doing;
+/// `ack`: what was so far, this acknowledgment ends.
+template <class Net>
+bool tcp_dsack_undoes(Net& net, tcp_sock& tp, tcp_sack_block const& b, u32 segs, u32 ack) {
+  bool const sent = !after(b.end_seq, tp.snd_nxt), idle = tp.packets_out == 0;  // then Linux counts none
+  if (sent && after(b.end_seq, ack) && after(b.end_seq, tp.snd_una)) return true;
   if (!tp.undo_marker_set)
-    ++NET_STATS(net).TCPDSACKIgnoredNoUndo;
-  else if (!after(b.end_seq, rare.undo_marker))
-    ++NET_STATS(net).TCPDSACKIgnoredOld;
+    NET_STATS(net).TCPDSACKIgnoredNoUndo += !idle;
+  else if (!sent || !after(b.end_seq, tp.rare->undo_marker))
+    NET_STATS(net).TCPDSACKIgnoredOld += !idle;
   else if (after(b.end_seq, tp.snd_una))
     return true;
   else
@@ -225,13 +229,15 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
   auto& tp = tcp_sk(sk);
   (void)tcp_repair_of(net, tp);
   u32 const prior_highest = tcp_highest_sack_seq(tp);
-  u8 first = 0;
-  if (detail::tcp_is_dsack(rx)) {
-    first = 1;
-    ++(before(rx.opt.sacks[0].start_seq, rx.ack_seq) ? NET_STATS(net).TCPDSACKRecv : NET_STATS(net).TCPDSACKOfoRecv);
-    if (detail::tcp_dsack_seen(net, tp, rx.opt.sacks[0], rx.ack_seq, news))
-      detail::tcp_dsack_in_flight(sk, rx.opt.sacks[0], news);
+  u8 first = 0;  // of the plain blocks: what is not believed to have come twice is one, most often of no use
+  if (auto const& twice = rx.opt.sacks[0]; detail::tcp_is_dsack(rx)) {
+    ++(before(twice.start_seq, rx.ack_seq) ? NET_STATS(net).TCPDSACKRecv : NET_STATS(net).TCPDSACKOfoRecv);
+    if (u32 const segs = detail::tcp_dsack_seen(net, tp, twice, news); segs != 0) {
+      first = 1;
+      if (detail::tcp_dsack_undoes(net, tp, twice, segs, rx.ack_seq)) detail::tcp_dsack_in_flight(sk, twice, news);
+    }
   }
+  if (tp.packets_out == 0) return;
   // By sequence, as in Linux: the latest that left is most often the last, and how long that took is what RFC 8985 §6.2
   // step 2 wants.
   auto blocks = rx.opt.sacks;
@@ -241,7 +247,7 @@ void tcp_sacktag_write_queue(Net& net, sock& sk, tcp_rx const& rx, tcp_ack_news&
     auto const& block = blocks[i];
     if (detail::tcp_sack_block_valid(tp, block, rx.ack_seq))
       detail::tcp_sacktag_block(net, sk, block, prior_highest, news);
-    else if (rx.ack_seq == tp.snd_una || after(block.end_seq, tp.snd_una))  // else it is only late
+    else if (!before(rx.ack_seq, tp.snd_una) || after(block.end_seq, tp.snd_una))  // else it is only late
       ++NET_STATS(net).TCPSACKDiscard;
   }
   if (news.reordered && (tp.ca_state != tcp_ca_state::loss || tp.undo_marker_set))

@@ -138,9 +138,9 @@ void tcp_retransmit_timer(Net& net, sock& sk) {
     bool const heard = tp.icsk_rto < tcp_rto_max_of(tp) || !tcp_retransmits_timed_out(net, sk, tries);
     if (tcp_out_of_resources(net, sk, heard)) return;
   }
+  if (!closed) ++NET_STATS(net).TCPTimeouts;
   if (closed ? tcp_rtx_probe0_timed_out(net, tp, *head) : tcp_write_timeout(net, sk)) return tcp_write_err(net, sk);
-  ++NET_STATS(net).TCPTimeouts;
-  if (tp.icsk_retransmits == 0) tcp_count_failure(net, tp);
+  if (tp.icsk_retransmits == 0 && !closed) tcp_count_failure(net, tp);
   tcp_enter_loss(net, sk);
   if (tp.icsk_retransmits == 0) ++past.total_rto_recoveries, past.rto_stamp = std::max(tcp_time_stamp(net), 1u);
   ++past.total_rto;
