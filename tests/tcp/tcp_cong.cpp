@@ -717,9 +717,31 @@ TEST_CASE("BBR looks for more until as much more is in flight, and for a round t
   t.over();
 }
 
-TEST_CASE("BBR comes back when a path that brought a segment in a quarter of a minute brings many again") {
+TEST_CASE("BBR: who sends less than the path takes learns nothing of it, however long") {
+  script t;
+  int const fd = t.accepted("mss 1000 sackok");
+  auto& ca = inet_csk_ca<bbr::state>(t.sk(fd));
+  u32 acked = 1;
+  auto const arrive = [&](u32 n) {  // a round trip after they left, and five more may leave
+    t.after(100).pending.clear();
+    t.in(". 1 ack " + std::to_string(acked += n * 1000) + " win 5000").pending.clear();
+    return bbr::max_bw(ca);
+  };
+  REQUIRE(t.write(fd, 10'000).value() == 10'000);
+  u32 const known = arrive(10);
+  for (int i = 0; i < 30; ++i) {
+    REQUIRE(t.write(fd, 1000).value() == 1000);
+    CHECK(arrive(1) == known);
+  }
+  REQUIRE(t.write(fd, 15'000).value() == 15'000);  // the peer's window holds it back: the path takes less now
+  for (int i = 0; i < 3; ++i) (void)arrive(5);
+  CHECK(bbr::max_bw(ca) == known / 2);  // what was known is too old
+  t.over();
+}
+
+TEST_CASE("BBR comes back when a path that brought a segment in three seconds brings many again") {
   drivers::wire_faults const good{.delay_ns = 20'000'000, .rate_bps = 10'000'000, .limit = 1000},
-      bad{.delay_ns = 20'000'000, .rate_bps = 800, .queue = 3000, .limit = 1000};
+      bad{.delay_ns = 20'000'000, .rate_bps = 4'000, .queue = 3000, .limit = 1000};
   path_rig t{bottleneck(good, {}), bottleneck({.delay_ns = 20'000'000, .limit = 1000}, {}), 1};
   bulk f(t, "bbr");
   (void)f.run(3000);

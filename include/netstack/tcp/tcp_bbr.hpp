@@ -43,6 +43,7 @@ struct state {
   u64 cycle_stamp = 0;
   u32 min_rtt_us = no_rtt;
   u32 round = 0;
+  u32 rated = 0;       ///< the last round trip that told of the path
   u32 next_round = 0;  ///< ends when what was sent at so many delivered is acknowledged
   u32 prior_cwnd = 0;  ///< before a recovery or probe_rtt
   u32 full_bw = 0;     ///< what the rate must exceed by a quarter
@@ -85,15 +86,19 @@ inline void update_bw(tcp_sock const& tp, state& ca, tcp_rate_sample const& rs) 
   if (rs.interval_us <= 0 || rs.delivered == 0) return;
   if (!before(rs.prior_delivered, ca.next_round)) {
     ca.next_round = tp.delivered;
-    ca.rates[++ca.round % bw_rounds] = 0;
+    ++ca.round;
     ca.round_start = true;
     ca.packet_conservation = false;
   }
   u32 const bw =
       static_cast<u32>(std::min<u64>((u64{rs.delivered} << bw_scale) / static_cast<u64>(rs.interval_us), ~u32{0}));
+  // Who was slower than the path says nothing of it, unless it was faster than was known: until somebody does, what is
+  // known stays, however long ago that was.
+  if (rs.is_app_limited && bw < max_bw(ca)) return;
+  if (ca.round - ca.rated > bw_rounds) ca.rated = ca.round - bw_rounds;
+  while (ca.rated != ca.round) ca.rates[++ca.rated % bw_rounds] = 0;
   u32& best = ca.rates[ca.round % bw_rounds];
-  // Who was slower than the path says nothing of it, unless it was faster than was known.
-  if (!rs.is_app_limited || bw >= max_bw(ca)) best = std::max(best, bw);
+  best = std::max(best, bw);
 }
 
 inline void save_cwnd(tcp_sock const& tp, state& ca) {
