@@ -334,6 +334,16 @@ TEST_CASE("while a driver is busy small writes go together, a tenth of a millise
 /// What TCP_INFO tells in us is counted in ticks of about a millisecond.
 static constexpr bool about(u64 us, u64 ms) { return us + 2100 > ms * 1000 && us < ms * 1000 + 2100; }
 
+TEST_CASE("TCP_INFO tells of no options until the peer has answered", "[S92]") {
+  tcp_script t;
+  int const fd = t.stream();
+  (void)t.connect(fd);
+  auto const i = info_of(t, fd);
+  CHECK((i.tcpi_state == tcp_state::syn_sent && i.tcpi_options == 0 && i.tcpi_rcv_wscale == 0));
+  t.pending.clear();
+  t.in("R. 0 ack 1").over();
+}
+
 TEST_CASE("TCP_INFO is true to what happened: a transfer with a loss", "[S92]") {
   tcp_script t;
   REQUIRE(sysctl_write(t.net(), "net/ipv4/tcp_early_retrans", "0"));  // no probe of the tail

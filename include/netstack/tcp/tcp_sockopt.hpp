@@ -249,12 +249,13 @@ inline void tcp_info_of_numbers(tcp_sock const& tp, tcp_info& info) {
   info.tcpi_retransmits = tp.icsk_retransmits;
   info.tcpi_probes = tp.icsk_probes_out;
   info.tcpi_backoff = tp.icsk_backoff;
-  if (tp.tstamp_ok) info.tcpi_options |= tcpi_opt::timestamps;
-  if (tp.sack_ok) info.tcpi_options |= tcpi_opt::sack;
+  bool const answered = tp.sk_state != tcp_state::syn_sent;  // until the peer answers nothing is agreed
+  if (tp.tstamp_ok && answered) info.tcpi_options |= tcpi_opt::timestamps;
+  if (tp.sack_ok && answered) info.tcpi_options |= tcpi_opt::sack;
   if (tp.ecn_flags & tcp_ecn::ok) info.tcpi_options |= tcpi_opt::ecn;
   if (tp.ecn_flags & tcp_ecn::seen) info.tcpi_options |= tcpi_opt::ecn_seen;
   if (tp.syn_data_acked) info.tcpi_options |= tcpi_opt::syn_data;
-  if (tp.wscale_ok) {
+  if (tp.wscale_ok && answered) {
     info.tcpi_options |= tcpi_opt::wscale;
     info.tcpi_snd_wscale = tp.snd_wscale & 15u;
     info.tcpi_rcv_wscale = tp.rcv_wscale & 15u;
