@@ -46,7 +46,7 @@ struct answer {
   std::string got_more;       // the page's first bytes
   [[nodiscard]] bool is_http() const { return status.rfind("HTTP/1.", 0) == 0; }
   [[nodiscard]] bool ok() const {
-    return status.compare(8, 4, " 200") == 0 && (status.size() == 12 || status[12] == ' ');
+    return status.size() >= 12 && status.compare(8, 4, " 200") == 0 && (status.size() == 12 || status[12] == ' ');
   }
 };
 /// RFC 9110 §8.6: digits alone.

@@ -446,7 +446,8 @@ TEST_CASE("http_get tells a page from an answer that is none, and fetches no mor
                 {"200 OK\r\nContent-Length: five\r\n\r\nhello", nullptr},
                 {"200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nhello", nullptr},
                 {"500 Only 200 will do\r\n\r\nhello", nullptr},
-                {"2000 OK\r\n\r\nhello", nullptr}};
+                {"2000 OK\r\n\r\nhello", nullptr},
+                {"\r\n\r\nhello", nullptr}};
   for (auto const& one : all) {
     CAPTURE(one.answer);
     std::string hex;
