@@ -739,7 +739,8 @@ std::string difference(std::vector<sent_at> ours, std::vector<sent_at> kernels, 
 
 /// What was counted meanwhile, by /proc/net/snmp and netstat.
 using tally = std::map<std::string, long>;
-/// … of how what was lost is found and repeated.
+/// … of how what was lost is found and repeated. Not TCPSACKReorder: Linux merges what is acknowledged selectively, and
+/// takes a DSACK of any of that for one of what was repeated among it.
 constexpr char const* compared[]{"OutSegs",
                                  "RetransSegs",
                                  "TCPTimeouts",
