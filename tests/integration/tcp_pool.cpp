@@ -47,7 +47,7 @@ u64 goodput(u64 seconds) {
     t.run();
     pollfd writer{.fd = client, .events = poll_ev::out, .revents = 0};
     (void)poll(a, {&writer, 1}, 0);
-    if (writer.revents & poll_ev::out)
+    if ((static_cast<u32>(writer.revents) & poll_ev::out) != 0)
       while (send(a, client, bytes.data(), bytes.size())) continue;
     if (server < 0) server = accept(b, listener, nullptr, nullptr, sock_type::nonblock).value_or(-1);
     for (result<std::size_t> n = server < 0 ? 0 : recv(b, server, bytes.data(), bytes.size()); n && *n != 0;
