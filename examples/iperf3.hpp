@@ -78,18 +78,24 @@ class iperf3_session {
         }
         case phase::results:
           if (read_text(io, test).empty()) return !io.ended();
-          if (!send_results(io, test) || !say(io, display_results)) return false;
+          to_say_ = write_results(test), said_ = 0;
+          phase_ = phase::answer;
+          break;
+        case phase::answer:  // a hundred streams may have left it little memory: the rest follows
+          said_ += io.send(test.text + said_, to_say_ - said_);
+          if (said_ != to_say_) return !io.ended();
           phase_ = phase::run;  // iperf_done
           break;
         default: return (void)io.discard(), !io.ended();
       }
   }
 
-  enum class phase : u8 { cookie, stream, params, run, results, denied };
+  enum class phase : u8 { cookie, stream, params, run, results, answer, denied };
 
   phase phase_ = phase::cookie;
   u32 number_ = 0, index_ = 0;  // of a stream: its test, its place there
   shared* test_ = nullptr;      // of the control connection
+  u32 to_say_ = 0, said_ = 0;   // of test_'s text
   u64 since_ = 0;               // ns
 
   /// It is a stream, or has all of its test's.
@@ -168,7 +174,8 @@ class iperf3_session {
     phase_ = phase::run;
     return say(io, create_streams);
   }
-  bool send_results(stream<Net>& io, shared& test) {
+  /// The results, and that they are to be shown; how many bytes.
+  u32 write_results(shared& test) {
     char* const json = test.text + 4;
     u32 n = 0;
     auto const add = [&](char const* format, auto first, auto... values) {
@@ -182,7 +189,8 @@ class iperf3_session {
           i == 0 ? "" : ",", i == 0 ? 1 : i + 2, static_cast<unsigned long long>(test.bytes[i]));
     add("%s", "]}");
     for (u32 i = 0; i < 4; ++i) test.text[i] = static_cast<char>(n >> (24 - 8 * i));
-    return io.send(test.text, n + 4) == n + 4;
+    json[n] = display_results;
+    return n + 5;
   }
 };
 
