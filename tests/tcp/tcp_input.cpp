@@ -415,7 +415,12 @@ TEST_CASE("ESTABLISHED: a SYN is challenged wherever it lies, LAND among them", 
     t.out(". 1 ack 1").silent();
   }
   CHECK(t.ext().TCPSYNChallenge.read() == 5);
+  CHECK(t.mib().InErrs.read() == 5);
   CHECK(t.state(fd) == tcp_state::established);
+  t.shutdown(fd, shut::wr);
+  t.out("F. 1 ack 1").in("S 500").out(". 2 ack 1").silent();
+  CHECK(t.ext().TCPSYNChallenge.read() == 6);
+  CHECK(t.mib().InErrs.read() == 5);  // Linux counts it of ESTABLISHED alone
   t.over();
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSL-1.0
 // What a listener does with those who knock: SYN cookies when there is no room to remember them, the two queues and
 // what happens when they are full, TCP_DEFER_ACCEPT, and that who is connected gets the memory there is.
-#include <random>
-
 #include "netstack/tcp/tcp_syn.hpp"
+
+#include <random>
 
 #include "netstack/stack/sysctl.hpp"
 #include "support/tcp_script.hpp"
@@ -273,8 +273,6 @@ TEST_CASE("a listener that closes resets who waited, and forgets who was half op
   t.over();
 }
 
-// --- TCP_DEFER_ACCEPT
-
 TEST_CASE("genuine handshakes succeed in a flood, whatever listener and settings become meanwhile", "[S147][S148]") {
   tcp_script t;
   tcp_pernet(t.net()).sysctl_tcp_fastopen = tfo::server_enable;
@@ -335,6 +333,8 @@ TEST_CASE("genuine handshakes succeed in a flood, whatever listener and settings
   CHECK(served > 300);
   t.over();
 }
+
+// --- TCP_DEFER_ACCEPT
 
 TEST_CASE("TCP_DEFER_ACCEPT: the connection begins with data; without, at the end of the wait", "[S148]") {
   tcp_script t;

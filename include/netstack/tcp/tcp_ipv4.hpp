@@ -396,7 +396,8 @@ namespace detail {
 inline bool tcp_err_in_window(sock const& sk, u32 seq) {
   return sk.sk_state == tcp_state::listen || between(seq, tcp_sk(sk).snd_una, tcp_sk(sk).snd_nxt);
 }
-/// RFC 1191 §6.5: what was too long goes again in smaller pieces, at once and without shrinking the window.
+/// RFC 1191 §6.5: what was too long goes again in smaller pieces, at once and without shrinking the window,
+/// unless the application will hear of no router: IP_PMTUDISC_INTERFACE and _OMIT.
 template <class Net>
 void tcp_v4_mtu_reduced(Net& net, sock& sk) {
   auto const how = inet_sk(sk).pmtudisc;
